@@ -1,0 +1,87 @@
+"""Colour statistics of an image region, and moving one region's statistics to another's.
+
+After Reinhard, Ashikhmin, Gooch, Shirley, "Color Transfer between Images" (2001), in CIELAB, whose channels are
+nearly decorrelated in photographs; the paper's l-alpha-beta takes logarithms, in which a few near-black pixels
+decide mean and spread.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# Spread ratios outside this range turn sensor noise into colour, or a foreground into a flat patch.
+MIN_GAIN, MAX_GAIN = 0.4, 2.5
+
+# A channel spread below this many CIELAB units is a constant region, whose gain is not defined.
+FLAT_STD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ColourStatistics:
+    """Weighted mean and standard deviation of each CIELAB channel (L 0..100, a and b about -128..127)."""
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def gain_towards(self, other: "ColourStatistics") -> np.ndarray:
+        """Spread ratio per channel, limited to [MIN_GAIN, MAX_GAIN]; 1 where either region is flat."""
+        flat = (self.std < FLAT_STD) | (other.std < FLAT_STD)
+        ratio = np.divide(other.std, self.std, out=np.ones(3, np.float32), where=~flat)
+        return np.clip(ratio, MIN_GAIN, MAX_GAIN)
+
+
+def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
+    """sRGB (..., 3), uint8 or float 0..1, to float32 CIELAB (D65) of the same shape."""
+    values = rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb.astype(np.float32)
+    return cv2.cvtColor(values.reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(rgb.shape)
+
+
+def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """Float32 CIELAB (..., 3) to float32 sRGB clipped to 0..1, same shape."""
+    rgb = cv2.cvtColor(lab.astype(np.float32).reshape(1, -1, 3), cv2.COLOR_LAB2RGB)
+    return np.clip(rgb, 0, 1).reshape(lab.shape)
+
+
+def unit_mask(mask: np.ndarray) -> np.ndarray:
+    """A mask as float32 0..1: uint8 is read as 0..255, bool and float as they are."""
+    return mask.astype(np.float32) / 255 if mask.dtype == np.uint8 else mask.astype(np.float32)
+
+
+def colour_statistics(image: np.ndarray, weights: np.ndarray | None = None) -> ColourStatistics:
+    """Statistics of sRGB pixels (..., 3), weighted by a mask of the same leading shape (uint8 or 0..1).
+
+    Raises ValueError where no pixel has weight: an empty region has no colour.
+    """
+    lab = rgb_to_lab(image).reshape(-1, 3).astype(np.float64)
+    weight = np.ones(len(lab)) if weights is None else unit_mask(weights).reshape(-1).astype(np.float64)
+    total = weight.sum()
+    if total <= 0:
+        raise ValueError("colour statistics of an empty region are undefined; check the mask before the call")
+    mean = weight @ lab / total
+    std = np.sqrt(weight @ (lab - mean) ** 2 / total)
+    return ColourStatistics(mean.astype(np.float32), std.astype(np.float32))
+
+
+def transfer_colour_statistics(
+    image: np.ndarray,
+    mask: np.ndarray,
+    reference: np.ndarray,
+    reference_mask: np.ndarray | None = None,
+    strength: float = 1.0,
+) -> np.ndarray:
+    """`image` with the statistics of its masked region moved towards those of `reference`.
+
+    image: uint8 sRGB (H, W, 3). mask: (H, W), uint8 0..255 or float 0..1; it weighs the statistics and blends the
+    result in sRGB, so that pixels of mask 0 come back untouched. reference: uint8 sRGB (N, 3), or (H', W', 3) with
+    an optional `reference_mask` (H', W'). strength 0 changes nothing, 1 moves mean and spread all the way (the
+    spread within MIN_GAIN..MAX_GAIN). Raises ValueError where mask or reference mask is empty.
+    """
+    own = colour_statistics(image, mask)
+    other = colour_statistics(reference, reference_mask)
+    gain = 1 + strength * (own.gain_towards(other) - 1)
+    shift = strength * (other.mean - own.mean)
+    moved = lab_to_rgb((rgb_to_lab(image) - own.mean) * gain + own.mean + shift)
+    alpha = unit_mask(mask)[..., None]
+    blended = image.astype(np.float32) * (1 - alpha) + 255 * moved * alpha
+    return np.where(alpha > 0, np.rint(blended), image).astype(np.uint8)

@@ -1,0 +1,70 @@
+"""The dataset configuration: one frozen value from which, with the catalogue, everything else follows."""
+
+import re
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+
+from datagen.assets import AssetsConfig
+from datagen.blender.settings import RenderSettings
+from datagen.canonical import digest
+from datagen.frozen import FrozenModel
+from datagen.lightings import LightingsConfig
+from datagen.recipes import RECIPES
+from datagen.view import ViewTransform
+
+AnyRecipeConfig = Annotated[
+    reduce(or_, (model for model, _ in RECIPES.values())),
+    Field(discriminator="kind"),
+]
+
+_RECIPE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}\Z")
+
+
+class ExecutionConfig(FrozenModel):
+    """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
+
+    request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
+    start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
+    recycle_rss_mib: PositiveInt = 4096  # Blender leaks; above this its process is replaced between groups
+
+
+class DatasetConfig(FrozenModel):
+    """A dataset: what it is made from, how, and how much of it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    seed: NonNegativeInt = 0
+    assets: AssetsConfig = AssetsConfig()
+    lightings: LightingsConfig = LightingsConfig()
+    render: RenderSettings = RenderSettings()
+    view: ViewTransform = ViewTransform()
+    groups_per_shard: PositiveInt = 20
+    recipes: Annotated[dict[str, AnyRecipeConfig], Field(min_length=1)]
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipe_ids(cls, recipes: dict[str, Any]) -> dict[str, Any]:
+        for recipe_id in recipes:
+            if not _RECIPE_ID.match(recipe_id):
+                raise ValueError(
+                    f"recipe id {recipe_id!r}: use 1 to 40 of [a-z0-9_-], starting with a letter or digit; "
+                    "it becomes part of every key"
+                )
+        return recipes
+
+    def content(self) -> dict[str, Any]:
+        """The config as JSON without what cannot change a byte: execution, and the place of asset folders.
+
+        What lies in the folders is in the catalogue, with its hashes.
+        """
+        full = self.model_dump(mode="json", exclude={"execution": True})
+        full["assets"] = {name: full["assets"][name] for name in ("embedded", "families")}
+        return full
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of `content()`."""
+        return digest(self.content())

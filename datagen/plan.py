@@ -1,0 +1,172 @@
+"""The plan: (config, catalogue) -> shards -> groups -> pairs. Pure arithmetic; no file, no clock, no worker.
+
+A stream is one recipe in one split. Its groups are numbered from 0, its shards are fixed ranges of groups, and the
+parameters of a group are drawn on demand from generators keyed by (seed, recipe, split, group). So the layout of a
+million groups costs a loop over its shards, and any group can be planned alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from datagen.assets import SPLITS, Catalogue, Split
+from datagen.canonical import digest
+from datagen.config import DatasetConfig
+from datagen.errors import ConfigError
+from datagen.recipes import RECIPES
+from datagen.recipes.base import Recipe
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One recipe in one split: what fills one series of shards."""
+
+    recipe_id: str
+    kind: str
+    split: Split
+    num_groups: int
+    pairs_per_group: int
+    groups_per_shard: int
+    fields: tuple[str, ...]
+
+    @property
+    def num_shards(self) -> int:
+        return -(-self.num_groups // self.groups_per_shard)
+
+    @property
+    def num_pairs(self) -> int:
+        return self.num_groups * self.pairs_per_group
+
+    def shard(self, index: int) -> "ShardSpec":
+        first = index * self.groups_per_shard
+        return ShardSpec(
+            name=f"{self.split}-{self.recipe_id}-{index:06d}",
+            stream=self,
+            index=index,
+            first_group=first,
+            num_groups=min(self.groups_per_shard, self.num_groups - first),
+        )
+
+    def key(self, group: int, pair: int) -> str:
+        """The sample key of one pair: its place in the stream, whatever happens to its neighbours."""
+        return f"{self.recipe_id}-{self.split}-{group * self.pairs_per_group + pair:08d}"
+
+    def keys(self, group: int) -> tuple[str, ...]:
+        return tuple(self.key(group, pair) for pair in range(self.pairs_per_group))
+
+
+@dataclass(frozen=True)
+class ShardSpec:
+    """A fixed range of a stream's groups: the unit of commit."""
+
+    name: str
+    stream: Stream
+    index: int
+    first_group: int
+    num_groups: int
+
+    @property
+    def groups(self) -> range:
+        return range(self.first_group, self.first_group + self.num_groups)
+
+
+@dataclass(frozen=True)
+class GroupSpec:
+    """Everything one group is made from: the unit of work. `params` is JSON-able; one key per planned pair."""
+
+    stream: Stream
+    group: int
+    params: dict[str, Any]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """A whole dataset before anything is made. Build it with `make_plan`, which checks it first."""
+
+    config: DatasetConfig
+    catalogue: Catalogue
+
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        return {
+            recipe_id: RECIPES[config.kind][1](config) for recipe_id, config in self.config.recipes.items()
+        }
+
+    @cached_property
+    def streams(self) -> tuple[Stream, ...]:
+        """Streams in the order of the config, splits in the order train, validation, test; empty ones left out."""
+        return tuple(
+            Stream(
+                recipe_id=recipe_id,
+                kind=recipe.kind,
+                split=split,
+                num_groups=recipe.config.groups[split],
+                pairs_per_group=recipe.config.pairs_per_group,
+                groups_per_shard=self.config.groups_per_shard,
+                fields=recipe.fields,
+            )
+            for recipe_id, recipe in self.recipes.items()
+            for split in SPLITS
+            if recipe.config.groups.get(split, 0) > 0
+        )
+
+    def shards(self) -> Iterator[ShardSpec]:
+        """Every shard, stream by stream. A generator: memory does not grow with the plan."""
+        for stream in self.streams:
+            for index in range(stream.num_shards):
+                yield stream.shard(index)
+
+    def shard(self, name: str) -> ShardSpec:
+        """The shard of this name. Raises ConfigError if the plan has none."""
+        for stream in self.streams:
+            prefix = f"{stream.split}-{stream.recipe_id}-"
+            index = name.removeprefix(prefix)
+            if index != name and index.isdecimal() and int(index) < stream.num_shards:
+                shard = stream.shard(int(index))
+                if shard.name == name:
+                    return shard
+        raise ConfigError(
+            f"the plan has no shard {name!r}",
+            consequence="it cannot be made or checked",
+            remedy="run `pairbridge plan` on the dataset config; it lists the shards",
+        )
+
+    def stream(self, recipe_id: str, split: Split) -> Stream:
+        """The stream of one recipe and split. Raises ConfigError if it is empty or unknown."""
+        for stream in self.streams:
+            if (stream.recipe_id, stream.split) == (recipe_id, split):
+                return stream
+        raise ConfigError(
+            f"the plan has no groups for recipe {recipe_id!r} in split {split!r}",
+            consequence="there is nothing to make, train on or evaluate there",
+            remedy=f"set recipes.{recipe_id}.groups.{split} in the dataset config",
+        )
+
+    def group(self, stream: Stream, group: int) -> GroupSpec:
+        """The parameters of one group; pure, so any order, subset or process gives the same."""
+        recipe = self.recipes[stream.recipe_id]
+        params = recipe.plan(self.config.seed, stream.recipe_id, stream.split, group, self.catalogue)
+        return GroupSpec(stream=stream, group=group, params=params, keys=stream.keys(group))
+
+    @property
+    def num_groups(self) -> int:
+        return sum(stream.num_groups for stream in self.streams)
+
+    @property
+    def num_pairs(self) -> int:
+        return sum(stream.num_pairs for stream in self.streams)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex digest of everything that can change a byte of the dataset: config and catalogue with its hashes."""
+        return digest({"config": self.config.content(), "catalogue": self.catalogue.digest})
+
+
+def make_plan(config: DatasetConfig, catalogue: Catalogue) -> DatasetPlan:
+    """The plan of a dataset. Raises CatalogueError, with the counts, if a split it needs is empty."""
+    plan = DatasetPlan(config, catalogue)
+    for stream in plan.streams:
+        plan.recipes[stream.recipe_id].check(catalogue, stream.split)
+    return plan

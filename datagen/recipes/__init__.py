@@ -1,0 +1,8 @@
+"""One file per way of making a pair; this registry is what configurations and plans know them by."""
+
+from datagen.recipes.base import Recipe, RecipeConfig
+from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
+
+RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
+    "relighting_swap": (RelightingSwapConfig, RelightingSwap),
+}

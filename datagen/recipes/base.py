@@ -1,0 +1,111 @@
+"""What a recipe is: one way of making pairs, as a pure plan and an effectful make.
+
+`plan` chooses everything there is to choose and touches nothing; `make` does what it is told with the help of a
+`Studio`. Between the two lies a JSON value, so that a group can be planned in one process and made in another, twice,
+in any order, with the same bytes.
+"""
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from datagen.assets import Catalogue, Split
+from datagen.canonical import canonical_json
+from datagen.errors import Rejected
+from datagen.frozen import FrozenModel
+from datagen.sample import Pair
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+# Whose versions a sample records: those whose change can change a pixel.
+_RECORDED_DISTRIBUTIONS = ("pairbridge", "numpy", "opencv-python", "bpy", "torch")
+
+
+class RecipeConfig(FrozenModel):
+    """What every recipe has; each adds its own keys and narrows `kind` to its name."""
+
+    kind: str
+    groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)  # a split that is left out has none
+    pairs_per_group: PositiveInt = 1
+
+
+class Recipe(Protocol):
+    """One way of making pairs. An instance holds only its config and is cheap to build."""
+
+    kind: str
+    config: RecipeConfig
+    fields: tuple[str, ...]  # the file suffixes of every sample, sorted
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless `split` has the assets this recipe needs."""
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """Everything group number `group` is made from, as JSON-able parameters. Pure; well under a millisecond."""
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
+
+        Raises AssetError or Rejected when the whole group falls.
+        """
+
+
+def sample_meta(
+    spec: "GroupSpec",
+    pair: int,
+    studio: "Studio",
+    *,
+    assets: list[tuple[str, str]],
+    mask_source: str,
+    relighter: str,
+    params: dict[str, Any],
+) -> dict[str, Any]:
+    """The `meta.json` of one sample. Its top-level keys are the same for every sample of every recipe.
+
+    `assets` lists (role, asset id), objects as `family:seed`. `params` are the recipe's free parameters; they are
+    stored as one canonical JSON string, because Hugging Face `datasets` silently drops keys the first sample lacks.
+    Nothing here may come from a clock, a host or an attempt.
+    """
+    entries = []
+    for role, asset_id in assets:
+        asset = studio.catalogue.get(asset_id)
+        entries.append(
+            {
+                "role": role,
+                "id": asset_id,
+                "sha256": asset.sha256,
+                "licence": asset.licence,
+                "author": asset.author,
+            }
+        )
+    return {
+        "key": spec.keys[pair],
+        "dataset": studio.config.name,
+        "recipe": spec.stream.recipe_id,
+        "kind": spec.stream.kind,
+        "split": spec.stream.split,
+        "group": spec.group,
+        "pair": pair,
+        "seed": studio.config.seed,
+        "assets": entries,
+        "mask_source": mask_source,
+        "relighter": relighter,
+        "versions": recorded_versions(),
+        "params": canonical_json(params).decode(),
+    }
+
+
+def recorded_versions() -> dict[str, str]:
+    """Installed versions of the distributions that shape a sample; `absent` for one that is not installed."""
+    return {name: _version(name) for name in _RECORDED_DISTRIBUTIONS}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,150 @@
+"""What a recipe works with: Blender, lightings, photographs, a masker and a relighter, each opened on first use.
+
+One studio belongs to one worker. It holds no state that can change a pair: whatever it caches is a function of files
+that the catalogue has hashed.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from datagen.assets import Catalogue
+from datagen.config import DatasetConfig
+from datagen.environment import Environment, lighting_copy, load_environment, write_exr
+from datagen.errors import AssetError
+from datagen.sample import MAX_PIXELS
+from datagen.view import ViewTransform
+
+if TYPE_CHECKING:
+    from datagen.blender.client import BlenderClient
+    from datagen.matting import Masker
+    from datagen.relighting import Relighter
+
+# Room for a few 4k HDRIs; one larger than this is still held while it is in use.
+ENVIRONMENT_CACHE_BYTES = 512 * 2**20
+
+
+def no_phase(name: str) -> None:
+    """Reports nothing: for callers that do not follow progress."""
+
+
+class Studio:
+    """A context manager; `close` ends Blender's process and is safe to call twice.
+
+    `scratch_dir` must be private to this studio (it is created), `threads` is what Blender may use, Blender's own
+    output goes to `log_path`, and `phase` is told what goes on: "load", "render", "compose", "encode".
+    """
+
+    def __init__(
+        self,
+        config: DatasetConfig,
+        catalogue: Catalogue,
+        *,
+        scratch_dir: Path,
+        threads: int,
+        log_path: Path,
+        phase: Callable[[str], None] = no_phase,
+    ) -> None:
+        self.config = config
+        self.catalogue = catalogue
+        self.scratch_dir = scratch_dir
+        self.threads = threads
+        self.log_path = log_path
+        self.phase = phase
+        self._environments: OrderedDict[str, Environment] = OrderedDict()
+        self._blender: BlenderClient | None = None
+        scratch_dir.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> "Studio":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End Blender's process, if one was started."""
+        if self._blender is not None:
+            self._blender.close()
+            self._blender = None
+
+    @property
+    def view(self) -> ViewTransform:
+        return self.config.view
+
+    @property
+    def blender(self) -> "BlenderClient":
+        """The studio's Blender; its process starts with the first request."""
+        if self._blender is None:
+            self._blender = open_blender(
+                self.config, scratch_dir=self.scratch_dir, log_path=self.log_path, threads=self.threads
+            )
+        return self._blender
+
+    @cached_property
+    def masker(self) -> "Masker":
+        from datagen.matting import open_masker
+
+        return open_masker(self.config)
+
+    @cached_property
+    def relighter(self) -> "Relighter":
+        from datagen.relighting import open_relighter
+
+        return open_relighter(self.config)
+
+    def environment(self, asset_id: str) -> Environment:
+        """The full lighting, from a bounded cache. Raises AssetError if its file is broken."""
+        if asset_id in self._environments:
+            self._environments.move_to_end(asset_id)
+            return self._environments[asset_id]
+        environment = load_environment(self.catalogue.get(asset_id).path)
+        self._environments[asset_id] = environment
+        while (
+            len(self._environments) > 1
+            and sum(held.num_bytes for held in self._environments.values()) > ENVIRONMENT_CACHE_BYTES
+        ):
+            self._environments.popitem(last=False)
+        return environment
+
+    def lighting_copy(self, asset_id: str) -> Path:
+        """The small copy of a lighting that Blender lights with, written once per studio."""
+        path = self.scratch_dir / f"lighting-{asset_id}.exr"
+        if not path.exists():
+            width = self.config.render.lighting_copy_width
+            write_exr(path, lighting_copy(self.environment(asset_id), width))
+        return path
+
+    def photo(self, asset_id: str) -> np.ndarray:
+        """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken."""
+        path = self.catalogue.get(asset_id).path
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if os.path.getsize(path) else None
+        if bgr is None or bgr.shape[0] * bgr.shape[1] > MAX_PIXELS:
+            raise AssetError(
+                f"photograph {path.name} cannot be decoded, or has more than {MAX_PIXELS} pixels",
+                consequence="every group that draws it is quarantined; the rest of the dataset is made",
+                remedy=f"replace or remove {path}",
+            )
+        return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def open_blender(
+    config: DatasetConfig, *, scratch_dir: Path, log_path: Path, threads: int
+) -> "BlenderClient":
+    """A client with the dataset's render settings and limits; it starts no process yet."""
+    from datagen.blender.client import BlenderClient
+
+    return BlenderClient(
+        config.render,
+        scratch_dir=scratch_dir,
+        log_path=log_path,
+        threads=threads,
+        request_timeout_s=config.execution.request_timeout_s,
+        start_timeout_s=config.execution.start_timeout_s,
+        recycle_rss_mib=config.execution.recycle_rss_mib,
+    )

@@ -1,0 +1,165 @@
+"""Images to latents and back, behind one protocol: an orthonormal Haar transform, or a diffusers autoencoder.
+
+Images are float32 (B, 3, H, W) in [-1, 1] with H and W multiples of `factor`; latents are (B, channels, H / factor,
+W / factor). Autoencoders are frozen; gradients flow through `decode` to the latent, which the pixel loss needs.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, AutoencoderTiny
+from pydantic import Field
+from torch import Tensor, nn
+
+from datagen.canonical import digest, file_sha256
+from datagen.errors import ConfigError
+from datagen.frozen import FrozenModel
+
+
+class Autoencoder(Protocol):
+    name: str
+    channels: int
+    factor: int
+    # Channels of `encode_mask`.
+    mask_channels: int
+    # Changes whenever the latents of an image would.
+    digest: str
+
+    def encode(self, images: Tensor) -> Tensor: ...
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+    def encode_mask(self, masks: Tensor) -> Tensor:
+        """(B, 1, H, W) in [0, 1] -> (B, mask_channels, H / factor, W / factor), a condition for the denoiser."""
+
+    def to(self, device: torch.device) -> "Autoencoder": ...
+
+
+class HaarConfig(FrozenModel):
+    """Needs no weights. Each level halves the sides and quadruples the channels."""
+
+    kind: Literal["haar"] = "haar"
+    levels: int = Field(default=2, ge=1, le=4)
+
+
+class FolderConfig(FrozenModel):
+    """A diffusers AutoencoderKL or AutoencoderTiny in a local folder: config.json and *.safetensors."""
+
+    kind: Literal["folder"] = "folder"
+    path: Path
+
+
+AutoencoderConfig = Annotated[HaarConfig | FolderConfig, Field(discriminator="kind")]
+
+
+def build_autoencoder(config: HaarConfig | FolderConfig) -> Autoencoder:
+    return HaarTransform(config.levels) if isinstance(config, HaarConfig) else FolderAutoencoder(config.path)
+
+
+class HaarTransform(nn.Module):
+    """The 2x2 Haar transform applied `levels` times to every channel (a full packet tree, so all sizes agree).
+
+    Orthonormal: distances and noise have the same size in latents and in pixels, and the transpose is the inverse.
+    Latent channels are ordered (colour, band), the block mean times 2^levels first within each colour.
+    """
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.name = f"haar-{levels}"
+        self.factor = 2**levels
+        self.mask_channels = self.factor**2
+        self.channels = 3 * self.mask_channels
+        self.digest = digest({"kind": "haar", "levels": levels})
+        step = torch.tensor([[1.0, 1.0], [1.0, -1.0]]) / 2**0.5
+        one_axis = torch.ones(1, 1)
+        for _ in range(levels):
+            one_axis = torch.kron(step, one_axis)
+        # Row k of `bands` is one (factor x factor) pattern, flattened in pixel_unshuffle's order.
+        self.register_buffer("bands", torch.kron(one_axis, one_axis))
+
+    def encode(self, images: Tensor) -> Tensor:
+        blocks = F.pixel_unshuffle(images, self.factor).unflatten(1, (-1, self.mask_channels))
+        return torch.einsum("kp,bcphw->bckhw", self.bands, blocks).flatten(1, 2)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        bands = latents.unflatten(1, (-1, self.mask_channels))
+        return F.pixel_shuffle(torch.einsum("kp,bckhw->bcphw", self.bands, bands).flatten(1, 2), self.factor)
+
+    def encode_mask(self, masks: Tensor) -> Tensor:
+        """Lossless, so that the network sees the mask's edge at full resolution; divided back to [-1, 1]."""
+        return self.encode(masks) / self.factor
+
+
+class FolderAutoencoder(nn.Module):
+    """A diffusers autoencoder from a folder, in the scaling that latent diffusion models are trained in.
+
+    AutoencoderKL: the posterior's mode z, then (z - shift_factor) scaling_factor, or the per-channel latents_mean and
+    latents_std where the folder has them. AutoencoderTiny (TAESD) was distilled to give scaled latents itself: its
+    own scaling_factor is 1. Both run in float32: the SDXL decoder overflows in half precision.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        kind = _autoencoder_class(path)
+        self.model = kind.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        )
+        self.model.eval().requires_grad_(False)
+        config = self.model.config
+        self.name = path.name
+        self.channels = config.latent_channels
+        self.mask_channels = 1
+        self.factor = _downscaling(kind, config)
+        self.digest = digest({file.name: file_sha256(file) for file in _weight_files(path)})
+        # z = (mode - shift) * scale per channel; diffusers writes the same two numbers in three different ways.
+        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+        shift = torch.tensor(mean if mean is not None else config.shift_factor or 0.0)
+        scale = config.scaling_factor / torch.tensor(std if std is not None else 1.0)
+        self.register_buffer("shift", shift.float().reshape(-1, 1, 1))
+        self.register_buffer("scale", scale.float().reshape(-1, 1, 1))
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        encoded = self.model.encode(images)
+        mode = encoded.latent_dist.mode() if isinstance(self.model, AutoencoderKL) else encoded.latents
+        return (mode - self.shift) * self.scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.model.decode(latents / self.scale + self.shift).sample
+
+    def encode_mask(self, masks: Tensor) -> Tensor:
+        return F.avg_pool2d(masks, self.factor)
+
+
+def _autoencoder_class(path: Path) -> type[AutoencoderKL] | type[AutoencoderTiny]:
+    classes = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
+    try:
+        name = json.loads((path / "config.json").read_bytes()).get("_class_name")
+    except (OSError, ValueError, AttributeError) as error:
+        raise _unusable(path, f"its config.json cannot be read ({error})") from error
+    if name not in classes:
+        raise _unusable(path, f"its config.json names the class {name!r}")
+    if not any(file.suffix == ".safetensors" for file in _weight_files(path)):
+        raise _unusable(path, "it holds no *.safetensors file")
+    return classes[name]
+
+
+def _weight_files(path: Path) -> list[Path]:
+    return [path / "config.json", *sorted(path.glob("*.safetensors"))]
+
+
+def _downscaling(kind: type, config) -> int:
+    blocks = config.block_out_channels if kind is AutoencoderKL else config.encoder_block_out_channels
+    return 2 ** (len(blocks) - 1)
+
+
+def _unusable(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"autoencoder folder {path}: {why}",
+        consequence="there are no latents to train in",
+        remedy="point autoencoder.path at a diffusers AutoencoderKL or AutoencoderTiny folder with config.json and"
+        " *.safetensors (pickled .bin files are not opened), or use `kind: haar`, which needs no weights",
+    )

@@ -1,0 +1,97 @@
+"""What a training and an evaluation can be told, with defaults that suit the demo: two CPU cores, a few minutes."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from datagen.frozen import FrozenModel
+from training.autoencoders import AutoencoderConfig, HaarConfig
+from training.bridge import Field as BridgeField
+from training.denoisers import DenoiserConfig
+from training.losses import LossConfig
+from training.timesteps import AnyTimesteps, DiscreteTimesteps
+
+
+class BridgeConfig(FrozenModel):
+    # Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1, 1] scale.
+    sigma: float = Field(default=0.02, ge=0)
+    field: BridgeField = BridgeField.DRIFT
+
+
+class OptimiserConfig(FrozenModel):
+    """AdamW on float32 weights. Lengths are in images seen, so that they keep their meaning at any batch size."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_images: int = Field(default=800, ge=0)
+    # After warm-up: constant, or a cosine from learning_rate to zero at the last step.
+    schedule: Literal["constant", "cosine"] = "cosine"
+    # Gradients are scaled down to this norm.
+    clip_norm: float = Field(default=1.0, gt=0)
+
+
+class TrainingConfig(FrozenModel):
+    seed: int = Field(default=0, ge=0)
+    steps: int = Field(default=1000, ge=1)
+    # Samples per optimiser step over all ranks.
+    batch_size: int = Field(default=16, ge=1)
+    # Side of the square training crops in pixels.
+    size: int = Field(default=96, ge=8)
+    autoencoder: AutoencoderConfig = HaarConfig()
+    bridge: BridgeConfig = BridgeConfig()
+    timesteps: AnyTimesteps = DiscreteTimesteps()
+    denoiser: DenoiserConfig = DenoiserConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    # A weight counts half in the evaluated average after this many further images.
+    ema_half_life_images: int = Field(default=1000, ge=1)
+    # bf16: autocast of the denoiser; weights, optimiser state and average stay float32.
+    precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    # How fast, never what: these may change when a run resumes.
+    threads: int = Field(default=2, ge=1)
+    loader_workers: int = Field(default=1, ge=0)
+    log_every: int = Field(default=10, ge=1)
+    checkpoint_every: int = Field(default=250, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        multiple = self.denoiser.side_multiple * getattr(self.autoencoder, "factor", 1)
+        if self.size % multiple:
+            raise ValueError(f"size {self.size} must be a multiple of {multiple}, see denoiser.widths")
+        return self
+
+    def meaning(self) -> dict:
+        """The part of the config that decides what is learned, JSON-able."""
+        return self.model_dump(mode="json", exclude=set(_SPEED_FIELDS))
+
+
+_SPEED_FIELDS = ("threads", "loader_workers", "log_every", "checkpoint_every", "keep_checkpoints", "device")
+
+
+class EvaluationSource(FrozenModel):
+    """One recipe of one dataset; the path is read like a mix's (`run:dataset`, or relative to the file)."""
+
+    name: str = Field(pattern=r"[a-z0-9_-]+\Z")
+    path: str
+    recipe: str
+    # Pairs at most, the first of the split in planned order; null = all.
+    max_pairs: int | None = Field(default=None, ge=1)
+
+
+class EvaluationConfig(FrozenModel):
+    """Figures on the test side; the baselines are fitted on the training side and tuned on the validation side."""
+
+    seed: int = Field(default=0, ge=0)
+    sources: tuple[EvaluationSource, ...] = Field(min_length=1)
+    split: Literal["validation", "test"] = "test"
+    # Network evaluations per image.
+    sampling_steps: int = Field(default=1, ge=1)
+    size: int = Field(default=96, ge=8)
+    batch_size: int = Field(default=32, ge=1)
+    threads: int = Field(default=2, ge=1)
+    bootstrap_resamples: int = Field(default=2000, ge=100)
+    # Rows of source | output | target that are kept as pictures, per source.
+    sample_images: int = Field(default=8, ge=0)

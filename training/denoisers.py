@@ -1,0 +1,82 @@
+"""The network v(x_t, t, conditions): a diffusers UNet2DModel whose output starts at zero.
+
+With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right place
+for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t = 0 the source
+and t = 1 the target: the range that the sinusoidal embedding was designed for (and, unlike the reference code of LBM,
+not reversed).
+"""
+
+from typing import Literal, Self
+
+import torch
+from diffusers import UNet2DModel
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from datagen.frozen import FrozenModel
+
+TIME_SCALE = 1000.0
+
+Condition = Literal["mask", "source"]
+
+
+class DenoiserConfig(FrozenModel):
+    """Widths from full latent resolution down; each further one halves the sides."""
+
+    widths: tuple[int, ...] = (32, 48, 64, 64)
+    layers_per_block: int = Field(default=1, ge=1)
+    # Levels with self-attention, counted from 0 at full resolution; the middle block always has one.
+    attention_levels: tuple[int, ...] = ()
+    head_width: int = Field(default=32, ge=1)
+    norm_groups: int = Field(default=8, ge=1)
+    # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the bridge
+    # conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).
+    conditions: tuple[Condition, ...] = ("mask",)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        uneven = [width for width in self.widths if width % self.norm_groups or width % self.head_width]
+        if not self.widths or uneven:
+            raise ValueError(f"widths {uneven or '[]'} must be multiples of norm_groups and of head_width")
+        if any(not 0 <= level < len(self.widths) for level in self.attention_levels):
+            raise ValueError(f"attention_levels {self.attention_levels} outside 0..{len(self.widths) - 1}")
+        if len(set(self.conditions)) != len(self.conditions):
+            raise ValueError(f"conditions {self.conditions} repeat")
+        return self
+
+    @property
+    def side_multiple(self) -> int:
+        """Latent sides must be multiples of this."""
+        return 2 ** (len(self.widths) - 1)
+
+
+class Denoiser(nn.Module):
+    """v = denoiser(x_t, t, conditions), all on one device; x_t (B, C, h, w), t (B,), v like x_t."""
+
+    def __init__(self, config: DenoiserConfig, *, latent_channels: int, mask_channels: int) -> None:
+        super().__init__()
+        self.config = config
+        channels = {"mask": mask_channels, "source": latent_channels}
+        levels = range(len(config.widths))
+        self.unet = UNet2DModel(
+            in_channels=latent_channels + sum(channels[condition] for condition in config.conditions),
+            out_channels=latent_channels,
+            block_out_channels=config.widths,
+            layers_per_block=config.layers_per_block,
+            down_block_types=tuple(_block("Down", level, config) for level in levels),
+            up_block_types=tuple(_block("Up", level, config) for level in reversed(levels)),
+            attention_head_dim=config.head_width,
+            norm_num_groups=config.norm_groups,
+            # Time scales features as well as shifting them (FiLM).
+            resnet_time_scale_shift="scale_shift",
+        )
+        nn.init.zeros_(self.unet.conv_out.weight)
+        nn.init.zeros_(self.unet.conv_out.bias)
+
+    def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
+        inputs = torch.cat([x_t, *(conditions[name] for name in self.config.conditions)], dim=1)
+        return self.unet(inputs, t * TIME_SCALE).sample
+
+
+def _block(side: str, level: int, config: DenoiserConfig) -> str:
+    return f"Attn{side}Block2D" if level in config.attention_levels else f"{side}Block2D"

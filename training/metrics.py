@@ -1,0 +1,93 @@
+"""How close a translated image is to its target, per image, and how sure a mean over images is.
+
+Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground. Errors are on the 0..255 scale.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from datagen.seeds import rng
+
+# Rounding to 8 bits alone gives 1/12: below it a PSNR measures luck, and it is infinite at 0.
+MSE_FLOOR = 1 / 12
+
+METRICS = ("foreground_mse", "foreground_psnr", "psnr", "ssim")
+
+
+def foreground_mse(output: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
+    """Mean over pixels and channels of the squared error, each pixel weighted by its mask value.
+
+    Raises ValueError on an empty mask.
+    """
+    weight = mask.astype(np.float64)
+    if not weight.any():
+        raise ValueError("foreground error of an empty mask is undefined")
+    error = np.square(output.astype(np.float64) - target.astype(np.float64)).mean(axis=2)
+    return float((weight * error).sum() / weight.sum())
+
+
+def psnr(mse: float) -> float:
+    """10 log10(255^2 / mse) in dB, with `mse` not below 1/12 (so at most 58.9 dB)."""
+    return float(10 * np.log10(255**2 / max(mse, MSE_FLOOR)))
+
+
+def ssim(output: np.ndarray, target: np.ndarray) -> float:
+    """Structural similarity (Wang et al. 2004), mean of the three channels over the whole image.
+
+    11x11 Gaussian window of sigma 1.5, K1 .01, K2 .03, population covariance, as in the paper.
+    """
+    return float(
+        structural_similarity(
+            output,
+            target,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+            channel_axis=2,
+        )
+    )
+
+
+def image_metrics(output: np.ndarray, target: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+    """All of `METRICS` for one image; `psnr` is over the whole image, without weights."""
+    fg = foreground_mse(output, target, mask)
+    whole = float(np.square(output.astype(np.float64) - target.astype(np.float64)).mean())
+    return {
+        "foreground_mse": fg,
+        "foreground_psnr": psnr(fg),
+        "psnr": psnr(whole),
+        "ssim": ssim(output, target),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean over images, and the interval in which resampling its objects puts it."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(
+    values: Sequence[float], objects: Sequence[str], *, seed: int, resamples: int = 2000, level: float = 0.95
+) -> Interval:
+    """Percentile bootstrap over objects of the mean of `values`, one value and one object id per image.
+
+    Images of one object are not independent, so whole objects are drawn with replacement. For a difference between
+    two methods pass the per-image differences: they are paired.
+    """
+    if not values or len(values) != len(objects):
+        raise ValueError(f"{len(values)} values need as many object ids, got {len(objects)}, and at least one")
+    _, owner = np.unique(np.asarray(objects), return_inverse=True)
+    sums = np.bincount(owner, weights=np.asarray(values, dtype=np.float64))
+    counts = np.bincount(owner)
+    generator = rng(seed, "bootstrap")
+    draws = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
+    means = (draws @ sums) / (draws @ counts)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean=float(np.mean(values)), low=float(low), high=float(high))

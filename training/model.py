@@ -1,0 +1,114 @@
+"""A trained translation model: bridge, autoencoder and averaged denoiser weights from one checkpoint folder."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from datagen.errors import ConfigError
+from datagen.seeds import seed31
+from training.autoencoders import Autoencoder, build_autoencoder
+from training.checkpoint import read_state, read_tensors, refuse_changes
+from training.config import TrainingConfig
+from training.denoisers import Denoiser
+from training.samplers import check_grid, sample_posterior, uniform_grid
+
+
+def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser:
+    """A denoiser that fits the autoencoder. Its initial weights come from `config.seed`, not the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed31(config.seed, "weights"))
+        return Denoiser(
+            config.denoiser, latent_channels=autoencoder.channels, mask_channels=autoencoder.mask_channels
+        ).to(memory_format=torch.channels_last)
+
+
+class TranslationModel:
+    """source -> target for uint8 images of any size."""
+
+    def __init__(self, config: TrainingConfig, autoencoder: Autoencoder, denoiser: Denoiser) -> None:
+        """`denoiser` with the weights to use; it is put in evaluation mode."""
+        self.config = config
+        self.autoencoder = autoencoder
+        self.denoiser = denoiser.eval().requires_grad_(False)
+        self.device = next(denoiser.parameters()).device
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """The averaged weights of a complete checkpoint folder.
+
+        Raises CheckpointError if it cannot be read or its autoencoder's files are no longer those it was trained with.
+        """
+        state = read_state(folder)
+        config = TrainingConfig.model_validate(state.config)
+        autoencoder = build_autoencoder(config.autoencoder)
+        saved = {"autoencoder": state.inputs["autoencoder"]}
+        refuse_changes(folder, saved, {"autoencoder": autoencoder.digest}, "the autoencoder")
+        denoiser = build_denoiser(config, autoencoder)
+        denoiser.load_state_dict(read_tensors(folder, "ema"))
+        return cls(config, autoencoder.to(device), denoiser.to(device))
+
+    def translate(
+        self, source: np.ndarray, mask: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
+    ) -> np.ndarray:
+        """Translate one uint8 (H, W, 3) image; mask uint8 (H, W), 255 = foreground, where the model wants one."""
+        masks = None if mask is None else mask[None]
+        return self.translate_batch(source[None], masks, steps=steps, seed=seed)[0]
+
+    @torch.no_grad()
+    def translate_batch(
+        self, sources: np.ndarray, masks: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
+    ) -> np.ndarray:
+        """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape and type.
+
+        One step draws no random number; several draw from `seed` and depend on place within the batch. Raises
+        ConfigError where the model was not trained for `steps`, or a mask is missing or does not fit.
+        """
+        check_grid(uniform_grid(steps), self.config.timesteps)
+        self._check_mask(sources, masks)
+        height, width = sources.shape[1:3]
+        source = self._pad(_to_unit(sources, self.device))
+        mask = torch.zeros_like(source[:, :1]) if masks is None else self._pad(_mask_to_unit(masks, self.device))
+        x0 = self.autoencoder.encode(source)
+        conditions = {"mask": self.autoencoder.encode_mask(mask), "source": x0}
+        latent = sample_posterior(
+            lambda x, t: self.denoiser(x, t, conditions),
+            x0,
+            uniform_grid(steps),
+            sigma=self.config.bridge.sigma,
+            generator=torch.Generator().manual_seed(seed31(seed, "translate")),
+        )
+        images = self.autoencoder.decode(latent)[..., :height, :width]
+        levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
+        return levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+
+    def _check_mask(self, sources: np.ndarray, masks: np.ndarray | None) -> None:
+        if masks is None and "mask" in self.config.denoiser.conditions:
+            raise ConfigError(
+                "this model was trained with a mask beside the image, and none was given",
+                consequence="it would not know what to relight",
+                remedy="pass the foreground mask (`--mask`), 255 on the foreground",
+            )
+        if masks is not None and masks.shape != sources.shape[:3]:
+            raise ConfigError(
+                f"the mask has shape {masks.shape[1:]}, the image {sources.shape[1:3]}",
+                consequence="resizing here would move the edge",
+                remedy="bring both to one size",
+            )
+
+    def _pad(self, images: Tensor) -> Tensor:
+        """Repeat the last row and column up to the next multiple that autoencoder and denoiser can halve."""
+        multiple = self.autoencoder.factor * self.denoiser.config.side_multiple
+        bottom, right = (-side % multiple for side in images.shape[-2:])
+        return F.pad(images, (0, right, 0, bottom), mode="replicate")
+
+
+def _to_unit(images: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _mask_to_unit(masks: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(masks).to(device)[:, None].float() / 255

@@ -1,0 +1,187 @@
+"""Commit of a shard: concatenate parts, trailer, fsync, rename; then the sidecar, last.
+
+The sidecar is the commit record. A tar without one was interrupted and is deleted and rebuilt; a sidecar
+whose tar is missing or of another size is damage, which is never repaired without being asked.
+
+| on disk | `committed_sidecar` |
+|---|---|
+| sidecar and tar of its size, same plan and config | the sidecar: skip the shard |
+| no sidecar (tar or not) | None: build it (`sweep_unfinished` removes the tar and temp files) |
+| sidecar without tar, tar of another size, unreadable sidecar | ShardError |
+| sidecar of another plan or config | ConfigError |
+
+All functions but the readers want the caller to hold the dataset's lock: two writers are not told apart here.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from datagen.atomic import TEMP_MARK, sync_folder, write_atomically
+from datagen.canonical import canonical_json, file_sha256
+from datagen.errors import ConfigError, ShardError
+from datagen.records import GroupRecord, SampleRecord, ShardInfo, Sidecar
+from datagen.tar import TRAILER
+
+_CHUNK_BYTES = 1 << 20
+
+
+def tar_path(shards_dir: Path, name: str) -> Path:
+    return shards_dir / f"{name}.tar"
+
+
+def sidecar_path(shards_dir: Path, name: str) -> Path:
+    return shards_dir / f"{name}.json"
+
+
+def commit_shard(shards_dir: Path, shard: ShardInfo, parts: Iterable[tuple[GroupRecord, Path]]) -> Sidecar:
+    """Both steps of the commit. The bytes on disk are a function of `shard` and the parts alone."""
+    sidecar = write_shard_tar(shards_dir, shard, parts)
+    write_sidecar(shards_dir, sidecar)
+    return sidecar
+
+
+def write_shard_tar(shards_dir: Path, shard: ShardInfo, parts: Iterable[tuple[GroupRecord, Path]]) -> Sidecar:
+    """First step: the tar under its final name, durable. Not committed until `write_sidecar` is called.
+
+    parts: one (record, path of its tar part) per group of the shard, in group order; the bytes of every
+    part are checked against its record. Raises ShardError for a missing, extra or altered part, DiskFull
+    when there is no room; in both cases nothing appears under the final name. Memory: one chunk of 1 MiB.
+    """
+    parts = list(parts)
+    wanted = range(shard.first_group, shard.first_group + shard.num_groups)
+    groups = [record.group for record, _ in parts]
+    if groups != list(wanted):
+        raise ShardError(
+            f"shard {shard.name} wants groups {wanted.start} to {wanted.stop - 1} in order and got {groups}",
+            consequence="samples would be lost or moved to another shard",
+            remedy="run the same command again; if it recurs, report it with the ledger.jsonl of the dataset",
+        )
+    path = tar_path(shards_dir, shard.name)
+    written = write_atomically(path, _concatenate(parts))
+    samples, start = [], 0
+    for record, _ in parts:
+        samples += [_shift(sample, start) for sample in record.samples]
+        start += record.bytes
+    return Sidecar(
+        shard=shard,
+        sha256=written.sha256,
+        bytes=written.num_bytes,
+        count=len(samples),
+        samples=tuple(samples),
+        holes=tuple(hole for record, _ in parts for hole in record.holes),
+    )
+
+
+def write_sidecar(shards_dir: Path, sidecar: Sidecar) -> None:
+    """Second step: from here on the shard is committed."""
+    write_atomically(sidecar_path(shards_dir, sidecar.shard.name), [sidecar.to_json()])
+
+
+def check_part(record: GroupRecord, path: Path) -> bool:
+    """Whether the part at `path` is exactly the bytes that `record` describes; what adoption of staging
+    asks."""
+    try:
+        return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
+    except FileNotFoundError:
+        return False
+
+
+def committed_sidecar(shards_dir: Path, shard: ShardInfo) -> Sidecar | None:
+    """The sidecar if `shard` is committed, None if it has to be built; reads the tar's size, not its bytes.
+
+    Raises ShardError for damage and ConfigError if the folder holds this shard of another plan (see the
+    table above).
+    """
+    path = sidecar_path(shards_dir, shard.name)
+    if not path.exists():
+        return None
+    sidecar = Sidecar.from_file(path)
+    check_tar_size(shards_dir, sidecar)
+    changed = [
+        f"{name} {getattr(sidecar.shard, name)} there, {getattr(shard, name)} now"
+        for name in ShardInfo.model_fields
+        if getattr(sidecar.shard, name) != getattr(shard, name)
+    ]
+    if changed:
+        raise ConfigError(
+            f"{path} was committed by another plan: {'; '.join(changed)}",
+            consequence="shards of two plans in one folder would repeat or lose samples",
+            remedy="generate into a new folder, or restore the configuration that made this one",
+        )
+    return sidecar
+
+
+def check_tar_size(shards_dir: Path, sidecar: Sidecar) -> None:
+    """Raise ShardError unless the tar of a committed shard is there with its recorded size."""
+    path = tar_path(shards_dir, sidecar.shard.name)
+    if not path.is_file():
+        found = "is missing"
+    elif (size := path.stat().st_size) != sidecar.bytes:
+        found = f"has {size} bytes instead of {sidecar.bytes}"
+    else:
+        return
+    raise ShardError(
+        f"{path} {found}, although its sidecar says it was committed",
+        consequence="the dataset is damaged; samples are missing",
+        remedy=f"restore the file, or delete {path.with_suffix('.json')} and run `pairbridge generate` again",
+    )
+
+
+def sweep_unfinished(shards_dir: Path) -> list[str]:
+    """Delete temp files and tars without a sidecar; returns the deleted names, sorted."""
+    doomed = [
+        path
+        for path in sorted(shards_dir.iterdir())
+        if (path.name.startswith(".") and TEMP_MARK in path.name)
+        or (path.suffix == ".tar" and not path.with_suffix(".json").exists())
+    ]
+    for path in doomed:
+        path.unlink()
+    sync_folder(shards_dir)
+    return [path.name for path in doomed]
+
+
+def read_sidecars(shards_dir: Path) -> Iterator[Sidecar]:
+    """Every committed shard's sidecar, by name. Raises ShardError at the first unusable one."""
+    for path in sorted(shards_dir.glob("*.json")):
+        yield Sidecar.from_file(path)
+
+
+def quarantine_jsonl(sidecars: Iterable[Sidecar]) -> bytes:
+    """Content of quarantine.jsonl: one canonical JSON line per hole, sorted by key."""
+    lines = [
+        (hole.key, canonical_json({"shard": sidecar.shard.name, **hole.model_dump()}))
+        for sidecar in sidecars
+        for hole in sidecar.holes
+    ]
+    return b"".join(line + b"\n" for _, line in sorted(lines))
+
+
+def write_quarantine(dataset_dir: Path) -> None:
+    """Derive quarantine.jsonl from the sidecars on disk; a dataset without holes gets an empty file."""
+    write_atomically(
+        dataset_dir / "quarantine.jsonl", [quarantine_jsonl(read_sidecars(dataset_dir / "shards"))]
+    )
+
+
+def _shift(sample: SampleRecord, start: int) -> SampleRecord:
+    moved = {field: (offset + start, size) for field, (offset, size) in sample.fields.items()}
+    return SampleRecord(key=sample.key, fields=moved)
+
+
+def _concatenate(parts: list[tuple[GroupRecord, Path]]) -> Iterator[bytes]:
+    for record, path in parts:
+        hasher, size = hashlib.sha256(), 0
+        with open(path, "rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                hasher.update(chunk)
+                size += len(chunk)
+                yield chunk
+        if (size, hasher.hexdigest()) != (record.bytes, record.sha256):
+            raise ShardError(
+                f"the part of group {record.group} at {path} is not what its record describes",
+                consequence="the shard would hold bytes that no worker made",
+                remedy="delete the part and its record and run the same command again",
+            )
+    yield TRAILER

@@ -1,0 +1,133 @@
+"""What travels between a worker and its Blender process: plain frozen values, one JSON object a line each way.
+
+Conventions, shared by every module that touches a camera or an environment:
+
+- World: right-handed, +Z up. Camera: looks along its -Z, +Y up, as in Blender and OpenGL; no lens shift.
+- Environment: the radiance that arrives from world direction d is the equirectangular image at direction
+  d' = Rz(rotation) d, with u = 0.5 - atan2(d'.y, d'.x) / 2 pi and v = 0.5 + asin(d'.z) / pi (v = 1 is the top row).
+  So u = 0.5 is +X, u = 0.25 is +Y, and a positive rotation turns the surroundings clockwise seen from above.
+"""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Matrix4 = tuple[tuple[float, float, float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSpec:
+    """Either one object of a procedural family (`family`, `seed`) or a file (`path`: glb, gltf, obj)."""
+
+    family: str | None = None
+    seed: int | None = None
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        procedural = self.family is not None and self.seed is not None
+        if procedural == (self.path is not None) or (self.family is None) != (self.seed is None):
+            raise ValueError(f"an object is a family with a seed, or a path: {self}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}:{self.seed}" if self.path is None else str(self.path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What was loaded, in the object's own units, before it was scaled to the unit sphere."""
+
+    num_meshes: int
+    num_vertices: int
+    num_faces: int
+    radius: float
+    centre: tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSpec:
+    """A view of the normalised object.
+
+    The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite way,
+    without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the object's
+    projected vertices are centred `offset` away from the frame's centre, in fractions of width and height (right
+    and up positive), and so that the bounds take `fill` of the width or of the height, whichever is reached first.
+    """
+
+    azimuth_rad: float
+    elevation_rad: float
+    fov_x_rad: float
+    fill: float = 0.8
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not abs(self.elevation_rad) < math.radians(89.5):
+            raise ValueError(f"elevation {self.elevation_rad} rad: 'no roll' has no meaning at the poles")
+        if not 0 < self.fov_x_rad < math.pi or not 0 < self.fill:
+            raise ValueError(f"field of view {self.fov_x_rad} rad and fill {self.fill} must be positive")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPose:
+    """Pinhole camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world."""
+
+    camera_to_world: Matrix4
+    fov_x_rad: float
+    distance: float
+    """From the camera's plane to the origin's, along the viewing axis; the object's radius is 1."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SkySpec:
+    """Blender's physical (Nishita) sky with the sun's disc at its real size and power.
+
+    `air`, `dust` and `ozone` are densities relative to Earth's clear air. `sun_rotation_rad` is Blender's: 0 puts
+    the sun at azimuth +Y, and it grows clockwise seen from above.
+    """
+
+    sun_elevation_rad: float
+    sun_rotation_rad: float
+    altitude_m: float = 0.0
+    air: float = 1.0
+    dust: float = 1.0
+    ozone: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RenderedPasses:
+    """Decoded arrays of one render, top row first, float32.
+
+    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is. `depth` (H, W) distance
+    from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit. `normal` (H, W, 3)
+    world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus glossy colour, premultiplied:
+    on metals the diffuse colour alone is black. `wall_s` is the request's wall time up to these arrays, `render_s`
+    Cycles' own render time (steps of 10 ms).
+    """
+
+    rgba: np.ndarray
+    depth: np.ndarray
+    normal: np.ndarray
+    albedo: np.ndarray
+    wall_s: float
+    render_s: float
+
+
+def encode_line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    return json.loads(line)
+
+
+def from_json(kind: type, value: dict[str, Any]):
+    """A value of one of the classes above from `dataclasses.asdict` after JSON: lists become tuples again."""
+    return kind(**{key: _as_tuple(item) for key, item in value.items()})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,29 @@
+# `make demo` and `make test` set up everything they need (Python 3.11 is all they expect to find).
+PYTHON ?=
+export PYTHON
+
+.PHONY: setup demo test test-all lint benchmark clean
+
+setup:
+	@bash .ci/setup
+
+demo: setup
+	.venv/bin/pairbridge demo
+
+test: setup
+	.venv/bin/python -m pytest -q
+
+# The long tests alone; together with `make test` they are all of them.
+test-all: setup
+	.venv/bin/python -m pytest -q -m long
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+benchmark: setup
+	.venv/bin/python benchmarks/render.py
+	.venv/bin/python benchmarks/demo_quality.py
+
+clean:
+	rm -rf runs .pytest_cache .ruff_cache

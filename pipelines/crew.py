@@ -1,0 +1,273 @@
+"""A fixed number of Ray workers: started, watched, given one group each, replaced when they die.
+
+The only module that knows Ray's actors and exceptions. Each slot holds at most one actor and at most one call in
+flight, so the culprit of a death is always known; Ray itself retries nothing.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import ray
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
+
+from datagen.errors import PairbridgeError
+from datagen.plan import GroupSpec
+from pipelines import worker_logs
+from pipelines.agenda import Task
+from pipelines.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
+from pipelines.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
+
+# Ray has no common base for "the process that ran it is gone". RayTaskError, our own exception, is none of them.
+PROCESS_DEATHS = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
+
+KILL_WAIT_S = 10.0  # Ray needs 5 s to end a stopped process, milliseconds for any other (measured)
+CLOSE_WAIT_S = 5.0  # a worker's orderly end: Blender's exit and its scratch folder
+
+
+class WorkersDoNotStart(PairbridgeError):
+    """No worker gets as far as making anything."""
+
+
+class WorkerBug(PairbridgeError):
+    """A worker raised what is neither a group's fault nor the disk's: a bug, or a broken installation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one worker takes from the cluster."""
+
+    cpus: int
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of one attempt. Nothing was staged if `outcome.fault` is set."""
+
+    task: Task
+    outcome: GroupOutcome
+    worker: str
+    host: str
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A place for one worker after another. `info` is None until it is ready, `task` set while it makes a group."""
+
+    name: str
+    actor: Any = None
+    call: Any = None  # the one call in flight: `open`, or `run` of `task`
+    began_s: float = 0.0
+    info: WorkerInfo | None = None
+    task: Task | None = None
+    groups_done: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        return self.info is not None and self.task is None
+
+
+class Crew:
+    """`size` workers. A context manager; leaving it ends every worker.
+
+    `order.name` is replaced by each slot's own.
+    """
+
+    def __init__(
+        self,
+        worker_class: type[GroupWorker],
+        order: WorkOrder,
+        size: int,
+        resources: Resources,
+        limits: Limits,
+    ) -> None:
+        self._actor_class = ray.remote(
+            max_concurrency=1,
+            max_restarts=0,
+            max_task_retries=0,
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+        )(worker_class)
+        self._order = order
+        self._limits = limits
+        self._slots = [Slot(f"worker-{index:02d}") for index in range(size)]
+        self._failed_starts = 0
+
+    def __enter__(self) -> Self:
+        for slot in self._slots:
+            self._start(slot)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._end(self._slots)
+
+    @property
+    def ready(self) -> list[Slot]:
+        return [slot for slot in self._slots if slot.is_ready]
+
+    @property
+    def num_busy(self) -> int:
+        return sum(slot.task is not None for slot in self._slots)
+
+    def renew_one(self) -> None:
+        """See to it that a worker comes up that has done nothing yet, unless one is on its way."""
+        if all(slot.info for slot in self._slots):
+            self._restart(next(slot for slot in self._slots if slot.is_ready))
+
+    def submit(self, slot: Slot, task: Task, spec: GroupSpec) -> None:
+        """Give a ready worker a group."""
+        slot.task = task
+        slot.began_s = time.monotonic()
+        slot.call = slot.actor.run.remote(task.shard, spec)
+
+    def poll(self) -> Iterator[Finished]:
+        """Wait at most one tick, then yield the attempts that ended, one way or the other.
+
+        Raises what a worker raised for the run as a whole (DiskFull, Fenced), WorkerBug for anything unforeseen, and
+        WorkersDoNotStart.
+        """
+        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        if not calls:
+            time.sleep(self._limits.tick_s)
+            return
+        done, _ = ray.wait(list(calls), num_returns=1, timeout=self._limits.tick_s)
+        if done:
+            done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        for call in done:
+            yield from self._collect(calls[call])
+        now = time.monotonic()
+        for slot in self._slots:
+            if slot.task is not None and now - slot.began_s > self._limits.group_timeout_s:
+                yield self._time_out(slot)
+            elif slot.info is None and now - slot.began_s > self._limits.start_timeout_s:
+                self._start_is_overdue(slot)
+
+    def abandon(self) -> None:
+        """Kill every worker at once; what is in flight is lost."""
+        for slot in self._slots:
+            self._kill(slot)
+
+    def _collect(self, slot: Slot) -> Iterator[Finished]:
+        try:
+            result = ray.get(slot.call)
+        except PROCESS_DEATHS as error:
+            yield from self._died(slot, error)
+            return
+        except RayTaskError as error:
+            raise self._run_error(slot, error) from error
+        slot.call = None
+        self._failed_starts = 0
+        if slot.task is None:
+            slot.info = result
+            return
+        task, slot.task = slot.task, None
+        slot.groups_done += 1
+        yield Finished(task, result, slot.name, slot.info.host)
+        worn = slot.groups_done >= self._limits.groups_per_worker
+        if task.own_worker or worn or result.rss_mib > self._limits.worker_rss_mib:
+            self._restart(slot)
+
+    def _died(self, slot: Slot, error: Exception) -> Iterator[Finished]:
+        dataset_dir = self._order.dataset_dir
+        signal_name = worker_logs.crash_signal(dataset_dir, slot.name)
+        phase = worker_logs.last_phase(dataset_dir, slot.name)
+        task, info, seconds = slot.task, slot.info, time.monotonic() - slot.began_s
+        if task is None:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
+                raise self._no_start(f"{self._failed_starts} workers in a row died while starting: {error}")
+            self._restart(slot)
+            return
+        self._restart(slot)
+        if signal_name:
+            fault, reason = (
+                fault_of_signal(signal_name),
+                f"the worker ended with {signal_name} in phase {phase}",
+            )
+        else:
+            fault, reason = Fault.LOST, f"{type(error).__name__} in phase {phase}"
+        detail = worker_logs.tail(dataset_dir, slot.name)
+        yield Finished(task, _no_result(fault, reason, detail, seconds), slot.name, info.host)
+
+    def _time_out(self, slot: Slot) -> Finished:
+        dataset_dir = self._order.dataset_dir
+        phase = worker_logs.last_phase(dataset_dir, slot.name)
+        reason = f"no result in {self._limits.group_timeout_s:g} s, last in phase {phase}"
+        detail = worker_logs.tail(dataset_dir, slot.name)
+        finished = Finished(
+            slot.task,
+            _no_result(Fault.TIMED_OUT, reason, detail, time.monotonic() - slot.began_s),
+            slot.name,
+            slot.info.host,
+        )
+        self._restart(slot)
+        return finished
+
+    def _start_is_overdue(self, slot: Slot) -> None:
+        if any(other.info for other in self._slots):
+            slot.began_s = (
+                time.monotonic()
+            )  # the cluster has shrunk; the others go on, and this one waits for room
+            return
+        raise self._no_start(
+            f"no worker was ready within {self._limits.start_timeout_s:g} s; "
+            f"the cluster offers {_shown(ray.cluster_resources())}, free {_shown(ray.available_resources())}"
+        )
+
+    def _start(self, slot: Slot) -> None:
+        slot.actor = self._actor_class.remote(replace(self._order, name=slot.name))
+        slot.call = slot.actor.open.remote()
+        slot.began_s = time.monotonic()
+        slot.info, slot.task, slot.groups_done = None, None, 0
+
+    def _restart(self, slot: Slot) -> None:
+        self._end([slot])
+        self._start(slot)
+
+    def _end(self, slots: list[Slot]) -> None:
+        """An orderly end for those that are idle, then death for all."""
+        closing = [slot.actor.close.remote() for slot in slots if slot.is_ready]
+        if closing:
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_WAIT_S)
+        for slot in slots:
+            self._kill(slot)
+
+    def _kill(self, slot: Slot) -> None:
+        if slot.actor is None:
+            return
+        ray.kill(slot.actor)
+        if slot.call is not None:
+            # Its call fails once it is dead: until then it could still stage what the driver is about to give up.
+            ray.wait([slot.call], timeout=KILL_WAIT_S)
+        slot.actor = slot.call = slot.info = slot.task = None
+
+    def _run_error(self, slot: Slot, error: RayTaskError) -> PairbridgeError:
+        if isinstance(error.cause, PairbridgeError):
+            return error.cause
+        log = worker_logs.log_path(self._order.dataset_dir, slot.name)
+        doing = f"making {slot.task.shard.name} group {slot.task.group}" if slot.task else "starting"
+        return WorkerBug(
+            f"{slot.name} failed while {doing}: {error.cause!r}",
+            consequence="the run stops: the same error would wait in every group like it",
+            remedy=f"read the traceback at the end of {log}, repair the cause, and run the same command again",
+        )
+
+    def _no_start(self, cause: str) -> WorkersDoNotStart:
+        return WorkersDoNotStart(
+            cause,
+            consequence="nothing can be made; what was committed before is whole",
+            remedy=f"read {self._order.dataset_dir / worker_logs.LOGS_NAME}, run `pairbridge doctor` on the workers' "
+            "machines, or ask for fewer workers",
+        )
+
+
+def _no_result(fault: Fault, reason: str, detail: str, seconds: float) -> GroupOutcome:
+    return GroupOutcome(
+        fault=fault, reason=reason, detail=detail, wall_s=round(seconds, 4), phase_s={}, rss_mib=0
+    )
+
+
+def _shown(resources: dict[str, float]) -> str:
+    return ", ".join(f"{resources.get(name, 0):g} {name}" for name in ("CPU", "GPU"))

@@ -1,0 +1,266 @@
+"""The loop that turns a plan into committed shards: assign, wait, settle, commit, until nothing is left.
+
+Who does what: `agenda` decides what is tried next, `crew` runs it, `staging` keeps what is finished, `datagen.commit`
+makes a shard of it. Everything the loop knows is on disk or can be made again, so it may be killed at any line.
+"""
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datagen.atomic import DiskFull
+from datagen.commit import commit_shard, committed_sidecar, sweep_unfinished
+from datagen.errors import PairbridgeError
+from datagen.plan import DatasetPlan, ShardSpec
+from datagen.records import ShardInfo, pack_group
+from datagen.tar import TRAILER
+from pipelines.agenda import Agenda, OpenShard, Task
+from pipelines.crew import Crew, Finished
+from pipelines.holes import given_up
+from pipelines.ledger import Ledger
+from pipelines.policy import Fault, Verdict
+from pipelines.progress import OnProgress, Snapshot
+from pipelines.staging import Staging, stage_part, stage_record
+
+SHARDS_NAME = "shards"
+# Beside the shard itself: its sidecar, the ledger, and what others write meanwhile.
+COMMIT_RESERVE_BYTES = 4 << 20
+
+
+class Interrupted(PairbridgeError):
+    """Someone asked the run to stop. Nothing partial is left, and the same command goes on from here."""
+
+
+class KilledRepeatedly(PairbridgeError):
+    """One group's worker is killed from outside again and again, even with nothing else running."""
+
+
+class StopRequest:
+    """Set by SIGINT and SIGTERM: once means finish what is in flight, twice means stop now."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *_: Any) -> None:
+        self.count += 1
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Catch SIGINT and SIGTERM for the body. Off the main thread Python allows no handlers; there it catches none."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class Driver:
+    """One run over one dataset folder, whose lock the caller holds."""
+
+    def __init__(
+        self,
+        plan: DatasetPlan,
+        dataset_dir: Path,
+        staging: Staging,
+        crew: Crew,
+        ledger: Ledger,
+        stop: StopRequest,
+        on_progress: OnProgress,
+    ) -> None:
+        self._plan = plan
+        self._dataset_dir = dataset_dir
+        self._shards_dir = dataset_dir / SHARDS_NAME
+        self._staging = staging
+        self._crew = crew
+        self._ledger = ledger
+        self._stop = stop
+        self._on_progress = on_progress
+        self._agenda = Agenda(self._open_shards())
+        self._shards_total = sum(stream.num_shards for stream in plan.streams)
+        self._shards_done = self._pairs_done = self._quarantined = self._retries = 0
+        self._made_here = 0
+        self._began_s = time.monotonic()
+
+    def run(self) -> None:
+        """Commit every shard that is not committed yet.
+
+        Raises Interrupted, KilledRepeatedly, DiskFull, ShardError for damage found on disk, and what `Crew.poll`
+        raises. Whatever is raised, no partial file has a final name and a new run resumes.
+        """
+        self._shards_dir.mkdir(exist_ok=True)
+        for name in sweep_unfinished(self._shards_dir):
+            self._ledger.write("swept", file=name)
+        try:
+            while not self._agenda.finished:
+                self._check_stop()
+                self._commit_complete()
+                if not self._stop.count:
+                    self._assign()
+                for finished in self._crew.poll():
+                    self._settle(finished)
+                self._report()
+        finally:
+            self._report(last=True)
+
+    def _open_shards(self) -> Iterator[OpenShard]:
+        for shard in self._plan.shards():
+            sidecar = committed_sidecar(self._shards_dir, self._info(shard))
+            if sidecar is not None:
+                self._shards_done += 1
+                self._pairs_done += sidecar.count
+                self._quarantined += len(sidecar.holes)
+                continue
+            missing = self._staging.open_shard(shard)
+            for record, _ in self._staging.parts(shard):
+                self._pairs_done += len(record.samples)
+                self._quarantined += len(record.holes)
+            yield OpenShard(shard, missing)
+
+    def _assign(self) -> None:
+        if self._agenda.wants_unused_worker and not any(slot.groups_done == 0 for slot in self._crew.ready):
+            if self._crew.ready:
+                self._crew.renew_one()
+        for slot in self._crew.ready:
+            task = self._agenda.next(worker_is_unused=slot.groups_done == 0)
+            if task is not None:
+                self._crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
+
+    def _settle(self, finished: Finished) -> None:
+        task, outcome = finished.task, finished.outcome
+        facts = {
+            "shard": task.shard.name,
+            "group": task.group,
+            "worker": finished.worker,
+            "host": finished.host,
+            "wall_s": outcome.wall_s,
+        }
+        if outcome.fault is None:
+            self._ledger.write(
+                "group",
+                **facts,
+                pairs=outcome.num_pairs,
+                holes=outcome.num_holes,
+                bytes=outcome.num_bytes,
+                phase_s=outcome.phase_s,
+                rss_mib=outcome.rss_mib,
+            )
+            self._count(outcome.num_pairs, outcome.num_holes)
+            self._agenda.settled(task)
+            return
+        verdict = self._agenda.failed(task, outcome.fault)
+        self._ledger.write(
+            "fault",
+            **facts,
+            fault=outcome.fault,
+            reason=outcome.reason,
+            verdict=verdict,
+            detail=outcome.detail,
+        )
+        if verdict is Verdict.QUARANTINE:
+            self._give_up(task, outcome.reason)
+        elif verdict is Verdict.STOP:
+            raise _killed_repeatedly(task, outcome.fault, outcome.reason, self._dataset_dir)
+        else:
+            self._retries += 1
+
+    def _give_up(self, task: Task, reason: str) -> None:
+        spec = self._plan.group(task.shard.stream, task.group)
+        part, record = pack_group(task.group, given_up(spec, reason, self._plan.catalogue))
+        folder = self._staging.shard_folder(task.shard)
+        stage_part(folder, part, record)
+        stage_record(folder, record)
+        self._count(0, len(record.holes))
+        self._agenda.settled(task)
+
+    def _count(self, pairs: int, holes: int) -> None:
+        self._pairs_done += pairs
+        self._quarantined += holes
+        self._made_here += pairs + holes
+
+    def _commit_complete(self) -> None:
+        while (shard := self._agenda.pop_complete()) is not None:
+            began = time.monotonic()
+            parts = self._staging.parts(shard)
+            self._check_room(shard, sum(record.bytes for record, _ in parts) + len(TRAILER))
+            sidecar = commit_shard(self._shards_dir, self._info(shard), parts)
+            self._staging.discard(shard)
+            self._shards_done += 1
+            self._ledger.write(
+                "shard",
+                shard=shard.name,
+                pairs=sidecar.count,
+                holes=len(sidecar.holes),
+                bytes=sidecar.bytes,
+                wall_s=round(time.monotonic() - began, 4),
+            )
+
+    def _check_room(self, shard: ShardSpec, num_bytes: int) -> None:
+        needed = num_bytes + COMMIT_RESERVE_BYTES
+        free = shutil.disk_usage(self._shards_dir).free
+        if free < needed:
+            raise DiskFull(
+                f"committing {shard.name} needs {needed} bytes, and {free} are free under {self._dataset_dir}",
+                consequence="its groups wait in staging; everything committed before is whole",
+                remedy="free at least the difference and run the same command again: it resumes with this shard",
+            )
+
+    def _check_stop(self) -> None:
+        if not self._stop.count:
+            return
+        if self._crew.num_busy and self._stop.count == 1:
+            return
+        self._crew.abandon()
+        raise Interrupted(
+            f"stopped with {self._shards_done} of {self._shards_total} shards committed",
+            consequence="nothing partial was left; finished groups wait in staging",
+            remedy="run the same command again: it goes on from here",
+        )
+
+    def _report(self, *, last: bool = False) -> None:
+        seconds = time.monotonic() - self._began_s
+        rate = self._made_here / seconds if seconds else 0.0
+        left = self._plan.num_pairs - self._pairs_done - self._quarantined
+        self._on_progress(
+            Snapshot(
+                shards_done=self._shards_done,
+                shards_total=self._shards_total,
+                pairs_done=self._pairs_done,
+                pairs_total=self._plan.num_pairs,
+                quarantined=self._quarantined,
+                retries=self._retries,
+                busy_workers=self._crew.num_busy,
+                pairs_per_s=rate,
+                left_s=left / rate if rate else None,
+                last=last,
+            )
+        )
+
+    def _info(self, shard: ShardSpec) -> ShardInfo:
+        return ShardInfo(
+            name=shard.name,
+            first_group=shard.first_group,
+            num_groups=shard.num_groups,
+            plan_digest=self._plan.digest,
+            config_digest=self._plan.config.digest,
+        )
+
+
+def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path) -> KilledRepeatedly:
+    return KilledRepeatedly(
+        f"{task.shard.name} group {task.group} was {fault} ten times, the last times with nothing else running "
+        f"(last: {reason})",
+        consequence="the run stops, because a kill from outside must not cost a sample; all else it made is kept",
+        remedy=f"look for the kernel's out-of-memory messages and at {dataset_dir / 'logs'}; give workers more "
+        "memory or ask for fewer of them, and run the same command again",
+    )

@@ -1,0 +1,53 @@
+"""Quarantine entries: why a planned sample is not there. Functions of plan and content alone, without a path of this
+machine, a clock or a count, because they end in the sidecar and must be the same after any number of kills."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datagen.assets import Asset, Catalogue
+from datagen.errors import CatalogueError, PairbridgeError
+from datagen.plan import GroupSpec
+from datagen.records import Hole
+
+
+def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
+    """Ids of the assets that the group's parameters name, objects as `family:seed`, in the order of mention."""
+    return tuple(dict.fromkeys(text for text in _texts(spec.params) if _find(text, catalogue)))
+
+
+def refused(key: str, error: PairbridgeError, spec: GroupSpec, catalogue: Catalogue) -> Hole:
+    """The hole of a pair that a gate refused, or whose asset is broken."""
+    reason, culprit = error.cause, None
+    for asset_id in assets_used(spec, catalogue):
+        path = catalogue.get(asset_id).path
+        if path and path.name in reason:
+            reason = reason.replace(str(path), path.name)
+            culprit = asset_id
+    return Hole(key=key, reason=reason, asset=culprit)
+
+
+def given_up(spec: GroupSpec, reason: str, catalogue: Catalogue) -> tuple[Hole, ...]:
+    """The holes of a whole group whose making ended in a crash or a time-out again and again.
+
+    Which of its assets is to blame is not known, so all are named.
+    """
+    used = ", ".join(assets_used(spec, catalogue))
+    return tuple(Hole(key=key, reason=f"{reason}; the group uses {used}") for key in spec.keys)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _find(text: str, catalogue: Catalogue) -> Asset | None:
+    try:
+        return catalogue.get(text)
+    except CatalogueError:
+        return None

@@ -1,0 +1,48 @@
+"""`ledger.jsonl`: the run's diary, and the only file of a dataset that may hold clocks, hosts and attempts."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+LEDGER_NAME = "ledger.jsonl"
+
+
+class Ledger:
+    """Append-only JSON lines, flushed one by one; a context manager. One writer at a time (the lock's holder)."""
+
+    def __init__(self, dataset_dir: Path) -> None:
+        self._stream = open(dataset_dir / LEDGER_NAME, "a+b")  # noqa: SIM115 (held open for the whole run)
+        # A driver killed in mid-line leaves half a line; ours must not continue it.
+        size = self._stream.seek(0, os.SEEK_END)
+        if size:
+            self._stream.seek(size - 1)
+            if self._stream.read(1) != b"\n":
+                self._stream.write(b"\n")
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stream.close()
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Append one event with the time of day. OSError (a full disk) passes through to the caller."""
+        line = json.dumps({"unix_time_s": round(time.time(), 3), "event": event, **facts}, default=str)
+        self._stream.write(line.encode() + b"\n")
+        self._stream.flush()
+
+
+def read_ledger(dataset_dir: Path) -> list[dict[str, Any]]:
+    """All whole lines of the diary, oldest first; a line cut by a kill is left out."""
+    events = []
+    path = dataset_dir / LEDGER_NAME
+    if not path.exists():
+        return events
+    for line in path.read_bytes().splitlines():
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            continue
+    return events

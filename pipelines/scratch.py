@@ -1,0 +1,72 @@
+"""Scratch folders that a killed process cannot leave behind for long.
+
+Blender's renders pass through files in shared memory. Whoever is killed with SIGKILL cleans up nothing, so each
+folder has a lock file whose flock ends with its owner, and each new owner sweeps those whose lock is free. A lock
+works across containers that share a /dev/shm, where process ids would not.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_PREFIX = "pairbridge-scratch-"
+_SHARED_MEMORY = Path("/dev/shm")
+_MIN_SHARED_MEMORY_BYTES = (
+    512 << 20
+)  # a 1024x1024 EXR with all passes is 46 MB, and Ray's store lives there too
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A private empty folder on this machine's fastest filesystem, deleted at the end or by the next owner."""
+    root = _root()
+    _sweep(root)
+    lock_fd, lock_path = _locked_file(root)
+    folder = lock_path.with_suffix("")
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        _remove(folder, lock_path)
+        os.close(lock_fd)
+
+
+def _root() -> Path:
+    if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK):
+        if shutil.disk_usage(_SHARED_MEMORY).free >= _MIN_SHARED_MEMORY_BYTES:
+            return _SHARED_MEMORY
+    return Path(tempfile.gettempdir())
+
+
+def _locked_file(root: Path) -> tuple[int, Path]:
+    while True:
+        fd, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".lock", dir=root)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        # A sweeper may have taken the lock between the two calls and deleted the file: then ours guards nothing.
+        if os.path.exists(name):
+            return fd, Path(name)
+        os.close(fd)
+
+
+def _sweep(root: Path) -> None:
+    for lock_path in sorted(root.glob(f"{_PREFIX}*.lock")):
+        try:
+            fd = os.open(lock_path, os.O_RDWR)
+        except (FileNotFoundError, PermissionError):  # swept by another, or another user's
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(lock_path.with_suffix(""), lock_path)
+        except BlockingIOError:  # its owner lives
+            pass
+        finally:
+            os.close(fd)
+
+
+def _remove(folder: Path, lock_path: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    lock_path.unlink(missing_ok=True)

@@ -1,0 +1,211 @@
+"""Makes one group at a time and stages its bytes; knows nothing of Ray, retries or other groups.
+
+What belongs to the group (a crash of Blender, a time-out, a broken asset) comes back as a `GroupOutcome`. What
+belongs to the run (a full disk, a staging folder that was taken over, a bug in a recipe) is raised.
+"""
+
+import contextlib
+import errno
+import faulthandler
+import os
+import shutil
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from datagen.atomic import DiskFull
+from datagen.blender.errors import BlenderCrashed, BlenderTimedOut
+from datagen.errors import AssetError, Rejected
+from datagen.plan import DatasetPlan, GroupSpec, ShardSpec
+from datagen.records import GroupRecord, Hole, pack_group
+from datagen.sample import Pair, encode_field
+from datagen.studio import Studio
+from pipelines import worker_logs
+from pipelines.holes import refused
+from pipelines.policy import Fault, fault_of_signal
+from pipelines.scratch import scratch_folder
+from pipelines.staging import stage_part, stage_record
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What a worker is told once: the plan, where to write, and as whom."""
+
+    plan: DatasetPlan
+    dataset_dir: Path
+    staging_dir: Path  # the folder of the run's token; the worker never creates it
+    name: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """Where a worker runs, for the ledger."""
+
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOutcome:
+    """What became of one attempt. `fault` is None when the group is staged, with pairs, holes or both."""
+
+    num_pairs: int = 0
+    num_holes: int = 0
+    num_bytes: int = 0
+    fault: Fault | None = None
+    reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
+    detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
+    wall_s: float
+    phase_s: dict[str, float]
+    rss_mib: int
+
+
+class GroupWorker:
+    """One renderer and its models, for many groups in turn. A context manager; not thread-safe."""
+
+    def __init__(self, order: WorkOrder) -> None:
+        self.order = order
+        self._resources = contextlib.ExitStack()
+        self._begin("start")
+
+    def open(self) -> WorkerInfo:
+        """Open the logs, take scratch space and set up the studio, which starts Blender when it is first asked."""
+        order = self.order
+        log_path = worker_logs.log_path(order.dataset_dir, order.name)
+        with _disk_errors(order.dataset_dir):
+            log_path.parent.mkdir(exist_ok=True)
+            last_words = self._resources.enter_context(
+                open(worker_logs.crash_path(order.dataset_dir, order.name), "w")
+            )
+            self._log = self._resources.enter_context(open(log_path, "a", buffering=1))
+        faulthandler.enable(last_words)
+        self._resources.callback(faulthandler.disable)
+        self.studio = self._resources.enter_context(
+            Studio(
+                order.plan.config,
+                order.plan.catalogue,
+                scratch_dir=self._resources.enter_context(scratch_folder()),
+                threads=order.threads,
+                log_path=log_path,
+                phase=self.phase,
+            )
+        )
+        return WorkerInfo(host=socket.gethostname(), pid=os.getpid())
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def __enter__(self) -> "GroupWorker":
+        self.open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def phase(self, name: str) -> None:
+        """Note what goes on from now on: load, render, compose, encode, stage.
+
+        The last one in the log is where a worker hung that had to be killed.
+        """
+        self._end_phase()
+        self._phase = name
+        worker_logs.note_phase(self._log, name)
+
+    def run(self, shard: ShardSpec, spec: GroupSpec) -> GroupOutcome:
+        """Make the group, encode it, write it to staging.
+
+        Raises DiskFull, Fenced, and whatever a recipe raises that is neither AssetError nor Rejected.
+        """
+        began = time.monotonic()
+        self._begin("plan")
+        with _disk_errors(self.order.dataset_dir):
+            worker_logs.note_group(self._log, shard.name, spec.group)
+            try:
+                result = self._attempt(shard, spec)
+            except Exception:
+                # Ray would carry the message to the driver, but a traceback is for whoever repairs the cause.
+                traceback.print_exc(file=self._log)
+                raise
+            self.phase("idle")
+        return GroupOutcome(
+            **result,
+            wall_s=round(time.monotonic() - began, 4),
+            phase_s={name: round(seconds, 4) for name, seconds in self._phase_s.items()},
+            rss_mib=psutil.Process().memory_info().rss >> 20,
+        )
+
+    def make_pairs(self, spec: GroupSpec) -> list[tuple[str, Pair] | Hole]:
+        """(key, pair) or a Hole for each planned pair; no bytes yet. Raises as `run`, and the Blender errors."""
+        catalogue = self.order.plan.catalogue
+        recipe = self.order.plan.recipes[spec.stream.recipe_id]
+        try:
+            made = recipe.make(spec, self.studio)
+        except (AssetError, Rejected) as error:
+            made = [error] * len(spec.keys)
+        return [
+            refused(key, item, spec, catalogue) if isinstance(item, AssetError | Rejected) else (key, item)
+            for key, item in zip(spec.keys, made, strict=True)
+        ]
+
+    def stage(self, shard: ShardSpec, part: bytes, record: GroupRecord) -> None:
+        """Part, then record: the group is finished when the second is there."""
+        folder = self.order.staging_dir / shard.name
+        stage_part(folder, part, record)
+        stage_record(folder, record)
+
+    def _attempt(self, shard: ShardSpec, spec: GroupSpec) -> dict:
+        try:
+            outcomes = self.make_pairs(spec)
+            self.phase("encode")
+            part, record = pack_group(spec.group, [_encoded(outcome) for outcome in outcomes])
+        except BlenderCrashed as error:
+            reason = f"Blender ended with {error.signal} in phase {self._phase}"
+            return {"fault": fault_of_signal(error.signal), "reason": reason, "detail": str(error)}
+        except BlenderTimedOut as error:
+            reason = f"Blender gave no answer in time in phase {self._phase}"
+            return {"fault": Fault.TIMED_OUT, "reason": reason, "detail": str(error)}
+        except MemoryError as error:
+            return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
+        self.phase("stage")
+        self.stage(shard, part, record)
+        return {"num_pairs": len(record.samples), "num_holes": len(record.holes), "num_bytes": len(part)}
+
+    def _begin(self, phase: str) -> None:
+        self._phase_s: dict[str, float] = {}
+        self._phase = phase
+        self._phase_began = time.monotonic()
+
+    def _end_phase(self) -> None:
+        now = time.monotonic()
+        self._phase_s[self._phase] = self._phase_s.get(self._phase, 0.0) + now - self._phase_began
+        self._phase_began = now
+
+
+def _encoded(outcome: tuple[str, Pair] | Hole) -> tuple[str, dict[str, bytes]] | Hole:
+    if isinstance(outcome, Hole):
+        return outcome
+    key, pair = outcome
+    return key, {field: encode_field(field, value) for field, value in pair.items()}
+
+
+@contextlib.contextmanager
+def _disk_errors(dataset_dir: Path) -> Iterator[None]:
+    """Logs and scratch files meet a full disk too, and then the run must stop as clearly as for a shard."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(dataset_dir).free
+        raise DiskFull(
+            f"no space left while writing {error.filename or 'a log or scratch file'} "
+            f"({free} bytes free under {dataset_dir})",
+            consequence="the group was not finished; everything committed before is whole",
+            remedy=f"free some space under {dataset_dir} and run the same command again: it resumes",
+        ) from error

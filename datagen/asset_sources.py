@@ -32,7 +32,7 @@ _SPLIT_BOUNDS: tuple[tuple[float, Split], ...] = ((0.8, "train"), (0.9, "validat
 
 
 def split_by_hash(asset_id: str) -> Split:
-    """The split of an asset that nobody pinned: 0.8 train, 0.1 validation, 0.1 test, by the hash of its id alone."""
+    """Where an asset goes that nobody pinned: 0.8 train, 0.1 validation, 0.1 test, by the hash of its id."""
     position = int.from_bytes(hashlib.sha256(asset_id.encode()).digest()[:8], "big") / 2**64
     return next(split for bound, split in _SPLIT_BOUNDS if position < bound)
 
@@ -40,8 +40,8 @@ def split_by_hash(asset_id: str) -> Split:
 def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
     """The embedded catalogue, restricted to `families` if given.
 
-    HDRIs are listed only where bpy is installed, photographs only where scikit-image is: a plan that needs what is
-    missing is then refused with the counts. Raises ConfigError for a family that does not exist.
+    HDRIs are listed only where bpy is installed, photographs only where scikit-image is: a plan that needs
+    what is missing is then refused with the counts. Raises ConfigError for a family that does not exist.
     """
     catalogue = _load_yaml(Path(blender_assets.__file__).with_name("catalogue.yaml"))
     known = catalogue["families"]
@@ -160,7 +160,7 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
 
 
 def families_sha256() -> str:
-    """One digest of all code that builds procedural objects: families share materials, so they change together."""
+    """One digest of all code that builds procedural objects: families share materials."""
     folder = Path(families_package.__file__).parent
     files = sorted(folder.rglob("*.py"))
     return digest({path.relative_to(folder).as_posix(): file_sha256(path) for path in files})
@@ -217,7 +217,7 @@ def _asset_files(kind: AssetKind, folder: Path) -> list[Path]:
 
 
 def _sanitised(relative: Path) -> str:
-    # 60 characters leave room for the collision hash; file systems may hold longer names than a report can show.
+    # 60 characters leave room for the collision hash, and a report can show them.
     text = relative.with_suffix("").as_posix().lower()
     return re.sub(r"[^a-z0-9_]+", "-", text).strip("-")[:60] or "asset"
 
@@ -233,7 +233,7 @@ def _pins(folder: Path) -> dict[str, dict[str, str]]:
             raise CatalogueError(
                 f"{path}: entry {asset_id!r} {problem}",
                 consequence="the asset's split or licence would not be what the file says",
-                remedy=f"write e.g. `{asset_id}: {{split: test, licence: CC-BY-4.0, author: ..., source: ...}}`",
+                remedy=f"write e.g. `{asset_id}: {{split: test, licence: CC-BY-4.0, author: Jo Smith}}`",
             )
     return pins
 

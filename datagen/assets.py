@@ -1,12 +1,12 @@
 """What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
 
-Every asset belongs to exactly one split. The embedded ones are pinned by `blender_assets/catalogue.yaml`; a user's
-file is placed by the hash of its id, unless a `catalogue.yaml` in its folder pins it:
+Every asset belongs to exactly one split. The embedded ones are pinned by `blender_assets/catalogue.yaml`;
+a user's file is placed by the hash of its id, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
 
-Nothing here opens an image or a mesh: a broken file is catalogued like any other and ends in quarantine when a group
-uses it, so that one bad file costs its own samples and not the run.
+Nothing here opens an image or a mesh: a broken file is catalogued like any other and ends in quarantine
+when a group uses it, so that one bad file costs its own samples and not the run.
 """
 
 import re
@@ -44,9 +44,9 @@ class AssetsConfig(FrozenModel):
 class Asset:
     """One entry of the catalogue.
 
-    A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its sha256 is
-    that of the code that builds the families. `path` is set for everything else. `lighting` says what kind of
-    light an `hdri` asset holds: a captured one, or one baked for the dataset.
+    A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
+    sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
+    what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
     """
 
     id: str
@@ -68,7 +68,7 @@ class Asset:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All assets of a dataset, sorted by id. Raises CatalogueError if two share an id or an id is malformed."""
+    """All assets, sorted by id. Raises CatalogueError if two share an id or one is malformed."""
 
     assets: tuple[Asset, ...]
     _by_id: dict[str, Asset] = field(init=False, repr=False, compare=False)
@@ -135,8 +135,8 @@ class Catalogue:
             f"recipe {recipe!r} needs at least {at_least} asset(s) of kind {kind} in split {split!r}; "
             f"the catalogue has: {counts}",
             consequence="its pairs could not be made without borrowing from another split, which would leak",
-            remedy=f"add assets, pin some to {split!r} in the folder's catalogue.yaml, raise the number of baked "
-            f"lightings, or set the recipe's groups for {split!r} to 0 (embedded HDRIs need the render extra)",
+            remedy="add assets, bake more lightings, pin some in the folder's catalogue.yaml, or set the "
+            f"recipe's groups for {split!r} to 0 (the embedded HDRIs come with the render extra)",
         )
 
     @property

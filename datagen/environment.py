@@ -1,12 +1,12 @@
 """Lightings as equirectangular images: loading, measuring, resampling into a camera's background.
 
 One file lights the object and is seen behind it. Directions follow Blender's environment texture, so that the
-background computed here is the one Cycles would render: for a unit direction d in world space, turned by -rotation
-about Z,
+background computed here is the one Cycles would render: for a unit direction d in world space, turned by
+-rotation about Z,
 
     u = 0.5 - atan2(d_y, d_x) / 2 pi   (to the right),    v = 0.5 + asin(d_z) / pi   (upwards).
 
-The world's rotation is Blender's Mapping node in its default (point) mode: texture direction = R_z(rotation) d.
+which is Blender's Mapping node with `rotation` about Z in its default (point) mode.
 """
 
 import math
@@ -84,9 +84,10 @@ class Environment:
 def normalising_factor(environment: Environment, *, picture: float, limit: float) -> float:
     """The factor that brings any lighting to one exposure, as a photographer would meter it.
 
-    The geometric mean of the overall mean (which lights the object) and the picture's (which is seen behind it)
-    becomes `picture`; the overall mean never exceeds `limit`, which only bare lamps in dark rooms reach. By the mean
-    alone, suns leave their surroundings black; by the picture alone, they burn the object.
+    The geometric mean of the overall mean (which lights the object) and the picture's (which is seen
+    behind it) becomes `picture`; the overall mean never exceeds `limit`, which only bare lamps in dark
+    rooms reach. By the mean alone, suns leave their surroundings black; by the picture alone, they burn
+    the object.
     """
     mean = environment.mean_luminance
     if mean <= 0:
@@ -102,8 +103,8 @@ def normalising_factor(environment: Environment, *, picture: float, limit: float
 def load_environment(path: Path) -> Environment:
     """The equirectangular image at `path` (.exr, .hdr).
 
-    Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is damaged, empty,
-    not RGB or grey, too large, or not finite.
+    Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
+    damaged, empty, not RGB or grey, too large, or not finite.
     """
     if path.suffix.lower() == ".exr":
         pixels = _read_exr(path)
@@ -172,7 +173,6 @@ def sample_directions(pixels: np.ndarray, directions: np.ndarray) -> np.ndarray:
     wrapped = np.concatenate([pixels[:, -1:], pixels, pixels[:, :1]], axis=1)
     map_x = (u * width + 0.5).astype(np.float32)
     map_y = ((1 - v) * height - 0.5).astype(np.float32)
-    # remap wants float32 and at most 32767 columns; INTER_LINEAR rounds to 1/32 texel, below one 8-bit step here.
     return cv2.remap(wrapped, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

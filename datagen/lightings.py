@@ -1,7 +1,8 @@
-"""Lightings made here: physical skies, studio rigs and blends, baked once per dataset to equirectangular files.
+"""Lightings made here: physical skies, studio rigs and blends, baked once per dataset to EXR files.
 
-Each gets an id, a hash and a split like any HDRI, so that light and background always come from one file. A file's
-header holds the parameters it was made from: a re-run keeps what is there and right, and replaces the rest.
+Each gets an id, a hash and a split like any HDRI, so that light and background always come from one file.
+A file's header holds the parameters it was made from: a re-run keeps what is there and right, and replaces
+the rest.
 """
 
 import math
@@ -18,6 +19,7 @@ from pydantic import Field, NonNegativeInt
 
 from datagen.asset_sources import baked_asset
 from datagen.assets import SPLITS, Asset, Catalogue, Split, build_catalogue
+from datagen.blender.protocol import SkySpec
 from datagen.canonical import canonical_json
 from datagen.environment import (
     LUMINANCE,
@@ -76,8 +78,8 @@ class Planned:
 def planned_lightings(config: "DatasetConfig", catalogue: Catalogue) -> Iterator[Planned]:
     """Every lighting the config asks for, with its parameters; pure.
 
-    `catalogue` supplies the HDRIs that blends are made of. Raises CatalogueError if a split that needs blends has
-    fewer than two.
+    `catalogue` supplies the HDRIs that blends are made of. Raises CatalogueError if a split that needs
+    blends has fewer than two.
     """
     counts = config.lightings
     kinds: tuple[tuple[BakedKind, LightingCounts], ...] = (
@@ -105,9 +107,10 @@ def bake_lightings(
 ) -> None:
     """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
 
-    Files appear whole or not at all, and one whose header shows the right parameters is kept, so a killed run goes on
-    where it was. `blender_factory` is called at most once, and only if a sky is missing. Raises AssetError for a
-    damaged parent of a blend, CatalogueError if blends lack parents, and the errors of `BlenderClient`.
+    Files appear whole or not at all, and one whose header shows the right parameters is kept, so a killed
+    run goes on where it was. `blender_factory` is called at most once, and only if a sky is missing.
+    Raises AssetError for a damaged parent of a blend, CatalogueError if blends lack parents, and the
+    errors of `BlenderClient`.
     """
     folder = dataset_dir / "lightings"
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,11 +140,10 @@ def bake_lightings(
 def bake_sky(params: dict[str, Any], blender: "BlenderClient") -> np.ndarray:
     """Blender's physical sky over a textured ground that it lights: (width/2, width, 3) float32.
 
-    The sky model ends at the horizon. Below it we put a diffuse ground of the sky's own irradiance times an albedo,
-    fading into the horizon's colour as haze does; otherwise objects would hang over a black void.
+    The sky model ends at the horizon. Below it we put a diffuse ground of the sky's own irradiance times
+    an albedo, fading into the horizon's colour as haze does; otherwise objects would hang over a black
+    void.
     """
-    from datagen.blender.client import SkySpec
-
     with TemporaryDirectory() as scratch:
         raw = Path(scratch) / "sky.exr"
         blender.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
@@ -185,9 +187,9 @@ def _sky_params(draw: np.random.Generator) -> dict[str, Any]:
         "sun_elevation_rad": math.radians(elevation_deg),
         "sun_rotation_rad": float(draw.uniform(0, math.tau)),
         "altitude_m": float(draw.uniform(0, 2500)),
-        "air": float(draw.uniform(0.6, 2.0)),
-        "dust": float(draw.uniform(0.2, 5.0)),
-        "ozone": float(draw.uniform(0.5, 3.0)),
+        "air_density": float(draw.uniform(0.6, 2.0)),
+        "dust_density": float(draw.uniform(0.2, 5.0)),
+        "ozone_density": float(draw.uniform(0.5, 3.0)),
     }
     base = float(draw.uniform(0.08, 0.4))
     tint = draw.uniform(0.75, 1.25, size=3)

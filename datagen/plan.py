@@ -1,8 +1,8 @@
 """The plan: (config, catalogue) -> shards -> groups -> pairs. Pure arithmetic; no file, no clock, no worker.
 
-A stream is one recipe in one split. Its groups are numbered from 0, its shards are fixed ranges of groups, and the
-parameters of a group are drawn on demand from generators keyed by (seed, recipe, split, group). So the layout of a
-million groups costs a loop over its shards, and any group can be planned alone.
+A stream is one recipe in one split. Its groups are numbered from 0, its shards are fixed ranges of groups,
+and the parameters of a group are drawn on demand from generators keyed by (seed, recipe, split, group). So
+the layout of a million groups costs a loop over its shards, and any group can be planned alone.
 """
 
 from collections.abc import Iterator
@@ -73,12 +73,12 @@ class ShardSpec:
 
 @dataclass(frozen=True)
 class GroupSpec:
-    """Everything one group is made from: the unit of work. `params` is JSON-able; one key per planned pair."""
+    """Everything one group is made from: the unit of work. `params` is JSON-able."""
 
     stream: Stream
     group: int
     params: dict[str, Any]
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # one per planned pair
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class DatasetPlan:
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
-        """Streams in the order of the config, splits in the order train, validation, test; empty ones left out."""
+        """In the order of the config, within a recipe train, validation, test; empty ones left out."""
         return tuple(
             Stream(
                 recipe_id=recipe_id,
@@ -160,7 +160,7 @@ class DatasetPlan:
 
     @cached_property
     def digest(self) -> str:
-        """Hex digest of everything that can change a byte of the dataset: config and catalogue with its hashes."""
+        """Hex digest of all that can change a byte of the dataset: config, and catalogue with hashes."""
         return digest({"config": self.config.content(), "catalogue": self.catalogue.digest})
 
 

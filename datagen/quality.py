@@ -1,7 +1,7 @@
-"""Gates: a pair that nobody could learn from is refused, with the reason and the figure, and quarantined by name.
+"""Gates: a pair nobody could learn from is refused with reason and figure, and quarantined by name.
 
-Each gate is a deterministic function of pixels. The limits are wide on purpose: they catch failures (an empty frame, a
-black or burnt object, a missing texture), not taste.
+Each gate is a deterministic function of pixels. The limits are wide on purpose: they catch failures (an
+empty frame, a black or burnt object, a missing texture), not taste.
 """
 
 import numpy as np

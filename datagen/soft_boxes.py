@@ -1,4 +1,4 @@
-"""Studio light in NumPy: soft boxes, dim rooms and textured grounds, painted onto an equirectangular image."""
+"""Studio light in NumPy: soft boxes, dim rooms and textured grounds on an equirectangular image."""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ _NOISE_SIZE = 256
 class SoftBox:
     """A flat luminous panel that faces the origin from `direction`, one unit away.
 
-    `half_width` and `half_height` are in units of that distance (0.5 is 27 degrees), `roll_rad` turns it about the
-    line of sight, `edge` is the soft share of its border, `squareness` the exponent of its outline: 2 is an
-    ellipse, 8 close to a rectangle. `radiance` is linear RGB at its middle.
+    `half_width` and `half_height` are in units of that distance (0.5 is 27 degrees), `roll_rad` turns it
+    about the line of sight, `edge` is the soft share of its border, `squareness` the exponent of its
+    outline: 2 is an ellipse, 8 close to a rectangle. `radiance` is linear RGB at its middle.
     """
 
     azimuth_rad: float
@@ -33,8 +33,9 @@ class SoftBox:
 def studio_rig(draw: np.random.Generator, width: int = 512) -> np.ndarray:
     """A room with two to five soft boxes: (width/2, width, 3) float32 linear radiance.
 
-    The first box is the key; the others carry 0.1 to 0.8 of its power. Power is fixed before size, so a small box is
-    bright and hard, a large one dim and soft, as lamps are. The room is 1 to 8 % of the key's mean radiance.
+    The first box is the key; the others carry 0.1 to 0.8 of its power. Power is fixed before size, so a
+    small box is bright and hard, a large one dim and soft, as lamps are. The room is 1 to 8 % of the key's
+    mean radiance.
     """
     # Twice the resolution and averaged down: a box's edge may be narrower than a texel.
     directions = equirect_directions(2 * width, width)
@@ -133,9 +134,10 @@ def _lamp_colour(draw: np.random.Generator) -> np.ndarray:
 
 def _room(draw: np.random.Generator, directions: np.ndarray) -> np.ndarray:
     level = math.exp(draw.uniform(math.log(0.01), math.log(0.08)))
-    wall = level * _lamp_colour(draw)
+    wall = level * (0.5 + 0.5 * _lamp_colour(draw))
     ceiling = wall * draw.uniform(0.3, 1.5)
-    albedo = level * draw.uniform(0.5, 2.0) * _lamp_colour(draw)
+    # Rooms are painted paler than lamps are gelled: halfway to grey.
+    albedo = level * draw.uniform(0.5, 2.0) * (0.5 + 0.5 * _lamp_colour(draw))
     height = directions[..., 2:]
     walls = wall + (ceiling - wall) * np.clip(height, 0, 1) ** 0.7
     floor = ground(draw, directions, [float(value) for value in albedo])

@@ -1,7 +1,7 @@
-"""What a recipe works with: Blender, lightings, photographs, a masker and a relighter, each opened on first use.
+"""What a recipe works with: Blender, lightings, photographs, masker and relighter, opened on first use.
 
-One studio belongs to one worker. It holds no state that can change a pair: whatever it caches is a function of files
-that the catalogue has hashed.
+One studio belongs to one worker. It holds no state that can change a pair: whatever it caches is a
+function of files that the catalogue has hashed.
 """
 
 import os
@@ -37,8 +37,9 @@ def no_phase(name: str) -> None:
 class Studio:
     """A context manager; `close` ends Blender's process and is safe to call twice.
 
-    `scratch_dir` must be private to this studio (it is created), `threads` is what Blender may use, Blender's own
-    output goes to `log_path`, and `phase` is told what goes on: "load", "render", "compose", "encode".
+    `scratch_dir` must be private to this studio (it is created), `threads` is what Blender may use,
+    Blender's own output goes to `log_path`, and `phase` is told what goes on: "load", "render", "compose",
+    "encode".
     """
 
     def __init__(

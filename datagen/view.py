@@ -6,8 +6,8 @@ With y = exposure * x (linear RGB, each channel alone) and shoulder s:
     z = s + (1 - s) (1 - exp(-(y - s) / (1 - s)))   for y > s
     image = round(255 * OETF(z)),  OETF = sRGB, IEC 61966-2-1
 
-The curve and its slope are continuous at s, and z tends to 1, so highlights roll off and never wrap. No dither: an
-8-bit value is a function of its pixel's light alone.
+The curve and its slope are continuous at s, and z tends to 1, so highlights roll off and never wrap. No
+dither: an 8-bit value is a function of its pixel's light alone.
 """
 
 import numpy as np

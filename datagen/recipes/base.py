@@ -1,8 +1,8 @@
 """What a recipe is: one way of making pairs, as a pure plan and an effectful make.
 
-`plan` chooses everything there is to choose and touches nothing; `make` does what it is told with the help of a
-`Studio`. Between the two lies a JSON value, so that a group can be planned in one process and made in another, twice,
-in any order, with the same bytes.
+`plan` chooses everything there is to choose and touches nothing; `make` does what it is told with the help
+of a `Studio`. Between the two lies a JSON value, so that a group can be planned in one process and made in
+another, twice, in any order, with the same bytes.
 """
 
 from importlib import metadata
@@ -45,7 +45,7 @@ class Recipe(Protocol):
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
     ) -> dict[str, Any]:
-        """Everything group number `group` is made from, as JSON-able parameters. Pure; well under a millisecond."""
+        """Everything one group is made from, as JSON-able parameters. Pure; below a millisecond."""
 
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
@@ -66,9 +66,9 @@ def sample_meta(
 ) -> dict[str, Any]:
     """The `meta.json` of one sample. Its top-level keys are the same for every sample of every recipe.
 
-    `assets` lists (role, asset id), objects as `family:seed`. `params` are the recipe's free parameters; they are
-    stored as one canonical JSON string, because Hugging Face `datasets` silently drops keys the first sample lacks.
-    Nothing here may come from a clock, a host or an attempt.
+    `assets` lists (role, asset id), objects as `family:seed`. `params` are the recipe's free parameters;
+    they are stored as one canonical JSON string, because Hugging Face `datasets` silently drops keys the
+    first sample lacks. Nothing here may come from a clock, a host or an attempt.
     """
     entries = []
     for role, asset_id in assets:

@@ -1,21 +1,24 @@
-"""One object under several lightings: the foreground lit by A on the background of B becomes the render under B.
+"""One object under several lightings: the foreground lit by A, on B's background, becomes the render under B.
 
-N lightings of one object and camera give N foregrounds, N backgrounds and up to N (N - 1) ordered pairs (A, B):
+N lightings of one object and camera give N foregrounds, N backgrounds and N (N - 1) ordered pairs (A, B):
 
     source = view(g fg_A + (1 - a) bg_B)        target = view(fg_B + (1 - a) bg_B)
 
-in linear light, with g = strength x tint, drawn per pair: the free variation of a lighting costs no render. The
-target is the render under B as it is. Alpha is bit-identical across lightings (one Cycles seed, no adaptive sampling),
-so one mask serves the group. Every lighting is first scaled to one exposure (`datagen.environment.normalising_factor`).
+in linear light, with g = strength x tint, drawn per pair: the free variation of a lighting costs no
+render. The target is the render under B as it is. Alpha is bit-identical across lightings (one Cycles
+seed, no adaptive sampling), so one mask serves the group. Every lighting is first scaled to one exposure
+(`datagen.environment.normalising_factor`).
 """
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from datagen.assets import LIGHTING_KINDS, Asset, Catalogue, LightingKind, Split
+from datagen.blender.protocol import CameraSpec, ObjectSpec, from_json
 from datagen.compositing import alpha_to_mask, over_linear
 from datagen.environment import background, normalising_factor
 from datagen.errors import Rejected
@@ -46,8 +49,8 @@ class RelightingSwapConfig(RecipeConfig):
     # Share of groups whose object comes from the user's folders, in splits where both sorts exist.
     objects_share: float = Field(0.5, ge=0, le=1)
     strength: Range = (0.45, 2.2)  # factor on the source foreground's light, log-uniform
-    # Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint that darkens
-    # is part of the variation, and the bound per channel stays what it says.
+    # Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
+    # that darkens is part of the variation, and the bound per channel stays what it says.
     tint: float = Field(0.3, ge=0, lt=1)
     elevation_deg: Range = (-5.0, 45.0)  # of the camera above the object's middle
     fov_deg: Range = (25.0, 50.0)  # horizontal
@@ -87,6 +90,15 @@ class RelightingSwapConfig(RecipeConfig):
         return [(kind, weights[kind] / total) for kind in LIGHTING_KINDS if weights.get(kind, 0) > 0]
 
 
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """The object under one lighting and what is behind it, linear and normalised by `factor`."""
+
+    foreground: np.ndarray  # (H, W, 4) premultiplied
+    background: np.ndarray  # (H, W, 3)
+    factor: float
+
+
 class RelightingSwap:
     """The recipe; see the module's docstring."""
 
@@ -97,7 +109,7 @@ class RelightingSwap:
         self.config = config
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
-        """Raise CatalogueError unless the split has an object and every kind of lighting it gives weight to."""
+        """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
         if not catalogue.of("object", split):
             catalogue.require("family", split, self.kind)
         for kind, _ in self.config.weights(split):
@@ -119,84 +131,78 @@ class RelightingSwap:
         }
 
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
-        """Render every lighting that a kept pair needs, then composite. Raises AssetError and Rejected for all."""
-        from datagen.blender.client import CameraSpec, ObjectSpec
+        """Render the lightings that kept pairs need, then composite."""
+        pairs = spec.params["pairs"]
+        layers = self._render(
+            spec, sorted({index for pair in pairs for index in (pair["a"], pair["b"])}), studio
+        )
+        studio.phase("compose")
+        return [self._pair(spec, number, layers, studio) for number in range(len(pairs))]
 
-        params = spec.params
-        lightings = params["lightings"]
-        needed = sorted({index for pair in params["pairs"] for index in (pair["a"], pair["b"])})
+    def _render(self, spec: "GroupSpec", needed: list[int], studio: "Studio") -> dict[int, "_Layer"]:
         studio.phase("load")
-        environments = {index: studio.environment(lightings[index]["id"]) for index in needed}
-        copies = {index: studio.lighting_copy(lightings[index]["id"]) for index in needed}
-        factors = {
-            index: normalising_factor(
-                environments[index], picture=self.config.picture_level, limit=self.config.light_limit
-            )
-            for index in needed
-        }
-        family, _, object_seed = params["object"].partition(":")
+        family, _, object_seed = spec.params["object"].partition(":")
         if object_seed:
             wanted = ObjectSpec(family=family, seed=int(object_seed))
         else:
-            wanted = ObjectSpec(path=studio.catalogue.get(params["object"]).path)
+            wanted = ObjectSpec(path=studio.catalogue.get(family).path)
         studio.blender.load_object(wanted)
-        pose = studio.blender.set_camera(CameraSpec(**params["camera"]), self.config.size_WH)
-
-        foregrounds, backgrounds = {}, {}
+        pose = studio.blender.set_camera(from_json(CameraSpec, spec.params["camera"]), self.config.size_WH)
+        layers = {}
         for index in needed:
+            lighting = spec.params["lightings"][index]
+            environment = studio.environment(lighting["id"])
+            factor = normalising_factor(
+                environment, picture=self.config.picture_level, limit=self.config.light_limit
+            )
+            copy = studio.lighting_copy(lighting["id"])
             studio.phase("render")
             passes = studio.blender.render(
-                environment_path=copies[index],
-                rotation_rad=lightings[index]["rotation_rad"],
-                seed=params["cycles_seed"],
+                environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=spec.params["cycles_seed"]
             )
             check_render(passes.rgba, passes.albedo)
-            light = np.array([factors[index]] * 3 + [1], np.float32)
-            foregrounds[index] = passes.rgba * light
-        studio.phase("compose")
-        camera_to_world = np.array(pose.camera_to_world)
-        for index in sorted({pair["b"] for pair in params["pairs"]}):
-            backgrounds[index] = factors[index] * background(
-                environments[index],
-                camera_to_world,
+            behind = background(
+                environment,
+                np.array(pose.camera_to_world),
                 pose.fov_x_rad,
                 self.config.size_WH,
-                lightings[index]["rotation_rad"],
+                lighting["rotation_rad"],
             )
-        mask = alpha_to_mask(foregrounds[needed[0]][..., 3])
-        return [
-            self._pair(spec, number, studio, foregrounds, backgrounds, mask, factors)
-            for number in range(len(params["pairs"]))
-        ]
+            scale = np.array([factor, factor, factor, 1], np.float32)
+            layers[index] = _Layer(passes.rgba * scale, behind * np.float32(factor), factor)
+        return layers
 
-    def _pair(self, spec, number, studio, foregrounds, backgrounds, mask, factors) -> Pair | Rejected:
+    def _pair(
+        self, spec: "GroupSpec", number: int, layers: dict[int, "_Layer"], studio: "Studio"
+    ) -> Pair | Rejected:
         pair = spec.params["pairs"][number]
-        a, b = pair["a"], pair["b"]
+        a, b = layers[pair["a"]], layers[pair["b"]]
         gain = pair["strength"] * np.array(pair["tint"], np.float32)
-        source = studio.view.apply(over_linear(foregrounds[a], backgrounds[b], gain))
-        target = studio.view.apply(over_linear(foregrounds[b], backgrounds[b]))
+        source = studio.view.apply(over_linear(a.foreground, b.background, gain))
+        target = studio.view.apply(over_linear(b.foreground, b.background))
+        mask = alpha_to_mask(b.foreground[..., 3])
         try:
             check_foreground(target, mask, "target")
             check_foreground(source, mask, "source")
         except Rejected as refused:
             return refused
-        lightings = spec.params["lightings"]
+        lighting_a, lighting_b = (spec.params["lightings"][pair[end]] for end in ("a", "b"))
         meta = sample_meta(
             spec,
             number,
             studio,
             assets=[
                 ("object", spec.params["object"]),
-                ("lighting of the source", lightings[a]["id"]),
-                ("lighting of the target", lightings[b]["id"]),
+                ("lighting of the source", lighting_a["id"]),
+                ("lighting of the target", lighting_b["id"]),
             ],
             mask_source="rendered alpha",
             relighter="rendered",
             params={
                 "camera": spec.params["camera"],
                 "cycles_seed": spec.params["cycles_seed"],
-                "lighting_a": {**lightings[a], "factor": factors[a]},
-                "lighting_b": {**lightings[b], "factor": factors[b]},
+                "lighting_a": {**lighting_a, "factor": a.factor},
+                "lighting_b": {**lighting_b, "factor": b.factor},
                 "strength": pair["strength"],
                 "tint": pair["tint"],
             },
@@ -231,7 +237,7 @@ class RelightingSwap:
             kind = kinds[min(int(np.searchsorted(cumulative, draw.random(), "right")), len(kinds) - 1)][0]
             choices = catalogue.lightings(kind, split)
             chosen.append(_one_not_in(draw, choices, chosen))
-        # A lighting that has to come twice comes at well separated rotations: sectors of the full turn, half used.
+        # Each takes its own sector of the full turn, so that a lighting that comes twice differs.
         first_rad = draw.uniform(0, math.tau)
         return [
             {
@@ -264,8 +270,10 @@ class RelightingSwap:
 def _one_not_in(draw: np.random.Generator, choices: tuple[Asset, ...], taken: list[Asset]) -> Asset:
     """A uniform choice among those not taken yet, or among all where every one is taken."""
     taken_ids = {asset.id for asset in taken}
-    free = sum(asset.id not in taken_ids for asset in choices) if len(choices) <= len(taken) else 1
-    while True:
-        asset = choices[draw.integers(len(choices))]
-        if not free or asset.id not in taken_ids:
-            return asset
+    if len(choices) <= len(taken):
+        choices = tuple(asset for asset in choices if asset.id not in taken_ids) or choices
+        return choices[draw.integers(len(choices))]
+    # More choices than taken, so this ends; looking through thousands would cost more than drawing again.
+    while (asset := choices[draw.integers(len(choices))]).id in taken_ids:
+        pass
+    return asset

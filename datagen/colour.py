@@ -1,8 +1,8 @@
 """Colour statistics of an image region, and moving one region's statistics to another's.
 
-After Reinhard, Ashikhmin, Gooch, Shirley, "Color Transfer between Images" (2001), in CIELAB, whose channels are
-nearly decorrelated in photographs; the paper's l-alpha-beta takes logarithms, in which a few near-black pixels
-decide mean and spread.
+After Reinhard, Ashikhmin, Gooch, Shirley, "Color Transfer between Images" (2001), in CIELAB, whose channels
+are nearly decorrelated in photographs; the paper's l-alpha-beta takes logarithms, in which a few near-black
+pixels decide mean and spread.
 """
 
 from dataclasses import dataclass
@@ -72,10 +72,10 @@ def transfer_colour_statistics(
 ) -> np.ndarray:
     """`image` with the statistics of its masked region moved towards those of `reference`.
 
-    image: uint8 sRGB (H, W, 3). mask: (H, W), uint8 0..255 or float 0..1; it weighs the statistics and blends the
-    result in sRGB, so that pixels of mask 0 come back untouched. reference: uint8 sRGB (N, 3), or (H', W', 3) with
-    an optional `reference_mask` (H', W'). strength 0 changes nothing, 1 moves mean and spread all the way (the
-    spread within MIN_GAIN..MAX_GAIN). Raises ValueError where mask or reference mask is empty.
+    image: uint8 sRGB (H, W, 3). mask: (H, W), uint8 0..255 or float 0..1; it weighs the statistics and blends
+    the result in sRGB, so that pixels of mask 0 come back untouched. reference: uint8 sRGB (N, 3), or
+    (H', W', 3) with an optional `reference_mask` (H', W'). strength 0 changes nothing, 1 moves mean and spread
+    all the way (the spread within MIN_GAIN..MAX_GAIN). Raises ValueError where a mask is empty.
     """
     own = colour_statistics(image, mask)
     other = colour_statistics(reference, reference_mask)

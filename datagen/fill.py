@@ -8,9 +8,10 @@ from datagen.seeds import rng
 def fill_noise(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
     """`image` with every pixel of `mask` > 0 replaced by uniform noise 0..255, each channel on its own.
 
-    image: uint8 (H, W, 3); mask: uint8 (H, W), 255 = remove. Any non-zero mask value counts as hole: the half-covered
-    rim of a soft mask still shows the object, and must not leak it. Pixels of mask 0 are byte-identical. The noise of
-    a pixel depends on seed, place and image shape, not on the mask. (arXiv 2503.07535, appendix A: uniform pixels.)
+    image: uint8 (H, W, 3); mask: uint8 (H, W), 255 = remove. Any non-zero mask value counts as hole: the
+    half-covered rim of a soft mask still shows the object, and must not leak it. Pixels of mask 0 are
+    byte-identical. The noise of a pixel depends on seed, place and image shape, not on the mask.
+    Raises ValueError where the two sizes differ. (arXiv 2503.07535, appendix A: uniform random pixels.)
     """
     if mask.shape != image.shape[:2]:
         raise ValueError(

@@ -30,7 +30,7 @@ class Shard:
         for sample in sidecar.samples:
             if tuple(sorted(sample.fields)) != self.fields:
                 raise ShardError(
-                    f"{self.path}: {sample.key} has fields {sorted(sample.fields)}, others {list(self.fields)}",
+                    f"{self.name}: {sample.key} has {sorted(sample.fields)}, the first {list(self.fields)}",
                     consequence="no batch could be formed, and other readers infer wrong columns",
                     remedy="rebuild the shard; every sample of a recipe must have the same fields",
                 )

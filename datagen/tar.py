@@ -75,7 +75,7 @@ def member_header(key: str, field: str, size: int) -> bytes:
     if len(name) > MAX_NAME_BYTES or size > MAX_MEMBER_BYTES:
         raise ShardError(
             f"{key}.{field} has a name of {len(name)} and a content of {size} bytes",
-            consequence=f"ustar holds {MAX_NAME_BYTES} and {MAX_MEMBER_BYTES}; not all readers know extensions",
+            consequence=f"ustar holds {MAX_NAME_BYTES} and {MAX_MEMBER_BYTES}; extensions are not universal",
             remedy="shorten the recipe's id, or store smaller fields",
         )
     header = b"".join(

@@ -1,0 +1,33 @@
+"""What differs between two JSON-able values, in words for an error message."""
+
+from typing import Any
+
+_ABSENT = "absent"
+
+
+def changed_fields(old: Any, new: Any, limit: int = 8) -> list[str]:
+    """Leaves that differ, as `path: old there, new now`, sorted by path; beyond `limit` they are counted."""
+    before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))
+    changes = [
+        f"{path}: {_shown(before.get(path, _ABSENT))} there, {_shown(after.get(path, _ABSENT))} now"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path, _ABSENT) != after.get(path, _ABSENT)
+    ]
+    more = len(changes) - limit
+    return changes if more <= 0 else [*changes[:limit], f"and {more} more"]
+
+
+def _leaves(value: Any, path: str):
+    if isinstance(value, dict) and value:
+        for name in value:
+            yield from _leaves(value[name], f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple) and value:
+        for index, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

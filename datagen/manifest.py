@@ -1,0 +1,169 @@
+"""dataset.json: what a dataset folder promises to hold, written before the first shard.
+
+It is a pure function of the plan and the installed versions, so that an interrupted run, resumed, writes
+the same bytes; from it alone `verify` recomputes every shard and key that must exist.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+
+from datagen.atomic import write_atomically
+from datagen.canonical import canonical_json
+from datagen.diff import changed_fields
+from datagen.errors import ConfigError, ShardError
+from datagen.frozen import FrozenModel
+
+if TYPE_CHECKING:
+    from datagen.plan import DatasetPlan
+
+MANIFEST_NAME = "dataset.json"
+MANIFEST_FORMAT = "pairbridge-dataset/1"
+
+# Assets of a large user folder take about 300 bytes each; beyond this the file is not one of ours.
+MAX_MANIFEST_BYTES = 256 * 2**20
+
+FIELD_DESCRIPTIONS = {
+    "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove",
+    "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
+    "source.png": "model input, sRGB, 8 bit RGB",
+    "target.png": "model output, sRGB, 8 bit RGB: an untouched render or photograph",
+}
+
+
+class SplitEntry(FrozenModel):
+    """Planned numbers of one recipe in one split; holes count as planned."""
+
+    groups: PositiveInt
+    pairs: PositiveInt
+    shards: PositiveInt
+
+
+class RecipeEntry(FrozenModel):
+    """One recipe: its samples all have exactly `fields`, and its shards are `<split>-<id>-<index>`."""
+
+    kind: str
+    pairs_per_group: PositiveInt
+    fields: dict[str, str]
+    splits: dict[Literal["train", "validation", "test"], SplitEntry]
+
+
+class AssetEntry(FrozenModel):
+    """One asset the dataset may have drawn from."""
+
+    id: str
+    kind: str
+    split: Literal["train", "validation", "test"]
+    licence: str
+    author: str
+    source: str
+    sha256: str
+    family: str | None
+    lighting: str | None
+
+
+class DatasetManifest(FrozenModel):
+    """The content of dataset.json."""
+
+    format: Literal["pairbridge-dataset/1"] = MANIFEST_FORMAT
+    name: str
+    seed: NonNegativeInt
+    config: dict[str, Any]
+    config_digest: str
+    plan_digest: str
+    view: dict[str, Any]
+    groups_per_shard: PositiveInt
+    recipes: dict[str, RecipeEntry] = Field(min_length=1)
+    assets: tuple[AssetEntry, ...]
+    versions: dict[str, str]
+
+    def to_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_folder(cls, dataset_dir: Path) -> Self:
+        """Raises ShardError if dataset.json is missing or is not one of ours."""
+        path = dataset_dir / MANIFEST_NAME
+        try:
+            if path.stat().st_size > MAX_MANIFEST_BYTES:
+                raise _unusable(path, f"it is larger than {MAX_MANIFEST_BYTES} bytes")
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise _unusable(path, error.strerror or str(error)) from error
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise _unusable(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
+    """The manifest of a plan, with the versions installed here.
+
+    Raises ConfigError for a recipe whose fields have no description in FIELD_DESCRIPTIONS.
+    """
+    # Imported here: training reads manifests and has no use for the recipes.
+    from datagen.recipes.base import recorded_versions
+
+    return DatasetManifest(
+        name=plan.config.name,
+        seed=plan.config.seed,
+        config=plan.config.content(),
+        config_digest=plan.config.digest,
+        plan_digest=plan.digest,
+        view=plan.config.view.model_dump(mode="json"),
+        groups_per_shard=plan.config.groups_per_shard,
+        recipes={
+            recipe_id: RecipeEntry(
+                kind=recipe.kind,
+                pairs_per_group=recipe.config.pairs_per_group,
+                fields={field: _description(recipe.kind, field) for field in recipe.fields},
+                splits={
+                    stream.split: SplitEntry(
+                        groups=stream.num_groups, pairs=stream.num_pairs, shards=stream.num_shards
+                    )
+                    for stream in plan.streams
+                    if stream.recipe_id == recipe_id
+                },
+            )
+            for recipe_id, recipe in plan.recipes.items()
+        },
+        assets=tuple(AssetEntry(**asset.record()) for asset in plan.catalogue.assets),
+        versions=recorded_versions(),
+    )
+
+
+def write_manifest(dataset_dir: Path, manifest: DatasetManifest) -> None:
+    """Write dataset.json, or accept the one that is there if it says the same.
+
+    Raises ConfigError, naming the changed fields, if the folder belongs to another plan or other versions.
+    """
+    path = dataset_dir / MANIFEST_NAME
+    if not path.exists():
+        write_atomically(path, [manifest.to_json()])
+        return
+    there = DatasetManifest.from_folder(dataset_dir)
+    changes = changed_fields(there.model_dump(mode="json"), manifest.model_dump(mode="json"))
+    if changes:
+        raise ConfigError(
+            f"{path} was written for another dataset: {'; '.join(changes)}",
+            consequence="shards of two plans, or of two versions, would be mixed in one folder",
+            remedy="generate into a new folder, or restore the configuration and versions that made this one",
+        )
+
+
+def _description(kind: str, field: str) -> str:
+    if field not in FIELD_DESCRIPTIONS:
+        raise ConfigError(
+            f"recipe kind {kind} makes the field {field}, which dataset.json cannot describe",
+            consequence="readers would not know what it holds",
+            remedy="add it to FIELD_DESCRIPTIONS in datagen/manifest.py",
+        )
+    return FIELD_DESCRIPTIONS[field]
+
+
+def _unusable(path: Path, why: str) -> ShardError:
+    return ShardError(
+        f"{path} is not a usable dataset description: {why}",
+        consequence="which shards must exist, and what they hold, is not known",
+        remedy="point at a folder that `pairbridge generate` made; run it again if dataset.json was lost",
+    )

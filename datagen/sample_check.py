@@ -1,0 +1,60 @@
+"""What one sample must satisfy beyond its bytes: provenance that matches the dataset, no leakage, decodable
+fields."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from datagen.errors import ShardError
+from datagen.manifest import AssetEntry, DatasetManifest
+from datagen.plan import Stream
+from datagen.sample import decode_field
+
+
+class SampleCheck:
+    """Checks samples of one dataset. `meta.json` is always read; images and arrays are decoded if
+    `decode`."""
+
+    def __init__(self, manifest: DatasetManifest, *, decode: bool) -> None:
+        self._assets: dict[str, AssetEntry] = {asset.id: asset for asset in manifest.assets}
+        self._decode = decode
+        # Readers take the columns of `meta.json` from the first samples and lose what only later ones have.
+        self._meta_keys: dict[str, list[str]] = {}
+
+    def problems(self, stream: Stream, key: str, sample: dict[str, bytes]) -> Iterator[str]:
+        """What is wrong with one sample, each starting with its key."""
+        shapes = {}
+        for field, data in sample.items():
+            if not (self._decode or field == "meta.json"):
+                continue
+            try:
+                value = decode_field(field, data)
+            except ShardError as error:
+                yield f"{key}: {error.cause}"
+                continue
+            if field == "meta.json":
+                yield from (f"{key}: meta.json {problem}" for problem in self._meta(stream, key, value))
+            elif field.endswith(".png"):
+                shapes[field] = value.shape[:2]
+        if len(set(shapes.values())) > 1:
+            yield f"{key}: its images differ in size: {shapes}"
+
+    def _meta(self, stream: Stream, key: str, meta: Any) -> Iterator[str]:
+        if not isinstance(meta, dict) or not isinstance(meta.get("assets"), list):
+            yield "is not an object with a list of assets"
+            return
+        for name, value in (("key", key), ("recipe", stream.recipe_id), ("split", stream.split)):
+            if meta.get(name) != value:
+                yield f"says {name} {meta.get(name)!r} instead of {value!r}"
+        if sorted(meta) != self._meta_keys.setdefault(stream.recipe_id, sorted(meta)):
+            yield "has other top-level keys than the recipe's first sample"
+        for used in meta["assets"]:
+            asset_id = used.get("id") if isinstance(used, dict) else None
+            # A procedural object is written family:seed.
+            asset = self._assets.get(str(asset_id).partition(":")[0])
+            if asset is None:
+                yield f"names the asset {asset_id!r}, which dataset.json does not list"
+                continue
+            if (used.get("sha256"), used.get("licence")) != (asset.sha256, asset.licence):
+                yield f"gives asset {asset_id} another sha256 or licence than dataset.json"
+            if asset.split != stream.split:
+                yield f"uses asset {asset_id} of split {asset.split}: it leaks into {stream.split}"

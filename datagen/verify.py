@@ -1,0 +1,256 @@
+"""Completeness and integrity of a dataset, proved from its folder alone: no plan, no ledger, no counters.
+
+`verify_dataset` recomputes from dataset.json every shard and key that must exist and looks for each on
+disk. Damage is never an exception here: it becomes a finding with the place and the remedy, and the search
+goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.canonical import file_sha256
+from datagen.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
+from datagen.errors import PairbridgeError, ShardError
+from datagen.manifest import MANIFEST_NAME, DatasetManifest
+from datagen.plan import ShardSpec, Stream
+from datagen.records import Sidecar
+from datagen.sample_check import SampleCheck
+from datagen.shards import Shard
+from datagen.tar import walk_tar
+
+_REBUILD = "delete the shard's .tar and .json and run `pairbridge generate` again: only it is rebuilt"
+_RESUME = "run `pairbridge generate` with the same config: it makes what is missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: where (a shard or a file of the dataset), what, and what to do."""
+
+    where: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """Counts of one recipe in one split, from the sidecars on disk."""
+
+    recipe: str
+    split: str
+    pairs_planned: int
+    pairs_made: int
+    holes: int
+    shards_planned: int
+    shards_committed: int
+
+    @property
+    def complete(self) -> bool:
+        return self.shards_committed == self.shards_planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Outcome of `verify_dataset`; the dataset is whole exactly when `ok`."""
+
+    dataset: str
+    streams: tuple[StreamStatus, ...]
+    findings: tuple[Finding, ...]
+    num_bytes: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def manifest_streams(manifest: DatasetManifest) -> Iterator[Stream]:
+    """The plan's streams, rebuilt from dataset.json."""
+    for recipe_id, recipe in manifest.recipes.items():
+        for split, entry in recipe.splits.items():
+            yield Stream(
+                recipe_id=recipe_id,
+                kind=recipe.kind,
+                split=split,
+                num_groups=entry.groups,
+                pairs_per_group=recipe.pairs_per_group,
+                groups_per_shard=manifest.groups_per_shard,
+                fields=tuple(sorted(recipe.fields)),
+            )
+
+
+def dataset_status(dataset_dir: Path) -> tuple[StreamStatus, ...]:
+    """Planned and committed counts per recipe and split; reads sidecars only, so it is quick and can be
+    wrong about damaged tars. Raises ShardError if dataset.json or a sidecar is unusable."""
+    manifest = DatasetManifest.from_folder(dataset_dir)
+    shards_dir = dataset_dir / "shards"
+    statuses = []
+    for stream in manifest_streams(manifest):
+        names = [stream.shard(index).name for index in range(stream.num_shards)]
+        paths = [path for name in names if (path := sidecar_path(shards_dir, name)).exists()]
+        statuses.append(_status(stream, [Sidecar.from_file(path) for path in paths]))
+    return tuple(statuses)
+
+
+def verify_dataset(
+    dataset_dir: Path, *, decode: bool = False, on_shard: Callable[[str], None] = lambda name: None
+) -> Report:
+    """Check every planned shard and sample. `decode` also decodes every image and array, which takes most
+    of the time; `on_shard` is called with each shard's name before it is read."""
+    try:
+        manifest = DatasetManifest.from_folder(dataset_dir)
+    except ShardError as error:
+        finding = Finding(MANIFEST_NAME, error.cause, error.remedy)
+        return Report(dataset=dataset_dir.name, streams=(), findings=(finding,), num_bytes=0)
+    findings: list[Finding] = [*_check_licences(manifest)]
+    checks = SampleCheck(manifest, decode=decode)
+    statuses, readable = [], []
+    for stream in manifest_streams(manifest):
+        sidecars = []
+        for index in range(stream.num_shards):
+            shard = stream.shard(index)
+            on_shard(shard.name)
+            sidecar, problems = _check_shard(dataset_dir / "shards", manifest, shard, checks)
+            findings += problems
+            sidecars += [sidecar] if sidecar else []
+        statuses.append(_status(stream, sidecars))
+        readable += sidecars
+    findings += _check_folder(dataset_dir, manifest)
+    findings += _check_quarantine(dataset_dir, readable)
+    return Report(
+        dataset=manifest.name,
+        streams=tuple(statuses),
+        findings=tuple(findings),
+        num_bytes=sum(sidecar.bytes for sidecar in readable),
+    )
+
+
+def _status(stream: Stream, sidecars: list[Sidecar]) -> StreamStatus:
+    return StreamStatus(
+        recipe=stream.recipe_id,
+        split=stream.split,
+        pairs_planned=stream.num_pairs,
+        pairs_made=sum(sidecar.count for sidecar in sidecars),
+        holes=sum(len(sidecar.holes) for sidecar in sidecars),
+        shards_planned=stream.num_shards,
+        shards_committed=len(sidecars),
+    )
+
+
+def _check_shard(
+    shards_dir: Path, manifest: DatasetManifest, shard: ShardSpec, checks: SampleCheck
+) -> tuple[Sidecar | None, list[Finding]]:
+    """(sidecar if it is usable, findings)."""
+    name = shard.name
+    tar = tar_path(shards_dir, name)
+    if not sidecar_path(shards_dir, name).exists():
+        state = "its tar has no sidecar, so it was interrupted" if tar.exists() else "it was not made yet"
+        return None, [Finding(name, f"the shard is not committed: {state}", _RESUME)]
+    try:
+        sidecar = Sidecar.from_file(sidecar_path(shards_dir, name))
+    except ShardError as error:
+        return None, [Finding(name, error.cause, _REBUILD)]
+    problems = [*_compare_with_plan(manifest, shard, sidecar), *_compare_with_tar(shards_dir, sidecar)]
+    if tar.is_file():
+        problems += _check_samples(shards_dir, shard, sidecar, checks)
+    return sidecar, [Finding(name, problem, _REBUILD) for problem in dict.fromkeys(problems)]
+
+
+def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sidecar) -> Iterator[str]:
+    info = sidecar.shard
+    if (info.plan_digest, info.config_digest) != (manifest.plan_digest, manifest.config_digest):
+        yield "it was made by another plan or config than dataset.json states"
+    if (info.first_group, info.num_groups) != (shard.first_group, shard.num_groups):
+        yield f"it holds groups {info.first_group}+{info.num_groups}, planned {shard.first_group}+{shard.num_groups}"
+    expected = [key for group in shard.groups for key in shard.stream.keys(group)]
+    made = [sample.key for sample in sidecar.samples]
+    accounted = {*made, *(hole.key for hole in sidecar.holes)}
+    missing = [key for key in expected if key not in accounted]
+    if missing:
+        yield f"{len(missing)} planned samples are neither there nor in quarantine, first {missing[0]}"
+    extra = sorted(accounted - set(expected))
+    if extra:
+        yield f"{len(extra)} samples were never planned, first {extra[0]}"
+    if made != sorted(made):
+        yield "its samples are not in planned order"
+    unexplained = [hole.key for hole in sidecar.holes if not hole.reason.strip()]
+    if unexplained:
+        yield f"{len(unexplained)} holes have no reason, first {unexplained[0]}"
+    odd = [sample.key for sample in sidecar.samples if tuple(sorted(sample.fields)) != shard.stream.fields]
+    if odd:
+        yield f"{len(odd)} samples have other fields than {', '.join(shard.stream.fields)}, first {odd[0]}"
+
+
+def _compare_with_tar(shards_dir: Path, sidecar: Sidecar) -> Iterator[str]:
+    path = tar_path(shards_dir, sidecar.shard.name)
+    try:
+        check_tar_size(shards_dir, sidecar)
+    except ShardError as error:
+        yield error.cause
+        if not path.is_file():
+            return
+    try:
+        if file_sha256(path) != sidecar.sha256:
+            yield f"the sha256 of {path.name} is not the one it was committed with"
+        listed = [
+            (sample.key, field, *sample.fields[field])
+            for sample in sidecar.samples
+            for field in sorted(sample.fields)
+        ]
+        if [tuple(member) for member in walk_tar(path)] != listed:
+            yield "the members of the tar are not those its sidecar lists"
+    except ShardError as error:
+        yield error.cause
+    except OSError as error:
+        yield f"{path.name} cannot be read: {error.strerror}"
+
+
+def _check_samples(
+    shards_dir: Path, shard: ShardSpec, sidecar: Sidecar, checks: SampleCheck
+) -> Iterator[str]:
+    try:
+        reader = Shard(shards_dir, sidecar)
+    except ShardError:
+        return  # `_compare_with_tar` and `_compare_with_plan` have said so
+    for index in range(len(reader)):
+        try:
+            sample = reader.read(index)
+        except PairbridgeError as error:
+            yield error.cause
+            continue
+        yield from checks.problems(shard.stream, reader.key(index), sample)
+
+
+def _check_licences(manifest: DatasetManifest) -> Iterator[Finding]:
+    for asset in manifest.assets:
+        if not asset.licence.strip():
+            yield Finding(
+                MANIFEST_NAME,
+                f"asset {asset.id} has no licence",
+                "state it in the catalogue.yaml of its folder and generate the dataset anew",
+            )
+
+
+def _check_folder(dataset_dir: Path, manifest: DatasetManifest) -> Iterator[Finding]:
+    expected = {
+        f"{stream.shard(index).name}{suffix}"
+        for stream in manifest_streams(manifest)
+        for index in range(stream.num_shards)
+        for suffix in (".tar", ".json")
+    }
+    shards_dir = dataset_dir / "shards"
+    found = sorted(path.name for path in shards_dir.iterdir()) if shards_dir.is_dir() else []
+    for name in found:
+        if name not in expected:
+            yield Finding(
+                f"shards/{name}", "the plan has no such file", "move it out of the dataset's folder"
+            )
+
+
+def _check_quarantine(dataset_dir: Path, sidecars: list[Sidecar]) -> Iterator[Finding]:
+    path = dataset_dir / "quarantine.jsonl"
+    content = path.read_bytes() if path.is_file() else None
+    if content is None and not sidecars:
+        return
+    if content != quarantine_jsonl(sidecars):
+        state = "is missing" if content is None else "does not list exactly the holes of the shards"
+        yield Finding(path.name, f"quarantine.jsonl {state}", f"{_RESUME}, this file included")

@@ -90,12 +90,6 @@ def normalising_factor(environment: Environment, *, picture: float, limit: float
     the object.
     """
     mean = environment.mean_luminance
-    if mean <= 0:
-        raise AssetError(
-            "a lighting is black everywhere",
-            consequence="nothing can be lit by it",
-            remedy="replace the file, or remove it from its folder",
-        )
     metered = math.sqrt(mean * max(environment.picture_luminance, 1e-6 * mean))
     return min(picture / metered, limit / mean)
 
@@ -104,7 +98,7 @@ def load_environment(path: Path) -> Environment:
     """The equirectangular image at `path` (.exr, .hdr).
 
     Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
-    damaged, empty, not RGB or grey, too large, or not finite.
+    damaged, empty, not RGB or grey, too large, not finite, or black.
     """
     if path.suffix.lower() == ".exr":
         pixels = _read_exr(path)
@@ -118,6 +112,8 @@ def load_environment(path: Path) -> Environment:
         raise broken_lighting(path, f"it has {width}x{height} pixels")
     if not np.isfinite(pixels).all():
         raise broken_lighting(path, "it holds infinities or NaN")
+    if pixels.max() <= 0:
+        raise broken_lighting(path, "it is black everywhere")
     return Environment(np.ascontiguousarray(np.maximum(pixels, 0), np.float32))
 
 

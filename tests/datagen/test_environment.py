@@ -65,8 +65,6 @@ def test_normalising_meters_the_picture_and_bounds_the_light() -> None:
     assert factor * sun.mean_luminance == pytest.approx(1.0)
     twice = Environment(sunny * 2)
     assert normalising_factor(twice, picture=0.4, limit=1.0) == pytest.approx(factor / 2)
-    with pytest.raises(AssetError, match="black"):
-        normalising_factor(Environment(np.zeros((4, 8, 3), np.float32)), picture=0.4, limit=1.0)
 
 
 def test_lighting_copy_keeps_the_energy_of_a_sun() -> None:
@@ -147,6 +145,7 @@ def test_radiance_files_load_and_negative_light_becomes_zero(tmp_path: Path) -> 
         ("cut.exr", "damaged"),
         ("infinite.exr", "infinities"),
         ("tiny.exr", "1x1"),
+        ("black.exr", "black"),
         ("empty.hdr", "readable"),
         ("noise.hdr", "readable"),
     ],
@@ -164,8 +163,10 @@ def test_broken_lightings_are_named(tmp_path: Path, name: str, reason: str) -> N
         pixels = smooth(64)
         pixels[3, 4] = np.inf
         write_exr(path, pixels)
-    else:
+    elif name == "tiny.exr":
         write_exr(path, np.ones((1, 1, 3), np.float32))
+    else:
+        write_exr(path, np.zeros((4, 8, 3), np.float32))
     with pytest.raises(AssetError) as refused:
         load_environment(path)
     assert name in refused.value.cause

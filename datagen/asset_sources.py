@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import blender_assets
-import datagen.blender.families as families_package
+import datagen.blender
 from datagen.assets import SPLITS, UNSPECIFIED, Asset, AssetKind, AssetsConfig, Split
 from datagen.canonical import digest, file_sha256
 from datagen.errors import CatalogueError, ConfigError
@@ -161,7 +161,7 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
 
 def families_sha256() -> str:
     """One digest of all code that builds procedural objects: families share materials."""
-    folder = Path(families_package.__file__).parent
+    folder = Path(datagen.blender.__file__).parent / "families"
     files = sorted(folder.rglob("*.py"))
     return digest({path.relative_to(folder).as_posix(): file_sha256(path) for path in files})
 

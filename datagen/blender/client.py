@@ -1,7 +1,9 @@
-"""One Blender process of one worker: started lazily, asked one thing at a time, killed and replaced when needed.
+"""One Blender process of one worker: started lazily, asked one thing at a time, killed and replaced when
+needed.
 
-The process is its own process group, so that a hang ends with everything it started; it dies with the thread that
-started it (PR_SET_PDEATHSIG), and when its request pipe closes. Use a client from one thread that outlives it.
+The process is its own process group, so that a hang ends with everything it started; it dies with the
+thread that started it (PR_SET_PDEATHSIG), and when its request pipe closes. Use a client from one thread
+that outlives it.
 """
 
 import contextlib
@@ -24,7 +26,8 @@ from datagen.blender.errors import (
     BlenderTimedOut,
     BlenderUnavailable,
 )
-from datagen.blender.exr import read_passes, read_radiance, write_equirectangular
+from datagen.blender.exr import read_passes, read_radiance
+from datagen.blender.panorama import join, plan_panorama
 from datagen.blender.protocol import (
     CameraPose,
     CameraSpec,
@@ -37,6 +40,7 @@ from datagen.blender.protocol import (
     from_json,
 )
 from datagen.blender.settings import RenderSettings
+from datagen.environment import write_exr
 from datagen.errors import AssetError
 
 LOG_TAIL_BYTES = 2000
@@ -48,13 +52,15 @@ LOG_LIMIT_BYTES = 16 << 20
 class BlenderClient:
     """Requests to a Blender child process. A context manager; no process runs before the first request.
 
-    Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies, AssetError
-    when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing, BlenderRequestFailed for
-    anything else that Blender refuses. After a time-out or a crash the next `load_object` or `bake_sky` starts a
-    fresh process; `load_object` also does once the process has grown past `recycle_rss_mib`.
+    Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
+    AssetError when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing,
+    BlenderRequestFailed for anything else that Blender refuses. After a time-out or a crash the next
+    `load_object` or `bake_sky` starts a fresh process; `load_object` also does once the process has grown
+    past `recycle_rss_mib`.
 
-    `scratch_dir` takes Blender's temporary and preference folders, removed at the end of each process; the caller
-    removes what is left after a kill of the worker itself. `log_path` is appended to and cut at 16 MiB.
+    `scratch_dir` takes Blender's temporary and preference folders, removed at the end of each process; the
+    caller removes what is left after a kill of the worker itself. `log_path` is appended to and cut at 16
+    MiB.
     """
 
     def __init__(
@@ -92,8 +98,9 @@ class BlenderClient:
     def load_object(self, obj: ObjectSpec) -> ObjectInfo:
         """Replace the scene by `obj`, scaled to the unit bounding sphere at the origin; forgets the camera.
 
-        The sphere is centred on the bounding box. Lights, cameras and animation of a file are dropped. Raises
-        AssetError for a file that is missing, unreadable or without finite visible geometry, or whose images are.
+        The sphere is centred on the bounding box. Lights, cameras and animation of a file are dropped.
+        Raises AssetError for a file that is missing, unreadable or without finite visible geometry, or
+        whose images are.
         """
         if self._child and self._child.rss_mib() > self._recycle_rss_mib:
             self.close()
@@ -109,12 +116,17 @@ class BlenderClient:
     def render(self, *, environment_path: Path, rotation_rad: float, seed: int) -> RenderedPasses:
         """The object alone, lit by the equirectangular image at `environment_path`, on transparent film.
 
-        `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU, whatever was asked before;
-        with equal seed, camera and object, alpha, depth and normal are bit-equal under every lighting.
+        `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU, whatever was asked
+        before; with equal seed, camera and object, alpha, depth and normal are bit-equal under every
+        lighting.
         """
         start_s = time.perf_counter()
         self._request(
-            "render", environment_path=str(environment_path), rotation_rad=rotation_rad, seed=seed, film="transparent"
+            "render",
+            environment_path=str(environment_path),
+            rotation_rad=rotation_rad,
+            seed=seed,
+            film="transparent",
         )
         return read_passes(self._child.image_path, start_s)
 
@@ -124,18 +136,26 @@ class BlenderClient:
         The truth that a composite of `render` over a resampled background is measured against.
         """
         self._request(
-            "render", environment_path=str(environment_path), rotation_rad=rotation_rad, seed=seed, film="opaque"
+            "render",
+            environment_path=str(environment_path),
+            rotation_rad=rotation_rad,
+            seed=seed,
+            film="opaque",
         )
         return read_radiance(self._child.image_path)
 
     def bake_sky(self, sky: SkySpec, width: int, out_path: Path) -> None:
-        """Write `sky` as an equirectangular EXR of `width` x `width`/2 float32, linear; equal skies, equal bytes.
+        """Write `sky` as an equirectangular EXR of `width` x `width`/2 float32, linear; equal skies, equal
+        bytes.
 
         The lower half is what the sky model gives below the horizon (black). Forgets the loaded object.
         """
         self._object = None
-        self._request("bake_sky", sky=dataclasses.asdict(sky), width=width)
-        write_equirectangular(self._child.image_path, width, Path(out_path))
+        plan = plan_panorama(sky, width)
+        self._request("bake_sky", sky_spec=dataclasses.asdict(plan.sky), width=width)
+        without_disc = read_radiance(self._child.image_path)
+        self._request("bake_sun", window=list(plan.window))
+        write_exr(Path(out_path), join(plan, without_disc, read_radiance(self._child.image_path)))
 
     def close(self) -> None:
         """End the process, politely for a second and then not."""
@@ -248,7 +268,8 @@ class _Child:
         requests_read, self._requests_fd = os.pipe()
         self._replies_fd, replies_write = os.pipe()
         self._buffer = b""
-        # An empty preferences folder, because a user's own changes results; a temporary folder that we remove.
+        # An empty preferences folder, because a user's own changes results; a temporary folder that we
+        # remove.
         environment = os.environ | {
             "BLENDER_USER_RESOURCES": str(self._folder / "user"),
             "TMPDIR": str(self._folder),

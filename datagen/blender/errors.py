@@ -1,4 +1,5 @@
-"""What can go wrong with Blender's process. A broken file is `datagen.errors.AssetError`, as everywhere else."""
+"""What can go wrong with Blender's process. A broken file is `datagen.errors.AssetError`, as everywhere
+else."""
 
 from datagen.errors import PairbridgeError
 
@@ -8,8 +9,9 @@ SIGNALS_OF_A_BROKEN_SCENE = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
 class BlenderCrashed(PairbridgeError):
     """Blender's process died during a request.
 
-    `signal` is the signal's name ("SIGSEGV", "SIGKILL"), or "exit N" where the process ended by itself. A SIGKILL
-    is almost never the scene's fault (memory killer, operator, lost node); SIGSEGV and its kin usually are.
+    `signal` is the signal's name ("SIGSEGV", "SIGKILL"), or "exit N" where the process ended by itself. A
+    SIGKILL is almost never the scene's fault (memory killer, operator, lost node); SIGSEGV and its kin
+    usually are.
     """
 
     def __init__(self, *, signal: str, phase: str, log_tail: str) -> None:
@@ -21,7 +23,7 @@ class BlenderCrashed(PairbridgeError):
         super().__init__(
             f"Blender's process ended with {signal} during {phase}; last lines of its log:\n{log_tail}",
             consequence=f"nothing of this request was kept; {blame}",
-            remedy="see the worker's log; for repeated SIGKILL give each worker more memory or use fewer workers",
+            remedy="see the worker's log; after repeated SIGKILL give workers more memory, or use fewer",
         )
         self.signal = signal
         self.phase = phase
@@ -49,7 +51,8 @@ class BlenderTimedOut(PairbridgeError):
 
 
 class BlenderUnavailable(PairbridgeError):
-    """Blender cannot serve on this machine at all: bpy or a system library is missing, or the requested GPU."""
+    """Blender cannot serve on this machine at all: bpy or a system library is missing, or the requested
+    GPU."""
 
 
 class BlenderRequestFailed(PairbridgeError):

@@ -1,13 +1,11 @@
-"""From the multilayer EXR that Cycles wrote to arrays, and from a baked panorama to a file."""
+"""From the multilayer EXR that Cycles wrote to arrays."""
 
 import time
-from pathlib import Path
 
 import numpy as np
 import OpenEXR
 
 from datagen.blender.protocol import RenderedPasses
-from datagen.environment import write_exr
 
 # The view layer's name in every factory scene, and thus the prefix of every channel.
 LAYER = "ViewLayer"
@@ -15,14 +13,12 @@ LAYER = "ViewLayer"
 # Cycles' depth where no surface was hit is 1e10.
 NO_HIT_DEPTH = 1e9
 
-# A baked panorama is this many times wider than the file it becomes: each texel of the file averages a square.
-SKY_OVERSAMPLING = 2
-
 
 def read_passes(path: str, start_s: float) -> RenderedPasses:
     """All passes of one render; `start_s` is the `time.perf_counter` at which the request was made."""
     with OpenEXR.File(path, separate_channels=True) as file:
-        header = file.header()
+        # The header is emptied when the file is closed.
+        render_s = seconds_of(file.header()[f"cycles.{LAYER}.render_time"])
         channels = {name: channel.pixels for name, channel in file.channels().items()}
     rgba = _stack(channels, "Combined", "RGBA")
     depth = channels[f"{LAYER}.Depth.Z"]
@@ -37,7 +33,7 @@ def read_passes(path: str, start_s: float) -> RenderedPasses:
         normal=normal,
         albedo=_stack(channels, "Denoising Albedo", "RGB"),
         wall_s=time.perf_counter() - start_s,
-        render_s=seconds_of(header[f"cycles.{LAYER}.render_time"]),
+        render_s=render_s,
     )
 
 
@@ -46,14 +42,6 @@ def read_radiance(path: str) -> np.ndarray:
     with OpenEXR.File(path, separate_channels=True) as file:
         channels = {name: channel.pixels for name, channel in file.channels().items()}
     return _stack(channels, "Combined", "RGB")
-
-
-def write_equirectangular(path: str, width: int, out_path: Path) -> None:
-    """Area-average a baked panorama to `width` columns and write it so that `out_path` is whole or absent."""
-    radiance = read_radiance(path)
-    height = width // 2
-    squares = radiance.reshape(height, radiance.shape[0] // height, width, radiance.shape[1] // width, 3)
-    write_exr(out_path, squares.mean(axis=(1, 3), dtype=np.float64).astype(np.float32))
 
 
 def seconds_of(stamp: str) -> float:

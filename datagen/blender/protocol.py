@@ -1,11 +1,13 @@
-"""What travels between a worker and its Blender process: plain frozen values, one JSON object a line each way.
+"""What travels between a worker and its Blender process: plain frozen values, one JSON object a line each
+way.
 
 Conventions, shared by every module that touches a camera or an environment:
 
 - World: right-handed, +Z up. Camera: looks along its -Z, +Y up, as in Blender and OpenGL; no lens shift.
-- Environment: the radiance that arrives from world direction d is the equirectangular image at direction
-  d' = Rz(rotation) d, with u = 0.5 - atan2(d'.y, d'.x) / 2 pi and v = 0.5 + asin(d'.z) / pi (v = 1 is the top row).
-  So u = 0.5 is +X, u = 0.25 is +Y, and a positive rotation turns the surroundings clockwise seen from above.
+- Environment: the radiance that arrives from world direction d is the equirectangular image at direction d'
+  = Rz(rotation) d, with u = 0.5 - atan2(d'.y, d'.x) / 2 pi and v = 0.5 + asin(d'.z) / pi (v = 1 is the top
+  row). So u = 0.5 is +X, u = 0.25 is +Y, and a positive rotation turns the surroundings clockwise seen from
+  above.
 """
 
 import dataclasses
@@ -52,10 +54,11 @@ class ObjectInfo:
 class CameraSpec:
     """A view of the normalised object.
 
-    The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite way,
-    without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the object's
-    projected vertices are centred `offset` away from the frame's centre, in fractions of width and height (right
-    and up positive), and so that the bounds take `fill` of the width or of the height, whichever is reached first.
+    The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite
+    way, without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the
+    object's projected vertices are centred `offset` away from the frame's centre, in fractions of width and
+    height (right and up positive), and so that the bounds take `fill` of the width or of the height,
+    whichever is reached first.
     """
 
     azimuth_rad: float
@@ -67,7 +70,7 @@ class CameraSpec:
     def __post_init__(self) -> None:
         if not abs(self.elevation_rad) < math.radians(89.5):
             raise ValueError(f"elevation {self.elevation_rad} rad: 'no roll' has no meaning at the poles")
-        if not 0 < self.fov_x_rad < math.pi or not 0 < self.fill:
+        if not 0 < self.fov_x_rad < math.pi or not self.fill > 0:
             raise ValueError(f"field of view {self.fov_x_rad} rad and fill {self.fill} must be positive")
 
 
@@ -85,8 +88,8 @@ class CameraPose:
 class SkySpec:
     """Blender's physical (Nishita) sky with the sun's disc at its real size and power.
 
-    `air`, `dust` and `ozone` are densities relative to Earth's clear air. `sun_rotation_rad` is Blender's: 0 puts
-    the sun at azimuth +Y, and it grows clockwise seen from above.
+    `air`, `dust` and `ozone` are densities relative to Earth's clear air. `sun_rotation_rad` is Blender's:
+    0 puts the sun at azimuth +Y, and it grows clockwise seen from above.
     """
 
     sun_elevation_rad: float
@@ -101,11 +104,11 @@ class SkySpec:
 class RenderedPasses:
     """Decoded arrays of one render, top row first, float32.
 
-    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is. `depth` (H, W) distance
-    from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit. `normal` (H, W, 3)
-    world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus glossy colour, premultiplied:
-    on metals the diffuse colour alone is black. `wall_s` is the request's wall time up to these arrays, `render_s`
-    Cycles' own render time (steps of 10 ms).
+    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is. `depth` (H, W)
+    distance from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit.
+    `normal` (H, W, 3) world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
+    glossy colour, premultiplied: on metals the diffuse colour alone is black. `wall_s` is the request's
+    wall time up to these arrays, `render_s` Cycles' own render time (steps of 10 ms).
     """
 
     rgba: np.ndarray

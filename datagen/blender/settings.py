@@ -15,14 +15,16 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Device = "cpu"
-    """Asserted after every reset of the scene; a GPU that is asked for and missing is an error, never a fallback."""
+    """Asserted after every reset of the scene; a GPU that is asked for and missing is an error, never a
+    fallback."""
 
     samples: int = Field(default=64, ge=1, le=65536)
-    """Paths per pixel; all of them are taken. Below about 32 the denoiser leaves blotches that follow the albedo,
-    and the largest error of an edge's alpha grows from 0.07 (64) to 0.16 (16)."""
+    """Paths per pixel; all of them are taken. Below about 32 the denoiser leaves blotches that follow the
+    albedo, and the largest error of an edge's alpha grows from 0.07 (64) to 0.16 (16)."""
 
     adaptive_sampling: bool = False
-    """Off: the number of paths of a pixel must not depend on the lighting, or alpha would differ between lightings."""
+    """Off: the number of paths of a pixel must not depend on the lighting, or alpha would differ between
+    lightings."""
 
     denoiser_quality: Literal["fast", "balanced", "high"] = "balanced"
     """OpenImageDenoise. Balanced adds 20 % to a 16-sample render; high more than 100 % for 0.4 to 1.2 dB."""
@@ -30,12 +32,13 @@ class RenderSettings(BaseModel):
     denoiser_prefilter: Literal["none", "fast", "accurate"] = "fast"
 
     lighting_copy_width: int = Field(default=256, ge=16, le=16384)
-    """Width in pixels of the area-averaged copy of an HDRI that lights the object. Averaging keeps the energy of a
-    sun and lets a small importance map find it. Mirrors need more (their reflections show the copy)."""
+    """Width in pixels of the area-averaged copy of an HDRI that lights the object. Averaging keeps the
+    energy of a sun and lets a small importance map find it. Mirrors need more (their reflections show the
+    copy)."""
 
     importance_map_width: int = Field(default=1024, ge=16, le=8192)
-    """Four times the copy's width: twice loses up to 0.8 dB under strong suns, once loses the sun. The automatic
-    choice behaves as 4096 and costs 0.6 s at every swap or rotation."""
+    """Four times the copy's width: twice loses up to 0.8 dB under strong suns, once loses the sun. The
+    automatic choice behaves as 4096 and costs 0.6 s at every swap or rotation."""
 
     max_bounces: int = Field(default=8, ge=0, le=1024)
     diffuse_bounces: int = Field(default=4, ge=0, le=1024)
@@ -50,8 +53,8 @@ class RenderSettings(BaseModel):
     """0 is off: direct light of an HDRI's sun is real energy."""
 
     clamp_indirect: float = Field(default=10.0, ge=0)
-    """Largest radiance of one indirect path, in units of the lighting. It darkens strong interreflections slightly;
-    off (0) leaves fireflies that the denoiser smears."""
+    """Largest radiance of one indirect path, in units of the lighting. It darkens strong interreflections
+    slightly; off (0) leaves fireflies that the denoiser smears."""
 
     glossy_blur: float = Field(default=1.0, ge=0)
     """Cycles' filter_glossy: blurs glossy surfaces behind diffuse bounces, against fireflies."""

@@ -1,0 +1,223 @@
+"""The one scene of a Blender process: reset, settings, the normalised object and its camera. Needs bpy."""
+
+import bpy
+import numpy as np
+
+from datagen.blender.framing import frame
+from datagen.blender.imports import import_file
+from datagen.blender.protocol import CameraPose, CameraSpec, ObjectInfo, ObjectSpec
+from datagen.blender.settings import RenderSettings
+from datagen.errors import AssetError, PairbridgeError
+
+# Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
+GEOMETRY_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"})
+BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
+DROPPED_TYPES = frozenset({"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"})
+
+
+class DeviceMissing(PairbridgeError):
+    """The requested compute device is not there."""
+
+
+def reset(settings: RenderSettings, threads: int) -> None:
+    """An empty scene with every render setting applied, on the asserted device."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    # Scripts in files stay text, whatever a later default says.
+    bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+    scene = bpy.context.scene
+    _apply_render(scene.render, threads)
+    scene.render.engine = "CYCLES"
+    _choose_device(scene, settings.device)
+    _apply_cycles(scene.cycles, settings)
+    # The multilayer file holds scene-linear values; the view transform is ours, in NumPy.
+    scene.display_settings.display_device = "sRGB"
+    scene.view_settings.view_transform = "Standard"
+    scene.view_settings.exposure = 0.0
+    scene.view_settings.gamma = 1.0
+
+
+def _apply_render(render: bpy.types.RenderSettings, threads: int) -> None:
+    render.threads_mode = "FIXED"
+    render.threads = threads
+    # Keeps the BVH between lightings of one object; a reset comes before the next object, because it pins
+    # the old.
+    render.use_persistent_data = True
+    render.film_transparent = True
+    render.dither_intensity = 0.0
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.use_border = False
+    render.use_compositing = False
+    render.use_sequencer = False
+    render.use_motion_blur = False
+    render.use_simplify = False
+    render.use_freestyle = False
+
+
+def _apply_cycles(cycles: bpy.types.PropertyGroup, settings: RenderSettings) -> None:
+    cycles.samples = settings.samples
+    cycles.use_adaptive_sampling = settings.adaptive_sampling
+    cycles.time_limit = 0.0
+    cycles.use_animated_seed = False
+    cycles.sampling_pattern = "TABULATED_SOBOL"
+    cycles.use_denoising = True
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    cycles.denoising_quality = settings.denoiser_quality.upper()
+    cycles.denoising_prefilter = settings.denoiser_prefilter.upper()
+    cycles.denoising_use_gpu = settings.device != "cpu"
+    cycles.max_bounces = settings.max_bounces
+    cycles.diffuse_bounces = settings.diffuse_bounces
+    cycles.glossy_bounces = settings.glossy_bounces
+    cycles.transmission_bounces = settings.transmission_bounces
+    cycles.volume_bounces = settings.volume_bounces
+    cycles.transparent_max_bounces = settings.transparent_bounces
+    cycles.min_light_bounces = 0
+    cycles.min_transparent_bounces = 0
+    cycles.light_sampling_threshold = 0.01
+    cycles.sample_clamp_direct = settings.clamp_direct
+    cycles.sample_clamp_indirect = settings.clamp_indirect
+    cycles.blur_glossy = settings.glossy_blur
+    cycles.caustics_reflective = settings.reflective_caustics
+    cycles.caustics_refractive = settings.refractive_caustics
+    cycles.use_light_tree = settings.light_tree
+    cycles.use_guiding = False
+    cycles.use_fast_gi = False
+    cycles.pixel_filter_type = settings.pixel_filter
+    cycles.filter_width = settings.pixel_filter_width
+    cycles.film_exposure = 1.0
+    cycles.film_transparent_glass = False
+    # One tile, whatever the image's size.
+    cycles.use_auto_tile = False
+
+
+def _choose_device(scene: bpy.types.Scene, device: str) -> None:
+    """Render on `device` and nothing else. A reset drops the device preferences, so this follows every
+    one."""
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    if device == "cpu":
+        preferences.compute_device_type = "NONE"
+        scene.cycles.device = "CPU"
+        return
+    kind = device.upper()
+    try:
+        preferences.compute_device_type = kind
+        found = [entry for entry in preferences.get_devices_for_type(kind) if entry.type == kind]
+    except (TypeError, ValueError):
+        found = []
+    if not found:
+        raise DeviceMissing(
+            f"render.device is {device!r}, and Blender finds no such device here",
+            consequence="the CPU would be many times slower without a word, so nothing is rendered",
+            remedy="set render.device to cpu, or install the GPU's driver; see `pairbridge doctor`",
+        )
+    for entry in preferences.devices:
+        entry.use = entry.type == kind
+    scene.cycles.device = "GPU"
+    if preferences.compute_device_type != kind or not preferences.has_active_device():
+        raise DeviceMissing(
+            f"Blender did not keep {device!r} as its device",
+            consequence="it would render on the CPU, so nothing is rendered",
+            remedy="run `pairbridge doctor`, which lists the devices",
+        )
+
+
+def load(obj: ObjectSpec) -> tuple[ObjectInfo, np.ndarray]:
+    """Put `obj` into the fresh scene, scaled to the unit sphere; its evaluated vertices (N, 3) after that."""
+    if obj.path is None:
+        from datagen.blender.families import build
+
+        build(obj.family, obj.seed)
+    else:
+        import_file(obj.path)
+    _drop_what_is_not_geometry()
+    vertices, num_meshes, num_faces = _evaluated_vertices()
+    centre, radius = _bounding_sphere(obj.name, vertices, num_faces)
+    _normalise(centre, radius)
+    info = ObjectInfo(
+        num_meshes=num_meshes,
+        num_vertices=len(vertices),
+        num_faces=num_faces,
+        radius=radius,
+        centre=tuple(centre.tolist()),
+    )
+    return info, (vertices - centre) / radius
+
+
+def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
+    """Set the scene's only camera and the size of its image."""
+    scene = bpy.context.scene
+    pose, nearest, farthest = frame(vertices, camera, size_WH)
+    if scene.camera is None:
+        scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        scene.collection.objects.link(scene.camera)
+    lens = scene.camera.data
+    lens.type = "PERSP"
+    lens.sensor_fit = "HORIZONTAL"
+    lens.angle = pose.fov_x_rad
+    lens.shift_x = lens.shift_y = 0.0
+    lens.clip_start = 0.5 * nearest
+    lens.clip_end = 2 * farthest
+    scene.camera.matrix_world = np.array(pose.camera_to_world).T
+    scene.render.resolution_x, scene.render.resolution_y = size_WH
+    return pose
+
+
+def _drop_what_is_not_geometry() -> None:
+    for item in list(bpy.data.objects):
+        if item.type in DROPPED_TYPES:
+            bpy.data.objects.remove(item)
+        else:
+            item.animation_data_clear()
+
+
+def _evaluated_vertices() -> tuple[np.ndarray, int, int]:
+    """World positions (N, 3) float64 of all rendered vertices, instances and modifiers included; meshes;
+    faces."""
+    graph = bpy.context.evaluated_depsgraph_get()
+    parts, num_faces = [], 0
+    for instance in graph.object_instances:
+        item = instance.object
+        if item.type not in BOUNDED_TYPES or not instance.show_self or item.hide_render:
+            continue
+        mesh = item.to_mesh()
+        flat = np.empty(3 * len(mesh.vertices), np.float32)
+        mesh.vertices.foreach_get("co", flat)
+        num_faces += len(mesh.polygons)
+        item.to_mesh_clear()
+        matrix = np.array(instance.matrix_world, np.float64)
+        if flat.size:
+            parts.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
+    return np.concatenate(parts) if parts else np.empty((0, 3)), len(parts), num_faces
+
+
+def _bounding_sphere(name: str, vertices: np.ndarray, num_faces: int) -> tuple[np.ndarray, float]:
+    """Centre of the bounding box, and the distance from it to the farthest vertex."""
+    if not len(vertices) or not num_faces:
+        raise _unusable(name, f"it has {len(vertices)} vertices and {num_faces} faces to render")
+    if not np.isfinite(vertices).all():
+        raise _unusable(name, "some of its vertices are not finite")
+    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    radius = float(np.linalg.norm(vertices - centre, axis=1).max())
+    if not 1e-9 < radius < 1e9:
+        raise _unusable(name, f"its radius is {radius:g}")
+    return centre, radius
+
+
+def _normalise(centre: np.ndarray, radius: float) -> None:
+    """Hang every root of the scene under one empty that moves and scales the whole."""
+    roots = [item for item in bpy.context.scene.objects if item.parent is None]
+    root = bpy.data.objects.new("normalised", None)
+    bpy.context.scene.collection.objects.link(root)
+    for item in roots:
+        item.parent = root
+    root.scale = (1 / radius,) * 3
+    root.location = tuple(-centre / radius)
+
+
+def _unusable(name: str, why: str) -> AssetError:
+    return AssetError(
+        f"object {name} cannot be used: {why}",
+        consequence="every group that draws it is quarantined; the rest of the dataset is made",
+        remedy="open it in Blender to see what is there, then repair, replace or remove it",
+    )

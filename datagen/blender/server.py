@@ -1,0 +1,81 @@
+"""The Blender process: reads one JSON request a line, answers one JSON line, until its pipe closes.
+
+Standard output and error are the worker's log, because Blender floods them from C; replies have a pipe of
+their own. Started by `datagen.blender.client` alone.
+"""
+
+import argparse
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name in ("requests-fd", "replies-fd", "image-fd", "parent-pid", "threads"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--settings", required=True)
+    arguments = parser.parse_args()
+    _die_with(arguments.parent_pid)
+    _serve(arguments)
+    # Interpreter exit after bpy hung once in nine runs of an experiment, for minutes.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent's thread ends, even in the middle of a render."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
+    if os.getppid() != parent_pid:
+        os._exit(0)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    # Not at the top: importing bpy takes a second, in which the death of the parent would go unnoticed.
+    from datagen.blender.protocol import decode_line, encode_line
+    from datagen.blender.session import Session
+    from datagen.blender.settings import RenderSettings
+
+    settings = RenderSettings.model_validate_json(arguments.settings)
+    session = Session(settings, arguments.threads, f"/proc/self/fd/{arguments.image_fd}")
+    with (
+        os.fdopen(arguments.requests_fd, "rb") as requests,
+        os.fdopen(arguments.replies_fd, "wb", 0) as replies,
+    ):
+        replies.write(encode_line(_answer(session.open, {})))
+        for line in requests:
+            message = decode_line(line)
+            operation = getattr(session, message.pop("operation"))
+            replies.write(encode_line(_answer(operation, message)))
+
+
+def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The reply to one request: its result, or its error in a form that the client raises again."""
+    from datagen.blender.scene import DeviceMissing
+    from datagen.errors import AssetError
+
+    try:
+        return {"result": operation(**arguments)}
+    except AssetError as error:
+        return {"error": _error("asset", error)}
+    except DeviceMissing as error:
+        return {"error": _error("unavailable", error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"error": {"kind": "failure", "cause": f"{type(error).__name__}: {error}"}}
+
+
+def _error(kind: str, error: Any) -> dict[str, str]:
+    return {"kind": kind, "cause": error.cause, "consequence": error.consequence, "remedy": error.remedy}
+
+
+if __name__ == "__main__":
+    main()

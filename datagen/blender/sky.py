@@ -1,0 +1,74 @@
+"""Panoramas of the physical sky, as an environment texture stores them. Needs bpy.
+
+The sky is smooth and the sun is one texel in a hundred thousand, so they are rendered apart: the whole
+panorama without the disc at few samples, then a small window around the sun with the disc at many.
+"""
+
+import math
+
+import bpy
+
+from datagen.blender.panorama import SUN_DIAMETER_RAD
+from datagen.blender.protocol import SkySpec
+
+# A box filter of one pixel: every texel is the mean over its own area, and no energy is lost.
+SKY_SAMPLES = 16
+DISC_SAMPLES = 1024
+
+
+def build_sky(sky: SkySpec, width: int) -> None:
+    """World, camera and settings of a panorama of `width` x `width`/2; the scene is fresh."""
+    scene = bpy.context.scene
+    world = bpy.data.worlds.new("sky")
+    scene.world = world
+    # Nothing is lit, so no importance map is needed; building one costs more than the render.
+    world.cycles.sampling_method = "NONE"
+    world.use_nodes = True
+    tree = world.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexSky")
+    texture.name = "sky"
+    texture.sky_type = "NISHITA"
+    texture.sun_disc = False
+    texture.sun_size = SUN_DIAMETER_RAD
+    texture.sun_intensity = 1.0
+    texture.sun_elevation = sky.sun_elevation_rad
+    texture.sun_rotation = sky.sun_rotation_rad
+    texture.altitude = sky.altitude_m
+    texture.air_density = sky.air
+    texture.dust_density = sky.dust
+    texture.ozone_density = sky.ozone
+    background = tree.nodes.new("ShaderNodeBackground")
+    output = tree.nodes.new("ShaderNodeOutputWorld")
+    tree.links.new(texture.outputs["Color"], background.inputs["Color"])
+    tree.links.new(background.outputs["Background"], output.inputs["Surface"])
+
+    lens = bpy.data.cameras.new("panorama")
+    lens.type = "PANO"
+    lens.panorama_type = "EQUIRECTANGULAR"
+    scene.camera = bpy.data.objects.new("panorama", lens)
+    # Looking along +X with +Z up: the panorama's centre is where an environment texture has u = 0.5.
+    scene.camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
+    scene.collection.objects.link(scene.camera)
+    scene.render.resolution_x, scene.render.resolution_y = width, width // 2
+    scene.render.film_transparent = False
+    scene.cycles.samples = SKY_SAMPLES
+    scene.cycles.use_denoising = False
+    scene.cycles.sample_clamp_indirect = 0.0
+    scene.cycles.pixel_filter_type = "BOX"
+    scene.cycles.filter_width = 1.0
+    scene.cycles.seed = 0
+
+
+def show_disc_in(window: tuple[int, int, int, int]) -> None:
+    """Limit the next render to `window` (left, top, right, bottom in pixels), and show the sun's disc
+    there."""
+    scene = bpy.context.scene
+    scene.world.node_tree.nodes["sky"].sun_disc = True
+    scene.cycles.samples = DISC_SAMPLES
+    left, top, right, bottom = window
+    width, height = scene.render.resolution_x, scene.render.resolution_y
+    scene.render.use_border = True
+    scene.render.use_crop_to_border = False
+    scene.render.border_min_x, scene.render.border_max_x = left / width, right / width
+    scene.render.border_min_y, scene.render.border_max_y = 1 - bottom / height, 1 - top / height

@@ -1,0 +1,72 @@
+"""The lighting: one world whose nodes are built once per scene, and whose image and rotation change. Needs
+bpy.
+
+Adding nodes at every swap leaks. Rotation is that of a Mapping node in point mode, which turns the looked-up
+direction; `datagen.blender.protocol` states the formula.
+"""
+
+from pathlib import Path
+
+import bpy
+
+from datagen.blender.settings import RenderSettings
+from datagen.errors import AssetError
+
+NAME = "surroundings"
+
+
+def build_world(settings: RenderSettings) -> None:
+    """Give the fresh scene its world. With persistent data a later change of the map's size would be
+    ignored."""
+    world = bpy.data.worlds.new(NAME)
+    bpy.context.scene.world = world
+    world.cycles.sampling_method = "MANUAL"
+    world.cycles.sample_map_resolution = settings.importance_map_width
+    world.use_nodes = True
+    tree = world.node_tree
+    tree.nodes.clear()
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    mapping = tree.nodes.new("ShaderNodeMapping")
+    mapping.name = "rotation"
+    mapping.vector_type = "POINT"
+    texture = tree.nodes.new("ShaderNodeTexEnvironment")
+    texture.name = "image"
+    texture.projection = "EQUIRECTANGULAR"
+    texture.interpolation = "Linear"
+    background = tree.nodes.new("ShaderNodeBackground")
+    output = tree.nodes.new("ShaderNodeOutputWorld")
+    tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
+    tree.links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
+    tree.links.new(texture.outputs["Color"], background.inputs["Color"])
+    tree.links.new(background.outputs["Background"], output.inputs["Surface"])
+
+
+def set_lighting(path: Path, rotation_rad: float) -> None:
+    """Light with the equirectangular image at `path`. Raises AssetError if Blender cannot read it."""
+    nodes = bpy.context.scene.world.node_tree.nodes
+    texture = nodes["image"]
+    if texture.image is None or texture.image.filepath != str(path):
+        old, texture.image = texture.image, _load(path)
+        if old is not None:
+            bpy.data.images.remove(old)
+    nodes["rotation"].inputs["Rotation"].default_value[2] = rotation_rad
+
+
+def _load(path: Path) -> bpy.types.Image:
+    image = None
+    try:
+        image = bpy.data.images.load(str(path))
+        # A damaged or empty file does not raise: its image has no pixels.
+        if 0 in image.size[:] or not image.has_data:
+            raise RuntimeError("it has no pixels")
+    except RuntimeError as error:
+        if image is not None:
+            bpy.data.images.remove(image)
+        raise AssetError(
+            f"lighting {path} cannot be read by Blender: {str(error).strip().splitlines()[-1]}",
+            consequence="every group that draws it is quarantined; the rest of the dataset is made",
+            remedy="repair, replace or remove the file",
+        ) from error
+    image.colorspace_settings.name = "Linear Rec.709"
+    image.alpha_mode = "NONE"
+    return image

@@ -1,7 +1,8 @@
 """Images to latents and back, behind one protocol: an orthonormal Haar transform, or a diffusers autoencoder.
 
-Images are float32 (B, 3, H, W) in [-1, 1] with H and W multiples of `factor`; latents are (B, channels, H / factor,
-W / factor). Autoencoders are frozen; gradients flow through `decode` to the latent, which the pixel loss needs.
+Images are float32 (B, 3, H, W) in [-1, 1] with H and W multiples of `factor`; latents are (B, channels, H /
+factor, W / factor). Autoencoders are frozen; gradients flow through `decode` to the latent, which the pixel
+loss needs.
 """
 
 import json
@@ -33,7 +34,7 @@ class Autoencoder(Protocol):
     def decode(self, latents: Tensor) -> Tensor: ...
 
     def encode_mask(self, masks: Tensor) -> Tensor:
-        """(B, 1, H, W) in [0, 1] -> (B, mask_channels, H / factor, W / factor), a condition for the denoiser."""
+        """(B, 1, H, W) in [0, 1] -> (B, mask_channels, H / factor, W / factor): a condition."""
 
     def to(self, device: torch.device) -> "Autoencoder": ...
 
@@ -60,10 +61,11 @@ def build_autoencoder(config: HaarConfig | FolderConfig) -> Autoencoder:
 
 
 class HaarTransform(nn.Module):
-    """The 2x2 Haar transform applied `levels` times to every channel (a full packet tree, so all sizes agree).
+    """The 2x2 Haar transform, applied `levels` times to every channel (a full packet tree).
 
-    Orthonormal: distances and noise have the same size in latents and in pixels, and the transpose is the inverse.
-    Latent channels are ordered (colour, band), the block mean times 2^levels first within each colour.
+    Orthonormal: distances and noise have the same size in latents and in pixels, and the transpose is the
+    inverse. Latent channels are ordered (colour, band), the block mean times 2^levels first within each
+    colour.
     """
 
     def __init__(self, levels: int) -> None:
@@ -96,9 +98,10 @@ class HaarTransform(nn.Module):
 class FolderAutoencoder(nn.Module):
     """A diffusers autoencoder from a folder, in the scaling that latent diffusion models are trained in.
 
-    AutoencoderKL: the posterior's mode z, then (z - shift_factor) scaling_factor, or the per-channel latents_mean and
-    latents_std where the folder has them. AutoencoderTiny (TAESD) was distilled to give scaled latents itself: its
-    own scaling_factor is 1. Both run in float32: the SDXL decoder overflows in half precision.
+    AutoencoderKL: the posterior's mode z, then (z - shift_factor) scaling_factor, or the per-channel
+    latents_mean and latents_std where the folder has them. AutoencoderTiny (TAESD) was distilled to give
+    scaled latents itself: its own scaling_factor is 1. Both run in float32: the SDXL decoder overflows in
+    half precision.
     """
 
     def __init__(self, path: Path) -> None:
@@ -114,7 +117,8 @@ class FolderAutoencoder(nn.Module):
         self.mask_channels = 1
         self.factor = _downscaling(kind, config)
         self.digest = digest({file.name: file_sha256(file) for file in _weight_files(path)})
-        # z = (mode - shift) * scale per channel; diffusers writes the same two numbers in three different ways.
+        # z = (mode - shift) * scale per channel; diffusers writes the same two numbers in three different
+        # ways.
         mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
         shift = torch.tensor(mean if mean is not None else config.shift_factor or 0.0)
         scale = config.scaling_factor / torch.tensor(std if std is not None else 1.0)
@@ -160,6 +164,6 @@ def _unusable(path: Path, why: str) -> ConfigError:
     return ConfigError(
         f"autoencoder folder {path}: {why}",
         consequence="there are no latents to train in",
-        remedy="point autoencoder.path at a diffusers AutoencoderKL or AutoencoderTiny folder with config.json and"
-        " *.safetensors (pickled .bin files are not opened), or use `kind: haar`, which needs no weights",
+        remedy="point autoencoder.path at a folder of a diffusers AutoencoderKL or AutoencoderTiny with"
+        " config.json and *.safetensors (no pickled .bin), or use `kind: haar`, which needs none",
     )

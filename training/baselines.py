@@ -1,4 +1,4 @@
-"""What a model must beat: doing nothing, moving colour statistics, and the best single colour shift per image.
+"""What a model must beat: doing nothing, moving colour statistics, one predicted colour shift per image.
 
 Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground.
 """
@@ -14,7 +14,7 @@ RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
 def colour_transfer(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The foreground with its CIELAB mean and spread moved to the background's; unchanged where there is none."""
+    """The foreground with the CIELAB mean and spread of the background; unchanged where there is none."""
     background = mask == 0
     if not background.any() or not mask.any():
         return source
@@ -25,9 +25,9 @@ def colour_transfer(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
 class ColourShiftRidge:
     """Ridge regression from colour statistics of a source to one RGB shift of its foreground.
 
-    A model that does not beat it has learned exposure and tint, but no light. Features: mean and standard deviation
-    per channel of foreground and background, standardised on the training pairs, and a constant, which is not
-    penalised.
+    A model that does not beat it has learned exposure and tint, but no light. Features: mean and standard
+    deviation per channel of foreground and background, standardised on the training pairs, and a constant,
+    which is not penalised.
     """
 
     feature_mean: np.ndarray
@@ -47,7 +47,7 @@ Pairs = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def fit_colour_shift_ridge(train: Pairs, validation: Pairs) -> ColourShiftRidge:
-    """Fit on (source, target, mask) of the training side; the penalty is the best of `RIDGE_LAMBDAS` on validation.
+    """Fit on (source, target, mask) of the training side; the penalty of `RIDGE_LAMBDAS` best on validation.
 
     Closed form. Raises ValueError where a side has no pairs.
     """
@@ -88,7 +88,7 @@ def _moments(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The RGB shift s that minimises sum m (target - source - m s)^2, m the mask: what `predict` could do at best."""
+    """The RGB shift s that minimises sum m (target - source - m s)^2, m the mask: the best for `predict`."""
     m = mask.astype(np.float64) / 255
     difference = target.astype(np.float64) - source.astype(np.float64)
     return np.tensordot(m**2, difference, axes=2) / max((m**3).sum(), 1e-6)

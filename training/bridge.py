@@ -1,16 +1,17 @@
 """The Brownian bridge between a source x0 (t = 0) and a target x1 (t = 1), equation by equation.
 
-Latent Bridge Matching (arXiv 2503.07535), with every symbol in its paper meaning. Tensors are (B, ...) of any rank,
-times are (B,) in [0, 1]; `sigma` is in units of the latent. Nothing here draws a random number: `eps` is an argument.
+Latent Bridge Matching (arXiv 2503.07535), with every symbol in its paper meaning. Tensors are (B, ...) of any
+rank, times are (B,) in [0, 1]; `sigma` is in units of the latent. Nothing here draws a random number: `eps`
+is an argument.
 
     x_t     = (1 - t) x0 + t x1 + sigma sqrt(t (1 - t)) eps                    interpolant, Eq. 1
     drift   : v = (x1 - x_t) / (1 - t)                                         regression target, Eq. 2-4
-    velocity: v = x1 - x0                                                      what released LBM weights were fitted to
+    velocity: v = x1 - x0                                                      target of released LBM weights
     x1_hat  = x_t + (1 - t) v                                                  target estimate, Eq. 6
     x_b | x_a, x1 ~ N( (1 - r) x_a + r x1,  sigma^2 (b - a) (1 - b) / (1 - a) ),   r = (b - a) / (1 - a)
 
-With the drift, `x1_hat` carries no bridge noise at any t and the posterior step keeps the bridge's marginals; with the
-velocity it keeps sigma sqrt(t (1 - t)) eps. Both agree at t = 0 and at sigma = 0.
+With the drift, `x1_hat` carries no bridge noise at any t and the posterior step keeps the bridge's marginals;
+with the velocity it keeps sigma sqrt(t (1 - t)) eps. Both agree at t = 0 and at sigma = 0.
 """
 
 from enum import StrEnum
@@ -58,7 +59,7 @@ def estimate_target(x_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
 
 
 def posterior_step(x_a: Tensor, x1: Tensor, a: float, b: float, eps: Tensor, sigma: float) -> Tensor:
-    """A point x_b of the bridge given its point x_a and its end x1; 0 <= a < b <= 1. At b = 1 it is x1 itself."""
+    """A point x_b of the bridge given its point x_a and its end x1; 0 <= a < b <= 1. At b = 1 it is x1."""
     r = (b - a) / (1 - a)
     return (1 - r) * x_a + r * x1 + sigma * ((b - a) * (1 - b) / (1 - a)) ** 0.5 * eps
 

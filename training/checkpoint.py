@@ -6,8 +6,8 @@
         optimiser.safetensors   "<weight>.<state>" of AdamW: exp_avg, exp_avg_sq, step
         state.json              CheckpointState
 
-A folder is written as `step-000123.tmp`, synced, and renamed: a folder with a final name is complete, and the listing
-is the only record of which there are.
+A folder is written as `step-000123.tmp`, synced, and renamed: a folder with a final name is complete, and the
+listing is the only record of which there are.
 """
 
 import os
@@ -37,12 +37,11 @@ class CheckpointError(PairbridgeError):
 
 
 class CheckpointState(FrozenModel):
-    """Everything about a training besides its tensors. Random streams are keyed by seed and step: no RNG state."""
+    """All of a training besides its tensors. Random streams are keyed by seed and step: no RNG state."""
 
     format: int = FORMAT
+    # Completed optimiser steps, each of one global batch: also the whole state of the data order.
     step: int
-    # Completed global batches: the whole state of the data order.
-    batch: int
     images: int
     ema_updates: int
     # Samples consumed so far from each source.
@@ -64,7 +63,7 @@ def checkpoint_folders(root: Path) -> list[Path]:
 def write_checkpoint(
     root: Path, state: CheckpointState, tensors: Mapping[str, Mapping[str, Tensor]], *, keep: int
 ) -> Path:
-    """Write one folder with a `<name>.safetensors` per entry of `tensors`, then remove all but the newest `keep`."""
+    """Write one folder, `<name>.safetensors` per entry of `tensors`; then drop all but the newest `keep`."""
     root.mkdir(parents=True, exist_ok=True)
     final = root / f"step-{state.step:06d}"
     temp = final.with_name(final.name + ".tmp")
@@ -151,7 +150,9 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
         items = enumerate(value)
     else:
         return {path: value}
-    return {k: v for key, inner in items for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()}
+    return {
+        k: v for key, inner in items for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()
+    }
 
 
 def _sync_file(path: Path) -> None:

@@ -1,34 +1,24 @@
-"""What a training and an evaluation can be told, with defaults that suit the demo: two CPU cores, a few minutes."""
+"""What a training and an evaluation can be told; the defaults suit two CPU cores and a few minutes."""
 
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from datagen.frozen import FrozenModel
+from training.augment import AugmentConfig
 from training.autoencoders import AutoencoderConfig, HaarConfig
 from training.bridge import Field as BridgeField
 from training.denoisers import DenoiserConfig
 from training.losses import LossConfig
+from training.optimiser import OptimiserConfig
 from training.timesteps import AnyTimesteps, DiscreteTimesteps
 
 
 class BridgeConfig(FrozenModel):
-    # Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1, 1] scale.
+    # Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1,
+    # 1] scale.
     sigma: float = Field(default=0.02, ge=0)
     field: BridgeField = BridgeField.DRIFT
-
-
-class OptimiserConfig(FrozenModel):
-    """AdamW on float32 weights. Lengths are in images seen, so that they keep their meaning at any batch size."""
-
-    learning_rate: float = Field(default=2e-3, gt=0)
-    betas: tuple[float, float] = (0.9, 0.99)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_images: int = Field(default=800, ge=0)
-    # After warm-up: constant, or a cosine from learning_rate to zero at the last step.
-    schedule: Literal["constant", "cosine"] = "cosine"
-    # Gradients are scaled down to this norm.
-    clip_norm: float = Field(default=1.0, gt=0)
 
 
 class TrainingConfig(FrozenModel):
@@ -42,6 +32,7 @@ class TrainingConfig(FrozenModel):
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
     denoiser: DenoiserConfig = DenoiserConfig()
+    augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     # A weight counts half in the evaluated average after this many further images.
@@ -65,10 +56,10 @@ class TrainingConfig(FrozenModel):
 
     def meaning(self) -> dict:
         """The part of the config that decides what is learned, JSON-able."""
-        return self.model_dump(mode="json", exclude=set(_SPEED_FIELDS))
-
-
-_SPEED_FIELDS = ("threads", "loader_workers", "log_every", "checkpoint_every", "keep_checkpoints", "device")
+        free = {"threads", "loader_workers", "log_every", "checkpoint_every", "keep_checkpoints", "device"}
+        # At a constant rate a longer training begins exactly as the shorter one did.
+        extendable = {"steps"} if self.optimiser.schedule == "constant" else set()
+        return self.model_dump(mode="json", exclude=free | extendable)
 
 
 class EvaluationSource(FrozenModel):
@@ -82,7 +73,7 @@ class EvaluationSource(FrozenModel):
 
 
 class EvaluationConfig(FrozenModel):
-    """Figures on the test side; the baselines are fitted on the training side and tuned on the validation side."""
+    """Figures on the test side; baselines are fitted on the training and tuned on the validation side."""
 
     seed: int = Field(default=0, ge=0)
     sources: tuple[EvaluationSource, ...] = Field(min_length=1)

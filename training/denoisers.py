@@ -1,9 +1,9 @@
 """The network v(x_t, t, conditions): a diffusers UNet2DModel whose output starts at zero.
 
-With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right place
-for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t = 0 the source
-and t = 1 the target: the range that the sinusoidal embedding was designed for (and, unlike the reference code of LBM,
-not reversed).
+With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right
+place for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t
+= 0 the source and t = 1 the target: the range that the sinusoidal embedding was designed for (and, unlike the
+reference code of LBM, not reversed).
 """
 
 from typing import Literal, Self
@@ -29,8 +29,8 @@ class DenoiserConfig(FrozenModel):
     attention_levels: tuple[int, ...] = ()
     head_width: int = Field(default=32, ge=1)
     norm_groups: int = Field(default=8, ge=1)
-    # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the bridge
-    # conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).
+    # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the
+    # bridge conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).
     conditions: tuple[Condition, ...] = ("mask",)
 
     @model_validator(mode="after")

@@ -57,8 +57,8 @@ def pixel_loss(
 ) -> Tensor:
     """Error of decode(x1_hat) against target images (B, 3, H, W), per sample, (B,).
 
-    Images with a side above `crop` pixels are compared on one crop that is aligned to latent cells and equally likely
-    anywhere, the first row and column included; one place for the whole batch.
+    Images with a side above `crop` pixels are compared on one crop that is aligned to latent cells and
+    equally likely anywhere, the first row and column included; one place for the whole batch.
     """
     cells = max(1, crop // factor)
     rows, columns = x1_hat.shape[-2:]

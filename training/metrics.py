@@ -78,11 +78,13 @@ def bootstrap_interval(
 ) -> Interval:
     """Percentile bootstrap over objects of the mean of `values`, one value and one object id per image.
 
-    Images of one object are not independent, so whole objects are drawn with replacement. For a difference between
-    two methods pass the per-image differences: they are paired.
+    Images of one object are not independent, so whole objects are drawn with replacement. For a difference
+    between two methods pass the per-image differences: they are paired.
     """
     if not values or len(values) != len(objects):
-        raise ValueError(f"{len(values)} values need as many object ids, got {len(objects)}, and at least one")
+        raise ValueError(
+            f"{len(values)} values need as many object ids, got {len(objects)}, and at least one"
+        )
     _, owner = np.unique(np.asarray(objects), return_inverse=True)
     sums = np.bincount(owner, weights=np.asarray(values, dtype=np.float64))
     counts = np.bincount(owner)

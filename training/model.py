@@ -1,4 +1,4 @@
-"""A trained translation model: bridge, autoencoder and averaged denoiser weights from one checkpoint folder."""
+"""A trained translation model: bridge, autoencoder and averaged denoiser weights of one checkpoint."""
 
 from pathlib import Path
 from typing import Self
@@ -18,7 +18,7 @@ from training.samplers import check_grid, sample_posterior, uniform_grid
 
 
 def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser:
-    """A denoiser that fits the autoencoder. Its initial weights come from `config.seed`, not the global generator."""
+    """A denoiser that fits the autoencoder, its initial weights drawn from `config.seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed31(config.seed, "weights"))
         return Denoiser(
@@ -40,7 +40,8 @@ class TranslationModel:
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """The averaged weights of a complete checkpoint folder.
 
-        Raises CheckpointError if it cannot be read or its autoencoder's files are no longer those it was trained with.
+        Raises CheckpointError if it cannot be read or its autoencoder's files are no longer those it was
+        trained with.
         """
         state = read_state(folder)
         config = TrainingConfig.model_validate(state.config)
@@ -54,7 +55,7 @@ class TranslationModel:
     def translate(
         self, source: np.ndarray, mask: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
     ) -> np.ndarray:
-        """Translate one uint8 (H, W, 3) image; mask uint8 (H, W), 255 = foreground, where the model wants one."""
+        """Translate one uint8 (H, W, 3) image; mask uint8 (H, W), 255 = foreground, if it wants one."""
         masks = None if mask is None else mask[None]
         return self.translate_batch(source[None], masks, steps=steps, seed=seed)[0]
 
@@ -62,7 +63,7 @@ class TranslationModel:
     def translate_batch(
         self, sources: np.ndarray, masks: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
     ) -> np.ndarray:
-        """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape and type.
+        """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape.
 
         One step draws no random number; several draw from `seed` and depend on place within the batch. Raises
         ConfigError where the model was not trained for `steps`, or a mask is missing or does not fit.
@@ -71,7 +72,9 @@ class TranslationModel:
         self._check_mask(sources, masks)
         height, width = sources.shape[1:3]
         source = self._pad(_to_unit(sources, self.device))
-        mask = torch.zeros_like(source[:, :1]) if masks is None else self._pad(_mask_to_unit(masks, self.device))
+        mask = (
+            torch.zeros_like(source[:, :1]) if masks is None else self._pad(_mask_to_unit(masks, self.device))
+        )
         x0 = self.autoencoder.encode(source)
         conditions = {"mask": self.autoencoder.encode_mask(mask), "source": x0}
         latent = sample_posterior(

@@ -1,6 +1,6 @@
 """From a source to a target: one network evaluation, or N with the exact bridge posterior between them.
 
-Time runs from t = 0 (source) to t = 1 (target). Every random number comes from the generator that the caller passes.
+Time runs from t = 0 (source) to t = 1 (target). Every random number comes from the caller's generator.
 """
 
 import itertools
@@ -36,11 +36,15 @@ def check_grid(times: Sequence[float], timesteps: Timesteps) -> None:
         )
     untrained = [round(t, 4) for t in times if not timesteps.trained(t)]
     if untrained:
-        counts = [n for n in range(1, _MAX_SUGGESTED_STEPS + 1) if all(map(timesteps.trained, uniform_grid(n)))]
+        counts = [
+            n for n in range(1, _MAX_SUGGESTED_STEPS + 1) if all(map(timesteps.trained, uniform_grid(n)))
+        ]
         raise ConfigError(
             f"sampling would evaluate the network at t = {untrained}, where it was never trained",
             consequence="the result would be an extrapolation that looks like a result",
-            remedy=f"use one of these step counts: {counts}" if counts else f"train with {untrained} among the times",
+            remedy=f"use one of these step counts: {counts}"
+            if counts
+            else f"train with {untrained} among the times",
         )
 
 
@@ -50,9 +54,9 @@ def sample_posterior(
 ) -> Tensor:
     """Sample x1 given x0 (B, ...) with one evaluation of `field` at each of `times`.
 
-    Between evaluations x moves by the exact bridge posterior towards the current estimate of x1, so a perfect drift
-    keeps every marginal; the last step returns the estimate itself, without noise. One time, [0], is x0 + v(x0, 0).
-    `check_grid` tells whether `times` suit a network.
+    Between evaluations x moves by the exact bridge posterior towards the current estimate of x1, so a perfect
+    drift keeps every marginal; the last step returns the estimate itself, without noise. One time, [0], is x0
+    + v(x0, 0). `check_grid` tells whether `times` suit a network.
     """
     x = x0
     for a, b in itertools.pairwise(times):

@@ -1,7 +1,8 @@
 """Which times a bridge is trained at: t = 0 is the source, t = 1 the target.
 
-One step at t = 0 is all that fast translation needs, and several steps need the times of their grid. A sampler asks
-`trained(t)` before it evaluates the network there: a network has no meaningful output at a time it never saw.
+One step at t = 0 is all that fast translation needs, and several steps need the times of their grid. A
+sampler asks `trained(t)` before it evaluates the network there: at a time it never saw its output means
+nothing.
 """
 
 import math
@@ -63,7 +64,7 @@ class LogitNormalTimesteps(FrozenModel):
 
 
 class DiscreteTimesteps(FrozenModel):
-    """t is `times[i]` with probability `weights[i]`; LBM's relighting recipe is 0, 1/4, 1/2, 3/4 at 1/4 each."""
+    """t is `times[i]` with probability `weights[i]`; LBM relights with 0, 1/4, 1/2, 3/4 at 1/4 each."""
 
     kind: Literal["discrete"] = "discrete"
     times: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)

@@ -1,0 +1,63 @@
+"""The network at its start, its conditions, and what a config may not say."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from training.denoisers import Denoiser, DenoiserConfig
+
+TINY = {"widths": (8, 16), "head_width": 8, "norm_groups": 4}
+
+
+def denoiser(**config) -> Denoiser:
+    torch.manual_seed(0)
+    return Denoiser(DenoiserConfig(**TINY, **config), latent_channels=12, mask_channels=4)
+
+
+def test_training_starts_from_output_equals_input() -> None:
+    model = denoiser(conditions=("mask", "source"))
+    conditions = {"mask": torch.rand(2, 4, 8, 8), "source": torch.randn(2, 12, 8, 8)}
+    v = model(torch.randn(2, 12, 8, 8), torch.tensor([0.0, 0.5]), conditions)
+    assert v.shape == (2, 12, 8, 8)
+    assert not v.any()
+
+
+@pytest.mark.parametrize("what", ["mask", "source", "time"])
+def test_every_input_reaches_the_output(what: str) -> None:
+    model = denoiser(conditions=("mask", "source"), attention_levels=(1,))
+    torch.nn.init.normal_(model.unet.conv_out.weight)
+    x, t = torch.randn(1, 12, 8, 8), torch.tensor([0.25])
+    conditions = {"mask": torch.zeros(1, 4, 8, 8), "source": torch.zeros(1, 12, 8, 8)}
+    before = model(x, t, conditions)
+    if what == "time":
+        t = torch.tensor([0.5])
+    else:
+        conditions[what] = torch.ones_like(conditions[what])
+    assert not torch.allclose(model(x, t, conditions), before)
+
+
+def test_a_corner_sees_the_opposite_corner() -> None:
+    """Light is global: what happens anywhere must be able to matter everywhere."""
+    model = denoiser(conditions=())
+    torch.nn.init.normal_(model.unet.conv_out.weight)
+    x = torch.randn(1, 12, 32, 32)
+    changed = x.clone()
+    changed[..., -1, -1] += 5
+    t = torch.zeros(1)
+    difference = (model(changed, t, {}) - model(x, t, {})).detach().abs()[0, :, 0, 0]
+    assert float(difference.max()) > 1e-6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"widths": ()},
+        {"widths": (8, 10)},
+        {"attention_levels": (2,)},
+        {"conditions": ("mask", "mask")},
+        {"conditions": ("depth",)},
+    ],
+)
+def test_configs_that_cannot_be_built_are_refused(wrong) -> None:
+    with pytest.raises(ValidationError):
+        DenoiserConfig(**{**TINY, **wrong})

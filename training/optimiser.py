@@ -1,0 +1,40 @@
+"""AdamW and its learning rate, on one clock: images seen."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from datagen.frozen import FrozenModel
+
+
+class OptimiserConfig(FrozenModel):
+    """AdamW on float32 weights. Lengths are in images seen, so that they hold at any batch size."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_images: int = Field(default=800, ge=0)
+    # After warm-up: constant, or a cosine from learning_rate to zero at the last step.
+    schedule: Literal["constant", "cosine"] = "cosine"
+    # Gradients are scaled down to this norm.
+    clip_norm: float = Field(default=1.0, gt=0)
+
+
+def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+    )
+
+
+def learning_rate(config: OptimiserConfig, images: int, total_images: int) -> float:
+    """The rate of the step that begins after `images` of `total_images`: a linear ramp, then the schedule."""
+    if images < config.warmup_images:
+        return config.learning_rate * (images + 1) / (config.warmup_images + 1)
+    if config.schedule == "constant":
+        return config.learning_rate
+    progress = (images - config.warmup_images) / max(1, total_images - config.warmup_images)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -187,9 +187,9 @@ def _sky_params(draw: np.random.Generator) -> dict[str, Any]:
         "sun_elevation_rad": math.radians(elevation_deg),
         "sun_rotation_rad": float(draw.uniform(0, math.tau)),
         "altitude_m": float(draw.uniform(0, 2500)),
-        "air_density": float(draw.uniform(0.6, 2.0)),
-        "dust_density": float(draw.uniform(0.2, 5.0)),
-        "ozone_density": float(draw.uniform(0.5, 3.0)),
+        "air": float(draw.uniform(0.6, 2.0)),
+        "dust": float(draw.uniform(0.2, 5.0)),
+        "ozone": float(draw.uniform(0.5, 3.0)),
     }
     base = float(draw.uniform(0.08, 0.4))
     tint = draw.uniform(0.75, 1.25, size=3)

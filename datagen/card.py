@@ -58,8 +58,8 @@ def dataset_card(
             _front_matter(manifest, streams).rstrip(),
             "---",
             f"\n# {manifest.name}\n",
-            "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of the",
-            f"configuration in `dataset.json` and seed {manifest.seed}; its provenance is in its `meta.json`.\n",
+            "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of",
+            f"the configuration in `dataset.json` and seed {manifest.seed}; its `meta.json` says what it came from.\n",
             "## Samples\n",
             *_table(
                 ("recipe", "kind", "split", "pairs", "planned", "quarantined", "shards"),
@@ -81,7 +81,7 @@ def dataset_card(
             "## Use\n",
             "```python",
             "from datasets import load_dataset",
-            f'pairs = load_dataset("path/to/{manifest.name}", "{streams[0].recipe}", split="{streams[0].split}")',
+            f'load_dataset("path/to/{manifest.name}", "{streams[0].recipe}", split="{streams[0].split}")',
             "```\n",
             "`pairbridge verify` proves from this folder alone that every planned sample is here or in",
             "`quarantine.jsonl` with a reason.\n",
@@ -145,8 +145,8 @@ def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:
         []
         if "source.png" in recipe.fields
         else [
-            "\nThe source is not stored: it is the target with the masked region replaced by uniform noise, seeded by",
-            "the sample's `meta.json`.",
+            "\nThe source is not stored: it is the target with the masked region replaced by uniform noise,",
+            "seeded by the sample's `meta.json`.",
         ]
     )
     return [f"## Recipe `{recipe_id}` ({recipe.kind})\n", *fields, *derived, ""]
@@ -156,9 +156,8 @@ def _licence_text(manifest: DatasetManifest) -> str:
     strictest = strictest_licence([asset.licence for asset in manifest.assets])
     if strictest:
         return f"The strictest licence among the assets is {strictest}; treat the dataset as under its terms."
-    ranked = set(_LICENCES)
-    others = sorted({asset.licence for asset in manifest.assets} - ranked)
-    return f"Check before you redistribute: these terms could not be ranked: {', '.join(others) or 'none stated'}."
+    others = ", ".join(sorted({asset.licence for asset in manifest.assets} - set(_LICENCES)))
+    return f"Check before you redistribute: these terms could not be ranked: {others or 'none stated'}."
 
 
 def _licence_rows(manifest: DatasetManifest) -> list[tuple[str, str, int]]:

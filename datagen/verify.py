@@ -160,7 +160,8 @@ def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sid
     if (info.plan_digest, info.config_digest) != (manifest.plan_digest, manifest.config_digest):
         yield "it was made by another plan or config than dataset.json states"
     if (info.first_group, info.num_groups) != (shard.first_group, shard.num_groups):
-        yield f"it holds groups {info.first_group}+{info.num_groups}, planned {shard.first_group}+{shard.num_groups}"
+        planned = f"{shard.first_group}+{shard.num_groups}"
+        yield f"it holds groups {info.first_group}+{info.num_groups} instead of {planned}"
     expected = [key for group in shard.groups for key in shard.stream.keys(group)]
     made = [sample.key for sample in sidecar.samples]
     accounted = {*made, *(hole.key for hole in sidecar.holes)}

@@ -1,0 +1,235 @@
+"""Global batches of mixed pairs as tensors, the same for any workers, ranks, prefetch and place of resume.
+
+`training.draws` says the order, this reads it. A batch is decoded by torch DataLoader workers, and each rank
+reads its own contiguous part. Nothing is drawn from a global generator.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datagen.errors import ConfigError, PairbridgeError, ShardError
+from datagen.seeds import rng
+from training.draws import Draw, DrawnSource, DrawPlan
+from training.framing import Frame, random_frame
+from training.mix_config import MixConfig
+from training.pairs import Pair, PairSource
+from training.ranks import Ranks
+
+# One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
+# fault: with one sample in ten damaged this happens once in a hundred million draws.
+MAX_BAD_IN_A_ROW = 8
+
+
+Batch = dict[str, Any]
+
+
+class LoaderWorkerDied(PairbridgeError):
+    """A loader process was killed from outside, mostly for memory."""
+
+
+class SourceUnreadable(ShardError):
+    """So many pairs of one source failed in a row that replacing them would hide a broken dataset."""
+
+
+class MixedLoader:
+    """Batches of a mix. Its whole state is the number of completed global batches; the trainer keeps it."""
+
+    def __init__(
+        self,
+        mix: MixConfig,
+        *,
+        run_root: Path,
+        batch_size: int,
+        size: int,
+        workers: int = 0,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """batch_size: samples a step over all ranks; size: side of the square images in pixels; workers:
+        loader processes of this rank; ranks: this process's place, by default that of the torch process
+        group.
+
+        Raises ConfigError if a source lacks what the mix asks of it or the ranks do not divide the batch.
+        """
+        self.ranks = ranks or Ranks.current()
+        if batch_size % self.ranks.world:
+            raise ConfigError(
+                f"batch size {batch_size} cannot be divided among {self.ranks.world} ranks",
+                consequence="ranks would take batches of different sizes and wait for each other for ever",
+                remedy=f"make it a multiple of {self.ranks.world}",
+            )
+        self.mix = mix
+        self.workers = workers
+        pairs = [PairSource(source.folder(run_root), source.recipe, source.split) for source in mix.sources]
+        self.draws = DrawPlan(
+            [
+                DrawnSource(source.name, source.weight, len(found))
+                for source, found in zip(mix.sources, pairs, strict=True)
+            ],
+            seed=mix.seed,
+            batch_size=batch_size,
+            on_exhausted=mix.on_exhausted,
+        )
+        self._dataset = _MixedPairs(self.draws, pairs, (size, size), mix.random_crop)
+
+    @property
+    def num_batches(self) -> int | None:
+        """Batches in all, or None if the mix repeats its sources for ever."""
+        return self.draws.num_batches
+
+    @property
+    def digests(self) -> dict[str, Any]:
+        """All the order and content of the data depend on. A resume with other values must be refused: old
+        draws would repeat and others never come.
+        """
+        return {
+            "mix_seed": self.mix.seed,
+            "mix_batch_size": self.draws.batch_size,
+            "mix_on_exhausted": self.mix.on_exhausted,
+            "mix_random_crop": self.mix.random_crop,
+            "mix_sources": [
+                {"name": source.name, "parts": part, "pairs": len(pairs), "shards": pairs.digest}
+                for source, part, pairs in zip(
+                    self.mix.sources, self.draws.schedule.parts, self._dataset.sources, strict=True
+                )
+            ],
+        }
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """This rank's part of global batches `start`, `start` + 1, ..., to the end of the mix if it has one.
+
+        A batch: `source`, `target` float32 (B, 3, H, W) in [-1, 1]; `mask` float32 (B, 1, H, W) in [0, 1];
+        `keys` ("<source name>/<key>") and `source_names`, B strings each, of what was read; `substitutes`, a
+        list of {"wanted", "used", "reason"} for the unreadable pairs that were replaced by others of their
+        source; `number`, the global batch. Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
+        """
+        loader = DataLoader(
+            self._dataset,
+            batch_sampler=_RankBatches(self.draws, self.ranks, start),
+            collate_fn=_collate_or_error,
+            num_workers=self.workers,
+            worker_init_fn=_quiet_worker,
+            # torch would draw a base seed for its workers from the global generator.
+            generator=torch.Generator(),
+        )
+        try:
+            for batch in loader:
+                if isinstance(batch, SourceUnreadable):
+                    raise batch
+                yield batch
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise LoaderWorkerDied(
+                f"rank {self.ranks.rank}: {str(error).splitlines()[0]}",
+                consequence="training stops; the newest checkpoint holds everything up to it",
+                remedy="run the same command again, with fewer loader workers if memory was short",
+            ) from error
+
+
+class _RankBatches:
+    """Batch sampler: lists of (global batch, draw) of one rank, from batch `start` on."""
+
+    def __init__(self, draws: DrawPlan, ranks: Ranks, start: int) -> None:
+        self._draws, self._ranks, self._start = draws, ranks, start
+
+    def __iter__(self) -> Iterator[list[tuple[int, Draw]]]:
+        number, end = self._start, self._draws.num_batches
+        rows = self._ranks.share(self._draws.batch_size)
+        while end is None or number < end:
+            yield [(number, draw) for draw in self._draws.batch(number)[rows]]
+            number += 1
+
+
+class _MixedPairs(Dataset):
+    """Reads one draw. Pure: the result depends on nothing but the draw."""
+
+    def __init__(
+        self,
+        draws: DrawPlan,
+        sources: list[PairSource],
+        size_WH: tuple[int, int],
+        random_crop: float | None,
+    ) -> None:
+        self.draws = draws
+        self.sources = sources
+        self._size_WH = size_WH
+        self._random_crop = random_crop
+
+    def __getitem__(self, place: tuple[int, Draw]) -> dict[str, Any] | SourceUnreadable:
+        """One row of a batch, or the error as a value: torch would rebuild an exception as another type."""
+        number, draw = place
+        name = self.draws.sources[draw.source].name
+        try:
+            pair, failures = self._read(draw)
+        except SourceUnreadable as error:
+            return error
+        substitutes = [
+            {"wanted": f"{name}/{key}", "used": f"{name}/{pair.key}", "reason": reason}
+            for key, reason in failures[:1]
+        ]
+        return {"pair": pair, "source_name": name, "substitutes": substitutes, "number": number}
+
+    def _read(self, draw: Draw) -> tuple[Pair, list[tuple[str, str]]]:
+        source = self.sources[draw.source]
+        frame = self._frame(draw)
+        failures: list[tuple[str, str]] = []
+        tried = draw
+        while True:
+            try:
+                return source.pair(tried.index, frame, noise_draw=draw.number), failures
+            except ShardError as error:
+                failures.append((source.key(tried.index), error.cause))
+            if len(failures) == MAX_BAD_IN_A_ROW:
+                name = self.draws.sources[draw.source].name
+                raise SourceUnreadable(
+                    f"source {name}: {len(failures)} pairs in a row cannot be read, last {failures[-1][1]}",
+                    consequence="training stops here rather than go on without this source",
+                    remedy=f"run `pairbridge verify {source.dataset_dir}`",
+                )
+            tried = self.draws.substitute(draw, len(failures) - 1)
+
+    def _frame(self, draw: Draw) -> Frame:
+        if self._random_crop is None:
+            return Frame(self._size_WH)
+        # Keyed by the draw, so that neither the worker nor the place of resume changes a pixel.
+        name = self.draws.sources[draw.source].name
+        return random_frame(self._size_WH, self._random_crop, rng(self.draws.seed, "crop", name, draw.number))
+
+
+def _collate_or_error(rows: list[dict[str, Any] | SourceUnreadable]) -> Batch | SourceUnreadable:
+    return next((row for row in rows if isinstance(row, SourceUnreadable)), None) or collate(rows)
+
+
+def collate(rows: list[dict[str, Any]]) -> Batch:
+    """One batch from rows of the same size; see `MixedLoader.batches`."""
+    pairs: list[Pair] = [row["pair"] for row in rows]
+    return {
+        "source": images_to_tensor(np.stack([pair.source for pair in pairs])),
+        "target": images_to_tensor(np.stack([pair.target for pair in pairs])),
+        "mask": masks_to_tensor(np.stack([pair.mask for pair in pairs])),
+        "keys": [f"{row['source_name']}/{row['pair'].key}" for row in rows],
+        "source_names": [row["source_name"] for row in rows],
+        "substitutes": [entry for row in rows for entry in row["substitutes"]],
+        "number": rows[0]["number"],
+    }
+
+
+def images_to_tensor(images_BHWC: np.ndarray) -> torch.Tensor:
+    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(images_BHWC).permute(0, 3, 1, 2).contiguous().float() / 127.5 - 1
+
+
+def masks_to_tensor(masks_BHW: np.ndarray) -> torch.Tensor:
+    """uint8 (B, H, W) -> float32 (B, 1, H, W) in [0, 1]."""
+    return torch.from_numpy(masks_BHW)[:, None].float() / 255
+
+
+def _quiet_worker(worker_id: int) -> None:
+    # OpenCV's own threads would multiply with the workers.
+    cv2.setNumThreads(0)

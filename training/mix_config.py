@@ -1,0 +1,64 @@
+"""The mix: which sources a training draws from, and how much of each."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator
+
+from datagen.errors import ConfigError
+from datagen.frozen import FrozenModel
+
+RUN_PREFIX = "run:"
+
+
+class MixSource(FrozenModel):
+    """One recipe of one dataset, and its weight."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    # A dataset's folder: absolute, relative to the mix's own YAML file, or `run:dataset` for the folder of
+    # that name in the run's folder.
+    path: str
+    recipe: str
+    split: Literal["train", "validation", "test"] = "train"
+    # Of any scale: 0.9 and 0.1 are the same mix as 9 and 1.
+    weight: PositiveFloat = 1.0
+
+    def folder(self, run_root: Path) -> Path:
+        """The dataset's folder, with `run:` resolved against `run_root`."""
+        return dataset_folder(self.path, run_root)
+
+
+class MixConfig(FrozenModel):
+    """Sources and weights. The order of the data is a function of this, the batch size and the shards."""
+
+    seed: NonNegativeInt = 0
+    # When a source has given every sample once: go on with a new permutation of it, or end the data at the
+    # last batch for which every source still has fresh samples.
+    on_exhausted: Literal["repeat", "stop"] = "repeat"
+    # Pairs of another aspect or size are cropped and resized. null: the largest crop that fits, centred. A
+    # number: crops at random places, down to this share of the largest one's side.
+    random_crop: Annotated[float, Field(gt=0, le=1)] | None = None
+    sources: Annotated[tuple[MixSource, ...], Field(min_length=1)]
+
+    @field_validator("sources")
+    @classmethod
+    def _unique_names(cls, sources: tuple[MixSource, ...]) -> tuple[MixSource, ...]:
+        names = [source.name for source in sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"source name {twice[0]!r} is used twice; keys are reported as <source>/<key>")
+        return sources
+
+
+def dataset_folder(path: str, run_root: Path) -> Path:
+    """`run:x` is `run_root`/x; any other path must be absolute by now. Raises ConfigError otherwise."""
+    if path.startswith(RUN_PREFIX):
+        return run_root / path.removeprefix(RUN_PREFIX)
+    folder = Path(path)
+    if not folder.is_absolute():
+        raise ConfigError(
+            f"the dataset path {path!r} is relative, and no file it could be relative to is known",
+            consequence="another dataset could be read, depending on where the command was started",
+            remedy="load the mix from its YAML file, or give an absolute path or run:<folder>",
+        )
+    return folder

@@ -1,0 +1,51 @@
+"""Procedural object families: `build("chair", 7)` puts one chair with its materials into the current Blender scene.
+
+A family is one file with a frozen dataclass of parameters and a pair of pure functions: `<family>_rand(rng)` draws the
+parameters, `<family>(params)` returns the object's parts as NumPy meshes with material descriptions. Only
+`realise.py` and `shaders.py` touch Blender, and they are imported when an object is built.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from datagen import seeds
+from datagen.errors import AssetError
+
+if TYPE_CHECKING:
+    from datagen.blender.families.parts import Part
+
+FAMILIES: tuple[str, ...] = (
+    "camera",
+    "chair",
+    "guitar",
+    "mug",
+    "potted_plant",
+    "shoe",
+    "table_lamp",
+    "teapot",
+    "toy_car",
+    "vase",
+)
+
+
+def parts(family: str, seed: int) -> "list[Part]":
+    """The parts of one object: z up, front towards -y, roughly one unit large; a pure function of its arguments.
+
+    Raises AssetError for a name that is not in FAMILIES.
+    """
+    if family not in FAMILIES:
+        raise AssetError(
+            f"{family!r} is no procedural object family",
+            consequence="there is no code that could build this object",
+            remedy=f"use one of {', '.join(FAMILIES)}",
+        )
+    module = importlib.import_module(f"{__name__}.{family}")
+    params = getattr(module, f"{family}_rand")(seeds.rng(seed, "family", family))
+    return getattr(module, family)(params)
+
+
+def build(family: str, seed: int) -> None:
+    """Add one object to the current scene's collection as a mesh object named after the family. Needs bpy."""
+    from datagen.blender.families.realise import realise
+
+    realise(family, parts(family, seed))

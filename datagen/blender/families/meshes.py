@@ -1,0 +1,149 @@
+"""Polygon meshes as arrays, and how they are moved, mirrored and joined. Pure NumPy: no Blender is needed to test them."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """Polygons wound counter-clockwise seen from outside.
+
+    vertices (V, 3), loops (L,) vertex indices of all faces in a row, sizes (F,) corners per face. `rest` (V, 3) are
+    coordinates that moving, turning and bending leave alone: textures follow the part as if it were carved from
+    its own piece of wood or cloth.
+    """
+
+    vertices: Array
+    loops: Array
+    sizes: Array
+    rest: Array
+
+    def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> "Mesh":
+        return replace(self, vertices=self.vertices + np.array([x, y, z]))
+
+    def scaled(self, x: float, y: float, z: float) -> "Mesh":
+        """Positive factors only; `mirrored` turns the winding too."""
+        return replace(self, vertices=self.vertices * np.array([x, y, z]))
+
+    def turned(self, axis: str, angle_rad: float) -> "Mesh":
+        """Right-handed rotation about "x", "y" or "z" through the origin."""
+        return replace(self, vertices=self.vertices @ rotation(axis, angle_rad).T)
+
+    def aimed(self, direction: ArrayLike) -> "Mesh":
+        """Rotated so that its +z axis points along `direction` and its x axis stays level."""
+        forward = np.asarray(direction, float) / np.linalg.norm(direction)
+        side = np.cross((0.0, 0.0, 1.0), forward)
+        if np.linalg.norm(side) < 1e-6:
+            side = np.array([1.0, 0.0, 0.0])
+        side = side / np.linalg.norm(side)
+        return replace(self, vertices=self.vertices @ np.stack([side, np.cross(forward, side), forward]))
+
+    def mirrored(self, axis: str) -> "Mesh":
+        """Reflected through the plane across `axis`, faces turned so that they still look outwards."""
+        vertices = self.vertices.copy()
+        vertices[:, "xyz".index(axis)] *= -1
+        # Reversed as a whole and re-cut: each face's corners come out in opposite order.
+        return replace(self, vertices=vertices, loops=self.loops[::-1], sizes=self.sizes[::-1])
+
+    def at_rest(self) -> "Mesh":
+        """Texture coordinates taken anew from where the vertices are now."""
+        return replace(self, rest=self.vertices.copy())
+
+    def grained(self, axis: str) -> "Mesh":
+        """The texture's z axis (the grain of wood) laid along `axis` of the part."""
+        turn = {"x": [1, 2, 0], "y": [2, 0, 1], "z": [0, 1, 2]}[axis]
+        return replace(self, rest=self.rest[:, turn])
+
+    def restarted(self, offset: ArrayLike) -> "Mesh":
+        """Texture coordinates shifted by `offset` (3,), so that equal parts do not show equal grain."""
+        return replace(self, rest=self.rest + np.asarray(offset, float))
+
+
+def rotation(axis: str, angle_rad: float) -> Array:
+    """Right-handed 3x3 rotation about a coordinate axis."""
+    c, s = math.cos(angle_rad), math.sin(angle_rad)
+    a, b = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[a, a] = matrix[b, b] = c
+    matrix[a, b], matrix[b, a] = -s, s
+    return matrix
+
+
+def mesh(vertices: ArrayLike, loops: ArrayLike, sizes: ArrayLike) -> Mesh:
+    """A mesh whose texture coordinates are its vertices."""
+    vertices = np.asarray(vertices, float)
+    return Mesh(
+        vertices=vertices, loops=np.asarray(loops, np.int64), sizes=np.asarray(sizes, np.int64), rest=vertices.copy()
+    )
+
+
+def joined(meshes: list[Mesh]) -> Mesh:
+    """One mesh of disconnected pieces, in the order given."""
+    starts = np.cumsum([0, *(len(m.vertices) for m in meshes)])
+    return Mesh(
+        vertices=np.concatenate([m.vertices for m in meshes]),
+        loops=np.concatenate([m.loops + start for m, start in zip(meshes, starts[:-1], strict=True)]),
+        sizes=np.concatenate([m.sizes for m in meshes]),
+        rest=np.concatenate([m.rest for m in meshes]),
+    )
+
+
+def loft(
+    rows: Array,
+    *,
+    ring: bool = True,
+    start_cap: bool = True,
+    end_cap: bool = True,
+    loop: bool = False,
+) -> Mesh:
+    """Skin over cross-sections `rows` (R, C, 3), each counter-clockwise seen against the direction of travel.
+
+    `ring` closes every section on itself, `loop` joins the last section to the first. Caps are single polygons and
+    belong to rings that do not loop.
+    """
+    rows = np.asarray(rows, float)
+    r, c = rows.shape[:2]
+    row, column = np.meshgrid(np.arange(r if loop else r - 1), np.arange(c if ring else c - 1), indexing="ij")
+    row, column = row.ravel(), column.ravel()
+    up, right = (row + 1) % r, (column + 1) % c
+    loops = np.stack([row * c + column, row * c + right, up * c + right, up * c + column], 1).ravel()
+    sizes = np.full(len(row), 4)
+    if ring and not loop:
+        if start_cap:
+            loops, sizes = np.append(loops, np.arange(c)[::-1]), np.append(sizes, c)
+        if end_cap:
+            loops, sizes = np.append(loops, (r - 1) * c + np.arange(c)), np.append(sizes, c)
+    return mesh(rows.reshape(-1, 3), loops, sizes)
+
+
+def sheet(grid: Array, thickness: float = 0.0) -> Mesh:
+    """A curved sheet through `grid` (R, C, 3); its front looks along column step x row step.
+
+    With a thickness the front stays where it is, and a back and four edges are added behind it.
+    """
+    grid = np.asarray(grid, float)
+    if thickness == 0:
+        return loft(grid, ring=False)
+    across, along = np.gradient(grid, axis=1), np.gradient(grid, axis=0)
+    normal = np.cross(across, along)
+    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-12)
+    back = grid - thickness * normal
+    # Each row becomes a flat ring: over the front from left to right and home along the back.
+    rings = np.concatenate([grid, back[:, ::-1]], axis=1)
+    return loft(rings[:, ::-1][::-1])
+
+
+def signed_volume(part: Mesh) -> float:
+    """Volume enclosed by a closed mesh; negative when its faces look inwards."""
+    total, start = 0.0, 0
+    for size in part.sizes:
+        corners = part.vertices[part.loops[start : start + size]]
+        start += size
+        fan = np.cross(corners[1:-1], corners[2:])
+        total += float((corners[0] * fan).sum()) / 6
+    return total

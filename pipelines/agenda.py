@@ -1,7 +1,7 @@
 """Which group is tried next, and when a shard is complete: a pure state machine, no Ray, no files, no clock.
 
-Shards are opened in plan order, one at a time, so memory does not grow with the plan: a shard is held from the first
-of its groups being handed out until its last one is settled (staged, or quarantined).
+Shards are opened in plan order, one at a time, so memory does not grow with the plan: a shard is held from
+the first of its groups being handed out until its last one is settled (staged, or quarantined).
 """
 
 from collections import deque
@@ -37,8 +37,8 @@ class OpenShard:
 class Agenda:
     """Hands out tasks and takes back results.
 
-    `shards` yields the uncommitted shards in plan order; it is read lazily. Every task handed out must come back
-    through `settled` or `failed` exactly once.
+    `shards` yields the uncommitted shards in plan order; it is read lazily. Every task handed out must come
+    back through `settled` or `failed` exactly once.
     """
 
     def __init__(self, shards: Iterable[OpenShard]) -> None:
@@ -97,7 +97,7 @@ class Agenda:
             self._complete.append(task.shard)
 
     def failed(self, task: Task, fault: Fault) -> Verdict:
-        """Count the fault and queue the retry. On QUARANTINE the caller stages the holes and calls `settled`."""
+        """Count the fault, queue the retry. On QUARANTINE the caller stages the holes and calls `settled`."""
         verdict = self._faults.record(task.name, fault)
         if verdict is Verdict.QUARANTINE:
             return verdict

@@ -1,7 +1,7 @@
 """A fixed number of Ray workers: started, watched, given one group each, replaced when they die.
 
-The only module that knows Ray's actors and exceptions. Each slot holds at most one actor and at most one call in
-flight, so the culprit of a death is always known; Ray itself retries nothing.
+The only module that knows Ray's actors and exceptions. Each slot holds at most one actor and at most one call
+in flight, so the culprit of a death is always known; Ray itself retries nothing.
 """
 
 import time
@@ -19,7 +19,7 @@ from pipelines.agenda import Task
 from pipelines.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
 from pipelines.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
 
-# Ray has no common base for "the process that ran it is gone". RayTaskError, our own exception, is none of them.
+# Ray has no common base for "the process that ran it is gone"; RayTaskError is an exception of our own code.
 PROCESS_DEATHS = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
 
 KILL_WAIT_S = 10.0  # Ray needs 5 s to end a stopped process, milliseconds for any other (measured)
@@ -54,7 +54,7 @@ class Finished:
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """A place for one worker after another. `info` is None until it is ready, `task` set while it makes a group."""
+    """A place for one worker after another: `info` is set once it is ready, `task` while it makes a group."""
 
     name: str
     actor: Any = None
@@ -125,8 +125,8 @@ class Crew:
     def poll(self) -> Iterator[Finished]:
         """Wait at most one tick, then yield the attempts that ended, one way or the other.
 
-        Raises what a worker raised for the run as a whole (DiskFull, Fenced), WorkerBug for anything unforeseen, and
-        WorkersDoNotStart.
+        Raises what a worker raised for the run as a whole (DiskFull, Fenced), WorkerBug for anything
+        unforeseen, and WorkersDoNotStart.
         """
         calls = {slot.call: slot for slot in self._slots if slot.call is not None}
         if not calls:
@@ -239,7 +239,7 @@ class Crew:
             return
         ray.kill(slot.actor)
         if slot.call is not None:
-            # Its call fails once it is dead: until then it could still stage what the driver is about to give up.
+            # Its call fails once it is dead; until then it could still stage what is about to be given up.
             ray.wait([slot.call], timeout=KILL_WAIT_S)
         slot.actor = slot.call = slot.info = slot.task = None
 
@@ -251,15 +251,15 @@ class Crew:
         return WorkerBug(
             f"{slot.name} failed while {doing}: {error.cause!r}",
             consequence="the run stops: the same error would wait in every group like it",
-            remedy=f"read the traceback at the end of {log}, repair the cause, and run the same command again",
+            remedy=f"read the traceback at the end of {log}, repair its cause, run the same command again",
         )
 
     def _no_start(self, cause: str) -> WorkersDoNotStart:
         return WorkersDoNotStart(
             cause,
             consequence="nothing can be made; what was committed before is whole",
-            remedy=f"read {self._order.dataset_dir / worker_logs.LOGS_NAME}, run `pairbridge doctor` on the workers' "
-            "machines, or ask for fewer workers",
+            remedy=f"read {self._order.dataset_dir / worker_logs.LOGS_NAME}, run `pairbridge doctor` on the "
+            "workers' machines, or ask for fewer workers",
         )
 
 

@@ -1,7 +1,8 @@
 """The loop that turns a plan into committed shards: assign, wait, settle, commit, until nothing is left.
 
-Who does what: `agenda` decides what is tried next, `crew` runs it, `staging` keeps what is finished, `datagen.commit`
-makes a shard of it. Everything the loop knows is on disk or can be made again, so it may be killed at any line.
+Who does what: `agenda` decides what is tried next, `crew` runs it, `staging` keeps what is finished,
+`datagen.commit` makes a shard of it. Everything the loop knows is on disk or can be made again, so it may be
+killed at any line.
 """
 
 import shutil
@@ -23,9 +24,10 @@ from pipelines.agenda import Agenda, OpenShard, Task
 from pipelines.crew import Crew, Finished
 from pipelines.holes import given_up
 from pipelines.ledger import Ledger
-from pipelines.policy import Fault, Verdict
+from pipelines.policy import MAX_LOSSES, Fault, Verdict
 from pipelines.progress import OnProgress, Snapshot
 from pipelines.staging import Staging, stage_part, stage_record
+from pipelines.worker_logs import LOGS_NAME
 
 SHARDS_NAME = "shards"
 # Beside the shard itself: its sidecar, the ledger, and what others write meanwhile.
@@ -52,7 +54,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM for the body. Off the main thread Python allows no handlers; there it catches none."""
+    """Catch SIGINT and SIGTERM for the body; none off the main thread, where Python allows no handlers."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
@@ -95,8 +97,8 @@ class Driver:
     def run(self) -> None:
         """Commit every shard that is not committed yet.
 
-        Raises Interrupted, KilledRepeatedly, DiskFull, ShardError for damage found on disk, and what `Crew.poll`
-        raises. Whatever is raised, no partial file has a final name and a new run resumes.
+        Raises Interrupted, KilledRepeatedly, DiskFull, ShardError for damage found on disk, and what
+        `Crew.poll` raises. Whatever is raised, no partial file has a final name and a new run resumes.
         """
         self._shards_dir.mkdir(exist_ok=True)
         for name in sweep_unfinished(self._shards_dir):
@@ -128,9 +130,9 @@ class Driver:
             yield OpenShard(shard, missing)
 
     def _assign(self) -> None:
-        if self._agenda.wants_unused_worker and not any(slot.groups_done == 0 for slot in self._crew.ready):
-            if self._crew.ready:
-                self._crew.renew_one()
+        ready = self._crew.ready
+        if self._agenda.wants_unused_worker and ready and all(slot.groups_done for slot in ready):
+            self._crew.renew_one()
         for slot in self._crew.ready:
             task = self._agenda.next(worker_is_unused=slot.groups_done == 0)
             if task is not None:
@@ -210,9 +212,9 @@ class Driver:
         free = shutil.disk_usage(self._shards_dir).free
         if free < needed:
             raise DiskFull(
-                f"committing {shard.name} needs {needed} bytes, and {free} are free under {self._dataset_dir}",
+                f"committing {shard.name} needs {needed} bytes; {free} are free under {self._dataset_dir}",
                 consequence="its groups wait in staging; everything committed before is whole",
-                remedy="free at least the difference and run the same command again: it resumes with this shard",
+                remedy="free at least the difference and run the same command again: it resumes here",
             )
 
     def _check_stop(self) -> None:
@@ -258,9 +260,9 @@ class Driver:
 
 def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path) -> KilledRepeatedly:
     return KilledRepeatedly(
-        f"{task.shard.name} group {task.group} was {fault} ten times, the last times with nothing else running "
-        f"(last: {reason})",
-        consequence="the run stops, because a kill from outside must not cost a sample; all else it made is kept",
-        remedy=f"look for the kernel's out-of-memory messages and at {dataset_dir / 'logs'}; give workers more "
-        "memory or ask for fewer of them, and run the same command again",
+        f"{task.shard.name} group {task.group} was {fault} {MAX_LOSSES} times, at last with nothing else "
+        f"running ({reason})",
+        consequence="the run stops: a kill from outside must not cost a sample; all else it made is kept",
+        remedy=f"look for the kernel's out-of-memory messages and into {dataset_dir / LOGS_NAME}; give the "
+        "workers more memory or ask for fewer of them, and run the same command again",
     )

@@ -1,5 +1,8 @@
-"""Quarantine entries: why a planned sample is not there. Functions of plan and content alone, without a path of this
-machine, a clock or a count, because they end in the sidecar and must be the same after any number of kills."""
+"""Quarantine entries: why a planned sample is not there.
+
+Functions of plan and content alone, without a path of this machine, a clock or a count: they end in the
+sidecar and must be the same after any number of kills.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +14,7 @@ from datagen.records import Hole
 
 
 def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
-    """Ids of the assets that the group's parameters name, objects as `family:seed`, in the order of mention."""
+    """Ids of the assets that the group's parameters name, as mentioned (objects as `family:seed`)."""
     return tuple(dict.fromkeys(text for text in _texts(spec.params) if _find(text, catalogue)))
 
 

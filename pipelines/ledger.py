@@ -1,4 +1,4 @@
-"""`ledger.jsonl`: the run's diary, and the only file of a dataset that may hold clocks, hosts and attempts."""
+"""`ledger.jsonl`: the run's diary, the only file of a dataset that may hold clocks, hosts and attempts."""
 
 import json
 import os
@@ -10,7 +10,7 @@ LEDGER_NAME = "ledger.jsonl"
 
 
 class Ledger:
-    """Append-only JSON lines, flushed one by one; a context manager. One writer at a time (the lock's holder)."""
+    """Append-only JSON lines, flushed one by one; a context manager. Its one writer holds the lock."""
 
     def __init__(self, dataset_dir: Path) -> None:
         self._stream = open(dataset_dir / LEDGER_NAME, "a+b")  # noqa: SIM115 (held open for the whole run)

@@ -1,8 +1,8 @@
 """What a failure of a group means, and when to stop trying: arithmetic on counts, no Ray and no clock.
 
-Two kinds of process failure are kept apart. A *crash* (SIGSEGV and its kin, or a time-out) is evidence against the
-group's own content. A *loss* (SIGKILL, a lost node, out of memory, a vanished actor) came from outside and says
-nothing about the group: it may cost time, never a sample.
+Two kinds of process failure are kept apart. A *crash* (SIGSEGV and its kin, or a time-out) is evidence
+against the group's own content. A *loss* (SIGKILL, a lost node, out of memory, a vanished actor) came from
+outside and says nothing about the group: it may cost time, never a sample.
 """
 
 import enum
@@ -65,9 +65,9 @@ class Verdict(enum.StrEnum):
 
 
 def fault_of_signal(signal_name: str) -> Fault:
-    """CRASHED for what a program does to itself ("SIGSEGV", or "exit 1"), LOST for a signal sent from outside."""
-    own_doing = signal_name in {number.name for number in CRASH_SIGNALS} or signal_name.startswith("exit ")
-    return Fault.CRASHED if own_doing else Fault.LOST
+    """CRASHED for what a program does to itself ("SIGSEGV", "exit 1"), LOST for a signal from outside."""
+    by_itself = not signal_name.startswith("SIG") or signal_name in {each.name for each in CRASH_SIGNALS}
+    return Fault.CRASHED if by_itself else Fault.LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Counts:
 
 
 class RetryLedger:
-    """Counts faults per group and gives the verdict. A group that succeeds is forgotten, so memory stays small."""
+    """Counts faults per group and gives the verdict. Memory grows with the groups that have failed so far."""
 
     def __init__(self) -> None:
         self._crashes: Counter[tuple[str, int]] = Counter()

@@ -13,7 +13,7 @@ LINE_INTERVAL_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Counts over the whole dataset; `pairs_done` includes what is staged, `quarantined` are planned pairs too."""
+    """Counts over the whole dataset; `pairs_done` includes staged ones, `quarantined` are planned pairs."""
 
     shards_done: int
     shards_total: int
@@ -73,8 +73,8 @@ class TerminalBar:
             self._bar,
             total=snapshot.pairs_total,
             completed=snapshot.pairs_done + snapshot.quarantined,
-            rest=f"shards {snapshot.shards_done}/{snapshot.shards_total}, {snapshot.pairs_per_s:.2f}/s{left}, "
-            f"{snapshot.quarantined} quarantined, {snapshot.retries} retries",
+            rest=f"shards {snapshot.shards_done}/{snapshot.shards_total}, {snapshot.pairs_per_s:.2f} pairs/s"
+            f"{left}, {snapshot.quarantined} quarantined, {snapshot.retries} retries",
         )
         if snapshot.last:
             self._progress.stop()

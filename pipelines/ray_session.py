@@ -1,4 +1,4 @@
-"""Connecting to Ray: the caller's instance, an existing cluster, or one of our own for the length of a run."""
+"""Connecting to Ray: the caller's instance, an existing cluster, or one of our own for one run."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
 def share_of_cluster(workers: int, *, needs_gpu: bool) -> Resources:
     """An equal share of the cluster's cores, and of its GPUs if one is needed, for each of `workers`.
 
-    Raises ConfigError if there are fewer cores than workers, or no GPU: Ray would wait for them without a word.
+    Raises ConfigError if there are fewer cores than workers, or no GPU: Ray would wait for them in silence.
     """
     offered = ray.cluster_resources()
     cpus, gpus = int(offered.get("CPU", 0)), offered.get("GPU", 0.0)

@@ -1,8 +1,8 @@
 """Scratch folders that a killed process cannot leave behind for long.
 
-Blender's renders pass through files in shared memory. Whoever is killed with SIGKILL cleans up nothing, so each
-folder has a lock file whose flock ends with its owner, and each new owner sweeps those whose lock is free. A lock
-works across containers that share a /dev/shm, where process ids would not.
+Blender's temporary files and the small lighting copies lie here. Whoever is killed with SIGKILL cleans up
+nothing, so each folder has a lock file whose flock ends with its owner, and each new owner sweeps those whose
+lock is free. A lock works across containers that share the folder, where process ids would not.
 """
 
 import contextlib
@@ -15,14 +15,13 @@ from pathlib import Path
 
 _PREFIX = "pairbridge-scratch-"
 _SHARED_MEMORY = Path("/dev/shm")
-_MIN_SHARED_MEMORY_BYTES = (
-    512 << 20
-)  # a 1024x1024 EXR with all passes is 46 MB, and Ray's store lives there too
+# A container's default of 64 MB would fill with lighting copies.
+_MIN_SHARED_MEMORY_BYTES = 512 << 20
 
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A private empty folder on this machine's fastest filesystem, deleted at the end or by the next owner."""
+    """A private empty folder on a fast local filesystem, deleted at the end or by the next owner."""
     root = _root()
     _sweep(root)
     lock_fd, lock_path = _locked_file(root)
@@ -36,9 +35,9 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def _root() -> Path:
-    if _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK):
-        if shutil.disk_usage(_SHARED_MEMORY).free >= _MIN_SHARED_MEMORY_BYTES:
-            return _SHARED_MEMORY
+    usable = _SHARED_MEMORY.is_dir() and os.access(_SHARED_MEMORY, os.W_OK)
+    if usable and shutil.disk_usage(_SHARED_MEMORY).free >= _MIN_SHARED_MEMORY_BYTES:
+        return _SHARED_MEMORY
     return Path(tempfile.gettempdir())
 
 
@@ -46,7 +45,7 @@ def _locked_file(root: Path) -> tuple[int, Path]:
     while True:
         fd, name = tempfile.mkstemp(prefix=_PREFIX, suffix=".lock", dir=root)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        # A sweeper may have taken the lock between the two calls and deleted the file: then ours guards nothing.
+        # A sweeper may have deleted the file between the two calls: then our lock guards nothing.
         if os.path.exists(name):
             return fd, Path(name)
         os.close(fd)

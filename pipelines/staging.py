@@ -1,11 +1,11 @@
 """Finished groups on their way into a shard: `<dataset>/staging/<token>/<shard>/<group>.tar` and `.json`.
 
-Each driver has a token of its own and renames the folder of the one before to it. That one rename both adopts what
-was finished and fences off every worker of the older run: it knows its folder by the old name only, creates no
-folders, and fails with ENOENT from then on.
+Each driver has a token of its own and renames the folder of the one before to it. That one rename both adopts
+what was finished and fences off every worker of the older run: it knows its folder by the old name only,
+creates no folders, and fails with ENOENT from then on.
 
-Parts are written like everything else (temp, fsync, rename), the part before its record; a record whose part is
-whole is a finished group, whichever run made it.
+Parts are written like everything else (temp, fsync, rename), the part before its record; a record whose part
+is whole is a finished group, whichever run made it.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def _fence(folder: Path) -> Iterator[None]:
         raise Fenced(
             f"the staging folder {folder} is gone",
             consequence="this worker belongs to a run that has ended; what it made was not used",
-            remedy="nothing; if the current run says this, something deleted its staging folder: start it again",
+            remedy="none needed; if a current run says this, its staging folder was deleted: start it again",
         ) from error
 
 
@@ -93,7 +93,7 @@ class Staging:
         return cls(folder, plan)
 
     def open_shard(self, shard: ShardSpec) -> tuple[int, ...]:
-        """Make the shard's folder, sweep what is unfinished in it, and return the groups that are still missing."""
+        """Make the shard's folder, sweep what is unfinished in it, and return the groups still missing."""
         folder = self.shard_folder(shard)
         folder.mkdir(exist_ok=True)
         settled = {record.group for record, part in self._staged(shard) if check_part(record, part)}

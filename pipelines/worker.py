@@ -1,7 +1,7 @@
 """Makes one group at a time and stages its bytes; knows nothing of Ray, retries or other groups.
 
-What belongs to the group (a crash of Blender, a time-out, a broken asset) comes back as a `GroupOutcome`. What
-belongs to the run (a full disk, a staging folder that was taken over, a bug in a recipe) is raised.
+What belongs to the group (a crash of Blender, a time-out, a broken asset) comes back as a `GroupOutcome`.
+What belongs to the run (a full disk, a staging folder that was taken over, a bug in a recipe) is raised.
 """
 
 import contextlib
@@ -75,15 +75,14 @@ class GroupWorker:
         self._begin("start")
 
     def open(self) -> WorkerInfo:
-        """Open the logs, take scratch space and set up the studio, which starts Blender when it is first asked."""
+        """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
         order = self.order
         log_path = worker_logs.log_path(order.dataset_dir, order.name)
         with _disk_errors(order.dataset_dir):
             log_path.parent.mkdir(exist_ok=True)
-            last_words = self._resources.enter_context(
-                open(worker_logs.crash_path(order.dataset_dir, order.name), "w")
-            )
-            self._log = self._resources.enter_context(open(log_path, "a", buffering=1))
+            crash_path = worker_logs.crash_path(order.dataset_dir, order.name)
+            last_words = self._resources.enter_context(crash_path.open("w"))
+            self._log = self._resources.enter_context(log_path.open("a", buffering=1))
         faulthandler.enable(last_words)
         self._resources.callback(faulthandler.disable)
         self.studio = self._resources.enter_context(
@@ -141,7 +140,7 @@ class GroupWorker:
         )
 
     def make_pairs(self, spec: GroupSpec) -> list[tuple[str, Pair] | Hole]:
-        """(key, pair) or a Hole for each planned pair; no bytes yet. Raises as `run`, and the Blender errors."""
+        """(key, pair) or a Hole for each planned pair. Raises what `run` does, and the errors of Blender."""
         catalogue = self.order.plan.catalogue
         recipe = self.order.plan.recipes[spec.stream.recipe_id]
         try:
@@ -165,11 +164,14 @@ class GroupWorker:
             self.phase("encode")
             part, record = pack_group(spec.group, [_encoded(outcome) for outcome in outcomes])
         except BlenderCrashed as error:
+            # A process that dies before it has seen the group says nothing about the group.
+            fault = Fault.LOST if error.phase == "start" else fault_of_signal(error.signal)
             reason = f"Blender ended with {error.signal} in phase {self._phase}"
-            return {"fault": fault_of_signal(error.signal), "reason": reason, "detail": str(error)}
+            return {"fault": fault, "reason": reason, "detail": str(error)}
         except BlenderTimedOut as error:
+            fault = Fault.LOST if error.phase == "start" else Fault.TIMED_OUT
             reason = f"Blender gave no answer in time in phase {self._phase}"
-            return {"fault": Fault.TIMED_OUT, "reason": reason, "detail": str(error)}
+            return {"fault": fault, "reason": reason, "detail": str(error)}
         except MemoryError as error:
             return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
         self.phase("stage")

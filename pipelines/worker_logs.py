@@ -1,7 +1,7 @@
 """A worker's log and crash file, and what the driver reads from them after the worker is gone.
 
-`logs/<worker>.log` takes Blender's own output and one line per group and phase; `logs/<worker>.crash` takes the
-interpreter's last words. They may hold anything and are no part of the dataset's promise.
+`logs/<worker>.log` takes Blender's own output and one line per group and phase; `logs/<worker>.crash` takes
+the interpreter's last words. They may hold anything and are no part of the dataset's promise.
 """
 
 import os
@@ -54,7 +54,7 @@ def tail(dataset_dir: Path, worker: str) -> str:
 
 
 def crash_signal(dataset_dir: Path, worker: str) -> str | None:
-    """The signal the worker's own code died of, or None if it left no last words: then it was killed from outside."""
+    """The signal the worker's own code died of; None without last words: it was killed from outside."""
     path = crash_path(dataset_dir, worker)
     words = path.read_text(errors="replace")[:200] if path.exists() else ""
     return next((name for text, name in _LAST_WORDS.items() if f"Fatal Python error: {text}" in words), None)

@@ -45,6 +45,5 @@ def test_lock_ends_with_a_killed_holder(tmp_path, holder):
 
 def test_lock_can_be_taken_again_after_release(tmp_path):
     for token in ("first", "second"):
-        with dataset_lock(tmp_path, token):
-            with pytest.raises(DatasetLocked), dataset_lock(tmp_path, "third"):
-                pass
+        with dataset_lock(tmp_path, token), pytest.raises(DatasetLocked), dataset_lock(tmp_path, "third"):
+            pass

@@ -1,5 +1,6 @@
 """Lightings made here: soft boxes against closed forms, blends, and a bake that resumes."""
 
+import json
 import math
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from datagen.errors import CatalogueError
 from datagen.lightings import bake_lightings, planned_lightings
 from datagen.seeds import rng
 from datagen.soft_boxes import SoftBox, soft_box_cover, studio_rig
+from datagen.studio import open_blender
 
 
 def box(**changes: object) -> SoftBox:
@@ -161,3 +163,30 @@ def test_planned_lightings_count_before_they_are_baked() -> None:
     assert [lighting.id for lighting in planned] == ["sky-train-000", "sky-train-001", "sky-test-000"]
     assert len({str(lighting.params) for lighting in planned}) == 3
     assert all(lighting.asset().lighting == "sky" for lighting in planned)
+
+
+@pytest.mark.render
+def test_a_sky_is_baked_with_its_sun_over_a_ground_it_lights(tmp_path: Path) -> None:
+    asked = config(tmp_path, skies={"train": 1})
+
+    def blender():
+        return open_blender(asked, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1)
+
+    bake_lightings(asked, tmp_path / "a", blender)
+    bake_lightings(asked, tmp_path / "b", blender)
+    baked = [tmp_path / name / "lightings" / "sky-train-000.exr" for name in ("a", "b")]
+    assert baked[0].read_bytes() == baked[1].read_bytes()
+    pixels = load_environment(baked[0]).pixels
+    assert pixels.shape == (64, 128, 3)
+    params = json.loads(exr_attribute(baked[0], "pairbridge_parameters"))
+    directions = equirect_directions(128, 64)
+    sun = directions[np.unravel_index(pixels[..., 1].argmax(), (64, 128))]
+    texel_rad = math.pi / 64
+    assert math.asin(sun[2]) == pytest.approx(params["sky"]["sun_elevation_rad"], abs=texel_rad)
+    up = np.maximum(directions[..., 2], 0)
+    weight = np.cos(np.arcsin(directions[..., 2])) * (math.tau / 128) * (math.pi / 64)
+    irradiance = ((up * weight)[..., None] * pixels).sum(axis=(0, 1))
+    ground = pixels[directions[..., 2] < -0.5].mean(axis=0)
+    expected = np.array(params["ground"]["albedo"]) * irradiance / math.pi
+    # mottled around its albedo, so equal to a factor
+    assert 0.6 < (ground / expected).min() <= (ground / expected).max() < 1.7

@@ -1,0 +1,178 @@
+"""A whole dataset folder of small images without a renderer: written through the public functions, read by
+the tests.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from datagen.canonical import digest
+from datagen.card import write_card
+from datagen.commit import commit_shard, write_quarantine
+from datagen.manifest import (
+    FIELD_DESCRIPTIONS,
+    AssetEntry,
+    DatasetManifest,
+    RecipeEntry,
+    SplitEntry,
+    write_manifest,
+)
+from datagen.plan import ShardSpec, Stream
+from datagen.records import Hole, ShardInfo, pack_group
+from datagen.sample import Pair, encode_field
+from datagen.seeds import rng
+from datagen.verify import manifest_streams
+
+PLAN_DIGEST = digest("plan")
+CONFIG_DIGEST = digest("config")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyRecipe:
+    """groups per split, for one recipe of small random images; a removal recipe stores no source."""
+
+    groups: Mapping[str, int]
+    pairs_per_group: int = 2
+    kind: str = "relighting_swap"
+    size_WH: tuple[int, int] = (24, 16)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        source = () if self.kind.endswith("_removal") else ("source.png",)
+        return tuple(sorted(("mask.png", "meta.json", "target.png", *source)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyDataset:
+    recipes: Mapping[str, TinyRecipe]
+    groups_per_shard: int = 2
+    name: str = "tiny"
+    holes: Mapping[str, str] = field(default_factory=dict)  # key -> reason
+
+    def manifest(self) -> DatasetManifest:
+        recipes = {
+            recipe_id: RecipeEntry(
+                kind=recipe.kind,
+                pairs_per_group=recipe.pairs_per_group,
+                fields={name: FIELD_DESCRIPTIONS[name] for name in recipe.fields},
+                splits={
+                    split: SplitEntry(
+                        groups=count,
+                        pairs=count * recipe.pairs_per_group,
+                        shards=-(-count // self.groups_per_shard),
+                    )
+                    for split, count in recipe.groups.items()
+                },
+            )
+            for recipe_id, recipe in self.recipes.items()
+        }
+        return DatasetManifest(
+            name=self.name,
+            seed=7,
+            config={"name": self.name},
+            config_digest=CONFIG_DIGEST,
+            plan_digest=PLAN_DIGEST,
+            view={"exposure": 1.0},
+            groups_per_shard=self.groups_per_shard,
+            recipes=recipes,
+            assets=tuple(asset(split) for split in SPLITS),
+            versions={"pairbridge": "0.1.0"},
+        )
+
+    def write(self, folder: Path) -> Path:
+        """The finished dataset; returns `folder`."""
+        (folder / "shards").mkdir(parents=True)
+        manifest = self.manifest()
+        write_manifest(folder, manifest)
+        for stream in manifest_streams(manifest):
+            for index in range(stream.num_shards):
+                self.write_shard(folder, stream.shard(index))
+        write_quarantine(folder)
+        write_card(folder)
+        return folder
+
+    def write_shard(self, folder: Path, shard: ShardSpec) -> None:
+        parts = []
+        staging = folder.with_name(f"{folder.name}-staging")
+        staging.mkdir(exist_ok=True)
+        for group in shard.groups:
+            part, record = pack_group(
+                group,
+                [self._outcome(shard.stream, group, pair) for pair in range(shard.stream.pairs_per_group)],
+            )
+            path = staging / f"{shard.name}-{group}.tar"
+            path.write_bytes(part)
+            parts.append((record, path))
+        commit_shard(folder / "shards", shard_info(shard), parts)
+
+    def pair(self, stream: Stream, group: int, pair: int) -> Pair:
+        """The images and meta of one sample: random, keyed by its key."""
+        key = stream.key(group, pair)
+        recipe = self.recipes[stream.recipe_id]
+        width, height = recipe.size_WH
+        draw = rng(7, key)
+        mask = np.zeros((height, width), np.uint8)
+        mask[height // 4 : height // 2, width // 4 : width // 2] = 255
+        meta = {
+            "key": key,
+            "dataset": self.name,
+            "recipe": stream.recipe_id,
+            "kind": recipe.kind,
+            "split": stream.split,
+            "group": group,
+            "pair": pair,
+            "seed": 7,
+            "assets": [
+                {
+                    "role": "object",
+                    "id": f"chair-{stream.split}:{group}",
+                    "sha256": asset(stream.split).sha256,
+                    "licence": "CC0-1.0",
+                    "author": "nobody",
+                }
+            ],
+            "mask_source": "render",
+            "relighter": "none",
+            "versions": {"pairbridge": "0.1.0"},
+            "params": json.dumps({"fill_seed": 1000 + group}),
+        }
+        made = {"mask.png": mask, "meta.json": meta}
+        for name in ("source.png", "target.png"):
+            if name in recipe.fields:
+                made[name] = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return made
+
+    def _outcome(self, stream: Stream, group: int, pair: int):
+        key = stream.key(group, pair)
+        if key in self.holes:
+            return Hole(key=key, reason=self.holes[key])
+        made = self.pair(stream, group, pair)
+        return key, {name: encode_field(name, value) for name, value in made.items()}
+
+
+def asset(split: str) -> AssetEntry:
+    return AssetEntry(
+        id=f"chair-{split}",
+        kind="family",
+        split=split,
+        licence="CC0-1.0",
+        author="nobody",
+        source="made for a test",
+        sha256=digest(split),
+        family=f"chair-{split}",
+        lighting=None,
+    )
+
+
+def shard_info(shard: ShardSpec) -> ShardInfo:
+    return ShardInfo(
+        name=shard.name,
+        first_group=shard.first_group,
+        num_groups=shard.num_groups,
+        plan_digest=PLAN_DIGEST,
+        config_digest=CONFIG_DIGEST,
+    )

@@ -10,7 +10,7 @@ from datagen.errors import Rejected
 
 # Share of the frame the object covers. Below, it is a speck; above, there is no background to disagree with.
 MIN_COVERAGE, MAX_COVERAGE = 0.02, 0.95
-# Share of foreground pixels with every channel at most 4 / any channel at least 254 (8-bit).
+# Share of foreground pixels with every channel at most 4 / at least 250 (8-bit). One channel at its end is colour.
 MAX_BLACK, MAX_BLOWN = 0.85, 0.6
 # Mean 8-bit level of the foreground.
 MIN_LEVEL, MAX_LEVEL = 6.0, 248.0
@@ -52,7 +52,7 @@ def check_foreground(image: np.ndarray, mask: np.ndarray, role: str) -> None:
     if foreground.size == 0:
         raise _refused(f"the {role}'s mask is empty", "check the object or the matting")
     black = float((foreground.max(axis=1) <= 4).mean())
-    blown = float((foreground.max(axis=1) >= 254).mean())
+    blown = float((foreground.min(axis=1) >= 250).mean())
     level = float(foreground.mean())
     contrast = float(foreground.mean(axis=1).std())
     if black > MAX_BLACK or level < MIN_LEVEL:

@@ -140,6 +140,7 @@ def open_blender(
     """A client with the dataset's render settings and limits; it starts no process yet."""
     from datagen.blender.client import BlenderClient
 
+    scratch_dir.mkdir(parents=True, exist_ok=True)
     return BlenderClient(
         config.render,
         scratch_dir=scratch_dir,

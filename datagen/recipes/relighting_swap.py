@@ -58,7 +58,7 @@ class RelightingSwapConfig(RecipeConfig):
     offset: Range = (-0.05, 0.05)  # of the object from the middle, in frame fractions, for x and y apart
     # What a lighting is scaled to; see `datagen.environment.normalising_factor`.
     picture_level: float = Field(0.4, gt=0)
-    light_limit: float = Field(1.0, gt=0)
+    light_limit: float = Field(0.8, gt=0)
 
     @model_validator(mode="after")
     def _consistent(self) -> "RelightingSwapConfig":

@@ -52,7 +52,7 @@ class RelightingSwapConfig(RecipeConfig):
     # Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
     # that darkens is part of the variation, and the bound per channel stays what it says.
     tint: float = Field(0.3, ge=0, lt=1)
-    elevation_deg: Range = (-5.0, 45.0)  # of the camera above the object's middle
+    elevation_deg: Range = (-10.0, 35.0)  # of the camera above the object's middle
     fov_deg: Range = (25.0, 50.0)  # horizontal
     fill: Range = (0.6, 0.9)  # share of the frame's tighter side that the object spans
     offset: Range = (-0.05, 0.05)  # of the object from the middle, in frame fractions, for x and y apart

@@ -10,7 +10,7 @@ from datagen.errors import Rejected
 
 # Share of the frame the object covers. Below, it is a speck; above, there is no background to disagree with.
 MIN_COVERAGE, MAX_COVERAGE = 0.02, 0.95
-# Share of foreground pixels whose every channel is at most 4, or at least 250: one alone at its end is colour.
+# Share of foreground pixels whose every channel is at most 4, or at least 250: one alone there is colour.
 MAX_BLACK, MAX_BLOWN = 0.85, 0.6
 # Mean 8-bit level of the foreground.
 MIN_LEVEL, MAX_LEVEL = 6.0, 248.0

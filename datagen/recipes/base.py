@@ -5,6 +5,7 @@ of a `Studio`. Between the two lies a JSON value, so that a group can be planned
 another, twice, in any order, with the same bytes.
 """
 
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from datagen.studio import Studio
 
 # Whose versions a sample records: those whose change can change a pixel.
-_RECORDED_DISTRIBUTIONS = ("pairbridge", "numpy", "opencv-python", "bpy", "torch")
+_RECORDED_DISTRIBUTIONS = ("pairbridge", "numpy", "opencv-python", "OpenEXR", "bpy", "torch")
 
 
 class RecipeConfig(FrozenModel):
@@ -104,6 +105,7 @@ def recorded_versions() -> dict[str, str]:
     return {name: _version(name) for name in _RECORDED_DISTRIBUTIONS}
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

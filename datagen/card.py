@@ -4,13 +4,14 @@ alone."""
 import io
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ruamel.yaml import YAML
 
 from datagen.atomic import write_atomically
 from datagen.commit import read_sidecars
 from datagen.manifest import DatasetManifest, RecipeEntry
+from datagen.records import Sidecar
 from datagen.verify import StreamStatus, dataset_status
 
 # From the freest to the strictest terms, with the Hub's identifiers. What is not in the list is not ranked.
@@ -41,25 +42,24 @@ def write_card(dataset_dir: Path) -> None:
     """Write README.md for what is committed now. Raises ShardError if dataset.json or a sidecar is
     unusable."""
     manifest = DatasetManifest.from_folder(dataset_dir)
-    reasons = Counter(
-        hole.reason for sidecar in read_sidecars(dataset_dir / "shards") for hole in sidecar.holes
-    )
-    text = dataset_card(manifest, dataset_status(dataset_dir), reasons)
+    text = dataset_card(manifest, dataset_status(dataset_dir), list(read_sidecars(dataset_dir / "shards")))
     write_atomically(dataset_dir / "README.md", [text.encode()])
 
 
 def dataset_card(
-    manifest: DatasetManifest, streams: Sequence[StreamStatus], hole_reasons: Counter[str]
+    manifest: DatasetManifest, streams: Sequence[StreamStatus], sidecars: Sequence[Sidecar]
 ) -> str:
     """The card: front matter with one configuration per recipe, counts, fields, licences, quarantine."""
+    reasons = Counter(hole.reason for sidecar in sidecars for hole in sidecar.holes)
+    filled = [sidecar.shard.name for sidecar in sidecars if sidecar.count]
     return "\n".join(
         (
             "---",
-            _front_matter(manifest, streams).rstrip(),
+            _front_matter(manifest, streams, filled).rstrip(),
             "---",
             f"\n# {manifest.name}\n",
             "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of",
-            f"the configuration in `dataset.json` and seed {manifest.seed}; its `meta.json` says what it came from.\n",
+            f"the configuration in `dataset.json` and seed {manifest.seed}; `meta.json` says from what.\n",
             "## Samples\n",
             *_table(
                 ("recipe", "kind", "split", "pairs", "planned", "quarantined", "shards"),
@@ -90,7 +90,7 @@ def dataset_card(
             "",
             *_table(("licence", "author", "assets"), _licence_rows(manifest)),
             "",
-            *_quarantine_section(hole_reasons),
+            *_quarantine_section(reasons),
         )
     )
 
@@ -108,7 +108,7 @@ def data_files_glob(split: str, recipe: str) -> str:
     return f"shards/{split}-{recipe}-{'?' * 6}.tar"
 
 
-def _front_matter(manifest: DatasetManifest, streams: Sequence[StreamStatus]) -> str:
+def _front_matter(manifest: DatasetManifest, streams: Sequence[StreamStatus], filled: Sequence[str]) -> str:
     strictest = strictest_licence([asset.licence for asset in manifest.assets])
     made = sum(status.pairs_made for status in streams)
     front = {
@@ -120,9 +120,8 @@ def _front_matter(manifest: DatasetManifest, streams: Sequence[StreamStatus]) ->
             {
                 "config_name": recipe_id,
                 "data_files": [
-                    {"split": status.split, "path": data_files_glob(status.split, recipe_id)}
+                    {"split": status.split, "path": _data_files(status, filled)}
                     for status in streams
-                    # The Hub's reader takes the columns from the first sample and fails where there is none.
                     if status.recipe == recipe_id and status.pairs_made
                 ],
             }
@@ -135,6 +134,15 @@ def _front_matter(manifest: DatasetManifest, streams: Sequence[StreamStatus]) ->
     yaml.width = 1000
     yaml.dump(front, buffer)
     return buffer.getvalue()
+
+
+def _data_files(status: StreamStatus, filled: Sequence[str]) -> str | list[str]:
+    """One glob, or the shards by name where some are empty: the Hub's reader takes the columns from the first
+    shard and fails if that holds no sample."""
+    pattern = data_files_glob(status.split, status.recipe)
+    shards = [f"shards/{name}.tar" for name in sorted(filled)]
+    ours = [path for path in shards if PurePosixPath(path).match(pattern)]
+    return pattern if len(ours) == status.shards_committed else ours
 
 
 def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:

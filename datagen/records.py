@@ -24,7 +24,7 @@ MAX_RECORD_BYTES = 64 * 2**20
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Key = Annotated[str, Field(pattern=KEY_PATTERN.pattern.replace(r"\Z", "$"))]
+Key = Annotated[str, Field(pattern="^" + KEY_PATTERN.pattern.replace(r"\Z", "$"))]
 FieldName = Annotated[str, Field(pattern="^" + FIELD_PATTERN.pattern.replace(r"\Z", "$"))]
 ShardName = Annotated[str, Field(pattern=r"^(train|validation|test)-[a-z0-9_-]+-[0-9]{6}$")]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datagen.assets import SPLITS
 from datagen.canonical import file_sha256
 from datagen.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
 from datagen.errors import PairbridgeError, ShardError
@@ -66,7 +67,9 @@ class Report:
 def manifest_streams(manifest: DatasetManifest) -> Iterator[Stream]:
     """The plan's streams, rebuilt from dataset.json."""
     for recipe_id, recipe in manifest.recipes.items():
-        for split, entry in recipe.splits.items():
+        # By name of split rather than as stored: canonical JSON sorts, and people read train first.
+        for split in [split for split in SPLITS if split in recipe.splits]:
+            entry = recipe.splits[split]
             yield Stream(
                 recipe_id=recipe_id,
                 kind=recipe.kind,

@@ -8,20 +8,22 @@ import pytest
 from tests.datagen.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
 
-# The second recipe's id continues the first one's, and one whole shard is a hole.
+# The second recipe's id continues the first one's, and whole shards are holes.
 TINY = TinyDataset(
     recipes={
         "relight": TinyRecipe(groups={"train": 5, "validation": 1, "test": 2}),
         "relight-two": TinyRecipe(groups={"train": 3}, pairs_per_group=1, size_WH=(16, 40)),
-        "removal": TinyRecipe(groups={"train": 2, "test": 3}, kind="photo_removal"),
+        "removal": TinyRecipe(groups={"train": 3, "test": 3}, kind="photo_removal"),
     },
     holes={
         "relight-train-00000003": "nothing in the frame",
         **{f"relight-train-{index:08d}": "the mesh is empty" for index in (8, 9)},
+        # The columns are taken from the first shard, which is empty here.
+        **{f"removal-train-{index:08d}": "too dark" for index in range(4)},
         "removal-test-00000000": "too dark",
     },
 )
-PAIRS = (10 - 3) + 2 + 4 + 3 + 4 + (6 - 1)
+PAIRS = (10 - 3) + 2 + 4 + 3 + (6 - 4) + (6 - 1)
 
 
 @pytest.fixture(scope="module")

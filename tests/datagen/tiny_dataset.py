@@ -3,7 +3,7 @@ the tests.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class TinyDataset:
     groups_per_shard: int = 2
     name: str = "tiny"
     holes: Mapping[str, str] = field(default_factory=dict)  # key -> reason
+    edit: Callable[[Pair], None] = lambda pair: None  # what a broken recipe would do to every pair
 
     def manifest(self) -> DatasetManifest:
         recipes = {
@@ -144,6 +145,7 @@ class TinyDataset:
         for name in ("source.png", "target.png"):
             if name in recipe.fields:
                 made[name] = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        self.edit(made)
         return made
 
     def _outcome(self, stream: Stream, group: int, pair: int):

@@ -1,0 +1,96 @@
+"""One driver process with faults built in: `launcher.py job.json`. The job says what to generate and what to kill.
+
+Exit 0 when the dataset is finished, 1 with the message on a PairbridgeError, 130 when interrupted.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+import datagen.atomic
+import datagen.commit
+import pipelines.driver
+from datagen.config import DatasetConfig
+from datagen.errors import PairbridgeError
+from pipelines import staging
+from pipelines.driver import Interrupted
+from pipelines.generate import generate
+from pipelines.policy import Limits
+from pipelines.progress import LogLines
+from pipelines.worker import GroupWorker
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faults import Fault, FaultBox
+
+JOB = json.loads(Path(sys.argv[1]).read_text())
+BOX = FaultBox(Path(JOB["markers"]), [Fault(**fault) for fault in JOB["faults"]], Path(JOB["out"]))
+DRIVER_PID = os.getpid()
+PAUSE_S = JOB.get("pause_s", 0.0)
+
+
+class FaultyWorker(GroupWorker):
+    """Meets the fault box at every point of its work."""
+
+    def run(self, shard, spec):
+        self.place = f"{shard.name} {spec.group}"
+        return super().run(shard, spec)
+
+    def phase(self, name):
+        super().phase(name)
+        if name != "idle":
+            self.meet(name)
+        if name == "render":
+            time.sleep(PAUSE_S)
+
+    def stage(self, shard, part, record):
+        folder = self.order.staging_dir / shard.name
+        halves = [part[: len(part) // 2], part[len(part) // 2 :]]
+        with staging._fence(folder):
+            datagen.atomic.write_atomically(staging.part_path(folder, record.group), self.met(halves))
+        self.meet("staged part")
+        staging.stage_record(folder, record)
+
+    def met(self, halves):
+        yield halves[0]
+        self.meet("staging tar")
+        yield halves[1]
+
+    def meet(self, point):
+        BOX.meet(point, self.place, driver=DRIVER_PID, blender=self.studio.blender.pid)
+
+
+def commit_shard(shards_dir, shard, parts):
+    def chunks(parts, concatenate=datagen.commit._concatenate):
+        for number, chunk in enumerate(concatenate(parts)):
+            yield chunk
+            if number == 0:
+                BOX.meet("tar", shard.name, driver=DRIVER_PID)
+
+    with mock.patch("datagen.commit._concatenate", chunks):
+        sidecar = datagen.commit.write_shard_tar(shards_dir, shard, parts)
+    BOX.meet("tar to sidecar", shard.name, driver=DRIVER_PID)
+    datagen.commit.write_sidecar(shards_dir, sidecar)
+    return sidecar
+
+
+if __name__ == "__main__":
+    pipelines.driver.commit_shard = commit_shard
+    try:
+        generate(
+            DatasetConfig.model_validate(JOB["config"]),
+            Path(JOB["out"]),
+            workers=JOB["workers"],
+            address=JOB["address"],
+            on_progress=LogLines(0.5),
+            worker_class=FaultyWorker,
+            limits=Limits(**JOB.get("limits", {})),
+        )
+    except Interrupted as stop:
+        print(stop, flush=True)
+        sys.exit(130)
+    except PairbridgeError as error:
+        print(f"{type(error).__name__}: {error}", flush=True)
+        sys.exit(1)

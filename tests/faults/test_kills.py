@@ -1,0 +1,105 @@
+"""Kill -9 of workers, of their Blender and of the driver, at chosen points of real work: the finished files are byte
+for byte those of an undisturbed run, and nothing is quarantined that was not before."""
+
+import random
+from pathlib import Path
+
+import pytest
+from faults import DRIVER_POINTS, WORKER_POINTS, Fault
+from launching import SIGKILLED, promised
+from tiny_dataset import tiny_config
+
+from datagen.verify import verify_dataset
+from pipelines.generate import generate
+from pipelines.ledger import read_ledger
+from pipelines.progress import LogLines
+
+pytestmark = pytest.mark.render
+
+SHARD_GROUPS = 3
+
+
+def place_of(group: int) -> str:
+    return f"train-swap-{group // SHARD_GROUPS:06d} {group}"
+
+
+def kills(seed: int, target: str, groups: range, number: int) -> list[Fault]:
+    """`number` kills at distinct groups, every point about equally often, in an order drawn from `seed`."""
+    draw = random.Random(seed)
+    points = [WORKER_POINTS[index % len(WORKER_POINTS)] for index in range(number)]
+    draw.shuffle(points)
+    places = draw.sample(groups, number)
+    return [Fault(target, point, place_of(group)) for point, group in zip(points, places, strict=True)]
+
+
+def assert_undisturbed(launcher, out, calm) -> None:
+    assert promised(out) == promised(calm), launcher.log(out)
+    assert verify_dataset(out).ok
+    assert not list(out.glob("staging/*"))
+    assert not [path for path in out.rglob("*") if ".tmp-" in path.name]
+
+
+def calm_run(config, tmp_path) -> Path:
+    return generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+
+
+def assert_all_hit_unfinished_work(launcher, out, faults) -> None:
+    fired = launcher.fired(out)
+    assert len(fired) == len(faults), launcher.log(out)
+    assert all(marker["unfinished"] for marker in fired)
+
+
+def run_until_done(launcher, config, out, faults) -> int:
+    """How many drivers were killed before one finished."""
+    for killed in range(len(faults) + 1):
+        status = launcher.run(config, out, faults)
+        if status == 0:
+            return killed
+        assert status == SIGKILLED, launcher.log(out)
+    raise AssertionError(f"not finished after {len(faults)} kills:\n{launcher.log(out)}")
+
+
+def test_a_few_kills_of_everything_change_no_byte(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=6)
+    faults = [
+        Fault("worker", "render", place_of(0)),
+        Fault("blender", "render", place_of(1)),
+        Fault("worker", "staged part", place_of(4)),
+        Fault("driver", "staging tar", place_of(2)),
+        Fault("driver", "tar to sidecar", "train-swap-000001"),
+    ]
+    calm = calm_run(config, tmp_path)
+    out = tmp_path / "rough"
+    assert run_until_done(launcher, config, out, faults) == 2
+    assert_all_hit_unfinished_work(launcher, out, faults)
+    assert_undisturbed(launcher, out, calm)
+
+
+@pytest.mark.long
+def test_twenty_kills_of_workers_change_no_byte(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=24)
+    faults = kills(11, "worker", range(24), 20)
+    calm = calm_run(config, tmp_path)
+    out = tmp_path / "rough"
+    assert run_until_done(launcher, config, out, faults) == 0
+    assert_all_hit_unfinished_work(launcher, out, faults)
+    assert_undisturbed(launcher, out, calm)
+    losses = [event for event in read_ledger(out) if event["event"] == "fault"]
+    assert len(losses) == 20
+    assert {event["verdict"] for event in losses} == {"retry"}
+
+
+@pytest.mark.long
+def test_twenty_kills_of_the_driver_change_no_byte(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=24)
+    shards = random.Random(13).sample(range(8), 6)
+    faults = kills(12, "driver", range(24), 14)
+    faults += [
+        Fault("driver", DRIVER_POINTS[index % 2], f"train-swap-{shard:06d}")
+        for index, shard in enumerate(shards)
+    ]
+    calm = calm_run(config, tmp_path)
+    out = tmp_path / "rough"
+    assert run_until_done(launcher, config, out, faults) == 20
+    assert_all_hit_unfinished_work(launcher, out, faults)
+    assert_undisturbed(launcher, out, calm)

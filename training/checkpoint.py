@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from datagen.atomic import sync_folder
 from datagen.canonical import canonical_json
+from datagen.diff import changed_fields
 from datagen.errors import PairbridgeError
 from datagen.frozen import FrozenModel
 
@@ -47,9 +48,10 @@ class CheckpointState(FrozenModel):
     # Samples consumed so far from each source.
     consumed: dict[str, int]
     config: dict[str, Any]
+    # For the record; what the data were is in `inputs`.
     mix: dict[str, Any]
-    # Digests of what the weights depend on beside config and mix: each source's dataset, the autoencoder.
-    inputs: dict[str, str]
+    # What the weights depend on beside the config, by digest: the autoencoder, the mix and its shards.
+    inputs: dict[str, Any]
 
 
 def checkpoint_folders(root: Path) -> list[Path]:
@@ -128,31 +130,14 @@ def restore_optimiser(
 
 
 def refuse_changes(folder: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
-    """Raise CheckpointError naming every difference between two nested mappings."""
-    before, after = _flat(saved), _flat(wanted)
-    changed = [
-        f"{key}: {before.get(key, 'absent')} -> {after.get(key, 'absent')}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-    if changed:
+    """Raise CheckpointError naming the differences between two JSON-able mappings."""
+    changes = changed_fields(saved, wanted)
+    if changes:
         raise CheckpointError(
-            f"{what} changed since checkpoint {folder}: " + "; ".join(changed),
+            f"{what} changed since checkpoint {folder}: {'; '.join(changes)}",
             consequence="continuing would train a model that neither configuration describes",
             remedy=f"restore the old values, or start over by removing or renaming {folder.parent}",
         )
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        items = value.items()
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    else:
-        return {path: value}
-    return {
-        k: v for key, inner in items for k, v in _flat(inner, f"{path}.{key}" if path else str(key)).items()
-    }
 
 
 def _sync_file(path: Path) -> None:

@@ -65,7 +65,7 @@ class TrainingConfig(FrozenModel):
 class EvaluationSource(FrozenModel):
     """One recipe of one dataset; the path is read like a mix's (`run:dataset`, or relative to the file)."""
 
-    name: str = Field(pattern=r"[a-z0-9_-]+\Z")
+    name: str = Field(pattern=r"^[a-z0-9_-]+$")
     path: str
     recipe: str
     # Pairs at most, the first of the split in planned order; null = all.

@@ -27,7 +27,7 @@ class DenoiserConfig(FrozenModel):
     layers_per_block: int = Field(default=1, ge=1)
     # Levels with self-attention, counted from 0 at full resolution; the middle block always has one.
     attention_levels: tuple[int, ...] = ()
-    head_width: int = Field(default=32, ge=1)
+    head_width: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
     # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the
     # bridge conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).

@@ -4,6 +4,7 @@
 reads its own contiguous part. Nothing is drawn from a global generator.
 """
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,8 @@ def masks_to_tensor(masks_BHW: np.ndarray) -> torch.Tensor:
 def _quiet_worker(worker_id: int) -> None:
     # OpenCV's own threads would multiply with the workers.
     cv2.setNumThreads(0)
+    # Ctrl-C and torchrun signal the whole process group. The trainer finishes its step and writes a
+    # checkpoint; a worker that died meanwhile would raise inside it. Workers end with their queue, or with
+    # their parent.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -96,12 +96,6 @@ class _Training:
         self.run_dir = run_dir
         self.checkpoints = run_dir / "checkpoints"
         self.ranks = Ranks.current()
-        if config.batch_size % self.ranks.world:
-            raise ConfigError(
-                f"batch_size {config.batch_size} cannot be divided among {self.ranks.world} ranks",
-                consequence="ranks would take batches of different sizes",
-                remedy=f"make batch_size a multiple of {self.ranks.world}",
-            )
         device = torch.device(config.device)
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
         self.denoiser: Denoiser = build_denoiser(config, self.autoencoder).to(device)
@@ -111,7 +105,20 @@ class _Training:
             half_life_images=config.ema_half_life_images,
             batch_size=config.batch_size,
         )
-        self.loader = MixedLoader(mix, run_root=run_root, batch_size=config.batch_size, size=config.size)
+        self.loader = MixedLoader(
+            mix,
+            run_root=run_root,
+            batch_size=config.batch_size,
+            size=config.size,
+            workers=config.loader_workers,
+            ranks=self.ranks,
+        )
+        if self.loader.num_batches is not None and self.loader.num_batches < config.steps:
+            raise ConfigError(
+                f"the mix ends after {self.loader.num_batches} batches, before step {config.steps}",
+                consequence="training would stop in the middle of its learning rate schedule",
+                remedy=f"set steps to {self.loader.num_batches} or less, or on_exhausted to repeat",
+            )
         self.inputs = {"autoencoder": self.autoencoder.digest, **self.loader.digests}
         self.step = 0
         self.consumed: Counter[str] = Counter({source.name: 0 for source in mix.sources})
@@ -132,7 +139,9 @@ class _Training:
             rate = self._learning_rate()
             loss = bridge_loss(self.config, model, self.autoencoder, batch, self.step, self.ranks)
             norm = self._update(loss, rate)
-            telemetry.batch(self.step, self.ranks.gather(_rows(batch, loss)))
+            telemetry.batch(
+                self.step, self.ranks.gather(_rows(batch, loss)), self.ranks.gather(batch["substitutes"])
+            )
             if self.step % self.config.log_every == 0 or self.step == self.config.steps:
                 line = telemetry.line(
                     self.step, images=self._images(), gradient_norm=norm, learning_rate=rate
@@ -194,8 +203,8 @@ class _Training:
         state = read_state(folder)
         saved = TrainingConfig.model_validate(state.config)
         refuse_changes(folder, saved.meaning(), self.config.meaning(), "the training config")
-        refuse_changes(folder, state.mix, self.mix.model_dump(mode="json"), "the mix")
-        refuse_changes(folder, state.inputs, self.inputs, "the data")
+        # Not the mix's text: a dataset that moved, shard for shard, is still the same data.
+        refuse_changes(folder, state.inputs, self.inputs, "the mix or its data")
         self.denoiser.load_state_dict(read_tensors(folder, "model"))
         averages = read_tensors(folder, "ema")
         for (name, _), shadow in zip(self.denoiser.named_parameters(), self.ema.shadow_params, strict=True):

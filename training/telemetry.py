@@ -21,12 +21,18 @@ class Telemetry:
     def waited(self, seconds: float) -> None:
         self._waited_s += seconds
 
-    def batch(self, step: int, rows: list[dict[str, Any]]) -> None:
-        """Count one global batch; each row has `key`, `source`, `loss` and `components` of one sample."""
+    def batch(self, step: int, rows: list[dict[str, Any]], substitutes: list[dict[str, str]]) -> None:
+        """Count one global batch.
+
+        Each row has `key`, `source`, `loss` and `components` of one sample; `substitutes` are the loader's
+        records of pairs that could not be read.
+        """
         self.consumed.update(row["source"] for row in rows)
         self._rows += rows
+        self._substituted += len(substitutes)
         if self._keys:
-            self._keys.append({"step": step, "keys": [row["key"] for row in rows]})
+            keys = [row["key"] for row in rows]
+            self._keys.append({"step": step, "keys": keys, "substitutes": substitutes})
 
     def line(self, step: int, *, images: int, gradient_norm: float, learning_rate: float) -> dict[str, Any]:
         """Write and return the figures since the last line; `images` is the total so far.
@@ -53,6 +59,7 @@ class Telemetry:
             "learning_rate": learning_rate,
             "images_per_s": len(rows) / elapsed_s,
             "data_wait": self._waited_s / elapsed_s,
+            "substituted": self._substituted,
             "shares": {name: count / total for name, count in sorted(self.consumed.items())},
         }
         if self._metrics:
@@ -73,6 +80,7 @@ class Telemetry:
 
     def _begin(self) -> None:
         self._rows: list[dict[str, Any]] = []
+        self._substituted = 0
         self._waited_s = 0.0
         self._since = time.perf_counter()
 

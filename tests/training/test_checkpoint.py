@@ -132,6 +132,6 @@ def test_every_difference_is_named(tmp_path: Path) -> None:
     }
     with pytest.raises(CheckpointError) as refused:
         refuse_changes(tmp_path, saved, changed, "the config")
-    assert "optimiser.learning_rate: 0.001 -> 0.002" in str(refused.value)
-    assert "sources.1.weight: absent -> 0.1" in str(refused.value)
+    assert "optimiser.learning_rate: 0.001 there, 0.002 now" in str(refused.value)
+    assert "sources[1].weight: absent there, 0.1 now" in str(refused.value)
     assert "seed" not in str(refused.value)

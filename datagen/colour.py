@@ -74,8 +74,8 @@ def transfer_colour_statistics(
 
     image: uint8 sRGB (H, W, 3). mask: (H, W), uint8 0..255 or float 0..1; it weighs the statistics and blends
     the result in sRGB, so that pixels of mask 0 come back untouched. reference: uint8 sRGB (N, 3), or
-    (H', W', 3) with an optional `reference_mask` (H', W'). strength 0 changes nothing, 1 moves mean and spread
-    all the way (the spread within MIN_GAIN..MAX_GAIN). Raises ValueError where a mask is empty.
+    (H', W', 3) with an optional `reference_mask` (H', W'). strength 0 changes nothing, 1 moves mean and
+    spread all the way (the spread within MIN_GAIN..MAX_GAIN). Raises ValueError where a mask is empty.
     """
     own = colour_statistics(image, mask)
     other = colour_statistics(reference, reference_mask)

@@ -66,16 +66,7 @@ class MixedLoader:
             )
         self.mix = mix
         self.workers = workers
-        pairs = [PairSource(source.folder(run_root), source.recipe, source.split) for source in mix.sources]
-        self.draws = DrawPlan(
-            [
-                DrawnSource(source.name, source.weight, len(found))
-                for source, found in zip(mix.sources, pairs, strict=True)
-            ],
-            seed=mix.seed,
-            batch_size=batch_size,
-            on_exhausted=mix.on_exhausted,
-        )
+        self.draws, pairs = plan_draws(mix, run_root=run_root, batch_size=batch_size)
         self._dataset = _MixedPairs(self.draws, pairs, (size, size), mix.random_crop)
 
     @property
@@ -131,6 +122,17 @@ class MixedLoader:
                 consequence="training stops; the newest checkpoint holds everything up to it",
                 remedy="run the same command again, with fewer loader workers if memory was short",
             ) from error
+
+
+def plan_draws(mix: MixConfig, *, run_root: Path, batch_size: int) -> tuple[DrawPlan, list[PairSource]]:
+    """Open every source of a mix and plan its draws; the sources are in the mix's order."""
+    pairs = [PairSource(source.folder(run_root), source.recipe, source.split) for source in mix.sources]
+    sources = [
+        DrawnSource(source.name, source.weight, len(found))
+        for source, found in zip(mix.sources, pairs, strict=True)
+    ]
+    plan = DrawPlan(sources, seed=mix.seed, batch_size=batch_size, on_exhausted=mix.on_exhausted)
+    return plan, pairs
 
 
 class _RankBatches:

@@ -20,8 +20,8 @@ from datagen.matting.saliency import foreground_prior
 _SURE, _PROBABLE, _SURELY_NOT = 0.12, 0.5, 0.1
 # Parts below this share of the largest are dropped, holes below this share of the whole are filled.
 _SMALLEST_PART, _LARGEST_HOLE = 0.1, 0.05
-# CIELAB distance of the two sides' mean colours in units of their spread. Lawns, gravel, walls and noise, split
-# in two by the place cue alone, have 0.00 to 0.16; photographs with a subject had 0.33 to 1.1.
+# CIELAB distance of the two sides' mean colours in units of their spread. Lawns, gravel, walls and noise,
+# split in two by the place cue alone, have 0.00 to 0.16; photographs with a subject had 0.33 to 1.1.
 _LEAST_SEPARATION = 0.22
 
 

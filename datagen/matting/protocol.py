@@ -1,4 +1,4 @@
-"""What a masker is: something that finds a photograph's salient foreground, and says so when there is none."""
+"""What a masker is: something that finds a photograph's subject, and says so when there is none."""
 
 from typing import Protocol
 

@@ -1,0 +1,66 @@
+"""Putting a relit foreground back on its own photograph, in the space in which its alpha was estimated.
+
+A photograph x, its alpha a, and its foreground colour F satisfy x = a F + (1 - a) B for some background B.
+With a relit foreground R in place of F, and the same B,
+
+    y = a R + (1 - a) B = x + a (R - F)
+
+so B need not be estimated: where nothing was relit (R = F) the photograph comes back byte for byte, rim
+included. Everything is 8-bit sRGB with straight alpha, because alpha was estimated on such values; in linear
+light x would no longer re-compose to itself.
+"""
+
+import cv2
+import numpy as np
+
+# Radii of the two passes of blur-fusion, as shares of the image's longer side: 90 and 6 pixels at 1024, the
+# values in public use, which do not scale and so blur small images over their whole width.
+_WIDE, _NARROW = 90 / 1024, 6 / 1024
+
+
+def paste_relit(photo: np.ndarray, relit: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """`photo` with its foreground taken from `relit`: uint8 (H, W, 3).
+
+    photo, relit: uint8 sRGB (H, W, 3) of the same scene; alpha: uint8 (H, W). Where alpha is 0 the result is
+    the photograph byte for byte, where it is 255 the relit image. Computed in float32, rounded once.
+    """
+    weight = alpha.astype(np.float32)[..., None] / 255
+    change = estimate_foreground(relit, alpha) - estimate_foreground(photo, alpha)
+    mixed = np.rint(np.clip(photo + weight * change, 0, 255)).astype(np.uint8)
+    mixed = np.where(alpha[..., None] == 255, relit, mixed)
+    return np.where(alpha[..., None] == 0, photo, mixed)
+
+
+def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The foreground's own colour at every pixel, its background removed: float32 (H, W, 3) in 0..255.
+
+    Two passes of blur-fusion (Forte, "Approximate Fast Foreground Colour Estimation", ICIP 2021): with the
+    image I, blurred foreground F^ and background B^ (each weighted by its own coverage),
+
+        F = F^ + a (I - a F^ - (1 - a) B^)
+
+    which is I where alpha is 255. image: uint8 (H, W, 3); alpha: uint8 (H, W).
+    """
+    pixels = image.astype(np.float32)
+    weight = alpha.astype(np.float32)[..., None] / 255
+    longer = max(alpha.shape)
+    foreground, background = _fuse(pixels, pixels, pixels, weight, max(3, round(_WIDE * longer)))
+    foreground, _ = _fuse(pixels, foreground, background, weight, max(1, round(_NARROW * longer)))
+    return foreground
+
+
+def _fuse(
+    image: np.ndarray, foreground: np.ndarray, background: np.ndarray, weight: np.ndarray, radius: int
+) -> tuple[np.ndarray, np.ndarray]:
+    near_foreground = _blurred(foreground, weight, radius)
+    near_background = _blurred(background, 1 - weight, radius)
+    fused = near_foreground + weight * (image - weight * near_foreground - (1 - weight) * near_background)
+    return np.clip(fused, 0, 255), near_background
+
+
+def _blurred(values: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
+    """Weighted box mean over 2 radius + 1 pixels; the values themselves where no weight is near."""
+    size = (2 * radius + 1, 2 * radius + 1)
+    total = cv2.blur(weight, size, borderType=cv2.BORDER_REPLICATE)[..., None]
+    mean = cv2.blur(values * weight, size, borderType=cv2.BORDER_REPLICATE)
+    return np.where(total > 1e-4, mean / np.maximum(total, 1e-4), values)

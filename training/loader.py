@@ -5,6 +5,7 @@ reads its own contiguous part. Nothing is drawn from a global generator.
 """
 
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ class MixedLoader:
             generator=torch.Generator(),
         )
         try:
-            for batch in loader:
+            for batch in _start(loader):
                 if isinstance(batch, SourceUnreadable):
                     raise batch
                 yield batch
@@ -203,6 +204,19 @@ class _MixedPairs(Dataset):
         # Keyed by the draw, so that neither the worker nor the place of resume changes a pixel.
         name = self.draws.sources[draw.source].name
         return random_frame(self._size_WH, self._random_crop, rng(self.draws.seed, "crop", name, draw.number))
+
+
+def _start(loader: DataLoader) -> Iterator[Batch | SourceUnreadable]:
+    """The loader's iterator, without torch's handler for SIGCHLD.
+
+    That raises the death of a worker wherever the main thread happens to be, in an optimiser step or in a
+    checkpoint. Without it the next wait for a batch raises, within five seconds.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
+    return batches
 
 
 def _collate_or_error(rows: list[dict[str, Any] | SourceUnreadable]) -> Batch | SourceUnreadable:

@@ -153,9 +153,9 @@ class BlenderClient:
         self._object = None
         plan = plan_panorama(sky, width)
         self._request("bake_sky", sky_spec=dataclasses.asdict(plan.sky), width=width)
-        without_disc = read_radiance(self._child.image_path)
+        coarse = read_radiance(self._child.image_path)
         self._request("bake_sun", window=list(plan.window))
-        write_exr(Path(out_path), join(plan, without_disc, read_radiance(self._child.image_path)))
+        write_exr(Path(out_path), join(plan, coarse, read_radiance(self._child.image_path)))
 
     def close(self) -> None:
         """End the process, politely for a second and then not."""

@@ -16,22 +16,21 @@ NO_HIT_DEPTH = 1e9
 
 def read_passes(path: str, start_s: float) -> RenderedPasses:
     """All passes of one render; `start_s` is the `time.perf_counter` at which the request was made."""
-    with OpenEXR.File(path, separate_channels=True) as file:
+    with OpenEXR.File(path) as file:
         # The header is emptied when the file is closed.
         render_s = seconds_of(file.header()[f"cycles.{LAYER}.render_time"])
         channels = {name: channel.pixels for name, channel in file.channels().items()}
-    rgba = _stack(channels, "Combined", "RGBA")
     depth = channels[f"{LAYER}.Depth.Z"]
     hit = depth < NO_HIT_DEPTH
-    normal = _stack(channels, "Normal", "XYZ")
+    normal = np.stack([channels[f"{LAYER}.Normal.{axis}"] for axis in "XYZ"], axis=-1)
     # Anti-aliased edges average normals with the empty background, which shortens them.
     length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))[..., None]
     normal = np.divide(normal, length, out=np.zeros_like(normal), where=length > 1e-6)
     return RenderedPasses(
-        rgba=rgba,
+        rgba=channels[f"{LAYER}.Combined"],
         depth=np.where(hit, depth, np.float32(0)),
         normal=normal,
-        albedo=_stack(channels, "Denoising Albedo", "RGB"),
+        albedo=channels[f"{LAYER}.Denoising Albedo"],
         wall_s=time.perf_counter() - start_s,
         render_s=render_s,
     )
@@ -39,9 +38,9 @@ def read_passes(path: str, start_s: float) -> RenderedPasses:
 
 def read_radiance(path: str) -> np.ndarray:
     """The combined pass as (H, W, 3) float32."""
-    with OpenEXR.File(path, separate_channels=True) as file:
-        channels = {name: channel.pixels for name, channel in file.channels().items()}
-    return _stack(channels, "Combined", "RGB")
+    with OpenEXR.File(path) as file:
+        combined = file.channels()[f"{LAYER}.Combined"].pixels
+    return np.ascontiguousarray(combined[..., :3])
 
 
 def seconds_of(stamp: str) -> float:
@@ -50,7 +49,3 @@ def seconds_of(stamp: str) -> float:
     for part in stamp.split(":"):
         seconds = 60 * seconds + float(part)
     return seconds
-
-
-def _stack(channels: dict[str, np.ndarray], name: str, components: str) -> np.ndarray:
-    return np.stack([channels[f"{LAYER}.{name}.{component}"] for component in components], axis=-1)

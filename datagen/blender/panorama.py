@@ -57,9 +57,9 @@ def plan_panorama(sky: SkySpec, width: int) -> SkyPlan:
     return SkyPlan(sky=turned, window=window, columns=columns)
 
 
-def join(plan: SkyPlan, without_disc: np.ndarray, with_disc: np.ndarray) -> np.ndarray:
-    """The panorama of `plan` from its two renders, both (H, W, 3)."""
+def join(plan: SkyPlan, coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
+    """The panorama of `plan` from its two renders, both (H, W, 3): of all, and of the window alone."""
     left, top, right, bottom = plan.window
-    joined = without_disc.copy()
-    joined[top:bottom, left:right] = with_disc[top:bottom, left:right]
+    joined = coarse.copy()
+    joined[top:bottom, left:right] = fine[top:bottom, left:right]
     return np.roll(joined, plan.columns, axis=1)

@@ -62,7 +62,7 @@ class Session:
         return {}
 
     def bake_sun(self, window: list[int]) -> dict[str, Any]:
-        sky.show_disc_in(tuple(window))
+        sky.narrow_to(tuple(window))
         render_to(self._image_path)
         return {}
 

@@ -1,7 +1,7 @@
 """Panoramas of the physical sky, as an environment texture stores them. Needs bpy.
 
 The sky is smooth and the sun is one texel in a hundred thousand, so they are rendered apart: the whole
-panorama without the disc at few samples, then a small window around the sun with the disc at many.
+panorama at few samples, then a small window around the sun at many.
 """
 
 import math
@@ -12,7 +12,7 @@ from datagen.blender.panorama import SUN_DIAMETER_RAD
 from datagen.blender.protocol import SkySpec
 
 # A box filter of one pixel: every texel is the mean over its own area, and no energy is lost.
-SKY_SAMPLES = 16
+SKY_SAMPLES = 4
 DISC_SAMPLES = 1024
 
 
@@ -27,9 +27,8 @@ def build_sky(sky: SkySpec, width: int) -> None:
     tree = world.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexSky")
-    texture.name = "sky"
     texture.sky_type = "NISHITA"
-    texture.sun_disc = False
+    texture.sun_disc = True
     texture.sun_size = SUN_DIAMETER_RAD
     texture.sun_intensity = 1.0
     texture.sun_elevation = sky.sun_elevation_rad
@@ -60,11 +59,12 @@ def build_sky(sky: SkySpec, width: int) -> None:
     scene.cycles.seed = 0
 
 
-def show_disc_in(window: tuple[int, int, int, int]) -> None:
-    """Limit the next render to `window` (left, top, right, bottom in pixels), and show the sun's disc
-    there."""
+def narrow_to(window: tuple[int, int, int, int]) -> None:
+    """Limit the next render to `window` (left, top, right, bottom in pixels), at the samples a disc needs.
+
+    The world is left as it is: touching it would make Blender compute the sky's tables again.
+    """
     scene = bpy.context.scene
-    scene.world.node_tree.nodes["sky"].sun_disc = True
     scene.cycles.samples = DISC_SAMPLES
     left, top, right, bottom = window
     width, height = scene.render.resolution_x, scene.render.resolution_y

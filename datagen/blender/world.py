@@ -8,48 +8,48 @@ direction; `datagen.blender.protocol` states the formula.
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from datagen.blender.settings import RenderSettings
 from datagen.errors import AssetError
 
-NAME = "surroundings"
+WORLD = "surroundings"
+NODE = "lighting"
 
 
 def build_world(settings: RenderSettings) -> None:
     """Give the fresh scene its world. With persistent data a later change of the map's size would be
     ignored."""
-    world = bpy.data.worlds.new(NAME)
+    world = bpy.data.worlds.new(WORLD)
     bpy.context.scene.world = world
     world.cycles.sampling_method = "MANUAL"
     world.cycles.sample_map_resolution = settings.importance_map_width
     world.use_nodes = True
     tree = world.node_tree
     tree.nodes.clear()
-    coordinates = tree.nodes.new("ShaderNodeTexCoord")
-    mapping = tree.nodes.new("ShaderNodeMapping")
-    mapping.name = "rotation"
-    mapping.vector_type = "POINT"
     texture = tree.nodes.new("ShaderNodeTexEnvironment")
-    texture.name = "image"
+    texture.name = NODE
+    # The texture's own mapping is a matrix made once; a Mapping node computes sines at each texel of the
+    # importance map, at every swap and rotation.
+    texture.texture_mapping.vector_type = "POINT"
     texture.projection = "EQUIRECTANGULAR"
     texture.interpolation = "Linear"
     background = tree.nodes.new("ShaderNodeBackground")
     output = tree.nodes.new("ShaderNodeOutputWorld")
-    tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
-    tree.links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
     tree.links.new(texture.outputs["Color"], background.inputs["Color"])
     tree.links.new(background.outputs["Background"], output.inputs["Surface"])
 
 
 def set_lighting(path: Path, rotation_rad: float) -> None:
     """Light with the equirectangular image at `path`. Raises AssetError if Blender cannot read it."""
-    nodes = bpy.context.scene.world.node_tree.nodes
-    texture = nodes["image"]
+    texture = bpy.context.scene.world.node_tree.nodes[NODE]
     if texture.image is None or texture.image.filepath != str(path):
         old, texture.image = texture.image, _load(path)
         if old is not None:
             bpy.data.images.remove(old)
-    nodes["rotation"].inputs["Rotation"].default_value[2] = rotation_rad
+    # Writing an equal value would rebuild the importance map too.
+    if texture.texture_mapping.rotation.z != np.float32(rotation_rad):
+        texture.texture_mapping.rotation.z = rotation_rad
 
 
 def _load(path: Path) -> bpy.types.Image:
@@ -69,4 +69,6 @@ def _load(path: Path) -> bpy.types.Image:
         ) from error
     image.colorspace_settings.name = "Linear Rec.709"
     image.alpha_mode = "NONE"
+    # Half floats end at 65504, below the sun of a physical sky.
+    image.use_half_precision = False
     return image

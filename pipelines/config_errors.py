@@ -21,7 +21,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
         shown.append(f"and {len(problems) - len(shown)} more")
     return ConfigError(
         "\n    ".join(shown),
-        consequence="nothing was started; a value that is ignored or guessed would change the result in silence",
+        consequence="nothing was started; a value ignored or guessed would change the result in silence",
         remedy="correct the file (or the --set); the shipped files in pipelines/configs show every key",
     )
 
@@ -44,7 +44,9 @@ def _problem(item: Any, document: Document, model: type[BaseModel]) -> str:
 
 
 def _place(loc: tuple[str | int, ...], value: Any) -> Place:
-    """The place in the data that pydantic's `loc` means: without the names of union members, which are not in it."""
+    """The place in the data that pydantic's `loc` means: without the names of union members, which are not
+    in it.
+    """
     place: list[str | int] = []
     for part in loc:
         if (isinstance(value, dict) and part in value) or (

@@ -1,7 +1,7 @@
 """Configuration files: found by path or by shipped name, changed by `--set`, checked against a frozen model.
 
-Every problem names the file and the line. Relative paths of assets and weights start from the folder of the file they
-are written in; those given by `--set` start from where the command runs.
+Every problem names the file and the line. Relative paths of assets and weights start from the folder of
+the file they are written in; those given by `--set` start from where the command runs.
 """
 
 import difflib
@@ -19,11 +19,15 @@ from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 ConfigKind = Literal["datasets", "mixes", "training", "evaluation", "runs"]
 Model = TypeVar("Model", bound=BaseModel)
 
+# Starts a dataset path that is relative to the run's folder (training.mix_config resolves it).
+RUN_PREFIX = "run:"
+
 SHIPPED = Path(str(resources.files("pipelines") / "configs"))
 
 
 def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> Path:
-    """The file that `name` means: a path (from `folder`, else from the working directory), or a shipped config's name.
+    """The file that `name` means: a path (from `folder`, else from the working directory), or a shipped
+    config's name.
 
     Raises ConfigError with the nearest shipped name.
     """
@@ -67,7 +71,7 @@ def load_config(path: Path, model: type[Model], overrides: Sequence[str] = ()) -
 def check(document: Document, model: type[Model]) -> Model:
     """`document` as a `model`, its relative paths made absolute. Raises ConfigError."""
     try:
-        checked = model.model_validate(document.value)
+        checked = model.model_validate(_with_anchored_sources(document))
     except ValidationError as error:
         raise explain(error, document, model) from error
     return _with_absolute_paths(checked, (), document)
@@ -112,6 +116,22 @@ def _replaced(value: Any, place: Place, new: Any) -> Any:
     if isinstance(value, list):
         return [_replaced(entry, rest, new) if index == first else entry for index, entry in enumerate(value)]
     return {**value, first: _replaced(value.get(first, {}), rest, new)}
+
+
+def _with_anchored_sources(document: Document) -> Any:
+    """The value with the dataset folders of a mix's or an evaluation's `sources` made absolute; `run:...`
+    stays.
+    """
+    if not isinstance(document.value, dict) or not isinstance(document.value.get("sources"), list):
+        return document.value
+    sources = []
+    for index, source in enumerate(document.value["sources"]):
+        path = source.get("path") if isinstance(source, dict) else None
+        if isinstance(path, str) and not path.startswith(RUN_PREFIX):
+            folder = document.origin(("sources", index, "path")).folder
+            source = {**source, "path": str((folder / path).resolve())}
+        sources.append(source)
+    return {**document.value, "sources": sources}
 
 
 def _with_absolute_paths(value: Any, place: Place, document: Document) -> Any:

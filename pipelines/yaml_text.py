@@ -1,7 +1,8 @@
 """YAML as plain values, with the line every value came from. The one reader behind all configuration files.
 
-YAML 1.2 rules: `4e-5` is a float, `yes` is a string. Tags, anchors and aliases are refused (a tag can ask for code to be
-run, an alias can grow a small file into gigabytes), and so is a key that stands twice in one mapping.
+YAML 1.2 rules: `4e-5` is a float, `yes` is a string. Tags, anchors and aliases are refused (a tag can ask
+for code to be run, an alias can grow a small file into gigabytes), and so is a key that stands twice in
+one mapping.
 """
 
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def read_document(path: Path) -> Document:
 
 
 def parse(text: str, *, name: str, folder: Path, with_lines: bool = True) -> Document:
-    """Parse `text`; `name` says where it stands in messages, `folder` is what its relative paths start from."""
+    """Parse `text`; `name` says where it stands in messages, `folder` is what its relative paths start
+    from.
+    """
 
     def at(mark: Any) -> str:
         return f"{name}, line {mark.line + 1}" if with_lines else name

@@ -88,7 +88,8 @@ def test_a_key_at_the_wrong_level_says_where_it_belongs(config_file) -> None:
 def test_a_missing_key_and_an_unknown_kind_are_named_with_their_line(config_file) -> None:
     assert "the key 'name' is missing" in refusal(config_file(GOOD.replace("name: tiny\n", "")))
     message = refusal(config_file(GOOD.replace("relighting_swap", "relighting_swop")))
-    assert "line 8" in message and "relighting_swap" in message
+    assert "line 8" in message
+    assert "relighting_swap" in message
 
 
 def test_a_wrong_value_names_the_line_and_the_value(config_file) -> None:

@@ -1,0 +1,151 @@
+"""`pairbridge plan | generate | status | verify | inspect`: datasets, before, while and after they are
+made.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.options import (
+    EXIT_PARTIAL,
+    Address,
+    DatasetFolder,
+    DryRun,
+    Set,
+    Workers,
+    stop_interrupted,
+    usable_cores,
+)
+
+DatasetConfigName = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG", help="A dataset's YAML file, or the name of a shipped one such as `demo`."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (plan, generate, status, verify, inspect):
+        app.command()(command)
+
+
+def plan(
+    config: DatasetConfigName,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group", metavar="RECIPE/SPLIT/N", help="Whose parameters to show [default: the first]."
+        ),
+    ] = None,
+    settings: Set = None,
+) -> None:
+    """Show what a dataset config would make: assets, layout, disk space, and the parameters of one group."""
+    from datagen.config import DatasetConfig
+    from pipelines.commands.plan_view import show_plan
+    from pipelines.config_files import find_config, load_config
+    from pipelines.plan_summary import named_group, plan_before_baking
+
+    planned = plan_before_baking(load_config(find_config("datasets", config), DatasetConfig, settings or ()))
+    show_plan(planned, named_group(planned, group))
+
+
+def generate(
+    config: DatasetConfigName,
+    out: Annotated[Path, typer.Option("--out", help="The dataset's folder; an unfinished one is resumed.")],
+    workers: Workers = None,
+    address: Address = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Make only a contact sheet of this many first pairs of every recipe, no dataset."
+        ),
+    ] = None,
+    settings: Set = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a dataset with Ray workers. Kill it whenever you like: the same command goes on.
+
+    Ends with status 2 if some pairs are in quarantine (see quarantine.jsonl), 130 if interrupted.
+    """
+    from datagen.config import DatasetConfig
+    from pipelines.config_files import find_config, load_config
+
+    loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
+    if dry_run:
+        from pipelines.commands.plan_view import show_dry_run
+
+        show_dry_run(loaded, out)
+        return
+    if preview is not None:
+        from pipelines.preview import preview as make_preview
+
+        sheet = make_preview(loaded, out, preview, workers=workers or usable_cores())
+        print(f"{sheet}: look at it; nothing was committed")
+        return
+    from pipelines.driver import Interrupted
+    from pipelines.generate import generate as run_generate
+
+    try:
+        result = run_generate(loaded, out, workers=workers or usable_cores(), address=address)
+    except Interrupted as error:
+        stop_interrupted(error)
+    print(f"{result.num_pairs} pairs in {result.num_shards} shards under {result.dataset_dir / 'shards'}")
+    if result.num_quarantined:
+        print(f"{result.num_quarantined} pairs are in quarantine; {out / 'quarantine.jsonl'} says why")
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def status(dataset: DatasetFolder) -> None:
+    """Count what is there, from the sidecars alone."""
+    from datagen.verify import dataset_status
+    from pipelines.commands.plan_view import show_status
+
+    show_status(dataset_status(dataset))
+
+
+def verify(
+    dataset: DatasetFolder,
+    decode: Annotated[bool, typer.Option("--decode", help="Also decode every image and array.")] = False,
+) -> None:
+    """Prove from disk that every planned pair is there, or in quarantine with a reason, and undamaged.
+
+    Ends with status 1 and the list of damage otherwise, 2 if pairs are in quarantine.
+    """
+    from datagen.verify import verify_dataset
+    from pipelines.commands.plan_view import show_status
+
+    report = verify_dataset(dataset, decode=decode)
+    show_status(report.streams)
+    for finding in report.findings:
+        print(f"{finding.where}: {finding.problem}\n  remedy: {finding.remedy}")
+    if not report.ok:
+        print(f"{len(report.findings)} problems")
+        raise typer.Exit(1)
+    holes = sum(stream.holes for stream in report.streams)
+    print(
+        f"whole: every planned pair is accounted for ({report.num_bytes / 1e6:.1f} MB, {holes} in quarantine)"
+    )
+    if holes:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def inspect(
+    what: Annotated[
+        Path, typer.Argument(metavar="SHARD_OR_DATASET", help="A shard's .tar or a dataset's folder.")
+    ],
+    key: Annotated[str | None, typer.Option("--key", help="The sample to show [default: the first].")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where its files and the contact sheet are written.")
+    ] = Path("inspected"),
+    samples: Annotated[
+        int, typer.Option(min=1, help="How many samples the contact sheet shows, from KEY on.")
+    ] = 12,
+) -> None:
+    """Show one sample: its meta.json here, its files and a contact sheet of it and the following ones in a
+    folder.
+    """
+    from pipelines.inspection import inspect_samples
+
+    print(inspect_samples(what, key, out, samples))

@@ -1,0 +1,74 @@
+"""Figures of an evaluation and of a finished run, on a terminal."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.report import METHOD_NAMES, METRIC_NAMES, duration, headline, percent, size
+
+
+def show_evaluation(evaluation: dict[str, Any]) -> None:
+    """A table per source: methods, and what the model gains over each, with intervals."""
+    for name, source in evaluation["sources"].items():
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            title_justify="left",
+            title=f"{name}: {source['pairs']} pairs of {source['objects']} objects, "
+            f"split {evaluation['split']}, 95 % intervals over objects",
+        )
+        table.add_column("", no_wrap=True)
+        for label, unit, _, more in METRIC_NAMES.values():
+            table.add_column(f"{label}{', ' + unit if unit else ''} {'↑' if more else '↓'}", no_wrap=True)
+        for method, figures in source["methods"].items():
+            table.add_row(METHOD_NAMES[method], *_cells(figures, "%.*f"))
+        table.add_section()
+        for method, figures in source["gains"].items():
+            table.add_row(f"model minus {METHOD_NAMES[method].lower()}", *_cells(figures, "%+.*f"))
+        _console().print(table)
+
+
+def show_run(folder: Path) -> int:
+    """The figures of a finished run and where its report is; returns the number of pairs in quarantine."""
+    metrics = json.loads((folder / "metrics.json").read_bytes())
+    console = _console()
+    show_evaluation(metrics["evaluation"])
+    for name, source in metrics["evaluation"]["sources"].items():
+        line = headline(name, source)
+        gain = line["gain"]
+        console.print(
+            f"{name}: {gain['mean']:+.2f} dB foreground PSNR [{gain['low']:+.2f}, {gain['high']:+.2f}], "
+            f"{line['verdict']}, {line['where']}"
+        )
+    for source in metrics["mix"]:
+        console.print(
+            f"mix: {source['source']} planned {percent(source['share_planned'])}, "
+            f"consumed {percent(source['share_consumed'])}"
+        )
+    for entry in metrics["stand_ins"]:
+        console.print(f"stand-in: {entry['part']}: {entry['what']}; {entry['read']}")
+    dataset = metrics["dataset"]
+    quarantined = sum(stream["quarantined"] for stream in dataset["streams"])
+    spent = ", ".join(
+        f"{name} {duration(seconds)}" for name, seconds in metrics["timings"]["stages_s"].items()
+    )
+    console.print(f"data: {dataset['pairs']} pairs, {size(dataset['bytes'])}, {quarantined} in quarantine")
+    console.print(f"time: {spent}")
+    console.print(f"report: {folder / 'report.html'}")
+    return quarantined
+
+
+def _cells(figures: dict[str, dict[str, float]], form: str) -> list[str]:
+    cells = []
+    for metric, (_, _, digits, _) in METRIC_NAMES.items():
+        mean, low, high = (form % (digits, figures[metric][key]) for key in ("mean", "low", "high"))
+        cells.append(f"{mean} [{low}, {high}]")
+    return cells
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)

@@ -1,0 +1,37 @@
+"""A mix as a table on a terminal."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from training.mix_report import MixForecast
+
+
+def show_mix(mix: MixForecast) -> None:
+    """Shares, epochs, and the first source to be exhausted."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("source", "share", "exactly", "pairs", "draws", "epochs", "fresh batches"):
+        table.add_column(heading, justify="left" if heading == "source" else "right", no_wrap=True)
+    for source in mix.sources:
+        table.add_row(
+            source.name,
+            f"{float(source.share):.2%}",
+            str(source.share),
+            str(source.pairs),
+            str(source.draws),
+            f"{source.epochs:.2f}",
+            str(source.fresh_batches),
+        )
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    console.print(
+        f"{mix.num_batches} batches of {mix.batch_size}; at every batch boundary each source is within "
+        f"{float(mix.bound):.2f} samples of its share"
+    )
+    first = mix.exhausted_first
+    then = (
+        "it starts again in a new order (on_exhausted: repeat)"
+        if mix.limit is None
+        else f"the data ends (on_exhausted: stop), after {mix.limit} batches in all"
+    )
+    console.print(f"{first.name} is exhausted first, after {first.fresh_batches} batches; then {then}")

@@ -1,0 +1,95 @@
+"""Plans and counts, as tables on a terminal."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from datagen.assets import SPLITS
+from datagen.config import DatasetConfig
+from datagen.errors import ConfigError
+from datagen.manifest import MANIFEST_NAME
+from datagen.plan import DatasetPlan, GroupSpec
+from datagen.verify import StreamStatus, dataset_status
+from pipelines.plan_summary import asset_counts, config_differs, estimated_bytes, plan_before_baking
+
+
+def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
+    """The whole of `pairbridge plan`."""
+    console = _console()
+    config = plan.config
+    console.print(f"dataset {config.name}, seed {config.seed}, {config.render.samples} samples a pixel")
+    assets = _table("assets", *SPLITS)
+    for entry in asset_counts(plan.catalogue):
+        assets.add_row(entry.kind, *map(str, entry.counts))
+    console.print(assets)
+    _show_layout(plan, console)
+    console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB on disk")
+    stream = group.stream
+    console.print(
+        f"\ngroup {stream.recipe_id}/{stream.split}/{group.group} makes {', '.join(group.keys)} from"
+    )
+    console.print_json(json.dumps(group.params))
+
+
+def show_dry_run(config: DatasetConfig, out: Path) -> None:
+    """What `generate` would do in `out`. Raises ConfigError if the folder belongs to another config."""
+    console = _console()
+    plan = plan_before_baking(config)
+    _show_layout(plan, console)
+    changes = config_differs(config, out)
+    if changes:
+        raise ConfigError(
+            f"{out} holds a dataset of another configuration: {'; '.join(changes)}",
+            consequence="generate would refuse it",
+            remedy="generate into a new folder, or restore the configuration that made this one",
+        )
+    there = out
+    while not there.exists():
+        there = there.absolute().parent
+    free = shutil.disk_usage(there).free
+    console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free")
+    if (out / MANIFEST_NAME).exists():
+        console.print(f"{out} is there already; generate would go on from")
+        show_status(dataset_status(out))
+    console.print("dry run: nothing was made")
+
+
+def show_status(streams: Iterable[StreamStatus]) -> None:
+    """Planned and committed counts."""
+    table = _table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
+    for stream in streams:
+        table.add_row(
+            stream.recipe,
+            stream.split,
+            str(stream.pairs_made),
+            str(stream.pairs_planned),
+            str(stream.holes),
+            f"{stream.shards_committed}/{stream.shards_planned}",
+        )
+    _console().print(table)
+
+
+def _show_layout(plan: DatasetPlan, console: Console) -> None:
+    table = _table("recipe", "kind", "split", "groups", "pairs", "shards")
+    for stream in plan.streams:
+        numbers = (stream.num_groups, stream.num_pairs, stream.num_shards)
+        table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers))
+    console.print(table)
+    console.print(f"{plan.num_pairs} pairs of {plan.num_groups} groups")
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        text = heading in ("assets", "recipe", "kind", "split")
+        table.add_column(heading, justify="left" if text else "right", no_wrap=True)
+    return table
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True, highlight=False)

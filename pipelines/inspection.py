@@ -1,0 +1,106 @@
+"""One sample of a dataset for a person's eyes: its meta.json as text, its files, and a sheet of its
+neighbours.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.atomic import write_atomically
+from datagen.commit import read_sidecars
+from datagen.errors import ConfigError
+from datagen.sample import Pair, decode_field
+from datagen.shards import Shard, open_shard
+from pipelines.sheets import Item, Section, contact_sheet, write_png
+
+
+def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str:
+    """Write the files of sample `key` and a contact sheet of it and the ones after it, in its shard, under
+    `out`.
+
+    Returns what there is to read. Raises ConfigError if there is no such shard or sample, ShardError for
+    damage.
+    """
+    shard, index = _find(what, key)
+    files = shard.read(index)
+    out.mkdir(parents=True, exist_ok=True)
+    for field, data in files.items():
+        write_atomically(out / f"{shard.key(index)}.{field}", [data])
+    following = range(index, min(index + samples, len(shard)))
+    sheet = out / f"{shard.key(index)}-sheet.png"
+    write_png(
+        sheet, contact_sheet([sample_section(shard.name, [_item(shard, number) for number in following])])
+    )
+    meta = json.loads(files["meta.json"])
+    readable = json.dumps({**meta, "params": json.loads(meta["params"])}, indent=2, ensure_ascii=False)
+    place = f"{shard.key(index)} is sample {index + 1} of {len(shard)} in {shard.path}"
+    return f"{readable}\n{place}\nwritten: {sheet}"
+
+
+def sample_section(title: str, items: list[tuple[str, dict[str, np.ndarray]]]) -> Section:
+    """A section of pairs, each a caption and its images by field; fields in the order source, target,
+    mask, others.
+    """
+    order = ["source.png", "target.png", "mask.png"]
+    fields = sorted(
+        items[0][1], key=lambda field: (order.index(field) if field in order else len(order), field)
+    )
+    headings = tuple(field.removesuffix(".png") for field in fields)
+    rows = tuple(Item(caption, tuple(images[field] for field in fields)) for caption, images in items)
+    return Section(title, headings, rows)
+
+
+def pictures(files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    """The images of a sample, decoded."""
+    return {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
+
+
+def caption(meta: dict[str, Any] | Pair) -> str:
+    """Key and what the sample shows, short enough for a caption."""
+    shown = [asset["id"] for asset in meta["assets"]]
+    return f"{meta['key']}: {', '.join(shown)}"
+
+
+def _item(shard: Shard, index: int) -> tuple[str, dict[str, np.ndarray]]:
+    files = shard.read(index)
+    return caption(json.loads(files["meta.json"])), pictures(files)
+
+
+def _find(what: Path, key: str | None) -> tuple[Shard, int]:
+    seen: list[str] = []
+    for shard in _shards(what):
+        keys = shard.keys
+        if keys and (key is None or key in keys):
+            return shard, 0 if key is None else keys.index(key)
+        seen += keys
+        for hole in shard.holes:
+            if hole.key == key:
+                raise ConfigError(
+                    f"{key} is in quarantine: {hole.reason}",
+                    consequence="there is no such sample in the shard",
+                    remedy="name another key; quarantine.jsonl lists all that are missing",
+                )
+    near = difflib.get_close_matches(key or "", seen, n=1)
+    raise ConfigError(
+        f"{what} holds no sample{f' {key!r}' if key else ''}",
+        consequence="there is nothing to show",
+        remedy=f"did you mean {near[0]!r}?" if near else "`pairbridge status` counts what a dataset holds",
+    )
+
+
+def _shards(what: Path) -> Iterator[Shard]:
+    if what.suffix == ".tar":
+        yield open_shard(what)
+        return
+    if not (what / "dataset.json").is_file():
+        raise ConfigError(
+            f"{what} is neither a shard's .tar nor a dataset's folder",
+            consequence="there is nothing to show",
+            remedy="name a folder that `pairbridge generate` made, or one of its shards/*.tar",
+        )
+    for sidecar in read_sidecars(what / "shards"):
+        yield Shard(what / "shards", sidecar)

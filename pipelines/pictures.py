@@ -1,0 +1,138 @@
+"""The pictures of a run's report: pairs of every recipe, translated samples, and the loss curve."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+
+from datagen.manifest import DatasetManifest
+from datagen.sample import decode_field, encode_field
+from training.pairs import PairSource
+
+# The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+# Larger images are reduced, so that a report of 1024-pixel pairs is still one page that can be mailed.
+LARGEST_SIDE = 256
+SPLITS_SHOWN = ("train", "test", "validation")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPair:
+    """One pair as the trainer reads it: holes of removal pairs are filled."""
+
+    key: str
+    caption: str
+    split: str
+    source: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTranslation:
+    """Source, the model's output and the target of one held-out pair."""
+
+    key: str
+    source: np.ndarray
+    output: np.ndarray
+    target: np.ndarray
+
+
+def shown_pairs(dataset_dir: Path, per_recipe: int) -> dict[str, list[ShownPair]]:
+    """Recipe -> pairs spread evenly over its training side and, for a third of them, its test side."""
+    recipes = DatasetManifest.from_folder(dataset_dir).recipes
+    return {
+        recipe: _pairs_of(dataset_dir, recipe, list(entry.splits), per_recipe)
+        for recipe, entry in recipes.items()
+    }
+
+
+def shown_translations(evaluation_dir: Path, samples: Sequence[str]) -> list[ShownTranslation]:
+    """The strips that the evaluation kept, cut into their three images."""
+    found = []
+    for name in samples:
+        strip = decode_field("strip.png", (evaluation_dir / name).read_bytes())
+        source, output, target = np.split(strip, 3, axis=1)
+        found.append(ShownTranslation(Path(name).stem, source, output, target))
+    return found
+
+
+def data_uri(image: np.ndarray) -> str:
+    """uint8 RGB or grey as a PNG inside a URI, reduced to LARGEST_SIDE."""
+    scale = LARGEST_SIDE / max(image.shape[:2])
+    if scale < 1:
+        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return "data:image/png;base64," + base64.b64encode(encode_field("image.png", image)).decode()
+
+
+def loss_curve(lines: list[dict[str, Any]]) -> str:
+    """The loss over images seen, whole and per source, as an SVG inside a URI. Legible on light and on
+    dark.
+    """
+    images = np.array([line["images"] for line in lines])
+    sources = sorted({name for line in lines for name in line["loss_per_source"]})
+    colours = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb")
+    ink = "#78716c"
+    figure, axes = plt.subplots(figsize=(8.4, 3.2), layout="constrained")
+    for number, name in enumerate(sources):
+        known = [
+            (line["images"], line["loss_per_source"][name])
+            for line in lines
+            if name in line["loss_per_source"]
+        ]
+        x, y = np.array(known).T
+        colour = colours[number % len(colours)]
+        axes.plot(x, y, color=colour, alpha=0.25, linewidth=1)
+        axes.plot(x, _smoothed(y), color=colour, linewidth=2, label=name)
+    if len(sources) > 1:
+        whole = _smoothed(np.array([line["loss"] for line in lines]))
+        axes.plot(images, whole, color=ink, linewidth=1.5, linestyle="--", label="whole mix")
+    axes.set_yscale("log")
+    axes.set_xlabel("images seen", color=ink)
+    axes.set_ylabel("loss", color=ink)
+    axes.tick_params(colors=ink, which="both")
+    axes.grid(color=ink, alpha=0.2, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(ink)
+    axes.legend(frameon=False, labelcolor=ink)
+    buffer = io.BytesIO()
+    # Without a date, and with ids from a fixed salt, equal runs give equal pages.
+    with matplotlib.rc_context({"svg.hashsalt": "pairbridge"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    plt.close(figure)
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> list[ShownPair]:
+    there = [split for split in SPLITS_SHOWN if split in splits]
+    shares = {there[0]: count} if len(there) == 1 else {there[0]: count - count // 3, there[1]: count // 3}
+    shown = []
+    for split, wanted in shares.items():
+        pairs = PairSource(dataset_dir, recipe, split)
+        for index in sorted(
+            {round(place) for place in np.linspace(0, len(pairs) - 1, min(wanted, len(pairs)))}
+        ):
+            pair = pairs.pair(index)
+            used = ", ".join(dict.fromkeys(asset["id"] for asset in pair.meta["assets"]))
+            shown.append(ShownPair(pair.key, used, split, pair.source, pair.target, pair.mask))
+    return shown
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """A running mean over about a tenth of the curve; near the ends over what there is."""
+    reach = max(1, len(values) // 20)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    places = np.arange(len(values))
+    low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
+    return (sums[high] - sums[low]) / (high - low)

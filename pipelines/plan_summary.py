@@ -1,0 +1,98 @@
+"""A dataset before it is made: its layout, its size on disk, and the parameters of any one group."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.assets import LIGHTING_KINDS, SPLITS, Catalogue, build_catalogue
+from datagen.config import DatasetConfig
+from datagen.errors import ConfigError
+from datagen.lightings import planned_lightings
+from datagen.plan import DatasetPlan, GroupSpec, Stream, make_plan
+from datagen.recipes.base import RecipeConfig
+
+# Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
+# sample takes beside its pictures (meta.json, tar headers, padding).
+PNG_BYTES_PER_PIXEL = 1.9
+MASK_BYTES_PER_PIXEL = 0.1
+BYTES_BESIDE_IMAGES = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class AssetCounts:
+    """How many assets of one kind each split has."""
+
+    kind: str
+    counts: tuple[int, ...]  # in the order of SPLITS
+
+
+def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
+    """The plan of a config whose lightings need not be baked yet. Raises ConfigError and CatalogueError.
+
+    Layout, keys and parameters are final; only the digests will differ, since a lighting without a file
+    has no hash.
+    """
+    found = build_catalogue(config.assets, None)
+    lightings = [planned.asset() for planned in planned_lightings(config, found)]
+    return make_plan(config, Catalogue((*found.assets, *lightings)))
+
+
+def asset_counts(catalogue: Catalogue) -> Iterator[AssetCounts]:
+    """Every kind of asset that is there at all."""
+    for kind in ("family", "object", "photo"):
+        yield from _if_any(kind, [len(catalogue.of(kind, split)) for split in SPLITS])
+    for lighting in LIGHTING_KINDS:
+        yield from _if_any(
+            f"{lighting} lighting", [len(catalogue.lightings(lighting, split)) for split in SPLITS]
+        )
+
+
+def estimated_bytes(plan: DatasetPlan) -> int:
+    """Disk space of the finished shards, to within about a third."""
+    return sum(
+        stream.num_pairs * _pair_bytes(stream, plan.recipes[stream.recipe_id].config)
+        for stream in plan.streams
+    )
+
+
+def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
+    """The group called `recipe/split/number`; None is the first of the first stream. Raises ConfigError."""
+    if name is None:
+        return plan.group(plan.streams[0], 0)
+    recipe_id, _, rest = name.partition("/")
+    split, _, number = rest.partition("/")
+    stream = plan.stream(recipe_id, split) if split in SPLITS else None
+    if stream is None or not number.isdecimal() or int(number) >= stream.num_groups:
+        raise ConfigError(
+            f"the plan has no group {name!r}",
+            consequence="there are no parameters to show",
+            remedy="write recipe/split/number, e.g. " + _example(plan),
+        )
+    return plan.group(stream, int(number))
+
+
+def config_differs(config: DatasetConfig, out: Path) -> list[str]:
+    """What separates `config` from the one that made the dataset in `out`; empty also where there is none."""
+    from datagen.diff import changed_fields
+    from datagen.manifest import MANIFEST_NAME, DatasetManifest
+
+    if not (out / MANIFEST_NAME).exists():
+        return []
+    return changed_fields(DatasetManifest.from_folder(out).config, config.content())
+
+
+def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:
+    width, height = recipe.size_WH
+    images = sum(field.endswith(".png") and field != "mask.png" for field in stream.fields)
+    pixels = width * height
+    return round(pixels * (images * PNG_BYTES_PER_PIXEL + MASK_BYTES_PER_PIXEL)) + BYTES_BESIDE_IMAGES
+
+
+def _if_any(kind: str, counts: list[int]) -> Iterator[AssetCounts]:
+    if any(counts):
+        yield AssetCounts(kind, tuple(counts))
+
+
+def _example(plan: DatasetPlan) -> str:
+    stream = plan.streams[0]
+    return f"{stream.recipe_id}/{stream.split}/{stream.num_groups - 1}"

@@ -1,0 +1,140 @@
+"""The report of a run: metrics.json, one self-contained HTML page that shows it, and a contact sheet."""
+
+import json
+import math
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from datagen.atomic import write_atomically
+from pipelines.pictures import (
+    ShownPair,
+    ShownTranslation,
+    data_uri,
+    loss_curve,
+    shown_pairs,
+    shown_translations,
+)
+from pipelines.run_config import Run
+from pipelines.run_metrics import collect
+from pipelines.sheets import Item, Section, contact_sheet, write_png
+from training.run_log import read_lines
+
+PAIRS_PER_RECIPE = 6
+
+METHOD_NAMES = {
+    "model": "Bridge model",
+    "source": "Untouched source",
+    "colour_transfer": "Colour transfer",
+    "colour_shift_ridge": "Ridge, one colour shift",
+}
+# Name, unit, digits, and whether more is better.
+METRIC_NAMES = {
+    "foreground_psnr": ("Foreground PSNR", "dB", 2, True),
+    "foreground_mse": ("Foreground MSE", "", 0, False),
+    "psnr": ("PSNR", "dB", 2, True),
+    "ssim": ("SSIM", "", 3, True),
+}
+
+
+def write_report(run: Run) -> None:
+    """Write metrics.json, sheet.png and report.html into the run's folder; each appears whole."""
+    metrics = collect(run)
+    pairs = shown_pairs(run.dataset_dir, PAIRS_PER_RECIPE)
+    translations = {
+        name: shown_translations(run.evaluation_dir, source["samples"])
+        for name, source in metrics["evaluation"]["sources"].items()
+    }
+    text = json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
+    write_png(run.folder / "sheet.png", contact_sheet(_sections(pairs, translations)))
+    lines = read_lines(run.training_dir / "metrics.jsonl")
+    write_atomically(
+        run.folder / "report.html", [render(metrics, pairs, translations, loss_curve(lines)).encode()]
+    )
+
+
+def render(
+    metrics: dict[str, Any],
+    pairs: dict[str, list[ShownPair]],
+    translations: dict[str, list[ShownTranslation]],
+    curve: str,
+) -> str:
+    """The page. It shows no figure that is not in `metrics`; all text in it is escaped."""
+    environment = Environment(
+        loader=PackageLoader("pipelines", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"uri": data_uri, "duration": duration, "size": size, "percent": percent}
+    return environment.get_template("report.html.j2").render(
+        metrics=metrics,
+        pairs=pairs,
+        translations=translations,
+        curve=curve,
+        method_names=METHOD_NAMES,
+        metric_names=METRIC_NAMES,
+        headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
+    )
+
+
+def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    """The one sentence that the figures of an evaluated source allow, and whether it says a gain."""
+    gain = source["gains"]["source"]["foreground_psnr"]
+    clear = gain["low"] > 0
+    where = f"on {source['pairs']} held-out pairs of {source['objects']} objects"
+    verdict = (
+        "better than the untouched source"
+        if clear
+        else "worse than the untouched source"
+        if gain["high"] < 0
+        else "no clear difference from the untouched source"
+    )
+    return {"source": name, "gain": gain, "clear": clear, "where": where, "verdict": verdict}
+
+
+def duration(seconds: float) -> str:
+    """1 min 05 s, or 4.2 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(num_bytes: int) -> str:
+    """12.3 MB."""
+    power = min(4, int(math.log(max(1, num_bytes), 1000)))
+    return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def percent(share: float) -> str:
+    """90.00 %."""
+    return f"{100 * share:.2f} %"
+
+
+def _sections(
+    pairs: dict[str, list[ShownPair]], translations: dict[str, list[ShownTranslation]]
+) -> list[Section]:
+    made = [
+        Section(
+            f"{recipe}: pairs",
+            ("source", "target", "mask"),
+            tuple(
+                Item(f"{pair.split}: {pair.caption}", (pair.source, pair.target, pair.mask)) for pair in shown
+            ),
+        )
+        for recipe, shown in pairs.items()
+    ]
+    judged = [
+        Section(
+            f"{name}: translated, never seen in training",
+            ("source", "output", "target"),
+            tuple(Item(one.key, (one.source, one.output, one.target)) for one in shown),
+        )
+        for name, shown in translations.items()
+        if shown
+    ]
+    return [*judged, *made]

@@ -1,0 +1,193 @@
+"""All figures of a run, gathered from what its stages left on disk: the content of metrics.json and of the
+report.
+"""
+
+import json
+import math
+import platform
+import statistics
+from collections import Counter, defaultdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from datagen.commit import read_sidecars
+from datagen.manifest import DatasetManifest
+from datagen.verify import dataset_status
+from pipelines.ledger import read_ledger
+from pipelines.run_config import Run
+from pipelines.stages import StageRecords
+from pipelines.stand_ins import stand_ins
+from training.checkpoint import checkpoint_folders
+from training.mix_report import describe_mix
+from training.run_log import read_lines
+
+# Beside the versions that dataset.json records.
+_VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
+
+
+def collect(run: Run) -> dict[str, Any]:
+    """JSON-able; every figure of the report comes from here. The stages before `report` must have
+    finished.
+    """
+    manifest = DatasetManifest.from_folder(run.dataset_dir)
+    return {
+        "run": run.config.name,
+        "dataset": _dataset(run, manifest),
+        "mix": _mix(run),
+        "training": _training(run),
+        "evaluation": json.loads((run.evaluation_dir / "evaluation.json").read_bytes()),
+        "timings": _timings(run),
+        "quarantine": _quarantine(run.dataset_dir),
+        "licences": _licences(manifest),
+        "stand_ins": stand_ins(run),
+        "versions": {
+            "python": platform.python_version(),
+            **manifest.versions,
+            **{name: metadata.version(name) for name in _VERSIONS_OF_THE_RUN},
+        },
+    }
+
+
+def _dataset(run: Run, manifest: DatasetManifest) -> dict[str, Any]:
+    streams = dataset_status(run.dataset_dir)
+    return {
+        "name": manifest.name,
+        "seed": manifest.seed,
+        "samples_per_pixel": run.dataset.render.samples,
+        "pairs": sum(stream.pairs_made for stream in streams),
+        "shards": sum(stream.shards_committed for stream in streams),
+        "bytes": sum(sidecar.bytes for sidecar in read_sidecars(run.dataset_dir / "shards")),
+        "streams": [
+            {
+                "recipe": stream.recipe,
+                "kind": manifest.recipes[stream.recipe].kind,
+                "split": stream.split,
+                "groups": manifest.recipes[stream.recipe].splits[stream.split].groups,
+                "pairs_planned": stream.pairs_planned,
+                "pairs": stream.pairs_made,
+                "quarantined": stream.holes,
+                "shards": stream.shards_committed,
+            }
+            for stream in streams
+        ],
+    }
+
+
+def _mix(run: Run) -> list[dict[str, Any]]:
+    """Per source: the share that was asked for, and what the keys say that reached the optimiser."""
+    consumed = Counter(
+        key.partition("/")[0]
+        for line in read_lines(run.training_dir / "consumed.jsonl")
+        for key in line["keys"]
+    )
+    total = sum(consumed.values())
+    planned = describe_mix(
+        run.mix,
+        run_root=run.folder,
+        batch_size=run.training.batch_size,
+        num_batches=run.training.steps,
+    )
+    return [
+        {
+            "source": source.name,
+            "recipe": asked.recipe,
+            "pairs": source.pairs,
+            "share_planned": float(source.share),
+            "samples_planned": float(source.share * total),
+            "samples_consumed": consumed[source.name],
+            "share_consumed": consumed[source.name] / total,
+            "epochs": consumed[source.name] / source.pairs,
+        }
+        for asked, source in zip(run.mix.sources, planned.sources, strict=True)
+    ]
+
+
+def _training(run: Run) -> dict[str, Any]:
+    lines = read_lines(run.training_dir / "metrics.jsonl")
+    newest = checkpoint_folders(run.training_dir / "checkpoints")[-1]
+    tail = lines[-max(1, len(lines) // 10) :]
+    return {
+        "checkpoint": newest.name,
+        "steps": lines[-1]["step"],
+        "images": lines[-1]["images"],
+        "batch_size": run.training.batch_size,
+        "size": run.training.size,
+        "parameters": _num_parameters(newest / "ema.safetensors"),
+        "loss_first": lines[0]["loss"],
+        "loss_last_tenth": statistics.fmean(line["loss"] for line in tail),
+        "images_per_s": statistics.median(line["images_per_s"] for line in lines),
+        "data_wait": statistics.fmean(line["data_wait"] for line in lines),
+    }
+
+
+def _num_parameters(path: Path) -> int:
+    with safe_open(path, framework="numpy") as weights:
+        return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+
+
+def _timings(run: Run) -> dict[str, Any]:
+    """From the stages' records and from the ledger, the one file of a dataset that knows clocks."""
+    records = StageRecords(run.folder / "stages")
+    stages = {
+        name: record["wall_s"]
+        for name in ("generate", "verify", "train", "evaluate")
+        if (record := records.read(name))
+    }
+    events = read_ledger(run.dataset_dir)
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for event in events:
+        if event["event"] == "group":
+            groups[event["shard"].rpartition("-")[0].partition("-")[2]].append(event)
+    return {
+        "stages_s": stages,
+        "recipes": {recipe: _group_times(of_recipe) for recipe, of_recipe in sorted(groups.items())},
+        "faults": sum(event["event"] == "fault" for event in events),
+    }
+
+
+def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
+    phases: Counter[str] = Counter()
+    for group in groups:
+        phases.update(group["phase_s"])
+    walls = [group["wall_s"] for group in groups]
+    return {
+        "groups": len(groups),
+        "pairs": sum(group["pairs"] for group in groups),
+        "median_s": statistics.median(walls),
+        "worker_s": sum(walls),
+        "phase_s": {name: round(seconds, 3) for name, seconds in phases.most_common()},
+    }
+
+
+def _quarantine(dataset_dir: Path) -> list[dict[str, Any]]:
+    """Reasons, the most frequent first; figures inside a reason do not make it another one."""
+    entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in (dataset_dir / "quarantine.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        entries[entry["reason"]].append(entry)
+    found = [
+        {"reason": reason, "pairs": len(holes), "asset": holes[0]["asset"], "first_key": holes[0]["key"]}
+        for reason, holes in entries.items()
+    ]
+    return sorted(found, key=lambda row: (-row["pairs"], row["reason"]))
+
+
+def _licences(manifest: DatasetManifest) -> list[dict[str, Any]]:
+    """What the dataset may have drawn from, by licence and author."""
+    grouped: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for asset in manifest.assets:
+        grouped[asset.licence, asset.author].append(asset)
+    return [
+        {
+            "licence": licence,
+            "author": author,
+            "assets": [
+                {"id": asset.id, "kind": asset.lighting or asset.kind, "source": asset.source}
+                for asset in assets
+            ],
+        }
+        for (licence, author), assets in sorted(grouped.items())
+    ]

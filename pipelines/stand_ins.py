@@ -1,0 +1,75 @@
+"""What in a run took the place of a learned model or of real data, read from the samples themselves."""
+
+import json
+from typing import Any
+
+from datagen.assets import build_catalogue
+from datagen.manifest import DatasetManifest
+from datagen.shards import open_shards
+from pipelines.run_config import Run
+
+# What `meta.json` appends to the name of a masker or relighter that is one.
+MARK = "stand-in"
+
+_ROLES = {"mask_source": "masks", "relighter": "relit foregrounds"}
+
+
+def stand_ins(run: Run) -> list[dict[str, Any]]:
+    """One entry each: `what` took its place, `part` of the data it made, in which `recipes`, and what to
+    `read` into figures that rest on it."""
+    manifest = DatasetManifest.from_folder(run.dataset_dir)
+    made: dict[tuple[str, str], set[str]] = {}
+    photographs: set[str] = set()
+    embedded = _embedded_photographs(run)
+    for recipe, entry in manifest.recipes.items():
+        for split in entry.splits:
+            for meta in _first_metas(run, recipe, split):
+                photographs |= {recipe} if any(asset["id"] in embedded for asset in meta["assets"]) else set()
+                for field, part in _ROLES.items():
+                    if MARK in meta[field]:
+                        made.setdefault((meta[field], part), set()).add(recipe)
+    found = [
+        {
+            "what": what,
+            "part": part,
+            "recipes": sorted(recipes),
+            "read": "a learned model takes its seat when its weights are given",
+        }
+        for (what, part), recipes in sorted(made.items())
+    ]
+    if photographs:
+        found.append(
+            {
+                "what": f"{len(embedded)} photographs that come with scikit-image",
+                "part": "photographs",
+                "recipes": sorted(photographs),
+                "read": "figures on them are a smoke test: they show that the branch works, not how well",
+            }
+        )
+    if run.training.autoencoder.kind == "haar":
+        found.append(
+            {
+                "what": f"orthonormal Haar transform, {run.training.autoencoder.levels} levels",
+                "part": "autoencoder",
+                "recipes": sorted({source.recipe for source in run.mix.sources}),
+                "read": "it needs no weights; a trained autoencoder gives the network less to predict",
+            }
+        )
+    return found
+
+
+def _first_metas(run: Run, recipe: str, split: str) -> list[dict[str, Any]]:
+    """`meta.json` of the first sample of every shard: a recipe names its tools alike in all samples."""
+    return [
+        json.loads(shard.read(0)["meta.json"])
+        for shard in open_shards(run.dataset_dir, recipe, split)
+        if len(shard)
+    ]
+
+
+def _embedded_photographs(run: Run) -> set[str]:
+    """Ids of the photographs that every installation has."""
+    if not run.dataset.assets.embedded:
+        return set()
+    alone = run.dataset.assets.model_copy(update={"objects": (), "hdris": (), "photos": ()})
+    return {asset.id for asset in build_catalogue(alone, None).assets if asset.kind == "photo"}

@@ -1,0 +1,46 @@
+"""How far a training is: a bar where a person looks, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_INTERVAL_S = 10.0
+
+
+@contextmanager
+def show_training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A callable for `training.loop.train(on_progress=...)`; it takes lines of metrics.jsonl."""
+    if not sys.stdout.isatty():
+        yield _Lines(steps)
+        return
+    columns = (
+        TextColumn("steps"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rest]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        bar = progress.add_task("steps", total=steps, rest="")
+        yield lambda line: progress.update(bar, completed=line["step"], rest=_figures(line))
+
+
+class _Lines:
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._next_s = 0.0
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now >= self._next_s or line["step"] == self._steps:
+            self._next_s = now + LINE_INTERVAL_S
+            print(f"step {line['step']}/{self._steps}, {_figures(line)}", flush=True)
+
+
+def _figures(line: dict[str, Any]) -> str:
+    waiting = f"{line['data_wait']:.0%} waiting for data"
+    return f"loss {line['loss']:.5f}, {line['images_per_s']:.0f} images/s, {waiting}"

@@ -15,7 +15,7 @@ ROOMS = ("datagen", "training", "pipelines", "blender_assets")
 SHARED_WITH_TRAINING = {
     f"datagen.{name}"
     for name in (
-        "atomic canonical colour commit errors fill frozen manifest records sample seeds shards".split()
+        "atomic canonical colour commit diff errors fill frozen manifest records sample seeds shards".split()
     )
 }
 BLENDER_PARENT_SIDE = {"__init__", "client", "errors", "exr", "protocol", "settings"}

@@ -179,7 +179,7 @@ def test_ranks_that_do_not_divide_the_batch_are_refused(run_root: Path) -> None:
 
 
 def _rank_main(rank: int, world: int, run_root: str, num_sources: int, workers: int, out: str) -> None:
-    # Processes that the test started are gloo ranks of one group, as under torchrun.
+    # A process per rank, as under torchrun. Loader workers of a spawned process are spawned too, not forked.
     dist.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=world)
     loader = _loader(Path(run_root), _mix(num_sources), workers=workers)
     delivered = []

@@ -23,8 +23,9 @@ from datagen.view import ViewTransform
 
 if TYPE_CHECKING:
     from datagen.blender.client import BlenderClient
-    from datagen.matting import Masker
-    from datagen.relighting import Relighter
+    from datagen.cutouts import Cutouts
+    from datagen.matting import Masker, MaskerConfig
+    from datagen.relighting import Relighter, RelighterConfig
 
 # Room for a few 4k HDRIs; one larger than this is still held while it is in use.
 ENVIRONMENT_CACHE_BYTES = 512 * 2**20
@@ -60,6 +61,8 @@ class Studio:
         self.phase = phase
         self._environments: OrderedDict[str, Environment] = OrderedDict()
         self._blender: BlenderClient | None = None
+        self._maskers: dict[MaskerConfig, Masker] = {}
+        self._relighters: dict[RelighterConfig, Relighter] = {}
         scratch_dir.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> "Studio":
@@ -87,17 +90,28 @@ class Studio:
             )
         return self._blender
 
-    @cached_property
-    def masker(self) -> "Masker":
+    def masker(self, config: "MaskerConfig") -> "Masker":
+        """The masker of these settings, opened once: a model stays loaded from group to group."""
         from datagen.matting import open_masker
 
-        return open_masker(self.config)
+        if config not in self._maskers:
+            self._maskers[config] = open_masker(config)
+        return self._maskers[config]
 
-    @cached_property
-    def relighter(self) -> "Relighter":
+    def relighter(self, config: "RelighterConfig") -> "Relighter":
+        """The relighter of these settings, opened once."""
         from datagen.relighting import open_relighter
 
-        return open_relighter(self.config)
+        if config not in self._relighters:
+            self._relighters[config] = open_relighter(config)
+        return self._relighters[config]
+
+    @cached_property
+    def cutouts(self) -> "Cutouts":
+        """The foregrounds of photographs, each cut out once."""
+        from datagen.cutouts import Cutouts
+
+        return Cutouts(self.photo, self.masker)
 
     def environment(self, asset_id: str) -> Environment:
         """The full lighting, from a bounded cache. Raises AssetError if its file is broken."""

@@ -1,0 +1,256 @@
+"""A photograph whose subject was relit becomes the photograph as it is.
+
+    source = the photograph with its foreground relit for another background, pasted back in its place
+    target = the untouched photograph
+
+Both are one crop. The background is the same in both, and whatever the masker or the relighter did wrong
+appears in the source alone (arXiv 2503.07535, in-the-wild relighting). The other background is a second
+photograph of the same split, with its own foreground left in, or a view into a lighting.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, model_validator
+
+from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from datagen.environment import background, normalising_factor
+from datagen.errors import Rejected
+from datagen.matting import MaskerConfig
+from datagen.pasting import paste_relit
+from datagen.quality import check_foreground
+from datagen.recipes.base import sample_meta
+from datagen.recipes.photo_crops import (
+    PhotoRecipeConfig,
+    Range,
+    crop_box,
+    plan_crop,
+    subject_box,
+    take_alpha,
+    take_crop,
+)
+from datagen.relighting import RelighterConfig, relit_image
+from datagen.sample import Pair
+from datagen.seeds import rng
+from datagen.tools import recorded, tool_name
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+BackgroundKind = Literal["photo"] | LightingKind
+Weights = dict[BackgroundKind, NonNegativeFloat]
+
+_BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("photo", *LIGHTING_KINDS)
+
+# How a lighting is looked at when it serves as background: about level, with a usual lens.
+_ELEVATION_DEG, _FOV_DEG = (-15.0, 15.0), (40.0, 75.0)
+# Exposure of a lighting's view; see `datagen.environment.normalising_factor`.
+_PICTURE_LEVEL, _LIGHT_LIMIT = 0.4, 1.0
+
+
+class PhotoRelightingConfig(PhotoRecipeConfig):
+    """Each group is one photograph and `pairs_per_group` crops and relightings of it."""
+
+    kind: Literal["photo_relighting"] = "photo_relighting"
+    # Relative shares of what the foreground is relit for; each kind named here must exist in every split.
+    background_from: Weights = Field(default_factory=lambda: {"photo": 0.5, "hdri": 0.5})
+    # Shares for single splits, in place of `background_from`: e.g. for a split of one photograph.
+    background_from_of_split: dict[Split, Weights] = Field(default_factory=dict)
+    masker: MaskerConfig = MaskerConfig()
+    relighter: RelighterConfig = RelighterConfig()
+    coverage: Range = (0.04, 0.9)  # least and largest share of the crop that the foreground may cover
+    # Mean 8-bit difference over the foreground below which a pair teaches "change nothing".
+    min_change: NonNegativeFloat = 4.0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PhotoRelightingConfig":
+        low, high = self.coverage
+        if not 0 < low < high <= 1:
+            raise ValueError(f"coverage is [{low}, {high}]; it needs 0 < least < largest <= 1")
+        for weights in (self.background_from, *self.background_from_of_split.values()):
+            if sum(weights.values()) <= 0:
+                raise ValueError("background_from needs at least one positive weight")
+        return self
+
+    def weights(self, split: Split) -> list[tuple[BackgroundKind, float]]:
+        """(kind, probability) of the backgrounds in one split, in a fixed order, zeros left out."""
+        weights = self.background_from_of_split.get(split, self.background_from)
+        total = sum(weights.values())
+        return [(kind, weights[kind] / total) for kind in _BACKGROUND_KINDS if weights.get(kind, 0) > 0]
+
+
+class PhotoRelighting:
+    """The recipe; see the module's docstring."""
+
+    kind = "photo_relighting"
+    fields = ("mask.png", "meta.json", "source.png", "target.png")
+
+    def __init__(self, config: PhotoRelightingConfig) -> None:
+        self.config = config
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has a photograph and every kind of background it needs."""
+        catalogue.require("photo", split, self.kind)
+        for kind, _ in self.config.weights(split):
+            if kind == "photo":
+                catalogue.require("photo", split, self.kind, at_least=2)
+            else:
+                catalogue.require_lightings(kind, split, self.kind)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """The photograph, and for each pair its crop, its background and the relighter's seed."""
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_photo, of_crops, of_backgrounds, of_relighting = draw.spawn(4)
+        photos = catalogue.of("photo", split)
+        photo = photos[of_photo.integers(len(photos))].id
+        pairs = []
+        for _ in range(self.config.pairs_per_group):
+            pairs.append(
+                {
+                    "crop": plan_crop(of_crops, self.config.crop),
+                    "flip": bool(of_crops.random() < self.config.flip),
+                    "background": self._plan_background(of_backgrounds, catalogue, split, photo),
+                    "relight_seed": int(of_relighting.integers(2**31)),
+                }
+            )
+        return {"photo": photo, "pairs": pairs}
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """Cut the photograph's foreground out once, then relight and paste each crop."""
+        studio.phase("load")
+        photo = studio.photo(spec.params["photo"])
+        studio.phase("cut out")
+        alpha = studio.cutouts.alpha(spec.params["photo"], self.config.masker)
+        made: list[Pair | Rejected] = []
+        for number in range(len(spec.params["pairs"])):
+            try:
+                made.append(self._pair(spec, number, photo, alpha, studio))
+            except Rejected as refused:
+                made.append(refused)
+        return made
+
+    def _pair(
+        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray, studio: "Studio"
+    ) -> Pair:
+        pair = spec.params["pairs"][number]
+        size, flip = self.config.size_WH, pair["flip"]
+        box = crop_box(
+            pair["crop"],
+            photo.shape[1::-1],
+            size,
+            max_enlargement=self.config.max_enlargement,
+            subject=subject_box(alpha),
+        )
+        target, mask = take_crop(photo, box, size, flip), take_alpha(alpha, box, size, flip)
+        coverage = float(mask.mean()) / 255
+        low, high = self.config.coverage
+        if not low <= coverage <= high:
+            raise _refused(
+                f"the foreground of photograph {spec.params['photo']} covers {coverage:.3f} of the crop, "
+                f"outside {low} to {high}",
+                "widen the recipe's `coverage`, or change its `crop`",
+            )
+        studio.phase("load")
+        behind = self._background(pair["background"], studio)
+        masker, relighter = studio.masker(self.config.masker), studio.relighter(self.config.relighter)
+        studio.phase("relight")
+        relit = relit_image(relighter, target, mask, behind, pair["relight_seed"])
+        studio.phase("compose")
+        source = paste_relit(target, relit, mask)
+        change = _mean_change(source, target, mask)
+        if change < self.config.min_change:
+            raise _refused(
+                f"relighting changed the foreground by {change:.2f} of 255 on average, "
+                f"below {self.config.min_change}",
+                "lower the recipe's `min_change`, or let its relighter go further",
+            )
+        check_foreground(target, mask, "target")
+        check_foreground(source, mask, "source")
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=[("photograph", spec.params["photo"]), ("background", pair["background"]["id"])],
+            mask_source=tool_name(masker),
+            relighter=tool_name(relighter),
+            params={
+                **pair,
+                "crop": {**pair["crop"], "box_xywh": list(box)},
+                "coverage": coverage,
+                "change": change,
+                "masker": recorded(masker, self.config.masker),
+                "relighter": recorded(relighter, self.config.relighter),
+            },
+        )
+        return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
+
+    def _plan_background(
+        self, draw: np.random.Generator, catalogue: Catalogue, split: Split, photo: str
+    ) -> dict[str, Any]:
+        kinds = self.config.weights(split)
+        share, picked = draw.random(), kinds[-1][0]
+        for kind, weight in kinds:
+            share -= weight
+            if share < 0:
+                picked = kind
+                break
+        if picked == "photo":
+            others = [asset.id for asset in catalogue.of("photo", split) if asset.id != photo]
+            # The other photograph's own foreground stays: taking it out needs a removal model.
+            return {
+                "kind": "photo",
+                "id": others[draw.integers(len(others))],
+                "crop": plan_crop(draw, self.config.crop),
+                "foreground": "as it is",
+            }
+        lightings = catalogue.lightings(picked, split)
+        return {
+            "kind": picked,
+            "id": lightings[draw.integers(len(lightings))].id,
+            "azimuth_rad": float(draw.uniform(0, math.tau)),
+            "elevation_rad": math.radians(draw.uniform(*_ELEVATION_DEG)),
+            "fov_x_rad": math.radians(draw.uniform(*_FOV_DEG)),
+        }
+
+    def _background(self, planned: dict[str, Any], studio: "Studio") -> np.ndarray:
+        """What the foreground is relit for: uint8 (H, W, 3) of the pair's size."""
+        size = self.config.size_WH
+        if planned["kind"] == "photo":
+            other = studio.photo(planned["id"])
+            # Enlarged as far as it must be: a relighter takes light from a background, not detail.
+            return take_crop(other, crop_box(planned["crop"], other.shape[1::-1], size), size, flip=False)
+        environment = studio.environment(planned["id"])
+        factor = normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT)
+        seen = background(
+            environment,
+            _level_camera(planned["elevation_rad"]),
+            planned["fov_x_rad"],
+            size,
+            planned["azimuth_rad"],
+        )
+        return studio.view.apply(seen * np.float32(factor))
+
+
+def _level_camera(elevation_rad: float) -> np.ndarray:
+    """camera_to_world of a camera that looks along +Y, raised by `elevation_rad`, upright."""
+    turn = math.pi / 2 + elevation_rad
+    matrix = np.eye(4)
+    matrix[1:3, 1:3] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+    return matrix
+
+
+def _mean_change(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
+    weight = mask.astype(np.float64)
+    difference = np.abs(source.astype(np.int16) - target).mean(axis=2)
+    return float((difference * weight).sum() / max(weight.sum(), 1.0))
+
+
+def _refused(cause: str, remedy: str) -> Rejected:
+    return Rejected(
+        cause, consequence="the pair is quarantined; the rest of its group is kept", remedy=remedy
+    )

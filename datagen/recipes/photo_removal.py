@@ -1,0 +1,138 @@
+"""A photograph with a hole full of noise becomes the photograph.
+
+    source = a crop of a photograph, uniform noise where the mask is
+    target = the crop as it is
+
+The mask covers what it happens to cover (arXiv 2503.07535, in-the-wild removal): the task is to fill in what
+the surroundings suggest. The reader puts the noise in, from the target, the mask and `fill_seed` in `params`,
+because noise does not compress; `store_source: true` writes it out for trainers that cannot.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from datagen.assets import Catalogue, Split
+from datagen.errors import Rejected
+from datagen.fill import fill_noise
+from datagen.masks import MaskConfig, draw_mask
+from datagen.matting import MaskerConfig
+from datagen.recipes.base import sample_meta
+from datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_alpha, take_crop
+from datagen.sample import Pair
+from datagen.seeds import rng
+from datagen.tools import recorded, tool_name
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+
+class PhotoRemovalConfig(PhotoRecipeConfig):
+    """Each group is one photograph and `pairs_per_group` crops and masks of it."""
+
+    kind: Literal["photo_removal"] = "photo_removal"
+    mask: MaskConfig = MaskConfig()
+    masker: MaskerConfig = MaskerConfig()  # finds the foreground that `mask.mode: avoid_foreground` avoids
+    store_source: bool = False  # write source.png too, noise included
+
+
+class PhotoRemoval:
+    """The recipe; see the module's docstring."""
+
+    kind = "photo_removal"
+
+    def __init__(self, config: PhotoRemovalConfig) -> None:
+        self.config = config
+        source = ("source.png",) if config.store_source else ()
+        self.fields: tuple[str, ...] = ("mask.png", "meta.json", *source, "target.png")
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has a photograph."""
+        catalogue.require("photo", split, self.kind)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """The photograph, and for each pair its crop and the seeds of mask and noise."""
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_photo, of_crops, of_masks, of_noise = draw.spawn(4)
+        photos = catalogue.of("photo", split)
+        return {
+            "photo": photos[of_photo.integers(len(photos))].id,
+            "pairs": [
+                {
+                    "crop": plan_crop(of_crops, self.config.crop),
+                    "flip": bool(of_crops.random() < self.config.flip),
+                    "mask_seed": int(of_masks.integers(2**31)),
+                    "fill_seed": int(of_noise.integers(2**31)),
+                }
+                for _ in range(self.config.pairs_per_group)
+            ],
+        }
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """Crop the photograph and draw the masks."""
+        studio.phase("load")
+        photo = studio.photo(spec.params["photo"])
+        alpha = self._foreground(spec.params["photo"], studio)
+        studio.phase("compose")
+        made: list[Pair | Rejected] = []
+        for number in range(len(spec.params["pairs"])):
+            try:
+                made.append(self._pair(spec, number, photo, alpha, studio))
+            except Rejected as refused:
+                made.append(refused)
+        return made
+
+    def _foreground(self, asset_id: str, studio: "Studio") -> np.ndarray | None:
+        """The alpha that masks avoid; None where they need not, or where the photograph has no foreground."""
+        if self.config.mask.mode == "any_place":
+            return None
+        studio.phase("cut out")
+        try:
+            return studio.cutouts.alpha(asset_id, self.config.masker)
+        except Rejected:
+            # A photograph without a subject is free for masks everywhere; meta.json says that none was found.
+            return None
+
+    def _pair(
+        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray | None, studio: "Studio"
+    ) -> Pair:
+        pair = spec.params["pairs"][number]
+        size, flip = self.config.size_WH, pair["flip"]
+        box = crop_box(pair["crop"], photo.shape[1::-1], size, max_enlargement=self.config.max_enlargement)
+        target = take_crop(photo, box, size, flip)
+        foreground = None if alpha is None else take_alpha(alpha, box, size, flip)
+        mask = draw_mask(rng(pair["mask_seed"], "mask"), size, self.config.mask, foreground)
+        found = {
+            "kind": mask.kind,
+            "area": mask.area,
+            "overlap": mask.overlap,
+            "tries": mask.tries,
+            "trimmed": mask.trimmed,
+        }
+        mask_source, avoided = "random strokes and boxes", {}
+        if self.config.mask.mode == "avoid_foreground":
+            masker = studio.masker(self.config.masker)
+            mask_source += f", clear of what {tool_name(masker)} found"
+            avoided = {"masker": recorded(masker, self.config.masker), "foreground_found": alpha is not None}
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=[("photograph", spec.params["photo"])],
+            mask_source=mask_source,
+            relighter="none",
+            params={
+                **pair,
+                "crop": {**pair["crop"], "box_xywh": list(box)},
+                "mask": {**found, "settings": self.config.mask.model_dump(mode="json")},
+                **avoided,
+            },
+        )
+        made: Pair = {"target.png": target, "mask.png": mask.pixels, "meta.json": meta}
+        if self.config.store_source:
+            made["source.png"] = fill_noise(target, mask.pixels, pair["fill_seed"])
+        return made

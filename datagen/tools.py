@@ -1,0 +1,31 @@
+"""How a sample names the maskers and relighters that had a part in it."""
+
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+# Appended to the name of what takes a learned model's place, so that it never passes for one.
+STAND_IN = " (stand-in)"
+
+
+class Tool(Protocol):
+    """What a masker and a relighter have in common."""
+
+    name: str
+    revision: str
+    is_stand_in: bool
+
+
+def tool_name(tool: Tool) -> str:
+    """Its name, marked if it is a stand-in: `grabcut (stand-in)`."""
+    return tool.name + STAND_IN if tool.is_stand_in else tool.name
+
+
+def recorded(tool: Tool, settings: BaseModel) -> dict[str, Any]:
+    """Name, revision, whether it is a stand-in, and its settings, as JSON."""
+    return {
+        "name": tool.name,
+        "revision": tool.revision,
+        "is_stand_in": tool.is_stand_in,
+        "settings": settings.model_dump(mode="json"),
+    }

@@ -1,4 +1,6 @@
-"""Real assets small enough to render in a blink, and a dataset over them: for tests of everything around a render."""
+"""Real assets small enough to render in a blink, and a dataset over them: for tests of everything around a
+render.
+"""
 
 import math
 from pathlib import Path

@@ -51,8 +51,8 @@ class FaultBox:
             if self._marker(fault).exists():
                 return
             if not _lives(driver):
-                # This worker is a leftover of a killed run. Were it to go on, the group would be finished without
-                # its fault; Ray ends it in a moment.
+                # This worker is a leftover of a killed run. Were it to go on, the group would be finished
+                # without its fault; Ray ends it in a moment.
                 time.sleep(60)
             victim = {"worker": os.getpid(), "driver": driver, "blender": blender}[fault.target]
             self._marker(fault).write_text(

@@ -1,4 +1,5 @@
-"""One driver process with faults built in: `launcher.py job.json`. The job says what to generate and what to kill.
+"""One driver process with faults built in: `launcher.py job.json`. The job says what to generate and what to
+kill.
 
 Exit 0 when the dataset is finished, 1 with the message on a PairbridgeError, 130 when interrupted.
 """

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -59,3 +61,11 @@ def promised(out: Path) -> dict[str, bytes]:
     names = ["dataset.json", "quarantine.jsonl", "README.md"]
     names += [str(path.relative_to(out)) for path in (*out.glob("shards/*"), *out.glob("lightings/*"))]
     return {name: (out / name).read_bytes() for name in sorted(names)}
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+    """Poll until `condition()` is true; `what` names it if it never is."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} in {timeout_s} s"
+        time.sleep(0.05)

@@ -1,5 +1,6 @@
-"""Kill -9 of workers, of their Blender and of the driver, at chosen points of real work: the finished files are byte
-for byte those of an undisturbed run, and nothing is quarantined that was not before."""
+"""Kill -9 of workers, of their Blender and of the driver, at chosen points of real work: the finished files
+are byte for byte those of an undisturbed run, and nothing is quarantined that was not before.
+"""
 
 import random
 from pathlib import Path

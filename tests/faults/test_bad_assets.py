@@ -1,0 +1,124 @@
+"""A bad asset costs its own samples, by name, and nothing else."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import ray
+from launching import promised
+from tiny_dataset import pin, tiny_config
+
+from datagen.assets import build_catalogue
+from datagen.commit import read_sidecars
+from datagen.plan import make_plan
+from datagen.verify import verify_dataset
+from pipelines.generate import generate
+from pipelines.holes import assets_used
+from pipelines.ledger import read_ledger
+from pipelines.progress import LogLines
+from pipelines.worker import GroupWorker
+
+pytestmark = pytest.mark.render
+
+# Ray's workers cannot import a test module: its worker classes travel as code.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+class PoisonedWorker(GroupWorker):
+    """Its Blender dies of SIGSEGV when it opens `poison.glb`: see `poison/sitecustomize.py`."""
+
+    def open(self):
+        os.environ["PYTHONPATH"] = str(Path(__file__).with_name("poison"))
+        return super().open()
+
+
+def quarantined(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
+
+
+def keys_of_groups_using(config, out: Path, asset: str) -> set[str]:
+    """Planned keys of the groups whose parameters name `asset`."""
+    plan = make_plan(config, build_catalogue(config.assets, out / "lightings"))
+    groups = [plan.group(shard.stream, group) for shard in plan.shards() for group in shard.groups]
+    return {key for spec in groups if asset in assets_used(spec, plan.catalogue) for key in spec.keys}
+
+
+def made_keys(out: Path) -> set[str]:
+    return {sample.key for sidecar in read_sidecars(out / "shards") for sample in sidecar.samples}
+
+
+def assert_only_the_bad_asset_is_missing(config, out: Path, asset: str) -> list[dict]:
+    bad = keys_of_groups_using(config, out, asset)
+    assert bad
+    assert len(bad) < 2 * config.recipes["swap"].groups["train"]
+    holes = quarantined(out)
+    assert {hole["key"] for hole in holes} == bad
+    assert verify_dataset(out).ok
+    assert len(made_keys(out)) == 2 * config.recipes["swap"].groups["train"] - len(bad)
+    return holes
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("objects", "broken.glb"),
+        ("hdris", "broken.exr"),
+        pytest.param("objects", "broken.obj", marks=pytest.mark.long),
+        pytest.param("hdris", "broken.hdr", marks=pytest.mark.long),
+    ],
+)
+def test_a_corrupt_file_is_quarantined_by_name(assets, tmp_path, ray_address, folder, name):
+    (assets / folder / name).write_bytes(b"not what its suffix says" * 10)
+    pin(assets / folder, ["broken"])
+    config = tiny_config(assets, groups=8)
+    out = tmp_path / "out"
+    generate(config, out, workers=2, on_progress=LogLines())
+    for hole in assert_only_the_bad_asset_is_missing(config, out, "broken"):
+        assert hole["asset"] == "broken"
+        assert name in hole["reason"]
+        assert str(tmp_path) not in hole["reason"]
+
+
+def test_an_object_that_kills_the_process_is_quarantined_and_the_rest_is_made(assets, tmp_path, ray_address):
+    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "poison.glb")
+    pin(assets / "objects", ["poison"])
+    config = tiny_config(assets, groups=8)
+    outs = [tmp_path / "two-workers", tmp_path / "one-worker"]
+    for out, workers in zip(outs, (2, 1), strict=True):
+        generate(config, out, workers=workers, on_progress=LogLines(), worker_class=PoisonedWorker)
+        for hole in assert_only_the_bad_asset_is_missing(config, out, "poison"):
+            assert "SIGSEGV in phase load" in hole["reason"]
+            assert "poison" in hole["reason"]
+        verdicts = [event["verdict"] for event in read_ledger(out) if event["event"] == "fault"]
+        poisoned_groups = len(keys_of_groups_using(config, out, "poison")) // 2
+        assert verdicts.count("quarantine") == poisoned_groups
+        assert len(verdicts) == 3 * poisoned_groups
+    assert promised(outs[0]) == promised(outs[1])
+
+
+class SegfaultingWorker(GroupWorker):
+    """Crashes in its own code, not in Blender's, at group 1."""
+
+    def run(self, shard, spec):
+        self.group = spec.group
+        return super().run(shard, spec)
+
+    def phase(self, name):
+        super().phase(name)
+        if name == "encode" and self.group == 1:
+            os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def test_a_crash_of_the_worker_itself_is_told_from_a_kill(assets, tmp_path, ray_address):
+    out = tmp_path / "out"
+    config = tiny_config(assets, groups=3)
+    result = generate(config, out, workers=2, on_progress=LogLines(), worker_class=SegfaultingWorker)
+    assert (result.num_pairs, result.num_quarantined) == (4, 2)
+    assert {hole["key"] for hole in quarantined(out)} == {"swap-train-00000002", "swap-train-00000003"}
+    assert all("the worker ended with SIGSEGV in phase encode" in hole["reason"] for hole in quarantined(out))
+    faults = [event["fault"] for event in read_ledger(out) if event["event"] == "fault"]
+    assert faults == ["crashed"] * 3

@@ -1,0 +1,208 @@
+"""A run that cannot or should not go on stops clearly, leaves nothing partial, and the same call resumes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import ray
+from faults import Fault, FaultBox
+from launching import promised, wait_for
+from tiny_dataset import tiny_config
+
+from datagen.atomic import DiskFull
+from datagen.errors import ConfigError
+from datagen.verify import verify_dataset
+from pipelines.crew import WorkerBug
+from pipelines.driver import KilledRepeatedly
+from pipelines.generate import generate
+from pipelines.ledger import read_ledger
+from pipelines.lock import DatasetLocked
+from pipelines.policy import Limits
+from pipelines.progress import LogLines
+from pipelines.worker import GroupWorker
+
+pytestmark = pytest.mark.render
+
+# Ray's workers cannot import a test module: its worker classes travel as code.
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def partial_files(out: Path) -> list[Path]:
+    return [path for path in out.rglob("*") if ".tmp-" in path.name]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+def test_a_signal_stops_cleanly_and_the_same_call_resumes(launcher, assets, tmp_path, number):
+    config = tiny_config(assets, groups=6)
+    out = tmp_path / "out"
+    # Every render takes a second longer here, so that the signal falls into the middle of the work.
+    process = launcher.start(config, out, pause_s=0.5)
+    wait_for(lambda: list(out.glob("staging/*/*/*.json")), "staged group")
+    # To the whole group, as a terminal does it.
+    os.killpg(process.pid, number)
+    assert process.wait(60) == 130
+    assert "run the same command again" in launcher.log(out)
+    assert not partial_files(out)
+    groups = [event["group"] for event in read_ledger(out) if event["event"] == "group"]
+    assert 0 < len(groups) < 6
+
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (12, 0)
+    assert verify_dataset(out).ok
+    # What was finished before the signal was not made twice.
+    groups = [event["group"] for event in read_ledger(out) if event["event"] == "group"]
+    assert sorted(groups) == list(range(6))
+
+
+def test_a_second_driver_is_refused_while_the_first_runs(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=2)
+    out = tmp_path / "out"
+    process = launcher.start(config, out, pause_s=0.5)
+    wait_for(lambda: (out / "staging").exists(), "staging")
+    with pytest.raises(DatasetLocked, match=f"process {process.pid}"):
+        generate(config, out, workers=1, on_progress=LogLines())
+    assert process.wait(60) == 0, launcher.log(out)
+
+
+def test_a_folder_of_another_config_is_refused_with_what_changed(assets, tmp_path, ray_address):
+    out = tmp_path / "out"
+    generate(tiny_config(assets, groups=1), out, workers=1, on_progress=LogLines())
+    before = promised(out)
+    with pytest.raises(ConfigError, match=r"recipes\.swap\.groups\.train: 1 there, 2 now"):
+        generate(tiny_config(assets, groups=2), out, workers=1, on_progress=LogLines())
+    assert promised(out) == before
+
+
+class HangingWorker(GroupWorker):
+    """Stops for ever in the middle of group 1."""
+
+    def run(self, shard, spec):
+        self.group = spec.group
+        return super().run(shard, spec)
+
+    def phase(self, name):
+        super().phase(name)
+        if name == "render" and self.group == 1:
+            time.sleep(600)
+
+
+def test_a_group_that_hangs_is_killed_retried_and_quarantined(assets, tmp_path, ray_address):
+    out = tmp_path / "out"
+    result = generate(
+        tiny_config(assets, groups=3),
+        out,
+        workers=2,
+        on_progress=LogLines(),
+        worker_class=HangingWorker,
+        limits=Limits(group_timeout_s=4.0),
+    )
+    assert (result.num_pairs, result.num_quarantined) == (4, 2)
+    faults = [event for event in read_ledger(out) if event["event"] == "fault"]
+    assert [(event["group"], event["fault"]) for event in faults] == [(1, "timed out")] * 3
+    assert "no result in 4 s, last in phase render" in (out / "quarantine.jsonl").read_text()
+
+
+class SelfKillingWorker(GroupWorker):
+    """Is killed from outside whenever it makes group 0."""
+
+    def run(self, shard, spec):
+        if spec.group == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(shard, spec)
+
+
+@pytest.mark.long
+def test_a_group_killed_from_outside_for_ever_stops_the_run_and_loses_no_sample(
+    assets, tmp_path, ray_address
+):
+    config = tiny_config(assets, groups=3)
+    out = tmp_path / "out"
+    with pytest.raises(KilledRepeatedly, match=r"train-swap-000000 group 0 was lost 10 times"):
+        generate(config, out, workers=2, on_progress=LogLines(), worker_class=SelfKillingWorker)
+    faults = [event for event in read_ledger(out) if event["event"] == "fault"]
+    assert [event["verdict"] for event in faults[-3:]] == [
+        "retry at the end with nothing else in flight",
+        "retry at the end with nothing else in flight",
+        "stop the run",
+    ]
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (6, 0)
+
+
+class BuggyWorker(GroupWorker):
+    """Has a bug that shows at group 1."""
+
+    def make_pairs(self, spec):
+        if spec.group == 1:
+            raise ZeroDivisionError("of our own making")
+        return super().make_pairs(spec)
+
+
+def test_a_bug_stops_the_run_with_its_traceback_in_the_log(assets, tmp_path, ray_address):
+    config = tiny_config(assets, groups=2)
+    out = tmp_path / "out"
+    with pytest.raises(WorkerBug, match=r"train-swap-000000 group 1: ZeroDivisionError"):
+        generate(config, out, workers=1, on_progress=LogLines(), worker_class=BuggyWorker)
+    log = (out / "logs" / "worker-00.log").read_text()
+    assert "Traceback" in log
+    assert "of our own making" in log
+    assert generate(config, out, workers=1, on_progress=LogLines()).num_pairs == 4
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 1 MiB, or a skip where mounting is not permitted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the right to mount: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_more_room_resumes_it(assets, tmp_path, ray_address, small_disk):
+    config = tiny_config(assets, groups=6)
+    out = small_disk / "out"
+    out.mkdir()
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(940 << 10))
+    with pytest.raises(DiskFull, match="free"):
+        generate(config, out, workers=2, on_progress=LogLines())
+    assert not partial_files(out)
+    assert not [tar for tar in out.glob("shards/*.tar") if not tar.with_suffix(".json").exists()]
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (12, 0)
+    assert verify_dataset(out).ok
+
+
+def test_a_commit_that_would_not_fit_is_refused_with_the_bytes_it_needs(
+    assets, tmp_path, ray_address, small_disk
+):
+    config = tiny_config(assets, groups=1)
+    out = small_disk / "out"
+    with pytest.raises(DiskFull, match=r"committing train-swap-000000 needs \d+ bytes; \d+ are free"):
+        generate(config, out, workers=1, on_progress=LogLines())
+    assert list(out.glob("shards/*")) == []
+    assert list(out.glob("staging/*/train-swap-000000/00000000.json"))
+
+
+def test_faults_meet_their_target_once(tmp_path):
+    """The tests above trust the fault box: it must not fire twice, nor for another place."""
+    markers = tmp_path / "markers"
+    markers.mkdir()
+    victim = subprocess.Popen(["sleep", "60"])
+    box = FaultBox(markers, [Fault("blender", "render", "s 1")], tmp_path)
+    box.meet("render", "s 2", driver=os.getpid(), blender=victim.pid)
+    assert victim.poll() is None
+    box.meet("render", "s 1", driver=os.getpid(), blender=victim.pid)
+    assert victim.wait() == -signal.SIGKILL
+    box.meet("render", "s 1", driver=os.getpid(), blender=os.getpid())
+    assert [marker["unfinished"] for marker in box.fired()] == [True]

@@ -68,6 +68,8 @@ class EvaluationSource(FrozenModel):
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     path: str
     recipe: str
+    # Recipe of the same dataset whose training and validation splits the ridge is fitted on; null: this one.
+    ridge_recipe: str | None = None
     # Pairs at most, the first of the split in planned order; null = all.
     max_pairs: int | None = Field(default=None, ge=1)
 

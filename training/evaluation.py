@@ -1,8 +1,8 @@
 """Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
 
 Methods: `model`; `source`, the untouched input; `colour_transfer` and `colour_shift_ridge` of
-training.baselines. The ridge is fitted on the training split of the same recipe and its penalty chosen on the
-validation split; nothing is chosen on the split that is judged.
+training.baselines. The ridge is fitted on a training split and its penalty chosen on a validation split of the
+same dataset; nothing is chosen on the split that is judged.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -93,7 +93,7 @@ def _judge(
     frame = Frame((config.size, config.size))
     judged = PairSource(folder, source.recipe, config.split)
     count = min(len(judged), source.max_pairs or len(judged))
-    ridge = _fit_ridge(folder, source.recipe, frame)
+    ridge = _fit_ridge(folder, source, frame)
     methods = _methods(config, model, ridge)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
@@ -150,10 +150,18 @@ def _methods(
     return methods
 
 
-def _fit_ridge(folder: Path, recipe: str, frame: Frame) -> ColourShiftRidge | None:
-    splits = DatasetManifest.from_folder(folder).recipes[recipe].splits
-    if not {"train", "validation"} <= splits.keys():
-        return None
+def _fit_ridge(folder: Path, source: EvaluationSource, frame: Frame) -> ColourShiftRidge | None:
+    recipe = source.ridge_recipe or source.recipe
+    there = DatasetManifest.from_folder(folder).recipes
+    splits = there[recipe].splits.keys() if recipe in there else set()
+    if not {"train", "validation"} <= splits:
+        if source.ridge_recipe is None:
+            return None
+        raise ConfigError(
+            f"ridge_recipe {recipe!r} of evaluation source {source.name} lacks a train or validation split",
+            consequence="the ridge could not be fitted, or its penalty not be chosen",
+            remedy="name a recipe that has both, or leave ridge_recipe out",
+        )
 
     def triples(split: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         pairs = PairSource(folder, recipe, split)

@@ -101,6 +101,9 @@ def test_a_recipe_without_a_validation_split_has_no_ridge(root: Path, tmp_path: 
     assert judged["pairs"] == 2
     assert judged["ridge_penalty"] is None
     assert "colour_shift_ridge" not in judged["methods"]
+    sources[0]["ridge_recipe"] = "photos"
+    with pytest.raises(ConfigError, match="ridge_recipe 'photos' of evaluation source photos"):
+        evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
 
 
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if address is None:
         cores = os.cpu_count() or 1
+        # "local": without it Ray joins whatever cluster last left its address on this machine, dead or alive.
         ray.init(
+            address="local",
             num_cpus=max(cores, workers),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,

@@ -1,8 +1,8 @@
 """Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
 
 Methods: `model`; `source`, the untouched input; `colour_transfer` and `colour_shift_ridge` of
-training.baselines. The ridge is fitted on a training split and its penalty chosen on a validation split of the
-same dataset; nothing is chosen on the split that is judged.
+training.baselines. The ridge is fitted on a training split, and its penalty chosen on a validation split, of
+the same dataset; nothing is chosen on the split that is judged.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -20,6 +20,9 @@ def read_passes(path: str, start_s: float) -> RenderedPasses:
         # The header is emptied when the file is closed.
         render_s = seconds_of(file.header()[f"cycles.{LAYER}.render_time"])
         channels = {name: channel.pixels for name, channel in file.channels().items()}
+    # The denoiser leaves traces of the order of 1e-6 where there is nothing.
+    rgba = channels[f"{LAYER}.Combined"]
+    rgba[rgba[..., 3] == 0] = 0
     depth = channels[f"{LAYER}.Depth.Z"]
     hit = depth < NO_HIT_DEPTH
     normal = np.stack([channels[f"{LAYER}.Normal.{axis}"] for axis in "XYZ"], axis=-1)
@@ -27,7 +30,7 @@ def read_passes(path: str, start_s: float) -> RenderedPasses:
     length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))[..., None]
     normal = np.divide(normal, length, out=np.zeros_like(normal), where=length > 1e-6)
     return RenderedPasses(
-        rgba=channels[f"{LAYER}.Combined"],
+        rgba=rgba,
         depth=np.where(hit, depth, np.float32(0)),
         normal=normal,
         albedo=channels[f"{LAYER}.Denoising Albedo"],

@@ -25,6 +25,8 @@ def reset(settings: RenderSettings, threads: int) -> None:
     # Scripts in files stay text, whatever a later default says.
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
     scene = bpy.context.scene
+    # Importers evaluate animation before we drop it: frame 0 is where a glTF's first key lies.
+    scene.frame_set(0)
     _apply_render(scene.render, threads)
     scene.render.engine = "CYCLES"
     _choose_device(scene, settings.device)

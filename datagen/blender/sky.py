@@ -23,6 +23,26 @@ def build_sky(sky: SkySpec, width: int) -> None:
     scene.world = world
     # Nothing is lit, so no importance map is needed; building one costs more than the render.
     world.cycles.sampling_method = "NONE"
+    sky_nodes(world, sky)
+    lens = bpy.data.cameras.new("panorama")
+    lens.type = "PANO"
+    lens.panorama_type = "EQUIRECTANGULAR"
+    scene.camera = bpy.data.objects.new("panorama", lens)
+    # Looking along +X with +Z up: the panorama's centre is where an environment texture has u = 0.5.
+    scene.camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
+    scene.collection.objects.link(scene.camera)
+    scene.render.resolution_x, scene.render.resolution_y = width, width // 2
+    scene.render.film_transparent = False
+    scene.cycles.samples = SKY_SAMPLES
+    scene.cycles.use_denoising = False
+    scene.cycles.sample_clamp_indirect = 0.0
+    scene.cycles.pixel_filter_type = "BOX"
+    scene.cycles.filter_width = 1.0
+    scene.cycles.seed = 0
+
+
+def sky_nodes(world: bpy.types.World, sky: SkySpec) -> None:
+    """Make `world` shine like `sky`."""
     world.use_nodes = True
     tree = world.node_tree
     tree.nodes.clear()
@@ -41,22 +61,6 @@ def build_sky(sky: SkySpec, width: int) -> None:
     output = tree.nodes.new("ShaderNodeOutputWorld")
     tree.links.new(texture.outputs["Color"], background.inputs["Color"])
     tree.links.new(background.outputs["Background"], output.inputs["Surface"])
-
-    lens = bpy.data.cameras.new("panorama")
-    lens.type = "PANO"
-    lens.panorama_type = "EQUIRECTANGULAR"
-    scene.camera = bpy.data.objects.new("panorama", lens)
-    # Looking along +X with +Z up: the panorama's centre is where an environment texture has u = 0.5.
-    scene.camera.rotation_euler = (math.pi / 2, 0, -math.pi / 2)
-    scene.collection.objects.link(scene.camera)
-    scene.render.resolution_x, scene.render.resolution_y = width, width // 2
-    scene.render.film_transparent = False
-    scene.cycles.samples = SKY_SAMPLES
-    scene.cycles.use_denoising = False
-    scene.cycles.sample_clamp_indirect = 0.0
-    scene.cycles.pixel_filter_type = "BOX"
-    scene.cycles.filter_width = 1.0
-    scene.cycles.seed = 0
 
 
 def narrow_to(window: tuple[int, int, int, int]) -> None:

@@ -1,0 +1,28 @@
+"""Run by a test in a process of its own: an object lit by the live sky, without a panorama in between.
+
+Arguments: object file, sky as JSON, camera as JSON, side in pixels, the EXR to write.
+"""
+
+import json
+import os
+import sys
+
+import bpy
+
+from datagen.blender.passes import render_to
+from datagen.blender.protocol import SkySpec
+from datagen.blender.session import Session
+from datagen.blender.settings import RenderSettings
+from datagen.blender.sky import sky_nodes
+
+obj, sky, camera, side, out = sys.argv[1:]
+session = Session(RenderSettings(samples=256), threads=2, image_path=out)
+session.load_object({"path": obj})
+session.set_camera(json.loads(camera), [int(side), int(side)])
+world = bpy.data.worlds.new("live sky")
+bpy.context.scene.world = world
+sky_nodes(world, SkySpec(**json.loads(sky)))
+bpy.context.scene.render.film_transparent = True
+bpy.context.scene.cycles.seed = 1
+render_to(out)
+os._exit(0)

@@ -28,7 +28,7 @@ FAMILIES: tuple[str, ...] = (
 )
 
 
-def parts(family: str, seed: int) -> "list[Part]":
+def object_parts(family: str, seed: int) -> "list[Part]":
     """The parts of one object: z up, front towards -y, roughly one unit large; a pure function of its arguments.
 
     Raises AssetError for a name that is not in FAMILIES.
@@ -48,4 +48,4 @@ def build(family: str, seed: int) -> None:
     """Add one object to the current scene's collection as a mesh object named after the family. Needs bpy."""
     from datagen.blender.families.realise import realise
 
-    realise(family, parts(family, seed))
+    realise(family, object_parts(family, seed))

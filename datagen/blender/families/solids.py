@@ -97,16 +97,32 @@ def tube(
     path = np.asarray(path, float)
     section = circle(segments) if section is None else np.asarray(section, float)
     radii = np.broadcast_to(np.asarray(radius, float), len(path))
+    rows = _swept(path, radii, section, up, closed=closed)
+    body = loft(rows, loop=closed)
+    along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    across = radii[:, None, None] * section[None]
+    rest = np.concatenate([across, np.broadcast_to(along[:, None, None], (*rows.shape[:2], 1))], 2)
+    return Mesh(vertices=body.vertices, loops=body.loops, sizes=body.sizes, rest=rest.reshape(-1, 3))
+
+
+def pipe(path: ArrayLike, radius: float | ArrayLike, wall: float, *, depth: int, section: Array | None = None) -> Mesh:
+    """Tube with an open far end: its wall turns in there and runs back inside over `depth` points of the path."""
+    path = np.asarray(path, float)
+    section = circle(24) if section is None else np.asarray(section, float)
+    radii = np.broadcast_to(np.asarray(radius, float), len(path))
+    outer = _swept(path, radii, section, (0.0, 0.0, 1.0))
+    tip = outer[-1] + 0.3 * wall * (path[-1] - path[-2]) / np.linalg.norm(path[-1] - path[-2])
+    lip = path[-1] + (1 - 0.5 * wall / radii[-1]) * (tip - path[-1])
+    inner = _swept(path, radii - wall, section, (0.0, 0.0, 1.0))[::-1][:depth]
+    return loft(np.concatenate([outer, lip[None], inner]))
+
+
+def _swept(path: Array, radii: Array, section: Array, up: ArrayLike, *, closed: bool = False) -> Array:
+    """Rows (P, K, 3) of the section carried along the path."""
     tangents, normals = frames(path, up, closed=closed)
     sides = np.cross(normals, tangents)
-    rows = path[:, None] + radii[:, None, None] * (
-        section[None, :, :1] * sides[:, None] + section[None, :, 1:] * normals[:, None]
-    )
-    body = loft(rows, loop=closed)
-    step = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    along = np.concatenate([[0], np.cumsum(step)])
-    rest = np.concatenate([radii[:, None, None] * section[None], np.broadcast_to(along[:, None, None], (*rows.shape[:2], 1))], 2)
-    return Mesh(vertices=body.vertices, loops=body.loops, sizes=body.sizes, rest=rest.reshape(-1, 3))
+    offsets = section[None, :, :1] * sides[:, None] + section[None, :, 1:] * normals[:, None]
+    return path[:, None] + radii[:, None, None] * offsets
 
 
 def frames(path: Array, up: ArrayLike, *, closed: bool = False) -> tuple[Array, Array]:

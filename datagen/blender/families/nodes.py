@@ -1,0 +1,89 @@
+"""Short names for the shader nodes the materials need. Runs in the Blender child."""
+
+from typing import Any
+
+import bpy
+
+Socket = bpy.types.NodeSocket
+Value = Socket | float | tuple[float, ...]
+
+
+class Graph:
+    """A material's node tree that ends in one Principled BSDF; every method adds a node and returns its output."""
+
+    def __init__(self, material: bpy.types.Material) -> None:
+        material.use_nodes = True
+        self.tree = material.node_tree
+        self.surface = next(node for node in self.tree.nodes if node.type == "BSDF_PRINCIPLED")
+
+    def node(self, kind: str, inputs: dict[str | int, Value], **properties: Any) -> bpy.types.Node:
+        node = self.tree.nodes.new(f"ShaderNode{kind}")
+        for name, value in properties.items():
+            setattr(node, name, value)
+        for key, value in inputs.items():
+            self.feed(node.inputs[key], value)
+        return node
+
+    def feed(self, socket: Socket, value: Value) -> None:
+        """Link an output to an input, or set its value; a colour of three numbers gets its alpha."""
+        if isinstance(value, bpy.types.NodeSocket):
+            self.tree.links.new(value, socket)
+        elif isinstance(value, tuple) and len(value) == 3 and socket.type == "RGBA":
+            socket.default_value = (*value, 1.0)
+        else:
+            socket.default_value = value
+
+    def finish(self, **inputs: Value) -> None:
+        """Feed the surface; names are the socket's in lower case, as in base_color."""
+        for name, value in inputs.items():
+            words = name.replace("ior", "IOR").split("_")
+            self.feed(self.surface.inputs[" ".join(w if w.isupper() else w.capitalize() for w in words)], value)
+
+    def attribute(self, name: str) -> Socket:
+        return self.node("Attribute", {}, attribute_name=name).outputs["Vector"]
+
+    def math(self, operation: str, a: Value, b: Value = 0.0, c: Value = 0.0) -> Socket:
+        return self.node("Math", {0: a, 1: b, 2: c}, operation=operation).outputs[0]
+
+    def affine(self, vector: Value, scale: tuple[float, float, float], offset: tuple[float, float, float]) -> Socket:
+        """vector * scale + offset."""
+        return self.node("VectorMath", {0: vector, 1: scale, 2: offset}, operation="MULTIPLY_ADD").outputs[0]
+
+    def axes(self, vector: Value) -> tuple[Socket, Socket, Socket]:
+        outputs = self.node("SeparateXYZ", {0: vector}).outputs
+        return outputs[0], outputs[1], outputs[2]
+
+    def vector(self, x: Value, y: Value, z: Value) -> Socket:
+        return self.node("CombineXYZ", {0: x, 1: y, 2: z}).outputs[0]
+
+    def noise(self, vector: Value, scale: float, detail: float = 2.0, distortion: float = 0.0) -> Socket:
+        """Fractal noise in about [0.2, 0.8], mean 0.5."""
+        inputs = {"Vector": vector, "Scale": scale, "Detail": detail, "Distortion": distortion}
+        return self.node("TexNoise", inputs).outputs[0]
+
+    def cells(self, vector: Value, scale: float, feature: str = "F1") -> bpy.types.Node:
+        """Voronoi cells: outputs Distance and, for F1, Color (one per cell)."""
+        return self.node("TexVoronoi", {"Vector": vector, "Scale": scale}, feature=feature)
+
+    def step(self, value: Value, low: float, high: float) -> Socket:
+        """Smooth step from 0 at `low` to 1 at `high`; low > high falls instead."""
+        swap = low > high
+        inputs = {0: value, 1: min(low, high), 2: max(low, high), 3: float(swap), 4: float(not swap)}
+        return self.node("MapRange", inputs, interpolation_type="SMOOTHSTEP").outputs[0]
+
+    def blend(self, factor: Value, a: Value, b: Value, mode: str = "MIX") -> Socket:
+        """Colour a where the factor is 0, b (blended by `mode`) where it is 1."""
+        node = self.node("Mix", {}, data_type="RGBA", blend_type=mode)
+        for socket, value in ((node.inputs[0], factor), (node.inputs[6], a), (node.inputs[7], b)):
+            self.feed(socket, value)
+        return node.outputs[2]
+
+    def lerp(self, factor: Value, a: float, b: float) -> Socket:
+        return self.math("MULTIPLY_ADD", factor, b - a, a)
+
+    def bump(self, height: Value, distance: float, below: Socket | None = None) -> Socket:
+        """Normal of a relief of `distance` units per unit of height, on top of another relief."""
+        inputs: dict[str | int, Value] = {"Height": height, "Distance": distance, "Strength": 1.0}
+        if below is not None:
+            inputs["Normal"] = below
+        return self.node("Bump", inputs).outputs[0]

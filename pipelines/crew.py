@@ -49,7 +49,7 @@ class Finished:
     task: Task
     outcome: GroupOutcome
     worker: str
-    host: str
+    where: WorkerInfo
 
 
 @dataclass(slots=True, eq=False)
@@ -164,7 +164,7 @@ class Crew:
             return
         task, slot.task = slot.task, None
         slot.groups_done += 1
-        yield Finished(task, result, slot.name, slot.info.host)
+        yield Finished(task, result, slot.name, slot.info)
         worn = slot.groups_done >= self._limits.groups_per_worker
         if task.own_worker or worn or result.rss_mib > self._limits.worker_rss_mib:
             self._restart(slot)
@@ -189,7 +189,7 @@ class Crew:
         else:
             fault, reason = Fault.LOST, f"{type(error).__name__} in phase {phase}"
         detail = worker_logs.tail(dataset_dir, slot.name)
-        yield Finished(task, _no_result(fault, reason, detail, seconds), slot.name, info.host)
+        yield Finished(task, _no_result(fault, reason, detail, seconds), slot.name, info)
 
     def _time_out(self, slot: Slot) -> Finished:
         dataset_dir = self._order.dataset_dir
@@ -200,7 +200,7 @@ class Crew:
             slot.task,
             _no_result(Fault.TIMED_OUT, reason, detail, time.monotonic() - slot.began_s),
             slot.name,
-            slot.info.host,
+            slot.info,
         )
         self._restart(slot)
         return finished

@@ -144,7 +144,8 @@ class Driver:
             "shard": task.shard.name,
             "group": task.group,
             "worker": finished.worker,
-            "host": finished.host,
+            "host": finished.where.host,
+            "pid": finished.where.pid,
             "wall_s": outcome.wall_s,
         }
         if outcome.fault is None:

@@ -21,7 +21,7 @@ from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, wri
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
 from pipelines.crew import Crew
-from pipelines.driver import SHARDS_NAME, Driver, stop_on_signals
+from pipelines.driver import Driver, stop_on_signals
 from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
 from pipelines.policy import Limits
@@ -69,7 +69,8 @@ def generate(
     latest = _Latest(on_progress or show_progress())
     with dataset_lock(out, token), Ledger(out) as ledger:
         ledger.write("run", token=token, workers=workers, address=address)
-        plan = prepare(config, out)
+        plan = plan_with_lightings(config, out)
+        write_manifest(out, build_manifest(plan))
         # Entered after Ray, which puts its own SIGTERM handler in place when it starts.
         with ray_session(address, workers), stop_on_signals() as stop:
             resources = share_of_cluster(workers, needs_gpu=config.render.device != "cpu")
@@ -90,14 +91,13 @@ def generate(
     )
 
 
-def prepare(config: DatasetConfig, out: Path) -> DatasetPlan:
-    """Everything before the first group: lightings baked, catalogue read, plan checked, dataset.json written.
+def plan_with_lightings(config: DatasetConfig, out: Path) -> DatasetPlan:
+    """The checked plan of `out`, with every lighting baked in `out/lightings`, where a run finds it again.
 
-    The caller holds the folder's lock. Raises ConfigError if the folder belongs to another config.
+    The caller holds the folder's lock. Raises ConfigError if the folder holds a dataset of another config.
     """
     _check_config(config, out)
     (out / LOGS_NAME).mkdir(exist_ok=True)
-    (out / SHARDS_NAME).mkdir(exist_ok=True)
     with scratch_folder() as scratch:
 
         def blender() -> BlenderClient:
@@ -105,9 +105,7 @@ def prepare(config: DatasetConfig, out: Path) -> DatasetPlan:
             return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
 
         bake_lightings(config, out, blender)
-    plan = make_plan(config, build_catalogue(config.assets, out / "lightings"))
-    write_manifest(out, build_manifest(plan))
-    return plan
+    return make_plan(config, build_catalogue(config.assets, out / "lightings"))
 
 
 def _check_config(config: DatasetConfig, out: Path) -> None:

@@ -4,7 +4,7 @@
 
 Renders the dataset of the run `demo_quality` (resumable), trains it once per seed and judges every model on
 the same test pairs: objects of families, under HDRIs, that training never saw. Writes `demo_quality.json` and
-`demo_quality.md`. Gains are paired per image, averaged over seeds, with 95 % bootstrap intervals over objects.
+`demo_quality.md`. Gains are paired per image and averaged over seeds; 95 % bootstrap intervals over objects.
 """
 
 import argparse

@@ -16,7 +16,7 @@ from datagen.studio import Studio
 CONFIG = {
     "name": "demo",
     "seed": 3,
-    "assets": {"families": ["chair"]},
+    "assets": {"families": ["vase"]},
     "render": {"samples": 4},
     "recipes": {
         "relighting": {

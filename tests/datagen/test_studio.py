@@ -80,7 +80,8 @@ def test_lightings_are_cached_within_bounds_and_copied_once(
         assert studio.environment("h0") is not first
         copy = studio.lighting_copy("h3")
         written = copy.stat().st_mtime_ns
-        assert load_environment(copy).pixels.shape == (128, 256, 3)
+        width = studio.config.render.lighting_copy_width
+        assert load_environment(copy).pixels.shape == (width // 2, width, 3)
         assert studio.lighting_copy("h3") == copy
         assert copy.stat().st_mtime_ns == written
 

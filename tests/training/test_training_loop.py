@@ -111,21 +111,37 @@ def test_the_global_generators_are_neither_read_nor_moved(root: Path, tmp_path: 
     assert any(not torch.equal(value, a[key]) for key, value in tensors(other.checkpoint).items())
 
 
-def test_shares_are_counted_from_the_keys_that_were_consumed(root: Path, tmp_path: Path) -> None:
-    result = train(config(steps=5), mix(), tmp_path, run_root=root)
-    keys = [key for line in lines(tmp_path / "consumed.jsonl") for key in line["keys"]]
-    counted = Counter(key.split("/")[0] for key in keys)
-    assert len(keys) == 20
-    assert counted == {"synthetic": 14, "photos": 6} == result.consumed
-    last = lines(tmp_path / "metrics.jsonl")[-1]
-    assert last["shares"] == {"synthetic": 0.7, "photos": 0.3}
-    assert last["step"] == 5
-    assert last["images"] == 20
-    assert last["loss_per_source"].keys() <= {"synthetic", "photos"}
-    assert 0 <= last["data_wait"] < 1
-    for line in lines(tmp_path / "metrics.jsonl"):
+@pytest.mark.parametrize("workers", [0, 2, 4])
+@pytest.mark.parametrize("weights", [(0.9, 0.1), (0.7, 0.2, 0.1), (0.35, 0.3, 0.2, 0.1, 0.05)])
+def test_consumed_shares_are_exact_at_every_batch(
+    root: Path, tmp_path: Path, weights: tuple[float, ...], workers: int
+) -> None:
+    """Counted from the keys that reached the optimiser, within one sample of n times the weight."""
+    data = [("run:a", "relighting"), ("run:b", "photos")]
+    sources = [
+        {"name": f"source{i}", "path": data[i % 2][0], "recipe": data[i % 2][1], "weight": weight}
+        for i, weight in enumerate(weights)
+    ]
+    result = train(config(steps=8, loader_workers=workers), mix(sources=sources), tmp_path, run_root=root)
+    counted: Counter[str] = Counter()
+    for step, line in enumerate(lines(tmp_path / "consumed.jsonl"), start=1):
+        assert line["step"] == step
+        counted.update(key.split("/")[0] for key in line["keys"])
+        assert counted.total() == 4 * step
+        assert all(abs(counted[f"source{i}"] - 4 * step * w) < 1 for i, w in enumerate(weights))
+    assert counted == Counter(result.consumed)
+
+
+def test_each_line_of_metrics_accounts_for_the_batch(root: Path, tmp_path: Path) -> None:
+    train(config(steps=5), mix(), tmp_path, run_root=root)
+    written = lines(tmp_path / "metrics.jsonl")
+    assert (written[-1]["step"], written[-1]["images"]) == (5, 20)
+    assert written[-1]["shares"] == {"synthetic": 0.7, "photos": 0.3}
+    for line in written:
         assert line["loss"] == pytest.approx(line["loss_latent"])
+        assert line["loss_per_source"].keys() <= {"synthetic", "photos"}
         assert line["gradient_norm"] > 0
+        assert 0 <= line["data_wait"] < 1
         assert line["substituted"] == 0
 
 

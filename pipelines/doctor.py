@@ -36,7 +36,7 @@ APT_PACKAGES = {
 }
 
 _TRY_RAY = (
-    "import ray; ray.init(num_cpus=1, include_dashboard=False, object_store_memory=80 << 20, "
+    "import ray; ray.init('local', num_cpus=1, include_dashboard=False, object_store_memory=80 << 20, "
     "log_to_driver=False); ray.shutdown()"
 )
 

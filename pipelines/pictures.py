@@ -46,22 +46,21 @@ class ShownTranslation:
     target: np.ndarray
 
 
-def shown_pairs(dataset_dir: Path, per_recipe: int) -> dict[str, list[ShownPair]]:
+def shown_pairs(dataset_dir: Path, recipes: Sequence[str], per_recipe: int) -> dict[str, list[ShownPair]]:
     """Recipe -> pairs spread evenly over its training side and, for a third of them, its test side."""
-    recipes = DatasetManifest.from_folder(dataset_dir).recipes
+    there = DatasetManifest.from_folder(dataset_dir).recipes
     return {
-        recipe: _pairs_of(dataset_dir, recipe, list(entry.splits), per_recipe)
-        for recipe, entry in recipes.items()
+        recipe: _pairs_of(dataset_dir, recipe, list(there[recipe].splits), per_recipe) for recipe in recipes
     }
 
 
-def shown_translations(evaluation_dir: Path, samples: Sequence[str]) -> list[ShownTranslation]:
-    """The strips that the evaluation kept, cut into their three images."""
+def shown_translations(evaluation_dir: Path, source: str, samples: Sequence[str]) -> list[ShownTranslation]:
+    """The strips that the evaluation kept of one source, cut into their three images."""
     found = []
     for name in samples:
         strip = decode_field("strip.png", (evaluation_dir / name).read_bytes())
-        source, output, target = np.split(strip, 3, axis=1)
-        found.append(ShownTranslation(Path(name).stem, source, output, target))
+        before, after, target = np.split(strip, 3, axis=1)
+        found.append(ShownTranslation(Path(name).stem.removeprefix(f"{source}-"), before, after, target))
     return found
 
 
@@ -97,6 +96,8 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
         whole = _smoothed(np.array([line["loss"] for line in lines]))
         axes.plot(images, whole, color=ink, linewidth=1.5, linestyle="--", label="whole mix")
     axes.set_yscale("log")
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted(lambda value, _: f"{value:.3g}")
     axes.set_xlabel("images seen", color=ink)
     axes.set_ylabel("loss", color=ink)
     axes.tick_params(colors=ink, which="both")

@@ -40,12 +40,12 @@ METRIC_NAMES = {
 def write_report(run: Run) -> None:
     """Write metrics.json, sheet.png and report.html into the run's folder; each appears whole."""
     metrics = collect(run)
-    pairs = shown_pairs(run.dataset_dir, PAIRS_PER_RECIPE)
+    pairs = shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
     translations = {
-        name: shown_translations(run.evaluation_dir, source["samples"])
+        name: shown_translations(run.evaluation_dir, name, source["samples"])
         for name, source in metrics["evaluation"]["sources"].items()
     }
-    text = json.dumps(metrics, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
     write_png(run.folder / "sheet.png", contact_sheet(_sections(pairs, translations)))
     lines = read_lines(run.training_dir / "metrics.jsonl")
@@ -68,7 +68,13 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"uri": data_uri, "duration": duration, "size": size, "percent": percent}
+    environment.filters |= {
+        "uri": data_uri,
+        "duration": duration,
+        "size": size,
+        "percent": percent,
+        "counted": _counted,
+    }
     return environment.get_template("report.html.j2").render(
         metrics=metrics,
         pairs=pairs,
@@ -81,18 +87,23 @@ def render(
 
 
 def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
-    """The one sentence that the figures of an evaluated source allow, and whether it says a gain."""
+    """What the figures of one evaluated source allow to be said against the untouched source."""
     gain = source["gains"]["source"]["foreground_psnr"]
-    clear = gain["low"] > 0
-    where = f"on {source['pairs']} held-out pairs of {source['objects']} objects"
-    verdict = (
-        "better than the untouched source"
-        if clear
-        else "worse than the untouched source"
-        if gain["high"] < 0
-        else "no clear difference from the untouched source"
-    )
-    return {"source": name, "gain": gain, "clear": clear, "where": where, "verdict": verdict}
+    if source["objects"] < 2:
+        verdict, tone = "no verdict: images of one subject alone carry no interval", "unclear"
+    elif gain["low"] > 0:
+        verdict, tone = "better than the untouched source", "gain"
+    elif gain["high"] < 0:
+        verdict, tone = "worse than the untouched source", "loss"
+    else:
+        verdict, tone = "no clear difference from the untouched source", "unclear"
+    pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
+    where = f"{pairs} of {subjects} that training never saw"
+    return {"source": name, "gain": gain, "tone": tone, "where": where, "verdict": verdict}
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

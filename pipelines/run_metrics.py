@@ -24,6 +24,9 @@ from training.checkpoint import checkpoint_folders
 from training.mix_report import describe_mix
 from training.run_log import read_lines
 
+# In the order in which they are shown.
+METHODS = ("model", "source", "colour_transfer", "colour_shift_ridge")
+
 # Beside the versions that dataset.json records.
 _VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
 
@@ -38,7 +41,7 @@ def collect(run: Run) -> dict[str, Any]:
         "dataset": _dataset(run, manifest),
         "mix": _mix(run),
         "training": _training(run),
-        "evaluation": json.loads((run.evaluation_dir / "evaluation.json").read_bytes()),
+        "evaluation": _evaluation(run),
         "timings": _timings(run),
         "quarantine": _quarantine(run.dataset_dir),
         "licences": _licences(manifest),
@@ -52,7 +55,8 @@ def collect(run: Run) -> dict[str, Any]:
 
 
 def _dataset(run: Run, manifest: DatasetManifest) -> dict[str, Any]:
-    streams = dataset_status(run.dataset_dir)
+    order = list(run.dataset.recipes)
+    streams = sorted(dataset_status(run.dataset_dir), key=lambda stream: order.index(stream.recipe))
     return {
         "name": manifest.name,
         "seed": manifest.seed,
@@ -114,6 +118,7 @@ def _training(run: Run) -> dict[str, Any]:
         "steps": lines[-1]["step"],
         "images": lines[-1]["images"],
         "batch_size": run.training.batch_size,
+        "log_every": run.training.log_every,
         "size": run.training.size,
         "parameters": _num_parameters(newest / "ema.safetensors"),
         "loss_first": lines[0]["loss"],
@@ -126,6 +131,22 @@ def _training(run: Run) -> dict[str, Any]:
 def _num_parameters(path: Path) -> int:
     with safe_open(path, framework="numpy") as weights:
         return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+
+
+def _evaluation(run: Run) -> dict[str, Any]:
+    """evaluation.json with its sources in the order of the configuration and the model before its
+    baselines.
+    """
+    found = json.loads((run.evaluation_dir / "evaluation.json").read_bytes())
+    sources = {}
+    for source in run.evaluation.sources:
+        of_source = found["sources"][source.name]
+        ordered = {
+            part: {name: of_source[part][name] for name in METHODS if name in of_source[part]}
+            for part in ("methods", "gains")
+        }
+        sources[source.name] = {**of_source, **ordered}
+    return {**found, "sources": sources}
 
 
 def _timings(run: Run) -> dict[str, Any]:
@@ -143,7 +164,9 @@ def _timings(run: Run) -> dict[str, Any]:
             groups[event["shard"].rpartition("-")[0].partition("-")[2]].append(event)
     return {
         "stages_s": stages,
-        "recipes": {recipe: _group_times(of_recipe) for recipe, of_recipe in sorted(groups.items())},
+        "recipes": {
+            recipe: _group_times(groups[recipe]) for recipe in run.dataset.recipes if recipe in groups
+        },
         "faults": sum(event["event"] == "fault" for event in events),
     }
 

@@ -1,16 +1,17 @@
 """What in a run took the place of a learned model or of real data, read from the samples themselves."""
 
 import json
+import re
 from typing import Any
 
 from datagen.assets import build_catalogue
 from datagen.manifest import DatasetManifest
 from datagen.shards import open_shards
+from datagen.tools import STAND_IN
 from pipelines.run_config import Run
 
-# What `meta.json` appends to the name of a masker or relighter that is one.
-MARK = "stand-in"
-
+_MARKED = re.compile(r"([\w.-]+)" + re.escape(STAND_IN))
+_NAMES = {"grabcut": "GrabCut", "colour-transfer": "colour transfer"}
 _ROLES = {"mask_source": "masks", "relighter": "relit foregrounds"}
 
 
@@ -26,11 +27,11 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
             for meta in _first_metas(run, recipe, split):
                 photographs |= {recipe} if any(asset["id"] in embedded for asset in meta["assets"]) else set()
                 for field, part in _ROLES.items():
-                    if MARK in meta[field]:
-                        made.setdefault((meta[field], part), set()).add(recipe)
+                    for name in _MARKED.findall(meta[field]):
+                        made.setdefault((name, part), set()).add(recipe)
     found = [
         {
-            "what": what,
+            "what": _NAMES.get(what, what),
             "part": part,
             "recipes": sorted(recipes),
             "read": "a learned model takes its seat when its weights are given",

@@ -10,6 +10,8 @@ from rich.table import Table
 
 from pipelines.report import METHOD_NAMES, METRIC_NAMES, duration, headline, percent, size
 
+JUDGED_BY = "foreground_psnr"
+
 
 def show_evaluation(evaluation: dict[str, Any]) -> None:
     """A table per source: methods, and what the model gains over each, with intervals."""
@@ -18,17 +20,19 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
             box=box.SIMPLE_HEAD,
             pad_edge=False,
             title_justify="left",
-            title=f"{name}: {source['pairs']} pairs of {source['objects']} objects, "
-            f"split {evaluation['split']}, 95 % intervals over objects",
+            title=f"{name}: {source['pairs']} pairs of {source['objects']} subjects, "
+            f"split {evaluation['split']}, 95 % intervals over subjects",
         )
         table.add_column("", no_wrap=True)
-        for label, unit, _, more in METRIC_NAMES.values():
-            table.add_column(f"{label}{', ' + unit if unit else ''} {'↑' if more else '↓'}", no_wrap=True)
+        for metric, (label, unit, _, more) in METRIC_NAMES.items():
+            short = label.replace("Foreground", "fg")
+            heading = f"{short}{', ' + unit if unit else ''} {'↑' if more else '↓'}"
+            table.add_column(heading, no_wrap=True, justify="left" if metric == JUDGED_BY else "right")
         for method, figures in source["methods"].items():
             table.add_row(METHOD_NAMES[method], *_cells(figures, "%.*f"))
         table.add_section()
         for method, figures in source["gains"].items():
-            table.add_row(f"model minus {METHOD_NAMES[method].lower()}", *_cells(figures, "%+.*f"))
+            table.add_row(f"gain over {METHOD_NAMES[method].lower()}", *_cells(figures, "%+.*f"))
         _console().print(table)
 
 
@@ -42,7 +46,7 @@ def show_run(folder: Path) -> int:
         gain = line["gain"]
         console.print(
             f"{name}: {gain['mean']:+.2f} dB foreground PSNR [{gain['low']:+.2f}, {gain['high']:+.2f}], "
-            f"{line['verdict']}, {line['where']}"
+            f"{line['verdict']} ({line['where']})"
         )
     for source in metrics["mix"]:
         console.print(
@@ -63,12 +67,16 @@ def show_run(folder: Path) -> int:
 
 
 def _cells(figures: dict[str, dict[str, float]], form: str) -> list[str]:
+    """A cell per metric; the interval stands with the one that is judged by, the report has them all."""
     cells = []
     for metric, (_, _, digits, _) in METRIC_NAMES.items():
         mean, low, high = (form % (digits, figures[metric][key]) for key in ("mean", "low", "high"))
-        cells.append(f"{mean} [{low}, {high}]")
+        cells.append(f"{mean} [{low}, {high}]" if metric == JUDGED_BY else mean)
     return cells
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True, highlight=False)
+    # A table that is cut to 80 columns would lose its figures; a wider line wraps, and loses nothing.
+    console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, 110)
+    return console

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 from asset_files import box_vertices, gltf_of_two_boxes, write_obj
@@ -54,9 +53,15 @@ def broken_file(name: str, folder: Path, files: Path) -> Path:
         case "no-faces":
             write_obj(path, box_vertices((1, 1, 1)), faces=())
         case "not-finite":
-            corner = np.float32(1).tobytes() * 3
-            assert corner in whole
-            path.write_bytes(whole.replace(corner, np.float32("nan").tobytes() * 3))
+            # Importers set NaN coordinates to 0; two nested scales of 1e30 are beyond any float.
+            gltf, binary = gltf_of_two_boxes("buffer.bin")
+            (folder / "buffer.bin").write_bytes(binary)
+            gltf["scenes"][0]["nodes"] = [0]
+            gltf["nodes"][0] |= {"scale": [1e30] * 3, "children": [1]}
+            gltf["nodes"][1]["scale"] = [1e30] * 3
+            path.write_text(json.dumps(gltf))
+        case "immense":
+            write_obj(path, box_vertices((1e30, 1, 1)))
         case "a-point":
             write_obj(path, box_vertices((0, 0, 0)))
         case "no-texture":
@@ -81,7 +86,8 @@ def broken_file(name: str, folder: Path, files: Path) -> Path:
         ("garbage.gltf", "cannot be loaded"),
         ("garbage.obj", "0 vertices"),
         ("no-faces.obj", "8 vertices and 0 faces"),
-        ("not-finite.glb", "not finite"),
+        ("not-finite.gltf", "not finite"),
+        ("immense.obj", r"radius is 5e\+29"),
         ("a-point.obj", "radius is 0"),
         ("no-texture.obj", r"gone\.png is missing"),
         ("bad-texture.obj", r"bad\.png is missing or damaged"),

@@ -94,8 +94,8 @@ def mug(p: MugParams) -> list[Part]:
         [_rim(outer[-1], p.wall)[3:], inner[1:-1], curves.rounded([inner[-1], (inner[-1, 0] * 0.96, floor - 0.04), (0, floor - 0.04)], 0.05)]
     )
     result = [
-        Part("body", _open_lathe(outside, p.lobes), p.body),
-        Part("inside", _open_lathe(inside, p.lobes), p.inside),
+        Part("body", solids.lathe(outside, 96, lobes=p.lobes, end_cap=False), p.body),
+        Part("inside", solids.lathe(inside, 96, lobes=p.lobes, start_cap=False), p.inside),
         Part("handle", _handle(p, outer).turned("z", p.turn_rad), replace(p.body, decoration=None)),
     ]
     if p.fill:
@@ -111,10 +111,6 @@ def _rim(top: np.ndarray, wall: float) -> np.ndarray:
     """Half round (7, 2) from the outer wall's top over to the inner wall's."""
     angle = np.linspace(0, math.pi, 7)
     return top + 0.5 * wall * np.stack([np.cos(angle) - 1, np.sin(angle)], 1)
-
-
-def _open_lathe(profile: np.ndarray, lobes: tuple[int, float]) -> Mesh:
-    return solids.lathe(profile, 96, lobes=lobes)
 
 
 def _handle(p: MugParams, outer: np.ndarray) -> Mesh:

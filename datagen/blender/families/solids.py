@@ -9,11 +9,20 @@ from datagen.blender.families.curves import circle, inset, resampled, spline
 from datagen.blender.families.meshes import Array, Mesh, loft, mesh
 
 
-def lathe(profile: ArrayLike, segments: int = 48, *, lobes: tuple[int, float] = (0, 0.0), twist: float = 0.0) -> Mesh:
+def lathe(
+    profile: ArrayLike,
+    segments: int = 48,
+    *,
+    lobes: tuple[int, float] = (0, 0.0),
+    twist: float = 0.0,
+    start_cap: bool = True,
+    end_cap: bool = True,
+) -> Mesh:
     """Body of revolution about z from a profile (P, 2) of (radius, height), from the bottom's axis outwards and up.
 
     A profile that turns inwards at the rim and runs down inside makes a vessel. `lobes` = (count, depth) flutes
-    the wall by a relative depth, `twist` turns the flutes by that many radians per unit of height.
+    the wall by a relative depth, `twist` turns the flutes by that many radians per unit of height. Caps close the
+    ends; an end where another lathe goes on, such as the rim between two materials, has none.
     """
     profile = np.asarray(profile, float)
     # A hair's breadth instead of a true pole keeps every quad from collapsing, which would spoil its normal.
@@ -22,7 +31,7 @@ def lathe(profile: ArrayLike, segments: int = 48, *, lobes: tuple[int, float] = 
     count, depth = lobes
     wall = radius[:, None] * (1 + depth * np.cos(count * (angle[None, :] + twist * height[:, None])))
     rows = np.stack([wall * np.cos(angle), wall * np.sin(angle), np.broadcast_to(height[:, None], wall.shape)], 2)
-    return loft(rows)
+    return loft(rows, start_cap=start_cap, end_cap=end_cap)
 
 
 def extruded(outline: ArrayLike, depth: float, bevel: float = 0.0, *, steps: int = 3) -> Mesh:

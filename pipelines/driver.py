@@ -75,45 +75,46 @@ class Driver:
         plan: DatasetPlan,
         dataset_dir: Path,
         staging: Staging,
-        crew: Crew,
         ledger: Ledger,
-        stop: StopRequest,
         on_progress: OnProgress,
     ) -> None:
         self._plan = plan
         self._dataset_dir = dataset_dir
         self._shards_dir = dataset_dir / SHARDS_NAME
         self._staging = staging
-        self._crew = crew
         self._ledger = ledger
-        self._stop = stop
         self._on_progress = on_progress
+        self._shards_dir.mkdir(exist_ok=True)
+        for name in sweep_unfinished(self._shards_dir):
+            ledger.write("swept", file=name)
         self._agenda = Agenda(self._open_shards())
         self._shards_total = sum(stream.num_shards for stream in plan.streams)
         self._shards_done = self._pairs_done = self._quarantined = self._retries = 0
         self._made_here = 0
         self._began_s = time.monotonic()
 
-    def run(self) -> None:
+    @property
+    def finished(self) -> bool:
+        """Every shard is committed. Raises ShardError for damage, ConfigError for shards of another plan."""
+        return self._agenda.finished
+
+    def run(self, crew: Crew, stop: StopRequest) -> None:
         """Commit every shard that is not committed yet.
 
         Raises Interrupted, KilledRepeatedly, DiskFull, ShardError for damage found on disk, and what
         `Crew.poll` raises. Whatever is raised, no partial file has a final name and a new run resumes.
         """
-        self._shards_dir.mkdir(exist_ok=True)
-        for name in sweep_unfinished(self._shards_dir):
-            self._ledger.write("swept", file=name)
-        try:
-            while not self._agenda.finished:
-                self._check_stop()
-                self._commit_complete()
-                if not self._stop.count:
-                    self._assign()
-                for finished in self._crew.poll():
-                    self._settle(finished)
-                self._report()
-        finally:
-            self._report(last=True)
+        self._began_s = time.monotonic()
+        while True:
+            self._commit_complete()
+            if self.finished:
+                return
+            self._check_stop(crew, stop)
+            if not stop.count:
+                self._assign(crew)
+            for finished in crew.poll():
+                self._settle(finished)
+            self.report(crew.num_busy)
 
     def _open_shards(self) -> Iterator[OpenShard]:
         for shard in self._plan.shards():
@@ -129,14 +130,13 @@ class Driver:
                 self._quarantined += len(record.holes)
             yield OpenShard(shard, missing)
 
-    def _assign(self) -> None:
-        ready = self._crew.ready
-        if self._agenda.wants_unused_worker and ready and all(slot.groups_done for slot in ready):
-            self._crew.renew_one()
-        for slot in self._crew.ready:
+    def _assign(self, crew: Crew) -> None:
+        if self._agenda.wants_unused_worker and crew.ready and all(slot.groups_done for slot in crew.ready):
+            crew.renew_one()
+        for slot in crew.ready:
             task = self._agenda.next(worker_is_unused=slot.groups_done == 0)
             if task is not None:
-                self._crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
+                crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
 
     def _settle(self, finished: Finished) -> None:
         task, outcome = finished.task, finished.outcome
@@ -218,19 +218,18 @@ class Driver:
                 remedy="free at least the difference and run the same command again: it resumes here",
             )
 
-    def _check_stop(self) -> None:
-        if not self._stop.count:
+    def _check_stop(self, crew: Crew, stop: StopRequest) -> None:
+        if not stop.count or (stop.count == 1 and crew.num_busy):
             return
-        if self._crew.num_busy and self._stop.count == 1:
-            return
-        self._crew.abandon()
+        crew.abandon()
         raise Interrupted(
             f"stopped with {self._shards_done} of {self._shards_total} shards committed",
             consequence="nothing partial was left; finished groups wait in staging",
             remedy="run the same command again: it goes on from here",
         )
 
-    def _report(self, *, last: bool = False) -> None:
+    def report(self, busy_workers: int = 0, *, last: bool = False) -> None:
+        """Hand out a snapshot."""
         seconds = time.monotonic() - self._began_s
         rate = self._made_here / seconds if seconds else 0.0
         left = self._plan.num_pairs - self._pairs_done - self._quarantined
@@ -242,7 +241,7 @@ class Driver:
                 pairs_total=self._plan.num_pairs,
                 quarantined=self._quarantined,
                 retries=self._retries,
-                busy_workers=self._crew.num_busy,
+                busy_workers=busy_workers,
                 pairs_per_s=rate,
                 left_s=left / rate if rate else None,
                 last=last,

@@ -5,7 +5,7 @@ resumes.
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datagen.assets import build_catalogue
@@ -21,7 +21,8 @@ from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, wri
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
 from pipelines.crew import Crew
-from pipelines.driver import Driver, stop_on_signals
+from pipelines.disk import disk_errors
+from pipelines.driver import Driver, Interrupted, stop_on_signals
 from pipelines.ledger import Ledger
 from pipelines.lock import dataset_lock
 from pipelines.policy import Limits
@@ -67,20 +68,19 @@ def generate(
     out.mkdir(parents=True, exist_ok=True)
     token = new_token()
     latest = _Latest(on_progress or show_progress())
-    with dataset_lock(out, token), Ledger(out) as ledger:
+    with disk_errors(out), _interrupts(), dataset_lock(out, token), Ledger(out) as ledger:
         ledger.write("run", token=token, workers=workers, address=address)
         plan = plan_with_lightings(config, out)
         write_manifest(out, build_manifest(plan))
-        # Entered after Ray, which puts its own SIGTERM handler in place when it starts.
-        with ray_session(address, workers), stop_on_signals() as stop:
-            resources = share_of_cluster(workers, needs_gpu=config.render.device != "cpu")
-            staging = Staging.take_over(out, token, plan)
-            order = WorkOrder(plan, out, staging.folder, name="", threads=resources.cpus)
-            with (
-                _derived_files(out),
-                Crew(worker_class, order, workers, resources, limits) as crew,
-            ):
-                Driver(plan, out, staging, crew, ledger, stop, latest).run()
+        staging = Staging.take_over(out, token, plan)
+        driver = Driver(plan, out, staging, ledger, latest)
+        try:
+            with _derived_files(out):
+                if not driver.finished:
+                    order = WorkOrder(plan, out, staging.folder, name="", threads=1)
+                    _work(driver, order, workers, address, worker_class, limits)
+        finally:
+            driver.report(last=True)
         staging.close()
         ledger.write("finished", pairs=latest.snapshot.pairs_done, quarantined=latest.snapshot.quarantined)
     return GenerateResult(
@@ -108,6 +108,23 @@ def plan_with_lightings(config: DatasetConfig, out: Path) -> DatasetPlan:
     return make_plan(config, build_catalogue(config.assets, out / "lightings"))
 
 
+def _work(
+    driver: Driver,
+    order: WorkOrder,
+    workers: int,
+    address: str | None,
+    worker_class: type[GroupWorker],
+    limits: Limits,
+) -> None:
+    # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
+    with ray_session(address, workers), stop_on_signals() as stop:
+        needs_gpu = order.plan.config.render.device != "cpu"
+        resources = share_of_cluster(workers, needs_gpu=needs_gpu)
+        order = replace(order, threads=resources.cpus)
+        with Crew(worker_class, order, workers, resources, limits) as crew:
+            driver.run(crew, stop)
+
+
 def _check_config(config: DatasetConfig, out: Path) -> None:
     # Before the lightings are touched: baking would replace those of the other config.
     if not (out / MANIFEST_NAME).exists():
@@ -123,17 +140,28 @@ def _check_config(config: DatasetConfig, out: Path) -> None:
 
 @contextlib.contextmanager
 def _derived_files(out: Path) -> Iterator[None]:
-    """Bring quarantine.jsonl and README.md up to date with the committed shards, also when the run stops
-    early.
-    """
+    """Bring quarantine.jsonl and README.md up to date after the body, also when it stops early."""
     try:
         yield
-    except (DiskFull, ShardError):
+    except (OSError, DiskFull, ShardError):
         raise  # there is no room for them, or the shards they are derived from are damaged
     except BaseException:
         _write_derived(out)
         raise
     _write_derived(out)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C outside the driver's loop, with nothing in flight: while lightings are baked or Ray starts."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "stopped before the first group",
+            consequence="nothing partial was left; finished lightings are kept",
+            remedy="run the same command again: it goes on from here",
+        ) from None
 
 
 def _write_derived(out: Path) -> None:

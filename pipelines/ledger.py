@@ -1,5 +1,6 @@
 """`ledger.jsonl`: the run's diary, the only file of a dataset that may hold clocks, hosts and attempts."""
 
+import errno
 import json
 import os
 import time
@@ -10,10 +11,11 @@ LEDGER_NAME = "ledger.jsonl"
 
 
 class Ledger:
-    """Append-only JSON lines, flushed one by one; a context manager. Its one writer holds the lock."""
+    """Append-only JSON lines; a context manager. Its one writer holds the lock."""
 
     def __init__(self, dataset_dir: Path) -> None:
-        self._stream = open(dataset_dir / LEDGER_NAME, "a+b")  # noqa: SIM115 (held open for the whole run)
+        # Unbuffered: after a full disk nothing may be left over that fails again when the file is closed.
+        self._stream = open(dataset_dir / LEDGER_NAME, "a+b", buffering=0)  # noqa: SIM115 (held for a run)
         # A driver killed in mid-line leaves half a line; ours must not continue it.
         size = self._stream.seek(0, os.SEEK_END)
         if size:
@@ -29,9 +31,9 @@ class Ledger:
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event with the time of day. OSError (a full disk) passes through to the caller."""
-        line = json.dumps({"unix_time_s": round(time.time(), 3), "event": event, **facts}, default=str)
-        self._stream.write(line.encode() + b"\n")
-        self._stream.flush()
+        line = json.dumps({"unix_time_s": round(time.time(), 3), "event": event, **facts}).encode() + b"\n"
+        if self._stream.write(line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._stream.name)
 
 
 def read_ledger(dataset_dir: Path) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Connecting to Ray: the caller's instance, an existing cluster, or one of our own for one run."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         cores = os.cpu_count() or 1
         # "local": without it Ray joins whatever cluster last left its address on this machine, dead or alive.
@@ -31,10 +33,10 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
             num_cpus=max(cores, workers),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
+            **quiet,
         )
     else:
-        ray.init(address=address, log_to_driver=False)
+        ray.init(address=address, **quiet)
     try:
         yield
     finally:

@@ -5,20 +5,16 @@ What belongs to the run (a full disk, a staging folder that was taken over, a bu
 """
 
 import contextlib
-import errno
 import faulthandler
 import os
-import shutil
 import socket
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from datagen.atomic import DiskFull
 from datagen.blender.errors import BlenderCrashed, BlenderTimedOut
 from datagen.errors import AssetError, Rejected
 from datagen.plan import DatasetPlan, GroupSpec, ShardSpec
@@ -26,6 +22,7 @@ from datagen.records import GroupRecord, Hole, pack_group
 from datagen.sample import Pair, encode_field
 from datagen.studio import Studio
 from pipelines import worker_logs
+from pipelines.disk import disk_errors
 from pipelines.holes import refused
 from pipelines.policy import Fault, fault_of_signal
 from pipelines.scratch import scratch_folder
@@ -78,7 +75,7 @@ class GroupWorker:
         """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
         order = self.order
         log_path = worker_logs.log_path(order.dataset_dir, order.name)
-        with _disk_errors(order.dataset_dir):
+        with disk_errors(order.dataset_dir):
             log_path.parent.mkdir(exist_ok=True)
             crash_path = worker_logs.crash_path(order.dataset_dir, order.name)
             last_words = self._resources.enter_context(crash_path.open("w"))
@@ -123,7 +120,7 @@ class GroupWorker:
         """
         began = time.monotonic()
         self._begin("plan")
-        with _disk_errors(self.order.dataset_dir):
+        with disk_errors(self.order.dataset_dir):
             worker_logs.note_group(self._log, shard.name, spec.group)
             try:
                 result = self._attempt(shard, spec)
@@ -194,20 +191,3 @@ def _encoded(outcome: tuple[str, Pair] | Hole) -> tuple[str, dict[str, bytes]] |
         return outcome
     key, pair = outcome
     return key, {field: encode_field(field, value) for field, value in pair.items()}
-
-
-@contextlib.contextmanager
-def _disk_errors(dataset_dir: Path) -> Iterator[None]:
-    """Logs and scratch files meet a full disk too, and then the run must stop as clearly as for a shard."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(dataset_dir).free
-        raise DiskFull(
-            f"no space left while writing {error.filename or 'a log or scratch file'} "
-            f"({free} bytes free under {dataset_dir})",
-            consequence="the group was not finished; everything committed before is whole",
-            remedy=f"free some space under {dataset_dir} and run the same command again: it resumes",
-        ) from error

@@ -1,5 +1,10 @@
 """What `generate` promises on a quiet day; for the other days see tests/faults."""
 
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +18,8 @@ from pipelines.generate import generate
 from pipelines.ledger import Ledger, read_ledger
 from pipelines.policy import Limits
 from pipelines.preview import preview
-from pipelines.progress import Snapshot
+from pipelines.progress import LogLines, Snapshot
+from pipelines.scratch import scratch_folder
 
 
 @pytest.fixture
@@ -81,6 +87,58 @@ def test_preview_shows_the_pairs_of_the_run_and_commits_nothing(assets, tmp_path
     # The sheet enlarges smoothly, so a pair's mean colour is on it wherever the layout puts the tile.
     means = cv2.boxFilter(shown.astype(np.float32), -1, (126, 126))
     assert np.abs(means - made.mean(axis=(0, 1))).sum(axis=2).min() < 6
+
+
+@pytest.mark.render
+def test_a_worker_that_has_grown_is_replaced(assets, tmp_path, ray_address):
+    out = tmp_path / "out"
+    limits = Limits(worker_rss_mib=1)
+    generate(tiny_config(assets, groups=2), out, workers=1, on_progress=lambda _: None, limits=limits)
+    pids = [event["pid"] for event in read_ledger(out) if event["event"] == "group"]
+    assert len(set(pids)) == 2
+
+
+def test_log_lines_come_now_and_then_and_at_the_end(capsys):
+    snapshot = Snapshot(
+        shards_done=1,
+        shards_total=4,
+        pairs_done=30,
+        pairs_total=120,
+        quarantined=2,
+        retries=1,
+        busy_workers=2,
+        pairs_per_s=1.5,
+        left_s=3725.0,
+    )
+    lines = LogLines(interval_s=60)
+    for _ in range(3):
+        lines(snapshot)
+    lines(replace(snapshot, last=True))
+    expected = (
+        "shards 1/4, pairs 30/120, 1.50 pairs/s, 1:02:05 left, 2 quarantined, 1 retries, 2 workers busy\n"
+    )
+    assert capsys.readouterr().out == expected * 2
+
+
+SCRATCH = """
+import os, signal
+from pipelines.scratch import scratch_folder
+with scratch_folder() as folder:
+    (folder / "image.exr").touch()
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_scratch_of_a_killed_worker_is_swept_and_that_of_a_live_one_is_not():
+    killed = subprocess.run([sys.executable, "-c", SCRATCH], capture_output=True, text=True)
+    left = Path(killed.stdout.strip())
+    assert (left / "image.exr").exists()
+    with scratch_folder() as mine:
+        assert not left.exists()
+        with scratch_folder():
+            assert mine.exists()
+    assert not mine.exists()
 
 
 def test_a_line_cut_by_a_kill_does_not_spoil_the_ledger(tmp_path):

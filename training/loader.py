@@ -4,6 +4,7 @@
 reads its own contiguous part. Nothing is drawn from a global generator.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -250,8 +251,7 @@ def masks_to_tensor(masks_BHW: np.ndarray) -> torch.Tensor:
 def _quiet_worker(worker_id: int) -> None:
     # OpenCV's own threads would multiply with the workers.
     cv2.setNumThreads(0)
-    # Ctrl-C and torchrun signal the whole process group. The trainer finishes its step and writes a
-    # checkpoint; a worker that died meanwhile would raise inside it. Workers end with their queue, or with
-    # their parent.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C and many launchers signal the whole process group. The trainer finishes its step and writes a
+    # checkpoint, and a worker that died meanwhile would raise inside it: so workers leave the group. Ignoring
+    # the signals instead would make the parent wait for ever at its exit, which ends workers with SIGTERM.
+    os.setpgid(0, 0)

@@ -5,12 +5,16 @@ resume.
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
@@ -262,6 +266,30 @@ def test_a_killed_loader_worker_is_an_error_that_names_the_rank(run_root: Path) 
     worker.join()
     with pytest.raises(LoaderWorkerDied, match="rank 0"):
         list(islice(batches, 50))
+
+
+@pytest.mark.parametrize("ending", ["pass", "raise KeyError", "os.kill(os.getpid(), signal.SIGTERM)"])
+def test_no_way_of_ending_leaves_workers_or_waits_for_them(run_root: Path, ending: str) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+import torch.multiprocessing as mp
+from training.loader import MixedLoader
+from training.mix_config import MixConfig
+mix = MixConfig.model_validate({_mix(2).model_dump()!r})
+batches = MixedLoader(mix, run_root=Path({str(run_root)!r}), batch_size=8, size=16, workers=2).batches()
+next(batches)
+print(*(worker.pid for worker in mp.active_children()), flush=True)
+{ending}
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=90)
+    workers = [int(pid) for pid in ended.stdout.split()]
+    assert len(workers) == 2
+    # A worker looks for its parent every five seconds.
+    deadline = time.monotonic() + 20
+    while any(psutil.pid_exists(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in workers if psutil.pid_exists(pid)]
 
 
 def test_digests_change_with_all_that_moves_the_data_and_nothing_else(run_root: Path, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
-"""What can go wrong with Blender's process. A broken file is `datagen.errors.AssetError`, as everywhere
-else."""
+"""What can go wrong with Blender's process. (A broken file is `datagen.errors.AssetError`.)"""
 
 from datagen.errors import PairbridgeError
 
@@ -51,8 +50,7 @@ class BlenderTimedOut(PairbridgeError):
 
 
 class BlenderUnavailable(PairbridgeError):
-    """Blender cannot serve on this machine at all: bpy or a system library is missing, or the requested
-    GPU."""
+    """Blender cannot work on this machine: bpy, a system library or the requested GPU is missing."""
 
 
 class BlenderRequestFailed(PairbridgeError):

@@ -1,5 +1,4 @@
-"""Objects from files. Some broken files raise in Blender, some come back empty: both end as AssetError.
-Needs bpy."""
+"""Objects from files. Broken ones raise in Blender or come back empty; both end as AssetError. Needs bpy."""
 
 from pathlib import Path
 
@@ -9,8 +8,10 @@ from datagen.errors import AssetError
 
 
 def import_file(path: Path) -> None:
-    """Add the objects of a .glb, .gltf or .obj file to the current scene; geometry is checked by the
-    caller."""
+    """Add the objects of a .glb, .gltf or .obj file to the scene, and check their images.
+
+    The caller checks the geometry: a broken OBJ comes back empty without a word.
+    """
     if not path.is_file():
         raise _broken(path, "there is no such file")
     if path.stat().st_size == 0:

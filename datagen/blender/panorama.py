@@ -1,5 +1,4 @@
-"""Where the sun is in a panorama of the physical sky, so that its few texels can be rendered apart. Free
-of bpy."""
+"""Where the sun is in a panorama of the sky, so that its few texels can be rendered apart. Free of bpy."""
 
 import dataclasses
 import math

@@ -1,5 +1,4 @@
-"""What travels between a worker and its Blender process: plain frozen values, one JSON object a line each
-way.
+"""What travels between a worker and its Blender process: frozen values, one JSON object a line each way.
 
 Conventions, shared by every module that touches a camera or an environment:
 
@@ -13,6 +12,7 @@ Conventions, shared by every module that touches a camera or an environment:
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,13 @@ class RenderedPasses:
 
 
 def encode_line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
+    return json.dumps(message, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return os.fspath(value)
 
 
 def decode_line(line: bytes) -> dict[str, Any]:

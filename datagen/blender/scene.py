@@ -94,8 +94,7 @@ def _apply_cycles(cycles: bpy.types.PropertyGroup, settings: RenderSettings) -> 
 
 
 def _choose_device(scene: bpy.types.Scene, device: str) -> None:
-    """Render on `device` and nothing else. A reset drops the device preferences, so this follows every
-    one."""
+    """Render on `device` and nothing else; to be called after every reset, which drops the preferences."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     if device == "cpu":
         preferences.compute_device_type = "NONE"
@@ -174,8 +173,10 @@ def _drop_what_is_not_geometry() -> None:
 
 
 def _evaluated_vertices() -> tuple[np.ndarray, int, int]:
-    """World positions (N, 3) float64 of all rendered vertices, instances and modifiers included; meshes;
-    faces."""
+    """World positions (N, 3) of all rendered vertices, the number of meshes and that of faces.
+
+    Modifiers are applied, and each instance counts.
+    """
     graph = bpy.context.evaluated_depsgraph_get()
     parts, num_faces = [], 0
     for instance in graph.object_instances:

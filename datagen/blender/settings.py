@@ -15,16 +15,14 @@ class RenderSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     device: Device = "cpu"
-    """Asserted after every reset of the scene; a GPU that is asked for and missing is an error, never a
-    fallback."""
+    """Asserted after every reset of the scene. A GPU that is missing is an error, never a fallback."""
 
     samples: int = Field(default=64, ge=1, le=65536)
     """Paths per pixel; all of them are taken. Below about 32 the denoiser leaves blotches that follow the
     albedo, and the largest error of an edge's alpha grows from 0.07 (64) to 0.16 (16)."""
 
     adaptive_sampling: bool = False
-    """Off: the number of paths of a pixel must not depend on the lighting, or alpha would differ between
-    lightings."""
+    """Off: if a pixel's number of paths depended on the lighting, alpha would differ between lightings."""
 
     denoiser_quality: Literal["fast", "balanced", "high"] = "balanced"
     """OpenImageDenoise. Balanced adds 20 % to a 16-sample render; high more than 100 % for 0.4 to 1.2 dB."""

@@ -1,5 +1,4 @@
-"""The lighting: one world whose nodes are built once per scene, and whose image and rotation change. Needs
-bpy.
+"""The lighting: a world whose nodes are built once per scene; image and rotation change. Needs bpy.
 
 Adding nodes at every swap leaks. Rotation is that of a Mapping node in point mode, which turns the looked-up
 direction; `datagen.blender.protocol` states the formula.
@@ -18,8 +17,10 @@ NODE = "lighting"
 
 
 def build_world(settings: RenderSettings) -> None:
-    """Give the fresh scene its world. With persistent data a later change of the map's size would be
-    ignored."""
+    """Give the fresh scene its world.
+
+    The map's size is set here only: persistent data makes Cycles ignore a later change.
+    """
     world = bpy.data.worlds.new(WORLD)
     bpy.context.scene.world = world
     world.cycles.sampling_method = "MANUAL"

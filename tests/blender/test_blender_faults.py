@@ -14,7 +14,7 @@ import psutil
 import pytest
 from asset_files import box_vertices, gltf_of_two_boxes, write_obj
 
-from datagen.blender import client as client_module
+from datagen.blender import log as log_module
 from datagen.blender.client import BlenderClient
 from datagen.blender.errors import (
     BlenderCrashed,
@@ -234,7 +234,7 @@ def test_a_bpy_that_cannot_be_imported_points_to_the_doctor(
 def test_the_log_is_cut_between_objects_and_keeps_its_tail(
     open_client: Callable[..., BlenderClient], files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "LOG_LIMIT_BYTES", 50_000)
+    monkeypatch.setattr(log_module, "LIMIT_BYTES", 50_000)
     log = tmp_path / "log"
     log.write_text("x" * 60_000 + "\nlast words\n")
     with BlenderClient(

@@ -1,0 +1,139 @@
+"""The Blender child process itself: its start, its pipes, its shared image, its folders, its end.
+
+It is its own process group, so that a hang ends with everything it started; it dies with the thread that
+started it (PR_SET_PDEATHSIG), and when its request pipe closes.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import datagen
+from datagen.blender.protocol import decode_line, encode_line
+from datagen.blender.settings import RenderSettings
+
+
+class Hung(Exception):
+    """No reply came in time; the process still runs."""
+
+
+class Died(Exception):
+    """The reply pipe closed: the process ended, or is about to."""
+
+
+class BlenderProcess:
+    """The process, its two pipes, its shared image and its folders."""
+
+    def __init__(self, settings: RenderSettings, scratch_dir: Path, log_path: Path, threads: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="blender-", dir=scratch_dir))
+        (self._folder / "user").mkdir()
+        self._image_fd = os.memfd_create("pairbridge-image")
+        self.image_path = f"/proc/self/fd/{self._image_fd}"
+        requests_read, self._requests_fd = os.pipe()
+        self._replies_fd, replies_write = os.pipe()
+        self._buffer = b""
+        # A user's own preferences would change results; temporary files go where we remove them.
+        environment = os.environ | {
+            "BLENDER_USER_RESOURCES": str(self._folder / "user"),
+            "TMPDIR": str(self._folder),
+            "PYTHONPATH": os.pathsep.join(
+                [str(Path(datagen.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+            ).rstrip(os.pathsep),
+        }
+        command = [sys.executable, "-m", "datagen.blender.server"]
+        command += ["--requests-fd", str(requests_read), "--replies-fd", str(replies_write)]
+        command += ["--image-fd", str(self._image_fd), "--parent-pid", str(os.getpid())]
+        command += ["--threads", str(threads), "--settings", settings.model_dump_json()]
+        try:
+            with open(log_path, "ab") as log:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=(requests_read, replies_write, self._image_fd),
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(requests_read)
+            os.close(replies_write)
+            self._release()
+            raise
+        os.close(requests_read)
+        os.close(replies_write)
+
+    @property
+    def pid(self) -> int:
+        """Process id, and process group id."""
+        return self._process.pid
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Hand over a request. Raises Died if nobody reads it."""
+        # An answer that fails to be written must not leave the previous image to be read.
+        os.ftruncate(self._image_fd, 0)
+        line = memoryview(encode_line(message))
+        try:
+            while line:
+                line = line[os.write(self._requests_fd, line) :]
+        except BrokenPipeError:
+            raise Died from None
+
+    def receive(self, timeout_s: float) -> dict[str, Any]:
+        """The next reply. Raises Hung after `timeout_s`, Died when none will come."""
+        deadline_s = time.monotonic() + timeout_s
+        poller = select.poll()
+        poller.register(self._replies_fd, select.POLLIN)
+        while b"\n" not in self._buffer:
+            left_ms = 1000 * (deadline_s - time.monotonic())
+            if left_ms <= 0 or not poller.poll(left_ms):
+                raise Hung
+            data = os.read(self._replies_fd, 1 << 16)
+            if not data:
+                raise Died
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return decode_line(line)
+
+    def rss_mib(self) -> int:
+        """Resident memory now."""
+        resident_pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return resident_pages * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    def cause_of_death(self) -> str:
+        """The signal's name or "exit N". The pipe closes a moment before the process can be waited for."""
+        try:
+            code = self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            return "a closed pipe while it lives"
+        return signal.Signals(-code).name if code < 0 else f"exit {code}"
+
+    def end(self) -> None:
+        """Close the request pipe, which ends an idle process; `kill` it if it is not gone within a second."""
+        os.close(self._requests_fd)
+        self._requests_fd = -1
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the group if it lives, reap it, give back its pipes, memory and folders. Call it once."""
+        # Once it is reaped, its id may belong to somebody else.
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._release()
+
+    def _release(self) -> None:
+        for fd in (self._requests_fd, self._replies_fd, self._image_fd):
+            if fd >= 0:
+                os.close(fd)
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -182,30 +182,32 @@ def test_ranks_that_do_not_divide_the_batch_are_refused(run_root: Path) -> None:
         _loader(run_root, _mix(2), ranks=Ranks(0, 3))
 
 
-def _rank_main(rank: int, world: int, run_root: str, num_sources: int, workers: int, out: str) -> None:
+GLOO_CASES = ((2, 0), (3, 1), (5, 0))  # sources, workers of each rank
+
+
+def _rank_main(rank: int, world: int, run_root: str, out: str) -> None:
     # A process per rank, as under torchrun. Loader workers of a spawned process are spawned too, not forked.
     dist.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=world)
-    loader = _loader(Path(run_root), _mix(num_sources), workers=workers)
-    delivered = []
-    for batch in islice(loader.batches(), 12):
-        gathered: list = [None] * world
-        dist.all_gather_object(gathered, batch["keys"])
-        delivered.append([key for keys in gathered for key in keys])
-    if rank == 0:
-        Path(out, "keys.txt").write_text("\n".join(" ".join(keys) for keys in delivered))
+    for num_sources, workers in GLOO_CASES:
+        loader = _loader(Path(run_root), _mix(num_sources), workers=workers)
+        delivered = []
+        for batch in islice(loader.batches(), 12):
+            gathered: list = [None] * world
+            dist.all_gather_object(gathered, batch["keys"])
+            delivered.append(" ".join(key for keys in gathered for key in keys))
+        if rank == 0:
+            Path(out, f"{num_sources}.txt").write_text("\n".join(delivered))
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(("num_sources", "workers"), [(2, 0), (3, 2), (5, 0)])
-def test_two_gloo_ranks_deliver_exact_shares(
-    run_root: Path, tmp_path: Path, num_sources: int, workers: int
-) -> None:
-    mp.spawn(_rank_main, args=(2, str(run_root), num_sources, workers, str(tmp_path)), nprocs=2)
-    delivered = [line.split() for line in (tmp_path / "keys.txt").read_text().splitlines()]
-    mix = _mix(num_sources)
-    _assert_shares(delivered, mix)
-    assert delivered == [batch["keys"] for batch in _batches(_loader(run_root, mix), 12)]
+def test_two_gloo_ranks_deliver_exact_shares(run_root: Path, tmp_path: Path) -> None:
+    mp.spawn(_rank_main, args=(2, str(run_root), str(tmp_path)), nprocs=2)
+    for num_sources, _ in GLOO_CASES:
+        delivered = [line.split() for line in (tmp_path / f"{num_sources}.txt").read_text().splitlines()]
+        mix = _mix(num_sources)
+        _assert_shares(delivered, mix)
+        assert delivered == [batch["keys"] for batch in _batches(_loader(run_root, mix), 12)]
 
 
 @pytest.fixture

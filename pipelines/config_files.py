@@ -17,6 +17,13 @@ from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
 ConfigKind = Literal["datasets", "mixes", "training", "evaluation", "runs"]
+_SINGULAR = {
+    "datasets": "dataset",
+    "mixes": "mix",
+    "training": "training",
+    "evaluation": "evaluation",
+    "runs": "run",
+}
 Model = TypeVar("Model", bound=BaseModel)
 
 # Starts a dataset path that is relative to the run's folder (training.mix_config resolves it).
@@ -42,7 +49,7 @@ def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> P
     known = shipped_names(kind)
     near = difflib.get_close_matches(Path(name).stem, known, n=1)
     raise ConfigError(
-        f"there is no {kind} config {name!r}",
+        f"there is no {_SINGULAR[kind]} config {name!r}",
         consequence="there is nothing to run",
         remedy=(f"did you mean {near[0]!r}? " if near else "")
         + f"Give the path of a .yaml file, or one of the shipped names: {', '.join(known)}",

@@ -13,7 +13,7 @@ import numpy as np
 from datagen.atomic import write_atomically
 from datagen.commit import read_sidecars
 from datagen.errors import ConfigError
-from datagen.sample import Pair, decode_field
+from datagen.sample import decode_field
 from datagen.shards import Shard, open_shard
 from pipelines.sheets import Item, Section, contact_sheet, write_png
 
@@ -59,7 +59,7 @@ def pictures(files: dict[str, bytes]) -> dict[str, np.ndarray]:
     return {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
 
 
-def caption(meta: dict[str, Any] | Pair) -> str:
+def caption(meta: dict[str, Any]) -> str:
     """Key and what the sample shows, short enough for a caption."""
     shown = [asset["id"] for asset in meta["assets"]]
     return f"{meta['key']}: {', '.join(shown)}"

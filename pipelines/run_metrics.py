@@ -5,6 +5,7 @@ report.
 import json
 import math
 import platform
+import re
 import statistics
 from collections import Counter, defaultdict
 from importlib import metadata
@@ -29,6 +30,8 @@ METHODS = ("model", "source", "colour_transfer", "colour_shift_ridge")
 
 # Beside the versions that dataset.json records.
 _VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
+
+_FIGURE = re.compile(r"\d+(\.\d+)?")
 
 
 def collect(run: Run) -> dict[str, Any]:
@@ -186,14 +189,19 @@ def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _quarantine(dataset_dir: Path) -> list[dict[str, Any]]:
-    """Reasons, the most frequent first; figures inside a reason do not make it another one."""
+    """Reasons, the most frequent first. Those that differ in their figures alone are one; the first is shown."""
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in (dataset_dir / "quarantine.jsonl").read_text().splitlines():
         entry = json.loads(line)
-        entries[entry["reason"]].append(entry)
+        entries[_FIGURE.sub("#", entry["reason"])].append(entry)
     found = [
-        {"reason": reason, "pairs": len(holes), "asset": holes[0]["asset"], "first_key": holes[0]["key"]}
-        for reason, holes in entries.items()
+        {
+            "reason": holes[0]["reason"],
+            "pairs": len(holes),
+            "asset": holes[0]["asset"],
+            "first_key": holes[0]["key"],
+        }
+        for holes in entries.values()
     ]
     return sorted(found, key=lambda row: (-row["pairs"], row["reason"]))
 

@@ -1,0 +1,176 @@
+"""The report of a real, small run: what it shows, that it stands alone, and that its figures are those on
+disk.
+"""
+
+import base64
+import json
+from collections import Counter
+from html import unescape
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from datagen.canonical import file_sha256
+from datagen.verify import dataset_status
+from pipelines.report import duration, headline, percent, size, write_report
+from training.checkpoint import checkpoint_folders
+from training.model import TranslationModel
+
+ATTRIBUTES_THAT_LOAD = {"src", "href", "srcset", "data", "poster", "action", "background"}
+
+
+class Page(HTMLParser):
+    """Tags, what they would load, and the text between them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.loads: list[str] = []
+        self.words: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags[tag] += 1
+        self.loads += [value for name, value in attrs if name in ATTRIBUTES_THAT_LOAD]
+
+    def handle_data(self, data) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def page(finished_run) -> Page:
+    return Page((finished_run.folder / "report.html").read_text())
+
+
+@pytest.fixture(scope="module")
+def metrics(finished_run) -> dict:
+    return json.loads((finished_run.folder / "metrics.json").read_bytes())
+
+
+def test_the_page_stands_alone(page: Page, finished_run) -> None:
+    assert page.loads
+    assert all(uri.startswith("data:image/") for uri in page.loads)
+    assert not {"script", "link", "iframe", "object"} & page.tags.keys()
+    assert "url(" not in (finished_run.folder / "report.html").read_text()
+    assert "@import" not in (finished_run.folder / "report.html").read_text()
+
+
+def test_its_pictures_are_the_pairs_and_the_translations(page: Page, finished_run, metrics) -> None:
+    pngs = [uri.partition(",")[2] for uri in page.loads if uri.startswith("data:image/png")]
+    images = [
+        cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR) for data in pngs
+    ]
+    assert all(image.shape[:2] == (32, 32) for image in images)
+    strips = metrics["evaluation"]["sources"]["relit"]["samples"]
+    first = cv2.imread(str(finished_run.evaluation_dir / strips[0]))
+    assert np.array_equal(np.concatenate(images[:3], axis=1), first)
+    # Three images for every translated pair, and for up to six pairs of each of two recipes.
+    assert len(images) > 3 * (len(strips) + 6)
+    assert len(images) % 3 == 0
+
+
+def test_metrics_agree_with_the_dataset_on_disk(finished_run, metrics) -> None:
+    status = {(stream.recipe, stream.split): stream for stream in dataset_status(finished_run.dataset_dir)}
+    for stream in metrics["dataset"]["streams"]:
+        on_disk = status.pop((stream["recipe"], stream["split"]))
+        assert (stream["pairs"], stream["quarantined"]) == (on_disk.pairs_made, on_disk.holes)
+        assert stream["pairs"] + stream["quarantined"] == stream["pairs_planned"]
+    assert not status
+    tars = list((finished_run.dataset_dir / "shards").glob("*.tar"))
+    assert metrics["dataset"]["bytes"] == sum(path.stat().st_size for path in tars)
+
+
+def test_shares_are_those_of_the_keys_that_were_consumed(finished_run, metrics) -> None:
+    consumed: Counter[str] = Counter()
+    for line in (finished_run.training_dir / "consumed.jsonl").read_text().splitlines():
+        consumed.update(key.split("/")[0] for key in json.loads(line)["keys"])
+    assert {row["source"]: row["samples_consumed"] for row in metrics["mix"]} == dict(consumed)
+    total = sum(consumed.values())
+    assert total == 6 * 5
+    for row, share in zip(metrics["mix"], (0.7, 0.3), strict=True):
+        assert row["share_planned"] == pytest.approx(share)
+        assert abs(row["samples_consumed"] - share * total) < 1
+
+
+def test_the_model_is_counted_by_its_weights(finished_run, metrics) -> None:
+    model = TranslationModel.load(checkpoint_folders(finished_run.training_dir / "checkpoints")[-1])
+    assert metrics["training"]["parameters"] == sum(weight.numel() for weight in model.denoiser.parameters())
+
+
+def test_the_page_shows_the_figures_of_metrics_json(page: Page, metrics) -> None:
+    judged = metrics["evaluation"]["sources"]["relit"]
+    for figures in judged["methods"].values():
+        assert f"{figures['foreground_psnr']['mean']:.2f}" in page.text
+        assert f"{figures['ssim']['low']:.3f} to {figures['ssim']['high']:.3f}" in page.text
+    for row in metrics["mix"]:
+        assert f"consumed {percent(row['share_consumed'])}" in page.text
+    for version in metrics["versions"].values():
+        assert version in page.text
+
+
+def test_what_was_refused_is_listed_with_its_reason(page: Page, finished_run, metrics) -> None:
+    lines = (finished_run.dataset_dir / "quarantine.jsonl").read_text().splitlines()
+    assert sum(entry["pairs"] for entry in metrics["quarantine"]) == len(lines) > 0
+    for entry in metrics["quarantine"]:
+        assert " ".join(entry["reason"].split()) in page.text
+
+
+def test_stand_ins_are_named(page: Page, metrics) -> None:
+    named = {(entry["part"], entry["what"]) for entry in metrics["stand_ins"]}
+    assert {("masks", "GrabCut"), ("relit foregrounds", "colour transfer")} <= named
+    assert ("photographs", "4 photographs that come with scikit-image") in named
+    for word in ("GrabCut", "colour transfer", "smoke test", "Haar"):
+        assert word in page.text
+
+
+def test_licences_and_authors_are_listed_and_escaped(page: Page, finished_run) -> None:
+    html = (finished_run.folder / "report.html").read_text()
+    assert "<b>Jo</b>" not in html
+    assert "<b>Jo</b> & Co" in unescape(html)
+    assert "NASA" in page.text
+
+
+def test_the_contact_sheet_is_a_picture(finished_run) -> None:
+    sheet = cv2.imread(str(finished_run.folder / "sheet.png"))
+    assert sheet.shape[1] == 1280
+    assert sheet.std() > 10
+
+
+def test_an_unchanged_run_gives_the_same_page(finished_run) -> None:
+    names = ("metrics.json", "report.html", "sheet.png")
+    before = [file_sha256(finished_run.folder / name) for name in names]
+    write_report(finished_run)
+    assert [file_sha256(finished_run.folder / name) for name in names] == before
+
+
+def test_the_headline_claims_no_more_than_the_interval() -> None:
+    def verdict(low: float, high: float, objects: int = 10) -> str:
+        gain = {"foreground_psnr": {"mean": (low + high) / 2, "low": low, "high": high}}
+        return headline("x", {"gains": {"source": gain}, "pairs": 20, "objects": objects})["verdict"]
+
+    assert verdict(0.2, 1.0).startswith("better")
+    assert verdict(-0.2, 1.0).startswith("no clear difference")
+    assert verdict(-1.0, -0.2).startswith("worse")
+    assert verdict(1.0, 1.0, objects=1).startswith("no verdict")
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        (duration(0.034), "34 ms"),
+        (duration(59.96), "60.0 s"),
+        (duration(65), "1 min 05 s"),
+        (duration(7200), "2 h 00 min"),
+        (size(999), "999 B"),
+        (size(1_500_000), "1.5 MB"),
+        (percent(0.9), "90.00 %"),
+    ],
+)
+def test_figures_are_written_for_people(shown: str, text: str) -> None:
+    assert shown == text

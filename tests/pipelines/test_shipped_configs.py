@@ -1,0 +1,70 @@
+"""Every configuration that comes with the package can be run as it is."""
+
+import pytest
+
+from datagen.config import DatasetConfig
+from pipelines.config_files import find_config, load_config, shipped_names
+from pipelines.plan_summary import plan_before_baking
+from pipelines.run_config import load_run
+from training.autoencoders import build_autoencoder
+from training.config import EvaluationConfig, TrainingConfig
+from training.mix_config import MixConfig
+from training.mixing import Schedule
+from training.samplers import check_grid, uniform_grid
+
+PRODUCTION = ("relighting", "my_assets")
+
+
+@pytest.mark.render
+@pytest.mark.parametrize("name", shipped_names("datasets"))
+def test_a_dataset_can_be_planned_down_to_its_last_group(name: str) -> None:
+    plan = plan_before_baking(load_config(find_config("datasets", name), DatasetConfig))
+    for stream in plan.streams:
+        assert plan.group(stream, stream.num_groups - 1).keys[-1] == stream.key(
+            stream.num_groups - 1, stream.pairs_per_group - 1
+        )
+
+
+@pytest.mark.parametrize("name", PRODUCTION)
+def test_production_renders_at_full_quality(name: str) -> None:
+    config = load_config(find_config("datasets", name), DatasetConfig)
+    assert config.render.samples >= 64
+    assert min(config.recipes["relighting"].size_WH) >= 512
+
+
+def test_the_demo_varies_light_as_much_as_the_verdict_on_it_says() -> None:
+    relighting = load_config(find_config("datasets", "demo"), DatasetConfig).recipes["relighting"]
+    assert min(relighting.size_WH) >= 96
+    assert (relighting.strength, relighting.tint) == ((0.45, 2.2), 0.3)
+
+
+def test_the_mixes_say_what_their_names_promise() -> None:
+    shares = {
+        name: [
+            float(share)
+            for share in Schedule(
+                [source.weight for source in load_config(find_config("mixes", name), MixConfig).sources]
+            ).shares
+        ]
+        for name in ("demo", "seventy_thirty")
+    }
+    assert shares == {"demo": [0.9, 0.1], "seventy_thirty": [0.7, 0.3]}
+
+
+@pytest.mark.parametrize("kind", ["mixes", "training", "evaluation"])
+def test_every_part_loads(kind) -> None:
+    models = {"mixes": MixConfig, "training": TrainingConfig, "evaluation": EvaluationConfig}
+    for name in shipped_names(kind):
+        load_config(find_config(kind, name), models[kind])
+
+
+@pytest.mark.parametrize("name", shipped_names("runs"))
+def test_the_parts_of_a_run_fit_together(name: str, tmp_path) -> None:
+    run = load_run(name, tmp_path)
+    recipes = run.dataset.recipes
+    for source in run.mix.sources:
+        assert recipes[source.recipe].groups[source.split] > 0
+    for source in run.evaluation.sources:
+        assert recipes[source.recipe].groups[run.evaluation.split] > 0
+    assert run.training.size % build_autoencoder(run.training.autoencoder).factor == 0
+    check_grid(uniform_grid(run.evaluation.sampling_steps), run.training.timesteps)

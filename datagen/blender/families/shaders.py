@@ -167,7 +167,7 @@ def leather(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
     g.finish(
         base_color=_decorated(g, m.decoration, rest, colour, place),
         roughness=g.lerp(wavy, m.roughness - 0.08, m.roughness + 0.12),
-        normal=g.bump(g.math("MINIMUM", pores, 0.18), m.bump * 4, g.bump(creases, m.bump * 1.5)),
+        normal=g.bump(g.math("MINIMUM", pores, 0.18), m.bump * 2, g.bump(creases, m.bump)),
         coat_weight=m.coat,
         coat_roughness=0.3,
     )

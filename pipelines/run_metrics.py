@@ -189,7 +189,7 @@ def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _quarantine(dataset_dir: Path) -> list[dict[str, Any]]:
-    """Reasons, the most frequent first. Those that differ in their figures alone are one; the first is shown."""
+    """Reasons, the most frequent first; those that differ in their figures alone are one."""
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in (dataset_dir / "quarantine.jsonl").read_text().splitlines():
         entry = json.loads(line)

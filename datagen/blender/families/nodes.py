@@ -42,8 +42,8 @@ class Graph:
     def attribute(self, name: str) -> Socket:
         return self.node("Attribute", {}, attribute_name=name).outputs["Vector"]
 
-    def math(self, operation: str, a: Value, b: Value = 0.0, c: Value = 0.0) -> Socket:
-        return self.node("Math", {0: a, 1: b, 2: c}, operation=operation).outputs[0]
+    def math(self, operation: str, *inputs: Value) -> Socket:
+        return self.node("Math", dict(enumerate(inputs)), operation=operation).outputs[0]
 
     def affine(self, vector: Value, scale: tuple[float, float, float], offset: tuple[float, float, float]) -> Socket:
         """vector * scale + offset."""

@@ -17,11 +17,11 @@ def realise(name: str, parts: list[Part]) -> bpy.types.Object:
     """One mesh object with a material slot per distinct material, smooth but for its sharp edges."""
     whole = joined([part.mesh for part in parts])
     data = bpy.data.meshes.new(name)
-    # Written through foreach_set: several times faster than from_pydata and free of operator context.
+    # Written as attributes wherever they exist: no operator context, and one copy instead of a call per element.
     data.vertices.add(len(whole.vertices))
-    data.vertices.foreach_set("co", whole.vertices.astype(np.float32).ravel())
+    data.attributes["position"].data.foreach_set("vector", whole.vertices.astype(np.float32).ravel())
     data.loops.add(len(whole.loops))
-    data.loops.foreach_set("vertex_index", whole.loops.astype(np.int32))
+    data.attributes[".corner_vert"].data.foreach_set("value", whole.loops.astype(np.int32))
     data.polygons.add(len(whole.sizes))
     data.polygons.foreach_set("loop_start", (np.cumsum(whole.sizes) - whole.sizes).astype(np.int32))
 
@@ -29,7 +29,8 @@ def realise(name: str, parts: list[Part]) -> bpy.types.Object:
     for index, material in enumerate(slots):
         data.materials.append(shade(f"{name}.{index}.{material.kind}", material))
     owner = np.concatenate([np.full(len(part.mesh.sizes), slots[part.material]) for part in parts])
-    data.polygons.foreach_set("material_index", owner.astype(np.int32))
+    slot = data.attributes.new("material_index", "INT", "FACE")
+    slot.data.foreach_set("value", owner.astype(np.int32))
 
     data.update(calc_edges=True)
     data.shade_smooth()

@@ -245,55 +245,66 @@ def _closure(p: ShoeParams) -> list[Part]:
     tongue = _above(p, np.linspace(-0.035, 0.035, 9), t, 0.006)
     peak = tongue[-1] + np.linspace(0, 1, 7)[1:, None, None] * np.array([0.0, -0.025, 0.075])
     result = [Part("tongue", sheet(np.concatenate([tongue, peak]), 0.016), p.tongue)]
-    rows = np.linspace(low, 0.95, p.eyelets)
-    gap, width = 0.03, 0.075
+    eyelets = _eyelets(p, np.linspace(low, 0.95, p.eyelets))
     for side in (-1, 1):
-        s = np.linspace(gap, width, 7) + 0.02 * (1 - t)
+        s = np.linspace(0.03, 0.075, 7) + 0.02 * (1 - t)
         facing = _patch(p, s if side > 0 else -s[:, ::-1], t, 0.012)
         result.append(Part("facing", facing, p.overlay))
-        for row in rows:
-            place, normal = _eyelet(p, side * _eyelet_s(row), row)
-            ring = solids.torus(0.013, 0.0045, segments=20, around=8).aimed(normal).moved(*place)
-            result.append(Part("eyelet", ring, p.metal))
-    return [*result, Part("laces", joined(_laces(p, rows)), p.lace)]
+    ring = solids.torus(0.013, 0.0045, segments=20, around=8)
+    for place, normal in zip(eyelets.places.reshape(-1, 3), eyelets.normals.reshape(-1, 3), strict=True):
+        result.append(Part("eyelet", ring.aimed(normal).moved(*place), p.metal))
+    return [*result, Part("laces", joined(_laces(eyelets)), p.lace)]
 
 
-def _eyelet_s(t: float) -> float:
-    return 0.046 + 0.02 * (1 - t)
+@dataclass(frozen=True, slots=True)
+class _Eyelets:
+    """Rows of eyelets from the toe upwards: places and normals (2, R, 3), left first, and the middles' normals (R, 3)."""
+
+    places: np.ndarray
+    normals: np.ndarray
+    middles: np.ndarray
+    middle_normals: np.ndarray
 
 
-def _eyelet(p: ShoeParams, s: float, t: float) -> tuple[np.ndarray, np.ndarray]:
-    return _above(p, s, t, 0.014), _normals(p, np.array(s), np.array(t))
+def _eyelets(p: ShoeParams, rows: np.ndarray) -> _Eyelets:
+    reach = 0.046 + 0.02 * (1 - rows)
+    s = np.stack([-reach, reach])
+    centre = np.zeros_like(rows)
+    return _Eyelets(
+        _above(p, s, rows, 0.014), _normals(p, s, rows + 0 * s), _above(p, centre, rows, 0.04), _normals(p, centre, rows)
+    )
 
 
-def _laces(p: ShoeParams, rows: np.ndarray) -> list[Mesh]:
+def _laces(eyelets: _Eyelets) -> list[Mesh]:
     flat = curves.superellipse(10, LACE_RADIUS, 0.6 * LACE_RADIUS, 2.5)
     result = []
-    for index, row in enumerate(rows):
-        left, right = (_eyelet(p, side * _eyelet_s(row), row)[0] for side in (-1, 1))
-        lift = 0.018 * _normals(p, np.array(0.0), np.array(row))
-        bar = curves.spline([left - 0.3 * lift, 0.75 * left + 0.25 * right + lift, 0.25 * left + 0.75 * right + lift, right - 0.3 * lift], 18)
+    count = len(eyelets.middles)
+    for row in range(count):
+        left, right = eyelets.places[:, row]
+        lift = 0.018 * eyelets.middle_normals[row]
+        over = [0.75 * left + 0.25 * right + lift, 0.25 * left + 0.75 * right + lift]
+        bar = curves.spline([left - 0.3 * lift, *over, right - 0.3 * lift], 18)
         result.append(solids.tube(bar, 1.0, section=flat, up=lift))
-        if index + 1 < len(rows):
-            for side in (-1, 1):
-                start = _eyelet(p, side * _eyelet_s(row), row)[0]
-                end = _eyelet(p, -side * _eyelet_s(rows[index + 1]), rows[index + 1])[0]
-                over = lift * (1.3 if side > 0 else 0.8)
-                cross = curves.spline([start, 0.5 * (start + end) + over, end], 14)
-                result.append(solids.tube(cross, 1.0, section=flat, up=lift))
-    return result + _bow(p, float(rows[-1]), flat)
+        if row + 1 == count:
+            break
+        for side, above in ((0, 0.8), (1, 1.3)):
+            start, end = eyelets.places[side, row], eyelets.places[1 - side, row + 1]
+            cross = curves.spline([start, 0.5 * (start + end) + above * lift, end], 14)
+            result.append(solids.tube(cross, 1.0, section=flat, up=lift))
+    return result + _bow(eyelets.middles[-1], eyelets.middle_normals[-1], flat)
 
 
-def _bow(p: ShoeParams, row: float, flat: np.ndarray) -> list[Mesh]:
+def _bow(knot: np.ndarray, normal: np.ndarray, flat: np.ndarray) -> list[Mesh]:
     """Knot with two loops and two ends, lying on the instep."""
-    normal = _normals(p, np.array(0.0), np.array(row))
-    knot = _above(p, np.array(0.0), np.array(row), 0.04)
-    down = np.array([0.0, -0.5, 0.0]) - 0.5 * normal * normal[1] * -1
+    # Towards the toe along the instep: what is left of -y without its part along the normal.
+    down = np.array([0.0, -1.0, 0.0]) + normal * normal[1]
     down = down / np.linalg.norm(down)
     result = [solids.ellipsoid(0.02, 0.016, 0.014, 14).moved(*knot)]
     for side in (-1, 1):
         x = np.array([float(side), 0.0, 0.0])
-        loop = curves.spline([knot, knot + 0.06 * x + 0.022 * normal, knot + 0.12 * x + 0.03 * down, knot + 0.09 * x + 0.06 * down - 0.01 * normal, knot + 0.012 * down], 26)
-        end = curves.spline([knot, knot + 0.035 * x + 0.05 * down + 0.01 * normal, knot + 0.075 * x + 0.12 * down - 0.02 * normal], 16)
+        out = [knot + 0.06 * x + 0.022 * normal, knot + 0.12 * x + 0.03 * down, knot + 0.09 * x + 0.06 * down - 0.01 * normal]
+        loop = curves.spline([knot, *out, knot + 0.012 * down], 26)
+        drop = [knot + 0.035 * x + 0.05 * down + 0.01 * normal, knot + 0.075 * x + 0.12 * down - 0.02 * normal]
+        end = curves.spline([knot, *drop], 16)
         result += [solids.tube(path, 1.0, section=flat, up=normal) for path in (loop, end)]
     return result

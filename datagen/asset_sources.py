@@ -24,7 +24,7 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".png", ".webp"}),
 }
 _PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source"})
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude"})
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
 # Of a hash's range: the first eight tenths train, the next validation, the last test.
@@ -105,7 +105,8 @@ def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, 
 
 def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
     """Every file of the user's folders. An id is the sanitised relative stem; where it is taken, or two files
-    share it, a short hash of folder number and relative path is appended to each.
+    share it, a short hash of folder number and relative path is appended to each. A file that its folder's
+    catalogue.yaml gives a reason to `exclude` is left out.
 
     Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit its folder.
     """
@@ -135,6 +136,8 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
             asset_id = f"{asset_id}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
         pin = pins[folder].get(asset_id, {})
         used[folder].add(asset_id)
+        if "exclude" in pin:
+            continue
         found.append(
             Asset(
                 id=asset_id,

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 from datagen.canonical import digest
 from datagen.errors import CatalogueError
 from datagen.frozen import FrozenModel
+from datagen.photographs import PhotoRules
 
 Split = Literal["train", "validation", "test"]
 AssetKind = Literal["family", "object", "hdri", "photo"]
@@ -38,6 +39,7 @@ class AssetsConfig(FrozenModel):
     hdris: tuple[Path, ...] = ()  # folders of .exr, .hdr (equirectangular)
     photos: tuple[Path, ...] = ()  # folders of .jpg, .jpeg, .png, .webp
     families: tuple[str, ...] | None = None  # procedural families to use; null = all embedded ones
+    photo_rules: PhotoRules = PhotoRules()  # a photograph that breaks one costs its groups, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class DatasetConfig(FrozenModel):
         What lies in the folders is in the catalogue, with its hashes.
         """
         full = self.model_dump(mode="json", exclude={"execution": True})
-        full["assets"] = {name: full["assets"][name] for name in ("embedded", "families")}
+        full["assets"] = {name: full["assets"][name] for name in ("embedded", "families", "photo_rules")}
         return full
 
     @property

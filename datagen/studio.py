@@ -4,21 +4,18 @@ One studio belongs to one worker. It holds no state that can change a pair: what
 function of files that the catalogue has hashed.
 """
 
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from datagen.assets import Catalogue
 from datagen.config import DatasetConfig
 from datagen.environment import Environment, lighting_copy, load_environment, write_exr
-from datagen.errors import AssetError
-from datagen.sample import MAX_PIXELS
+from datagen.photographs import read_photograph
 from datagen.view import ViewTransform
 
 if TYPE_CHECKING:
@@ -136,16 +133,10 @@ class Studio:
         return path
 
     def photo(self, asset_id: str) -> np.ndarray:
-        """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken."""
-        path = self.catalogue.get(asset_id).path
-        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if os.path.getsize(path) else None
-        if bgr is None or bgr.shape[0] * bgr.shape[1] > MAX_PIXELS:
-            raise AssetError(
-                f"photograph {path.name} cannot be decoded, or has more than {MAX_PIXELS} pixels",
-                consequence="every group that draws it is quarantined; the rest of the dataset is made",
-                remedy=f"replace or remove {path}",
-            )
-        return np.ascontiguousarray(bgr[..., ::-1])
+        """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
+        not what `assets.photo_rules` ask for.
+        """
+        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules)
 
 
 def open_blender(

@@ -40,7 +40,8 @@ def test_photographs_come_as_rgb_whatever_their_format(root: Path) -> None:
     Image.fromarray(IMAGE).save(root / "photos" / "png.png")
     Image.fromarray(IMAGE).save(root / "photos" / "webp.webp", lossless=True)
     Image.fromarray(IMAGE[..., 0]).save(root / "photos" / "grey.png")
-    Image.fromarray(np.dstack([IMAGE, IMAGE[..., :1]])).save(root / "photos" / "alpha.png")
+    opaque = np.full((*IMAGE.shape[:2], 1), 255, np.uint8)
+    Image.fromarray(np.dstack([IMAGE, opaque])).save(root / "photos" / "alpha.png")
     with open_studio(root) as studio:
         for name in ("png", "webp", "alpha"):
             assert (studio.photo(name) == IMAGE).all()

@@ -1,0 +1,244 @@
+"""Photographs in every state that folders of the wild hold them: used as they are meant, or refused by name."""
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from datagen.assets import build_catalogue
+from datagen.config import DatasetConfig
+from datagen.errors import AssetError
+from datagen.near_duplicates import near_duplicates, perceptual_hash
+from datagen.photographs import (
+    PhotoRules,
+    decode_grey,
+    decode_grey16,
+    decode_image,
+    read_header,
+    read_photograph,
+)
+from datagen.plan import make_plan
+from datagen.seeds import rng
+from datagen.studio import Studio
+
+SIZE_WH = (72, 48)
+
+
+def scene(name: object) -> np.ndarray:
+    """A smooth random picture, uint8 (48, 72, 3)."""
+    small = rng(0, "scene", str(name)).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    return cv2.resize(small, SIZE_WH, interpolation=cv2.INTER_CUBIC)
+
+
+IMAGE = scene("one")
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(image: np.ndarray, **options) -> bytes:
+    return encoded(Image.fromarray(image), "PNG", **options)
+
+
+def with_alpha(alpha: int) -> bytes:
+    return png(np.dstack([IMAGE, np.full(IMAGE.shape[:2], alpha, np.uint8)]))
+
+
+def animated(kind: str) -> bytes:
+    frames = [Image.fromarray(scene(number)) for number in range(3)]
+    return encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A PNG whose header alone is there, and claims a size."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return head + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+
+
+PALETTE = Image.fromarray(IMAGE).convert("P")
+CMYK = Image.fromarray(IMAGE).convert("CMYK")
+JPEG = encoded(Image.fromarray(IMAGE), "JPEG", quality=90)
+BROKEN = {
+    "empty": (b"", "damaged, or neither of"),
+    "text": (b"not an image at all", "damaged, or neither of"),
+    "gif": (encoded(Image.fromarray(IMAGE), "GIF"), "damaged, or neither of"),
+    "cut": (JPEG[: len(JPEG) // 2], "is damaged"),
+    "cut-png": (png(IMAGE)[:900], "is damaged"),
+    "bomb": (claiming(60_000, 60_000), "(claims 60000x60000|header cannot be used)"),
+    "animated-png": (animated("PNG"), "animated: 3 frames"),
+    "animated-webp": (animated("WEBP"), "animated: 3 frames"),
+    "transparent": (with_alpha(128), "transparent in places"),
+    "palette": (
+        encoded(PALETTE, "PNG", transparency=PALETTE.getpixel((0, 0))),
+        "transparent in places",
+    ),
+    "cmyk": (encoded(CMYK, "JPEG"), "CMYK without a colour profile"),
+    "cmyk-profile": (encoded(CMYK, "JPEG", icc_profile=b"none of that"), "unusable colour profile"),
+    "depth": (png((IMAGE[..., 0].astype(np.uint16)) * 100), "more than 8 bits"),
+    "tiny": (png(IMAGE[:20]), "72x20 pixels, and its shorter side must have 32"),
+    "banner": (png(np.hstack([IMAGE] * 4)), "as 6.00 to 1"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_every_broken_photograph_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    data, why = BROKEN[kind]
+    (tmp_path / f"{kind}.jpg").write_bytes(data)
+    with pytest.raises(AssetError, match=rf"photograph {kind}\.jpg is not used: .*{why}"):
+        read_photograph(tmp_path / f"{kind}.jpg", PhotoRules())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_as_their_exif_says(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if kind == "JPEG" else {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(Image.fromarray(IMAGE), kind, exif=exif, **options)
+    flat = decode_image(encoded(Image.fromarray(IMAGE), kind, **options), "flat")
+    turns: dict[int, Callable] = {
+        1: lambda a: a,
+        2: np.fliplr,
+        3: lambda a: np.rot90(a, 2),
+        4: np.flipud,
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
+        8: np.rot90,
+    }
+    turned = decode_image(data, "turned")
+    np.testing.assert_array_equal(turned, turns[orientation](flat))
+    header = read_header(io.BytesIO(data), "turned")
+    assert (header.height, header.width) == turned.shape[:2]
+
+
+def test_what_has_one_meaning_is_used() -> None:
+    np.testing.assert_array_equal(decode_image(with_alpha(255), "opaque"), IMAGE)
+    grey = decode_image(png(IMAGE[..., 0]), "grey")
+    np.testing.assert_array_equal(grey, np.repeat(IMAGE[..., :1], 3, axis=2))
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    np.testing.assert_array_equal(decode_image(png(IMAGE, icc_profile=profile), "profile"), IMAGE)
+    palette = Image.fromarray(IMAGE).convert("P")
+    np.testing.assert_array_equal(
+        decode_image(encoded(palette, "PNG"), "p"), np.array(palette.convert("RGB"))
+    )
+
+
+def test_sixteen_bit_colour_keeps_its_high_byte() -> None:
+    deep = IMAGE.astype(np.uint16) * 256 + 77
+    done, data = cv2.imencode(".png", deep[..., ::-1])
+    assert done
+    np.testing.assert_array_equal(decode_image(data.tobytes(), "deep"), IMAGE)
+
+
+def test_a_phones_second_picture_is_no_animation() -> None:
+    other = Image.fromarray(scene("preview"))
+    data = encoded(Image.fromarray(IMAGE), "MPO", save_all=True, append_images=[other], quality=95)
+    np.testing.assert_array_equal(
+        decode_image(data, "phone"),
+        decode_image(encoded(Image.fromarray(IMAGE), "JPEG", quality=95), "plain"),
+    )
+
+
+def test_a_wrong_colour_profile_makes_no_noise(capfd: pytest.CaptureFixture) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode_image(png(IMAGE, icc_profile=b"\0" * 200), "odd-profile")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_masks_and_depth_are_read_exactly_or_not_at_all() -> None:
+    grey = IMAGE[..., 1]
+    np.testing.assert_array_equal(decode_grey(png(grey), "m"), grey)
+    np.testing.assert_array_equal(decode_grey(png(np.repeat(grey[..., None], 3, 2)), "m"), grey)
+    bits = Image.fromarray(grey > 100)
+    np.testing.assert_array_equal(decode_grey(encoded(bits, "PNG"), "m"), (grey > 100) * np.uint8(255))
+    with pytest.raises(AssetError, match="in colour"):
+        decode_grey(png(IMAGE), "m")
+    depth = rng(0, "depth").integers(0, 65536, (8, 9), dtype=np.uint16)
+    np.testing.assert_array_equal(decode_grey16(png(depth), "d"), depth)
+    with pytest.raises(AssetError, match="no 16-bit grey PNG"):
+        decode_grey16(png(grey), "d")
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_photograph_costs_its_own_groups_and_no_others(tmp_path: Path, kind: str) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "broken.png").write_bytes(BROKEN[kind][0])
+    for name in ("a", "b", "c"):
+        (photos / f"{name}.png").write_bytes(png(scene(name)))
+    pins = [f"{name}: {{split: train, licence: CC0-1.0}}\n" for name in ("a", "b", "c", "broken")]
+    (photos / "catalogue.yaml").write_text("".join(pins))
+    recipe = {"kind": "photo_removal", "groups": {"train": 12}, "pairs_per_group": 1, "size_WH": [32, 32]}
+    config = DatasetConfig.model_validate(
+        {"name": "p", "assets": {"embedded": False, "photos": [photos]}, "recipes": {"r": recipe}}
+    )
+    plan = make_plan(config, build_catalogue(config.assets, None))
+    stream = plan.streams[0]
+    outcomes = []
+    with Studio(config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "l") as it:
+        for group in range(stream.num_groups):
+            spec = plan.group(stream, group)
+            drawn = "broken" in str(spec.params)
+            try:
+                plan.recipes["r"].make(spec, it)
+                outcomes.append((drawn, False))
+            except AssetError as error:
+                assert "photograph broken.png is not used" in error.cause
+                outcomes.append((drawn, True))
+    assert {(True, True), (False, False)} == set(outcomes)
+
+
+def test_near_duplicates_are_copies_and_nothing_else() -> None:
+    scenes = [scene(number) for number in range(60)]
+    copies = {}
+    for number in range(0, 60, 5):
+        image = Image.fromarray(scenes[number]).resize((36, 24))
+        copies[len(scenes)] = number
+        scenes.append(decode_image(encoded(image, "JPEG", quality=50), "copy"))
+    assert near_duplicates([perceptual_hash(image) for image in scenes]) == copies
+
+
+@pytest.mark.parametrize("distance", [0, 1, 4, 9])
+def test_near_duplicates_equal_a_plain_search(distance: int) -> None:
+    draw = rng(0, "hashes")
+    hashes = draw.integers(0, 2**63, 40, dtype=np.int64).tolist()
+    for value in hashes[:20]:
+        flips = draw.choice(64, draw.integers(0, 13), replace=False).tolist()
+        hashes.append(value ^ sum(1 << flip for flip in flips))
+    kept: list[int] = []
+    expected = {}
+    for index, value in enumerate(hashes):
+        near = [other for other in kept if (hashes[other] ^ value).bit_count() <= distance]
+        if near:
+            expected[index] = near[0]
+        else:
+            kept.append(index)
+    assert near_duplicates(hashes, distance) == expected
+    assert expected
+
+
+def test_a_photograph_its_folder_excludes_is_not_in_the_catalogue(tmp_path: Path) -> None:
+    for name in ("kept", "gone"):
+        (tmp_path / f"{name}.png").write_bytes(png(scene(name)))
+    (tmp_path / "catalogue.yaml").write_text("gone: {exclude: near-duplicate of kept}\n")
+    config = DatasetConfig.model_validate(
+        {
+            "name": "p",
+            "assets": {"embedded": False, "photos": [tmp_path]},
+            "recipes": {"r": {"kind": "photo_removal"}},
+        }
+    )
+    assert [asset.id for asset in build_catalogue(config.assets, None).assets] == ["kept"]

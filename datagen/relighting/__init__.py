@@ -1,14 +1,35 @@
 """Lighting a foreground anew: relighters behind one protocol, known to configurations by their `kind`."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from datagen.relighting.colour_transfer import ColourTransfer, ColourTransferConfig
-from datagen.relighting.protocol import Relighter, relit_image
+from datagen.relighting.iclight_settings import IcLightFbcConfig, IcLightFcConfig
+from datagen.relighting.protocol import BatchRelighter, Relighter, Request, relit_image, relit_images
 
-# A second relighter makes this a union, discriminated by `kind`.
-RelighterConfig = ColourTransferConfig
+RelighterConfig = Annotated[
+    ColourTransferConfig | IcLightFbcConfig | IcLightFcConfig, Field(discriminator="kind")
+]
 
-__all__ = ["Relighter", "RelighterConfig", "open_relighter", "relit_image"]
+__all__ = [
+    "BatchRelighter",
+    "ColourTransferConfig",
+    "IcLightFbcConfig",
+    "IcLightFcConfig",
+    "Relighter",
+    "RelighterConfig",
+    "Request",
+    "open_relighter",
+    "relit_image",
+    "relit_images",
+]
 
 
 def open_relighter(config: RelighterConfig) -> Relighter:
-    """The relighter that `config` describes. A learned one is loaded here, not before."""
-    return ColourTransfer(config)
+    """The relighter that `config` describes. A learned one is loaded here, not before; see its errors."""
+    if isinstance(config, ColourTransferConfig):
+        return ColourTransfer(config)
+    from datagen.relighting.iclight import IcLight  # brings torch with it
+
+    return IcLight(config)

@@ -15,7 +15,7 @@ from datagen.errors import AssetError, CatalogueError, Rejected
 from datagen.fill import fill_noise
 from datagen.pasting import paste_relit
 from datagen.plan import DatasetPlan, make_plan
-from datagen.relighting import RelighterConfig, open_relighter
+from datagen.relighting import ColourTransferConfig, open_relighter
 from datagen.sample import encode_field
 from datagen.seeds import rng
 from datagen.studio import Studio
@@ -110,7 +110,7 @@ def test_the_background_is_the_photographs_own_byte_for_byte(relit: list) -> Non
 
 def test_the_foreground_is_the_relighters(assets: Path, relit: list, tmp_path: Path) -> None:
     plan = plan_of(assets, kind="photo_relighting")
-    relighter = open_relighter(RelighterConfig())
+    relighter = open_relighter(ColourTransferConfig())
     with studio_of(plan, tmp_path) as studio:
         for pair in relit:
             params = json.loads(pair["meta.json"]["params"])
@@ -231,6 +231,7 @@ def test_bad_photographs_are_refused_by_name_and_the_rest_is_made(
 
 def test_a_pair_that_changes_nothing_is_refused(assets: Path, tmp_path: Path) -> None:
     still = {name: [0, 0] for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops")}
+    still["kind"] = "colour_transfer"
     for refused in made(plan_of(assets, kind="photo_relighting", relighter=still), tmp_path, [0]):
         assert isinstance(refused, Rejected)
         assert "changed the foreground by" in refused.cause

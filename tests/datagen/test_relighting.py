@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from datagen.colour import colour_statistics
 from datagen.errors import Rejected
-from datagen.relighting import RelighterConfig, open_relighter, relit_image
+from datagen.relighting import ColourTransferConfig, open_relighter, relit_image
 from datagen.seeds import rng
 from datagen.view import srgb_decode
 
@@ -23,7 +23,7 @@ STILL = {
 
 
 def relight(background: np.ndarray, image: np.ndarray, seed: int = 0, **settings) -> np.ndarray:
-    relighter = open_relighter(RelighterConfig(**{**STILL, **settings}))
+    relighter = open_relighter(ColourTransferConfig(**{**STILL, **settings}))
     return relighter.relight(image, disc_alpha(), background, seed)
 
 
@@ -82,10 +82,10 @@ def test_exposure_is_a_factor_in_linear_light_and_keeps_white_white(image: np.nd
 
 
 def test_equal_arguments_give_equal_bytes_and_seeds_vary_the_light(image: np.ndarray) -> None:
-    relighter = open_relighter(RelighterConfig())
+    relighter = open_relighter(ColourTransferConfig())
     background = skimage.data.coffee()
     relit = [relighter.relight(image, disc_alpha(), background, seed) for seed in range(6)]
-    again = open_relighter(RelighterConfig()).relight(image, disc_alpha(), background, 3)
+    again = open_relighter(ColourTransferConfig()).relight(image, disc_alpha(), background, 3)
     assert (again == relit[3]).all()
     for first in range(6):
         for second in range(first):
@@ -114,6 +114,6 @@ def test_another_size_or_type_is_refused(image: np.ndarray, result: np.ndarray) 
 
 def test_ranges_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValidationError, match="lower end first"):
-        RelighterConfig(exposure_stops=(1, -1))
+        ColourTransferConfig(exposure_stops=(1, -1))
     with pytest.raises(ValidationError, match="share of the way"):
-        RelighterConfig(chroma=(0.5, 1.5))
+        ColourTransferConfig(chroma=(0.5, 1.5))

@@ -1,14 +1,23 @@
 """Finding a photograph's foreground: maskers behind one protocol, known to configurations by their `kind`."""
 
+from typing import Annotated
+
+from pydantic import Field
+
+from datagen.matting.birefnet_config import BiRefNetConfig
 from datagen.matting.grabcut import GrabCut, GrabCutConfig
 from datagen.matting.protocol import Masker, cut_out
 
-# A second masker makes this a union, discriminated by `kind`.
-MaskerConfig = GrabCutConfig
+MaskerConfig = Annotated[GrabCutConfig | BiRefNetConfig, Field(discriminator="kind")]
 
-__all__ = ["Masker", "MaskerConfig", "cut_out", "open_masker"]
+__all__ = ["BiRefNetConfig", "GrabCutConfig", "Masker", "MaskerConfig", "cut_out", "open_masker"]
 
 
 def open_masker(config: MaskerConfig) -> Masker:
     """The masker that `config` describes. A learned one is loaded here, not before."""
-    return GrabCut(config)
+    if isinstance(config, GrabCutConfig):
+        return GrabCut(config)
+    # Here, because planning and the stand-in work without torch.
+    from datagen.matting.birefnet import BiRefNetMasker
+
+    return BiRefNetMasker(config)

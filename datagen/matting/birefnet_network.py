@@ -21,16 +21,11 @@ _KERNELS = (1, 3, 7)
 # Tiles per side into which the image is cut where it enters at each level.
 _TILES = {5: 32, 4: 16, 3: 8, 2: 4, 1: 1}
 
-# Sides of the input must be multiples of this: the coarsest map's share of the image.
-STRIDE = 32
-# At half size the coarsest map still has a whole token.
-MIN_SIDE = 64
-
 
 class BiRefNet(nn.Module):
     """(B, 3, H, W), ImageNet-normalised, -> logits of the foreground (B, 1, H, W).
 
-    Sides are multiples of STRIDE, at least MIN_SIDE.
+    Sides are multiples of `birefnet_config.SIDE_STEP`, at least `MIN_SIDE`.
     """
 
     def __init__(self, backbone: SwinShape) -> None:

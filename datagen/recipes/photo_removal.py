@@ -16,7 +16,7 @@ from datagen.assets import Catalogue, Split
 from datagen.errors import Rejected
 from datagen.fill import fill_noise
 from datagen.masks import MaskConfig, draw_mask
-from datagen.matting import MaskerConfig
+from datagen.matting import GrabCutConfig, MaskerConfig
 from datagen.recipes.base import sample_meta
 from datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_alpha, take_crop
 from datagen.sample import Pair
@@ -33,7 +33,7 @@ class PhotoRemovalConfig(PhotoRecipeConfig):
 
     kind: Literal["photo_removal"] = "photo_removal"
     mask: MaskConfig = MaskConfig()
-    masker: MaskerConfig = MaskerConfig()  # finds the foreground that `mask.mode: avoid_foreground` avoids
+    masker: MaskerConfig = GrabCutConfig()  # finds the foreground that `mask.mode: avoid_foreground` avoids
     store_source: bool = False  # write source.png too, noise included
 
 

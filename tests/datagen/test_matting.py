@@ -6,13 +6,13 @@ import pytest
 import skimage.data
 
 from datagen.errors import Rejected
-from datagen.matting import MaskerConfig, cut_out, open_masker
+from datagen.matting import GrabCutConfig, cut_out, open_masker
 from datagen.seeds import rng
 
 
 @pytest.fixture(scope="module")
 def masker():
-    return open_masker(MaskerConfig())
+    return open_masker(GrabCutConfig())
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:

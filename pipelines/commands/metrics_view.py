@@ -44,9 +44,9 @@ def show_run(folder: Path) -> int:
     for name, source in metrics["evaluation"]["sources"].items():
         line = headline(name, source)
         gain = line["gain"]
+        interval = f" [{gain['low']:+.2f}, {gain['high']:+.2f}]" if source["objects"] > 1 else ""
         console.print(
-            f"{name}: {gain['mean']:+.2f} dB foreground PSNR [{gain['low']:+.2f}, {gain['high']:+.2f}], "
-            f"{line['verdict']} ({line['where']})"
+            f"{name}: {gain['mean']:+.2f} dB foreground PSNR{interval}, {line['verdict']} ({line['where']})"
         )
     for source in metrics["mix"]:
         console.print(
@@ -71,7 +71,7 @@ def _cells(figures: dict[str, dict[str, float]], form: str) -> list[str]:
     cells = []
     for metric, (_, _, digits, _) in METRIC_NAMES.items():
         mean, low, high = (form % (digits, figures[metric][key]) for key in ("mean", "low", "high"))
-        cells.append(f"{mean} [{low}, {high}]" if metric == JUDGED_BY else mean)
+        cells.append(f"{mean} [{low}, {high}]" if metric == JUDGED_BY and low != high else mean)
     return cells
 
 

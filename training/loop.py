@@ -9,6 +9,7 @@ On a CPU a resumed run is bitwise the undisturbed one: the data order is one int
 initialised) every rank calls `train` with the same arguments; the first one writes.
 """
 
+import contextlib
 import math
 import time
 from collections import Counter
@@ -96,7 +97,7 @@ class _Training:
         self.run_dir = run_dir
         self.checkpoints = run_dir / "checkpoints"
         self.ranks = Ranks.current()
-        device = torch.device(config.device)
+        device = _device(config, self.ranks)
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
         self.denoiser: Denoiser = build_denoiser(config, self.autoencoder).to(device)
         self.optimiser = make_optimiser(config.optimiser, self.denoiser.parameters())
@@ -130,6 +131,16 @@ class _Training:
         """Steps up to the last one, or until `stop`; leaves a checkpoint of where it ended."""
         model: nn.Module = DistributedDataParallel(self.denoiser) if self.ranks.world > 1 else self.denoiser
         telemetry = Telemetry(self.run_dir, step=self.step, consumed=self.consumed, writes=self.ranks.first)
+        with contextlib.closing(telemetry):
+            self._steps(model, telemetry, stop, on_progress)
+
+    def _steps(
+        self,
+        model: nn.Module,
+        telemetry: Telemetry,
+        stop: StopRequest,
+        on_progress: Callable[[dict[str, Any]], None],
+    ) -> None:
         batches = self.loader.batches(start=self.step)
         stopped = False
         while self.step < self.config.steps and not stopped:
@@ -142,16 +153,16 @@ class _Training:
             telemetry.batch(
                 self.step, self.ranks.gather(_rows(batch, loss)), self.ranks.gather(batch["substitutes"])
             )
-            if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+            last = self.step == self.config.steps
+            if last or self.step % self.config.log_every == 0:
                 line = telemetry.line(
                     self.step, images=self._images(), gradient_norm=norm, learning_rate=rate
                 )
                 on_progress(line)
             stopped = self.ranks.any(bool(stop))
-            if stopped or self.step % self.config.checkpoint_every == 0 or self.step == self.config.steps:
+            if last or stopped or self.step % self.config.checkpoint_every == 0:
                 telemetry.sync()
                 self._save()
-        telemetry.close()
 
     def _update(self, loss: Loss, rate: float) -> float:
         """One optimiser step; the gradient's norm before clipping."""
@@ -213,6 +224,22 @@ class _Training:
         restore_optimiser(self.optimiser, self.denoiser, read_tensors(folder, "optimiser"))
         self.step = state.step
         self.consumed.update(state.consumed)
+
+
+def _device(config: TrainingConfig, ranks: Ranks) -> torch.device:
+    """The CPU, or this rank's GPU."""
+    if config.device == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            "device is cuda, and torch finds no GPU",
+            consequence="training on the CPU instead would take many times as long without a word",
+            remedy="set device to cpu, or see what `pairbridge doctor` says about the GPU",
+        )
+    device = torch.device("cuda", ranks.rank % torch.cuda.device_count())
+    # Objects are gathered over NCCL on the current device.
+    torch.cuda.set_device(device)
+    return device
 
 
 def _rows(batch: dict[str, Any], loss: Loss) -> list[dict[str, Any]]:

@@ -166,6 +166,22 @@ def test_pixel_loss_is_added_with_its_weight(root: Path, tmp_path: Path) -> None
         assert line["loss"] == pytest.approx(0.5 * line["loss_latent"] + 2 * line["loss_pixel"])
 
 
+def test_bf16_keeps_float32_weights_and_stays_close_to_float32(root: Path, tmp_path: Path) -> None:
+    exact = train(config(steps=4), mix(), tmp_path / "fp32", run_root=root)
+    mixed = train(config(steps=4, precision="bf16"), mix(), tmp_path / "bf16", run_root=root)
+    assert all(value.dtype == torch.float32 for value in tensors(mixed.checkpoint).values())
+    losses = [[line["loss"] for line in lines(tmp_path / run / "metrics.jsonl")] for run in ("fp32", "bf16")]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert exact.step == mixed.step == 4
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no GPU"):
+        train(config(device="cuda"), mix(), tmp_path, run_root=root)
+
+
 def test_training_lowers_the_loss_and_the_average_translates(root: Path, tmp_path: Path) -> None:
     changes = {"steps": 60, "checkpoint_every": 60, "ema_half_life_images": 40}
     result = train(

@@ -35,6 +35,7 @@ def write_weights(root: Path, *, offset_scale: float = 0.02) -> Path:
 
 def unet_of(channels: int) -> UNet2DConditionModel:
     return UNet2DConditionModel(
+        sample_size=64,
         in_channels=channels,
         block_out_channels=(4, 8),
         layers_per_block=1,

@@ -5,6 +5,7 @@ its coarse structure (signs of the low frequencies of a cosine transform); copie
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -40,7 +41,7 @@ def near_duplicates(hashes: Sequence[int], distance: int = DEFAULT_DISTANCE) -> 
     if not 0 <= distance < HASH_BITS:
         raise ValueError(f"distance is {distance}; it counts bits of {HASH_BITS}")
     borders = np.linspace(0, HASH_BITS, distance + 2).round().astype(int).tolist()
-    bands = [(low, (1 << (high - low)) - 1) for low, high in zip(borders, borders[1:], strict=False)]
+    bands = [(low, (1 << (high - low)) - 1) for low, high in pairwise(borders)]
     kept: dict[tuple[int, int], list[int]] = {}
     repeats: dict[int, int] = {}
     for index, value in enumerate(hashes):

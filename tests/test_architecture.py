@@ -21,6 +21,8 @@ SHARED_WITH_TRAINING = {
     "datagen.errors",
     "datagen.fill",
     "datagen.frozen",
+    "datagen.import_manifest",
+    "datagen.imported",
     "datagen.manifest",
     "datagen.records",
     "datagen.sample",

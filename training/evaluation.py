@@ -16,7 +16,6 @@ import torch
 from datagen.atomic import write_atomically
 from datagen.canonical import canonical_json
 from datagen.errors import ConfigError
-from datagen.manifest import DatasetManifest
 from datagen.sample import encode_field
 from training.baselines import ColourShiftRidge, colour_transfer, fit_colour_shift_ridge
 from training.checkpoint import checkpoint_folders
@@ -25,7 +24,7 @@ from training.framing import Frame
 from training.metrics import METRICS, bootstrap_interval, image_metrics
 from training.mix_config import dataset_folder
 from training.model import TranslationModel
-from training.pairs import Pair, PairSource
+from training.pairs import Pair, PairSource, splits_of
 
 # (sources, masks) of a batch -> outputs; uint8 (B, H, W, 3), (B, H, W) and (B, H, W, 3).
 Method = Callable[[np.ndarray, np.ndarray], Iterable[np.ndarray]]
@@ -152,9 +151,7 @@ def _methods(
 
 def _fit_ridge(folder: Path, source: EvaluationSource, frame: Frame) -> ColourShiftRidge | None:
     recipe = source.ridge_recipe or source.recipe
-    there = DatasetManifest.from_folder(folder).recipes
-    splits = there[recipe].splits.keys() if recipe in there else set()
-    if not {"train", "validation"} <= splits:
+    if not {"train", "validation"} <= splits_of(folder, recipe):
         if source.ridge_recipe is None:
             return None
         raise ConfigError(

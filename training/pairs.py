@@ -5,13 +5,15 @@ import json
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from datagen.canonical import digest
 from datagen.errors import ConfigError, PairbridgeError, ShardError
 from datagen.fill import fill_noise
+from datagen.import_manifest import ImportManifest, is_import
+from datagen.imported import ImportedPairs
 from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field
 from datagen.seeds import seed31
@@ -32,16 +34,85 @@ class Pair:
     meta: dict[str, Any]
 
 
+class PairStore(Protocol):
+    """Where pairs come from, by position. Holds no open file; pickles and forks."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def digest(self) -> str:
+        """Equal digests are equal pairs in equal order."""
+        ...
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether the hole of the mask is to be filled with noise."""
+        ...
+
+    def key(self, index: int) -> str: ...
+
+    def describe(self, index: int) -> str:
+        """File and key of a pair, for messages."""
+        ...
+
+    def read(self, index: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(meta, {"target": (H, W, 3), "mask": (H, W), and "source" where it is stored}), all uint8."""
+        ...
+
+
 class PairSource:
-    """Map-style access to every committed pair of one recipe and split. Holds no open file; pickles and
-    forks.
-    """
+    """Map-style access to every pair of one recipe and split: of a generated dataset, or of an import."""
 
     def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
         """Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if
         damaged.
         """
         self.dataset_dir = dataset_dir
+        store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
+        self._store: PairStore = store(dataset_dir, recipe, split)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of what the pairs are read from: equal digests are equal pairs in equal order."""
+        return self._store.digest
+
+    def key(self, index: int) -> str:
+        return self._store.key(self._checked(index))
+
+    def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
+        """Pair `index` in [0, len), in the dataset's order; `frame` None leaves it at its own size.
+
+        A removal pair's source (its target, where no source is stored) gets uniform noise in the hole. This
+        is done after resizing, which would turn the noise grey. The noise is the sample's own; with
+        `noise_draw` it is another one for every draw. Raises ShardError, naming file and key, for anything
+        that cannot be read or decoded.
+        """
+        meta, images = self._store.read(self._checked(index))
+        try:
+            mask, target = images["mask"], images["target"]
+            source = images.get("source", target)
+            _check_shapes(source, target, mask)
+            if frame is not None:
+                source, target, mask = (crop_and_resize(image, frame) for image in (source, target, mask))
+            if self._store.is_removal:
+                source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
+            return Pair(key=meta["key"], source=source, target=target, mask=mask, meta=meta)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _unusable(self._store.describe(index), error) from error
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        return index
+
+
+class ShardedPairs:
+    """The committed pairs of a generated dataset, in planned order."""
+
+    def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
         manifest = DatasetManifest.from_folder(dataset_dir)
         planned = _planned_shards(manifest, dataset_dir, recipe, split)
         self._shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
@@ -65,43 +136,47 @@ class PairSource:
 
     @property
     def digest(self) -> str:
-        """Hex digest of every shard's name and sha256: equal digests are equal pairs in equal order."""
         return digest([[shard.name, shard.sha256] for shard in self._shards])
+
+    @property
+    def is_removal(self) -> bool:
+        return self._is_removal
 
     def key(self, index: int) -> str:
         shard, place = self._locate(index)
         return shard.key(place)
 
-    def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
-        """Pair `index` in [0, len), in planned order; `frame` None leaves it at its own size.
-
-        A removal pair's source (its target, where no source is stored) gets uniform noise in the hole. This
-        is done after resizing, which would turn the noise grey. The noise is the sample's own; with
-        `noise_draw` it is another one for every draw. Raises ShardError, naming shard and key, for anything
-        that cannot be read or decoded.
-        """
+    def describe(self, index: int) -> str:
         shard, place = self._locate(index)
-        key = shard.key(place)
+        return f"{shard.path}, sample {shard.key(place)}"
+
+    def read(self, index: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        shard, place = self._locate(index)
         data = shard.read(place)
         try:
-            meta = decode_field("meta.json", data["meta.json"])
-            images = {field: decode_field(field, data[field]) for field in _IMAGES if field in data}
-            mask, target = images["mask.png"], images["target.png"]
-            source = images.get("source.png", target)
-            _check_shapes(source, target, mask)
-            if frame is not None:
-                source, target, mask = (crop_and_resize(image, frame) for image in (source, target, mask))
-            if self._is_removal:
-                source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
+            # The key is the shard's own, whatever meta.json may say.
+            meta = {**decode_field("meta.json", data["meta.json"]), "key": shard.key(place)}
+            images = {
+                field.removesuffix(".png"): decode_field(field, data[field])
+                for field in _IMAGES
+                if field in data
+            }
         except (ShardError, KeyError, ValueError, TypeError) as error:
-            raise _unusable(shard, key, error) from error
-        return Pair(key=key, source=source, target=target, mask=mask, meta=meta)
+            raise _unusable(self.describe(index), error) from error
+        return meta, images
 
     def _locate(self, index: int) -> tuple[Shard, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"pair {index} of {len(self)}")
         number = bisect.bisect_right(self._ends, index)
         return self._shards[number], index - (self._ends[number - 1] if number else 0)
+
+
+def splits_of(dataset_dir: Path, recipe: str) -> set[str]:
+    """The splits that a dataset or import has of a recipe; empty if it does not have the recipe."""
+    if is_import(dataset_dir):
+        manifest = ImportManifest.from_folder(dataset_dir)
+        return set(manifest.splits) if manifest.name == recipe else set()
+    recipes = DatasetManifest.from_folder(dataset_dir).recipes
+    return set(recipes[recipe].splits) if recipe in recipes else set()
 
 
 def _planned_shards(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: str) -> int:
@@ -125,10 +200,10 @@ def _check_shapes(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> N
         raise ValueError(f"shapes differ: source {source.shape}, target {target.shape}, mask {mask.shape}")
 
 
-def _unusable(shard: Shard, key: str, error: Exception) -> ShardError:
+def _unusable(where: str, error: Exception) -> ShardError:
     why = error.cause if isinstance(error, PairbridgeError) else f"{type(error).__name__}: {error}"
     return ShardError(
-        f"{shard.path}, sample {key}: {why}",
+        f"{where}: {why}",
         consequence="the sample is not used",
         remedy="run `pairbridge verify --decode` on the dataset; it lists all damage and what to rebuild",
     )

@@ -1,0 +1,83 @@
+"""The configuration of an import: whose data, where, how it is laid out, and where its pairs belong."""
+
+import fnmatch
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from datagen.asset_sources import split_by_hash
+from datagen.assets import SPLITS, UNSPECIFIED, Split
+from datagen.frozen import FrozenModel
+from datagen.imports.candidates import Candidate
+from datagen.imports.folders import FoldersLayout
+from datagen.imports.foreign_tars import ForeignTarsLayout
+from datagen.imports.hypersim import HypersimLayout
+from datagen.imports.replica import ReplicaLayout
+from datagen.imports.rord import RordLayout
+from datagen.imports.vkitti import VkittiLayout
+
+AnyLayout = Annotated[
+    FoldersLayout | ForeignTarsLayout | RordLayout | HypersimLayout | VkittiLayout | ReplicaLayout,
+    Field(discriminator="kind"),
+]
+
+
+class LayoutSplits(FrozenModel):
+    """The data set's own split where its layout knows one; by hash of the group for the rest."""
+
+    kind: Literal["layout"] = "layout"
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return candidate.split or split_by_hash(candidate.group)
+
+
+class HashSplits(FrozenModel):
+    """0.8 train, 0.1 validation, 0.1 test, by the hash of the group: adding pairs moves no other pair."""
+
+    kind: Literal["hash"]
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return split_by_hash(candidate.group)
+
+
+class OneSplit(FrozenModel):
+    """Everything belongs to one split."""
+
+    kind: Literal["all"]
+    split: Split
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return self.split
+
+
+class PathSplits(FrozenModel):
+    """By patterns (`*`, `?`) on the path of the pair's target, or of the tar it lies in; the first that fits
+    decides.
+    """
+
+    kind: Literal["paths"]
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def place(self, candidate: Candidate) -> Split | None:
+        path = candidate.files["target"].path
+        for split in SPLITS:
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in getattr(self, split)):
+                return split
+        return None
+
+
+AnySplits = Annotated[LayoutSplits | HashSplits | OneSplit | PathSplits, Field(discriminator="kind")]
+
+
+class ImportConfig(FrozenModel):
+    """One import. `root` is absolute once a YAML file was loaded."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]  # the `recipe` of a mix
+    root: Path
+    layout: AnyLayout
+    splits: AnySplits = LayoutSplits()
+    licence: str = UNSPECIFIED
+    author: str = UNSPECIFIED

@@ -1,0 +1,158 @@
+"""Foreign WebDataset shards: tars whose adjacent members `<key>.<extension>` make a sample.
+
+The key is a member's path up to the first dot of its file name, as in webdataset.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import field_validator, model_validator
+
+from datagen.errors import ConfigError, ShardError
+from datagen.field_codecs import Codec
+from datagen.frozen import FrozenModel
+from datagen.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
+from datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
+from datagen.imports.folders import DEFAULT_CODECS, Task, check_fields, kind_of
+from datagen.imports.tar_members import SIDECAR_SUFFIX, Member, tar_members
+
+# What a member of a sample may be called to be opened at all. Text, numbers and pickles beside the images are
+# passed over unread.
+_EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+
+
+class TarField(FrozenModel):
+    """The members of one field: extensions, of which exactly one must be there, and what they hold."""
+
+    extensions: tuple[str, ...]
+    codec: Codec
+
+    @field_validator("extensions")
+    @classmethod
+    def _allowed(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in extensions if name.rpartition(".")[2] not in _EXTENSIONS]
+        if wrong or not extensions:
+            raise ValueError(
+                f"{wrong or 'no extension'}: write what follows the key and its dot, in lower case, "
+                f"ending in one of {', '.join(_EXTENSIONS)}, such as jpg or mask.png"
+            )
+        return extensions
+
+
+class ForeignTarsLayout(FrozenModel):
+    """fields: `{source: jpg, target: [gt.png, gt.jpg]}`; a field may also be `{extensions: [...],
+    codec: {...}}`.
+    """
+
+    kind: Literal["tars"] = "tars"
+    task: Task = "translation"
+    tars: tuple[str, ...] = ("**/*.tar",)  # globs below the root
+    fields: dict[FieldKind, TarField]
+    # What must not be split up: each sample alone, or all of one tar.
+    group_by: Literal["id", "tar"] = "id"
+    # beside: <tar>.members.json next to each tar, for all imports to use. cache: in the import's own folder.
+    sidecars: Literal["cache", "beside"] = "cache"
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_forms(cls, fields: Any) -> Any:
+        if not isinstance(fields, dict):
+            return fields
+        return {name: _written_out(name, value) for name, value in fields.items()}
+
+    @model_validator(mode="after")
+    def _complete(self) -> "ForeignTarsLayout":
+        check_fields(self.task, set(self.fields))
+        return self
+
+    @property
+    def import_kind(self) -> ImportKind:
+        return kind_of(self.task)
+
+    @property
+    def codecs(self) -> dict[FieldKind, Codec]:
+        return {name: field.codec for name, field in self.fields.items()}
+
+    def find(self, root: Path, sidecars: SidecarPlace) -> Found:
+        candidates: list[Candidate] = []
+        refused: list[Refused] = []
+        infos: dict[str, TarInfo] = {}
+        for tar in self._tars(root):
+            name = tar.relative_to(root).as_posix()
+            sidecar = tar if self.sidecars == "beside" else sidecars.cache / name
+            try:
+                listed = tar_members(
+                    tar, sidecar.with_name(sidecar.name + SIDECAR_SUFFIX), hash_file=sidecars.hash_files
+                )
+            except ShardError as error:
+                refused.append(Refused(name, error.cause))
+                continue
+            infos[name] = listed.info
+            refused += [
+                Refused(f"{name}/{member}", f"it is {kind}") for member, kind in listed.others.items()
+            ]
+            for outcome in self._samples(name, listed.members):
+                (candidates if isinstance(outcome, Candidate) else refused).append(outcome)
+        candidates.sort(key=lambda candidate: candidate.id)
+        return Found(candidates=tuple(candidates), refused=tuple(refused), tars=infos)
+
+    def refuse(self, candidate: Candidate, read: ReadField) -> str | None:
+        return None
+
+    def _tars(self, root: Path) -> list[Path]:
+        found = sorted({path for pattern in self.tars for path in root.glob(pattern) if path.is_file()})
+        if not found:
+            raise ConfigError(
+                f"no tar below {root} fits {' or '.join(self.tars)}",
+                consequence="there is nothing to import",
+                remedy="correct `root` or `layout.tars`",
+            )
+        return found
+
+    def _samples(self, tar: str, members: tuple[Member, ...]) -> Iterator[Candidate | Refused]:
+        seen: set[str] = set()
+        for key, group in groupby(members, key=lambda member: _split_name(member[0])[0]):
+            # Keys often start anew in every tar, so the tar's name is part of the id.
+            sample_id = f"{tar.removesuffix('.tar')}/{key}"
+            if key in seen:
+                yield Refused(sample_id, f"its members are scattered in {tar}, or its key is used twice")
+                continue
+            seen.add(key)
+            by_extension: dict[str, list[Member]] = {}
+            for member in group:
+                by_extension.setdefault(_split_name(member[0])[1], []).append(member)
+            yield self._sample(tar, sample_id, by_extension)
+
+    def _sample(
+        self, tar: str, sample_id: str, by_extension: Mapping[str, list[Member]]
+    ) -> Candidate | Refused:
+        files: dict[FieldKind, FileRef] = {}
+        for name, field in self.fields.items():
+            there = [member for ending in field.extensions for member in by_extension.get(ending, ())]
+            if len(there) != 1:
+                several = f"several members could be its {name}: {', '.join(member[0] for member in there)}"
+                return Refused(sample_id, several if there else f"it has no {name}")
+            _, offset, size = there[0]
+            if not size:
+                return Refused(sample_id, f"{there[0][0]} is empty")
+            files[name] = FileRef(path=tar, offset=offset, size=size)
+        return Candidate(id=sample_id, group=sample_id if self.group_by == "id" else tar, files=files)
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """(key, extension in lower case), at the first dot of the file's name."""
+    folder, slash, base = name.removeprefix("./").rpartition("/")
+    stem, _, extension = base.partition(".")
+    return folder + slash + stem, extension.lower()
+
+
+def _written_out(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        value = {"extensions": value}
+    if isinstance(value, dict) and name in DEFAULT_CODECS:
+        value = {"codec": DEFAULT_CODECS[name], **value}
+    return value

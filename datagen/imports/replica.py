@@ -1,0 +1,75 @@
+"""Replica (Straub et al., 2019), rendered along trajectories as for NICE-SLAM and its successors.
+
+`<root>/cam_params.json` gives the scale of the 16-bit depth; 6553.5 units a metre without it. There is no
+official split: scenes are split by hash unless the import says otherwise.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import PositiveFloat
+
+from datagen.errors import ConfigError
+from datagen.field_codecs import Codec, DepthCodec, ImageCodec
+from datagen.frozen import FrozenModel
+from datagen.import_manifest import FieldKind, ImportKind
+from datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
+from datagen.imports.field_map import FieldFiles, find_pairs
+
+_CAMERA = "cam_params.json"
+
+
+class ReplicaLayout(FrozenModel):
+    """`<root>/office0/results/frame000000.jpg` and `depth000000.png`."""
+
+    kind: Literal["replica"] = "replica"
+    units_per_m: PositiveFloat = 6553.5
+    far_m: PositiveFloat | None = None
+    span: Literal["percentiles", "far"] = "percentiles"
+
+    @property
+    def import_kind(self) -> ImportKind:
+        return "imported_pairs"
+
+    @property
+    def codecs(self) -> dict[FieldKind, Codec]:
+        depth = DepthCodec(units_per_m=self.units_per_m, far_m=self.far_m, span=self.span)
+        return {"source": ImageCodec(), "target": depth}
+
+    def find(self, root: Path, sidecars: SidecarPlace) -> Found:
+        self._check_scale(root / _CAMERA)
+        fields = {
+            "source": FieldFiles(
+                paths=tuple(f"{{scene}}/results/frame{{frame}}{end}" for end in (".jpg", ".png")),
+                codec=ImageCodec(),
+            ),
+            "target": FieldFiles(paths=("{scene}/results/depth{frame}.png",), codec=self.codecs["target"]),
+        }
+        pairs, refused = find_pairs(root, fields)
+        candidates = tuple(
+            Candidate(id=pair_id, group=values["scene"], files=files)
+            for pair_id, (values, files) in pairs.items()
+        )
+        return Found(candidates=candidates, refused=tuple(refused), tars={})
+
+    def refuse(self, candidate: Candidate, read: ReadField) -> str | None:
+        return None
+
+    def _check_scale(self, path: Path) -> None:
+        if not path.is_file():
+            return
+        try:
+            scale = float(json.loads(path.read_bytes())["camera"]["scale"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{path} does not state camera.scale: {type(error).__name__}: {error}",
+                consequence="depth would have an unknown unit",
+                remedy="restore the file, or remove it and give `units_per_m` in the layout",
+            ) from error
+        if abs(scale - self.units_per_m) > 1e-6 * scale:
+            raise ConfigError(
+                f"{path} gives {scale} depth units a metre, the import {self.units_per_m}",
+                consequence="every depth would be wrong by that factor",
+                remedy=f"write `units_per_m: {scale}` in the layout",
+            )

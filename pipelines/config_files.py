@@ -16,9 +16,10 @@ from datagen.errors import ConfigError
 from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
-ConfigKind = Literal["datasets", "mixes", "training", "evaluation", "runs"]
+ConfigKind = Literal["datasets", "imports", "mixes", "training", "evaluation", "runs"]
 _SINGULAR = {
     "datasets": "dataset",
+    "imports": "import",
     "mixes": "mix",
     "training": "training",
     "evaluation": "evaluation",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.commands.imports import show_imported, verify_imported
 from pipelines.commands.options import (
     EXIT_PARTIAL,
     Address,
@@ -99,9 +100,13 @@ def generate(
 
 def status(dataset: DatasetFolder) -> None:
     """Count what is there, from the sidecars alone."""
+    from datagen.import_manifest import is_import
     from datagen.verify import dataset_status
     from pipelines.commands.plan_view import show_status
 
+    if is_import(dataset):
+        show_imported(dataset)
+        return
     show_status(dataset_status(dataset))
 
 
@@ -111,11 +116,17 @@ def verify(
 ) -> None:
     """Prove from disk that every planned pair is there, or in quarantine with a reason, and undamaged.
 
+    Of an import: prove that its files are there, unchanged, and with --decode that they can be read.
+
     Ends with status 1 and the list of damage otherwise, 2 if pairs are in quarantine.
     """
+    from datagen.import_manifest import is_import
     from datagen.verify import verify_dataset
     from pipelines.commands.plan_view import show_status
 
+    if is_import(dataset):
+        verify_imported(dataset, decode=decode)
+        return
     report = verify_dataset(dataset, decode=decode)
     show_status(report.streams)
     for finding in report.findings:

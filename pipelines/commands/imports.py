@@ -1,0 +1,131 @@
+"""`pairbridge import | photos`: data sets and photographs of others, where they lie."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines.commands.options import EXIT_PARTIAL, Set
+
+if TYPE_CHECKING:
+    from datagen.imports.candidates import Refused
+
+# More reasons than this are only in the file that lists them all.
+_SHOWN = 5
+
+
+def register(app: typer.Typer) -> None:
+    app.command("import")(import_)
+    app.command()(photos)
+
+
+def import_(
+    config: Annotated[
+        str,
+        typer.Argument(metavar="CONFIG", help="An import's YAML file, or a shipped one's such as `rord`."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The import's folder: an index, no pixels.")],
+    root: Annotated[
+        Path | None, typer.Option("--root", help="The data set's folder [default: the config's `root`].")
+    ] = None,
+    hash_files: Annotated[
+        bool, typer.Option("--hash", help="Record the sha256 of every file; reads all of them once.")
+    ] = False,
+    settings: Set = None,
+) -> None:
+    """Index a data set where it lies; a mix then takes OUT as the `path` of a source.
+
+    Ends with status 2 if some pairs cannot be used (OUT/rejected.jsonl says why).
+    """
+    from datagen.imports.config import ImportConfig
+    from datagen.imports.indexing import import_dataset
+    from pipelines.config_files import find_config, load_config
+
+    overrides = [*(settings or ()), *([f"root={json.dumps(str(root.absolute()))}"] if root else ())]
+    loaded = load_config(find_config("imports", config), ImportConfig, overrides)
+    with _pairs_bar() as on_progress:
+        report = import_dataset(loaded, out.absolute(), hash_files=hash_files, on_progress=on_progress)
+    for split, count in report.pairs.items():
+        print(f"{split:<11} {count:>8} pairs of {report.groups[split]} independent groups")
+    print(f"in a mix: {{path: {out.absolute()}, recipe: {report.name}}}")
+    if report.refused:
+        _show_refused(report.refused, out / "rejected.jsonl")
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def photos(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of photographs.")],
+    min_side: Annotated[
+        int | None, typer.Option(min=1, help="Pixels of the shorter side [default: as a dataset's].")
+    ] = None,
+    max_aspect: Annotated[
+        float | None, typer.Option(min=1, help="Longer side over shorter [default: as a dataset's].")
+    ] = None,
+    distance: Annotated[
+        int, typer.Option(min=0, max=20, help="Bits of 64 within which two photographs are the same.")
+    ] = 4,
+    exclude: Annotated[
+        bool, typer.Option("--exclude", help="Write what was found into the folder's catalogue.yaml.")
+    ] = False,
+) -> None:
+    """Look at every photograph: which cannot be used and why, and which show the same picture.
+
+    Ends with status 2 if there are any. With --exclude datasets leave them out.
+    """
+    from datagen.imports.photo_audit import audit_photographs, write_exclusions
+    from datagen.photographs import PhotoRules
+
+    given = {"min_side": min_side, "max_aspect": max_aspect}
+    rules = PhotoRules(**{name: value for name, value in given.items() if value is not None})
+    audit = audit_photographs(folder, rules, distance=distance)
+    print(f"{audit.usable} of {audit.usable + len(audit.problems)} photographs are fit for use")
+    for asset_id, problem in sorted(audit.problems.items()):
+        print(f"  {asset_id}: {problem}")
+    if exclude and audit.problems:
+        print(f"written: {write_exclusions(folder, audit)}")
+    if audit.problems:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def show_imported(folder: Path) -> None:
+    """Counts of an import, from its import.json."""
+    from datagen.import_manifest import ImportManifest
+
+    manifest = ImportManifest.from_folder(folder)
+    print(f"import {manifest.name} ({manifest.kind}) of {manifest.root}")
+    for split, info in manifest.splits.items():
+        print(f"{split:<11} {info.pairs:>8} pairs")
+    print(f"{manifest.rejected} found and not used; {folder / 'rejected.jsonl'} says why")
+
+
+def verify_imported(folder: Path, *, decode: bool) -> None:
+    """Ends with status 1 and the list of damage if there is any."""
+    from datagen.imports.checking import verify_import
+
+    findings = verify_import(folder, decode=decode)
+    for finding in findings:
+        print(f"{finding.where}: {finding.problem}\n  remedy: {finding.remedy}")
+    if findings:
+        print(f"{len(findings)} problems")
+        raise typer.Exit(1)
+    print("whole: every pair of the import is there" + (", and can be read" if decode else ""))
+
+
+@contextmanager
+def _pairs_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar of checked pairs where a person looks, nothing elsewhere."""
+    from rich.progress import Progress
+
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
+        bar = progress.add_task("pairs", total=None)
+        yield lambda done, of: progress.update(bar, completed=done, total=of)
+
+
+def _show_refused(refused: "tuple[Refused, ...]", listed: Path) -> None:
+    print(f"{len(refused)} found and not used; {listed} says why:")
+    for entry in refused[:_SHOWN]:
+        print(f"  {entry.id}: {entry.reason}")

@@ -17,8 +17,8 @@ _NOISE = 4.0
 def structure_agreement(photo: np.ndarray, relit: np.ndarray, mask: np.ndarray) -> float:
     """From 1 (every edge where it was) over 0 (unrelated) to -1 (inverted), over the foreground's inside.
 
-    photo, relit: uint8 (H, W, 3); mask: uint8 (H, W). 1.0 where the foreground has no texture at all, and
-    so nothing that could drift.
+    photo, relit: uint8 (H, W, 3); mask: uint8 (H, W). 1.0 where there is nothing to tell by: a foreground
+    without texture, or thinner than a window.
     """
     first, second = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (photo, relit))
     sigma = max(1.0, _SIGMA * max(mask.shape))

@@ -1,0 +1,159 @@
+"""`pairbridge weights list | check | fetch`: published models, their licences, and what the folder holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from datagen.weights import FileCheck, ModelCheck
+    from datagen.weights_manifest import Model
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", help="Holds a folder for each model [default: $PAIRBRIDGE_WEIGHTS, else ./weights]."
+    ),
+]
+
+_NOT_COMMERCIAL = "NON-COMMERCIAL"
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        name="weights",
+        help="Published models: their licences, and whether yours are what they should be.",
+        no_args_is_help=True,
+    )
+    group.command("list")(list_models)
+    group.command()(check)
+    group.command()(fetch)
+    app.add_typer(group)
+
+
+def list_models() -> None:
+    """List every model that can be used, with its licence and pinned revision. Needs no network."""
+    from rich.console import Console
+
+    from datagen.weights_manifest import MODELS
+
+    Console(soft_wrap=True, highlight=False).print(_listing(licences_first(MODELS)))
+
+
+def check(
+    models: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")] = None,
+    folder: Folder = None,
+) -> None:
+    """Compare model files in a folder with the manifest; reads every byte, needs no network.
+
+    Ends with status 1 if a file is damaged, or if a model that was named is not complete.
+    """
+    from rich.console import Console
+
+    from datagen.weights import Finding, check_model, find_model, weights_root
+    from datagen.weights_manifest import MODELS
+
+    root = folder or weights_root()
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"weights folder: {root}")
+    wanted = [find_model(model_id) for model_id in models] if models else list(MODELS)
+    failed = False
+    for found in (check_model(model, root) for model in licences_first(wanted)):
+        if found.is_absent and not models:
+            continue
+        damaged = any(checked.finding is Finding.DAMAGED for checked in found.files)
+        failed |= damaged or (bool(models) and not found.is_usable)
+        for line in _report(found):
+            console.print(line)
+    if not models and not any((root / model.id).is_dir() for model in MODELS):
+        console.print(
+            "no model is there: the embedded stand-ins work without, and are named in what they make"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def fetch(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Ids from `weights list`.")],
+    folder: Folder = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", help="Commit (40 hex digits) of a model for which no pin is known."),
+    ] = None,
+    non_commercial: Annotated[
+        bool,
+        typer.Option("--accept-non-commercial", help="Fetch models whose licence forbids commercial use."),
+    ] = False,
+) -> None:
+    """Download models from the Hugging Face hub at their pinned revision. The one command that goes online.
+
+    Only the files of the manifest, and no code. What arrives is checked, and recorded beside the files.
+    """
+    from rich.console import Console
+
+    from datagen.weights import find_model, weights_root
+    from pipelines.weights_fetch import fetch_model, revision_of
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    wanted = licences_first([find_model(model_id) for model_id in models])
+    root = (folder or weights_root()).absolute()
+    # Everything that can be refused is refused before the first byte is fetched.
+    commits = {
+        model.id: revision_of(model, revision, accept_non_commercial=non_commercial) for model in wanted
+    }
+    for model in wanted:
+        console.print(f"{model.id}: {licence_line(model)}")
+    for model in wanted:
+        console.print(f"{model.id}: {model.repository} at {commits[model.id]} -> {root / model.id}")
+        fetch_model(model, root, commits[model.id])
+        console.print(f"{model.id}: complete")
+
+
+def licences_first(models: "Iterable[Model]") -> "list[Model]":
+    """Those that may not be used commercially come first, so that nobody meets them last."""
+    return sorted(models, key=lambda model: model.commercial_use)
+
+
+def licence_line(model: "Model") -> str:
+    """Its licence as shown before anything is done with it."""
+    limits = "" if model.commercial_use else f"{_NOT_COMMERCIAL}: "
+    note = f" ({model.licence_note})" if model.licence_note else ""
+    return f"{limits}{model.licence}{note}"
+
+
+def _listing(models: "Iterable[Model]") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "licence", "what for", "hub", "revision"):
+        table.add_column(title, overflow="fold")
+    for model in models:
+        style = "" if model.commercial_use else "bold red"
+        table.add_row(
+            model.id,
+            Text(licence_line(model), style=style),
+            model.purpose,
+            model.repository,
+            model.revision[:12] if model.revision else "ask with --revision",
+        )
+    return table
+
+
+def _report(found: "ModelCheck") -> "Iterable[str]":
+    state = "usable" if found.is_usable else "absent" if found.is_absent else "incomplete or damaged"
+    yield f"\n{found.model.id}: {state}"
+    yield f"  licence: {licence_line(found.model)}"
+    for checked in found.files:
+        yield _line(checked)
+    for name in found.unsafe:
+        yield f"  ignored   {name}: it could run code, and is never loaded"
+
+
+def _line(checked: "FileCheck") -> str:
+    detail = f" ({checked.detail})" if checked.detail else ""
+    return f"  {checked.finding:<9} {checked.file.path}{detail}"

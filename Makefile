@@ -7,8 +7,9 @@ export PYTHON
 setup:
 	@bash .ci/setup
 
+# Status 2 means done with pairs in quarantine: refused crops of photographs, which the report lists with their reasons.
 demo: setup
-	.venv/bin/pairbridge demo
+	.venv/bin/pairbridge demo || [ $$? -eq 2 ]
 
 test: setup
 	.venv/bin/python -m pytest -q

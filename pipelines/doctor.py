@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -249,7 +250,8 @@ def check_ray() -> Check:
         "ray",
         State.FAILED,
         f"does not start: {last[0]}",
-        "look into /tmp/ray/session_latest/logs; a long or full temporary folder is moved by RAY_TMPDIR",
+        f"look into {tempfile.gettempdir()}/ray/session_latest/logs; RAY_TMPDIR moves a temporary folder that is "
+        "full or has a long name",
     )
 
 

@@ -250,8 +250,8 @@ def check_ray() -> Check:
         "ray",
         State.FAILED,
         f"does not start: {last[0]}",
-        f"look into {tempfile.gettempdir()}/ray/session_latest/logs; RAY_TMPDIR moves a temporary folder that is "
-        "full or has a long name",
+        f"look into {tempfile.gettempdir()}/ray/session_latest/logs; RAY_TMPDIR moves a "
+        "temporary folder that is full or has a long name",
     )
 
 

@@ -52,8 +52,9 @@ class OneSplit(FrozenModel):
 
 
 class PathSplits(FrozenModel):
-    """By patterns (`*`, `?`) on the path of the pair's target, or of the tar it lies in; the first that fits
-    decides.
+    """By patterns (`*`, `?`) on the path of the pair's target, or of the tar it lies in.
+
+    Those of test are tried first, then validation, then train, so that train may be `*`, the rest.
     """
 
     kind: Literal["paths"]
@@ -63,7 +64,7 @@ class PathSplits(FrozenModel):
 
     def place(self, candidate: Candidate) -> Split | None:
         path = candidate.files["target"].path
-        for split in SPLITS:
+        for split in reversed(SPLITS):
             if any(fnmatch.fnmatchcase(path, pattern) for pattern in getattr(self, split)):
                 return split
         return None

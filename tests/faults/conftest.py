@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from launching import Launcher
-from tiny_dataset import write_assets
+from tiny_rendered import write_assets
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import ray
 from launching import promised
-from tiny_dataset import pin, tiny_config
+from tiny_rendered import pin, tiny_config
 
 from datagen.assets import build_catalogue
 from datagen.commit import read_sidecars

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from launching import Launcher, promised, wait_for
-from tiny_dataset import tiny_config
+from tiny_rendered import tiny_config
 
 from datagen.verify import verify_dataset
 from pipelines.generate import generate

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from faults import DRIVER_POINTS, WORKER_POINTS, Fault
 from launching import SIGKILLED, promised
-from tiny_dataset import tiny_config
+from tiny_rendered import tiny_config
 
 from datagen.verify import verify_dataset
 from pipelines.generate import generate

@@ -11,7 +11,7 @@ import pytest
 import ray
 from faults import Fault, FaultBox
 from launching import promised, wait_for
-from tiny_dataset import tiny_config
+from tiny_rendered import tiny_config
 
 from datagen.atomic import DiskFull
 from datagen.errors import ConfigError

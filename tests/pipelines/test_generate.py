@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_dataset import tiny_config, write_assets
+from tiny_rendered import tiny_config, write_assets
 
 from datagen.errors import ConfigError
 from datagen.sample import decode_field

@@ -9,20 +9,25 @@ photograph of the same split, with its own foreground left in or smoothed away (
 a lighting.
 """
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
-from datagen.environment import background, normalising_factor
+from datagen.assets import Catalogue, Split
 from datagen.errors import Rejected
 from datagen.matting import GrabCutConfig, MaskerConfig
 from datagen.pasting import paste_relit
 from datagen.quality import check_foreground
 from datagen.recipes.base import sample_meta
+from datagen.recipes.photo_backgrounds import (
+    BACKGROUND_KINDS,
+    BackgroundKind,
+    OtherForeground,
+    plan_background,
+    show_background,
+)
 from datagen.recipes.photo_crops import (
     Box,
     PhotoRecipeConfig,
@@ -34,7 +39,6 @@ from datagen.recipes.photo_crops import (
     take_crop,
 )
 from datagen.relighting import ColourTransferConfig, RelighterConfig, Request, relit_images
-from datagen.relighting.inpainting import without_foreground
 from datagen.relighting.structure import structure_agreement
 from datagen.sample import Pair
 from datagen.seeds import rng
@@ -44,15 +48,7 @@ if TYPE_CHECKING:
     from datagen.plan import GroupSpec
     from datagen.studio import Studio
 
-BackgroundKind = Literal["photo"] | LightingKind
 Weights = dict[BackgroundKind, NonNegativeFloat]
-
-_BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("photo", *LIGHTING_KINDS)
-
-# How a lighting is looked at when it serves as background: about level, with a usual lens.
-_ELEVATION_DEG, _FOV_DEG = (-15.0, 15.0), (40.0, 75.0)
-# Exposure of a lighting's view; see `datagen.environment.normalising_factor`.
-_PICTURE_LEVEL, _LIGHT_LIMIT = 0.4, 1.0
 
 
 class PhotoRelightingConfig(PhotoRecipeConfig):
@@ -67,7 +63,7 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
     relighter: RelighterConfig = ColourTransferConfig()
     coverage: Range = (0.04, 0.9)  # least and largest share of the crop that the foreground may cover
     # The other photograph's own foreground: left where it is, or its place filled with smooth colours.
-    background: Literal["as_is", "inpainted"] = "as_is"
+    background: OtherForeground = "as_is"
     # Mean 8-bit difference over the foreground below which a pair teaches "change nothing".
     min_change: NonNegativeFloat = 4.0
     # See `datagen.relighting.structure`: below this, edges drifted and the pair would teach to redraw things.
@@ -87,7 +83,7 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
         """(kind, probability) of the backgrounds in one split, in a fixed order, zeros left out."""
         weights = self.background_from_of_split.get(split, self.background_from)
         total = sum(weights.values())
-        return [(kind, weights[kind] / total) for kind in _BACKGROUND_KINDS if weights.get(kind, 0) > 0]
+        return [(kind, weights[kind] / total) for kind in BACKGROUND_KINDS if weights.get(kind, 0) > 0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +95,7 @@ class _Crop:
     mask: np.ndarray
     coverage: float
     behind: np.ndarray
+    background_foreground: str
 
 
 class PhotoRelighting:
@@ -134,7 +131,9 @@ class PhotoRelighting:
                 {
                     "crop": plan_crop(of_crops, self.config.crop),
                     "flip": bool(of_crops.random() < self.config.flip),
-                    "background": self._plan_background(of_backgrounds, catalogue, split, photo),
+                    "background": plan_background(
+                        of_backgrounds, catalogue, split, photo, self.config.weights(split), self.config.crop
+                    ),
                     "relight_seed": int(of_relighting.integers(2**31)),
                 }
             )
@@ -195,8 +194,17 @@ class PhotoRelighting:
                 f"outside {low} to {high}",
                 "widen the recipe's `coverage`, or change its `crop`",
             )
-        behind = self._background(pair["background"], studio)
-        return _Crop(box=box, target=target, mask=mask, coverage=coverage, behind=behind)
+        behind, foreground = show_background(
+            pair["background"], size, self.config.background, self.config.masker, studio
+        )
+        return _Crop(
+            box=box,
+            target=target,
+            mask=mask,
+            coverage=coverage,
+            behind=behind,
+            background_foreground=foreground,
+        )
 
     def _pair(
         self, spec: "GroupSpec", number: int, crop: "_Crop", relit: np.ndarray, studio: "Studio"
@@ -230,6 +238,7 @@ class PhotoRelighting:
             params={
                 **pair,
                 "crop": {**pair["crop"], "box_xywh": list(crop.box)},
+                "background": {**pair["background"], "foreground": crop.background_foreground},
                 "coverage": crop.coverage,
                 "change": change,
                 "structure": structure,
@@ -238,61 +247,6 @@ class PhotoRelighting:
             },
         )
         return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
-
-    def _plan_background(
-        self, draw: np.random.Generator, catalogue: Catalogue, split: Split, photo: str
-    ) -> dict[str, Any]:
-        kinds = self.config.weights(split)
-        share, picked = draw.random(), kinds[-1][0]
-        for kind, weight in kinds:
-            share -= weight
-            if share < 0:
-                picked = kind
-                break
-        if picked == "photo":
-            others = [asset.id for asset in catalogue.of("photo", split) if asset.id != photo]
-            return {
-                "kind": "photo",
-                "id": others[draw.integers(len(others))],
-                "crop": plan_crop(draw, self.config.crop),
-                "foreground": self.config.background,
-            }
-        lightings = catalogue.lightings(picked, split)
-        return {
-            "kind": picked,
-            "id": lightings[draw.integers(len(lightings))].id,
-            "azimuth_rad": float(draw.uniform(0, math.tau)),
-            "elevation_rad": math.radians(draw.uniform(*_ELEVATION_DEG)),
-            "fov_x_rad": math.radians(draw.uniform(*_FOV_DEG)),
-        }
-
-    def _background(self, planned: dict[str, Any], studio: "Studio") -> np.ndarray:
-        """What the foreground is relit for: uint8 (H, W, 3) of the pair's size."""
-        size = self.config.size_WH
-        if planned["kind"] == "photo":
-            other = studio.photo(planned["id"])
-            if planned["foreground"] == "inpainted":
-                other = without_foreground(other, studio.cutouts.alpha(planned["id"], self.config.masker))
-            # Enlarged as far as it must be: a relighter takes light from a background, not detail.
-            return take_crop(other, crop_box(planned["crop"], other.shape[1::-1], size), size, flip=False)
-        environment = studio.environment(planned["id"])
-        factor = normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT)
-        seen = background(
-            environment,
-            _level_camera(planned["elevation_rad"]),
-            planned["fov_x_rad"],
-            size,
-            planned["azimuth_rad"],
-        )
-        return studio.view.apply(seen * np.float32(factor))
-
-
-def _level_camera(elevation_rad: float) -> np.ndarray:
-    """camera_to_world of a camera that looks along +Y, raised by `elevation_rad`, upright."""
-    turn = math.pi / 2 + elevation_rad
-    matrix = np.eye(4)
-    matrix[1:3, 1:3] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
-    return matrix
 
 
 def _mean_change(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:

@@ -7,86 +7,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_photos import SIZE, behind_of, disc_photo, made, plan_of, studio_of, write_photo_assets
 
-from datagen.assets import build_catalogue
-from datagen.config import DatasetConfig
-from datagen.environment import write_exr
 from datagen.errors import AssetError, CatalogueError, Rejected
 from datagen.fill import fill_noise
 from datagen.pasting import paste_relit
-from datagen.plan import DatasetPlan, make_plan
 from datagen.relighting import ColourTransferConfig, open_relighter
 from datagen.sample import encode_field
-from datagen.seeds import rng
-from datagen.studio import Studio
-
-SIZE = 96
-
-
-def disc_photo(key: str) -> np.ndarray:
-    """A speckled disc before a wall, each photograph in its own colours."""
-    draw = rng(0, "photo", key)
-    wall, disc = draw.uniform(90, 160, 3), draw.uniform(30, 230, 3)
-    disc[draw.integers(3)] = 235
-    truth = cv2.circle(np.zeros((120, 140), np.uint8), (70, 64), 34, 1, -1)[..., None]
-    image = np.where(
-        truth > 0, disc + draw.normal(0, 14, (120, 140, 3)), wall + draw.normal(0, 2, (120, 140, 3))
-    )
-    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("assets")
-    (root / "photos").mkdir()
-    (root / "hdris").mkdir()
-    names = ["a", "b", "c", "lonely"]
-    for name in names:
-        cv2.imwrite(str(root / "photos" / f"{name}.png"), disc_photo(name)[..., ::-1])
-    pins = {name: "train" for name in names} | {"lonely": "test"}
-    lines = [
-        f"{name}: {{split: {split}, licence: CC0-1.0, author: me, source: here}}"
-        for name, split in pins.items()
-    ]
-    (root / "photos" / "catalogue.yaml").write_text("\n".join(lines))
-    light = rng(0, "light").uniform(0.1, 2, (16, 32, 3)).astype(np.float32)
-    for name in ("light-train", "light-test"):
-        write_exr(root / "hdris" / f"{name}.exr", cv2.GaussianBlur(light, (0, 0), 3))
-    pins = "\n".join(f"light-{split}: {{split: {split}}}" for split in ("train", "test"))
-    (root / "hdris" / "catalogue.yaml").write_text(pins)
-    return root
-
-
-def plan_of(assets: Path, photos: Path | None = None, seed: int = 1, **recipe: object) -> DatasetPlan:
-    recipe = {"groups": {"train": 8}, "pairs_per_group": 2, "size_WH": [SIZE, SIZE], **recipe}
-    config = DatasetConfig.model_validate(
-        {
-            "name": "p",
-            "seed": seed,
-            "assets": {
-                "embedded": False,
-                "photos": [photos or assets / "photos"],
-                "hdris": [assets / "hdris"],
-            },
-            "recipes": {"r": recipe},
-        }
-    )
-    return make_plan(config, build_catalogue(config.assets, None))
-
-
-def studio_of(plan: DatasetPlan, root: Path) -> Studio:
-    return Studio(plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log")
-
-
-def made(plan: DatasetPlan, root: Path, groups: list[int] | None = None) -> list:
-    """The outcomes of some groups, flat, in the order given."""
-    stream = plan.streams[0]
-    with studio_of(plan, root) as studio:
-        return [
-            pair
-            for group in (range(stream.num_groups) if groups is None else groups)
-            for pair in plan.recipes["r"].make(plan.group(stream, group), studio)
-        ]
+    return write_photo_assets(tmp_path_factory.mktemp("assets"))
 
 
 def encoded(pair: dict) -> dict[str, bytes]:
@@ -114,7 +46,7 @@ def test_the_foreground_is_the_relighters(assets: Path, relit: list, tmp_path: P
     with studio_of(plan, tmp_path) as studio:
         for pair in relit:
             params = json.loads(pair["meta.json"]["params"])
-            behind = plan.recipes["r"]._background(params["background"], studio)
+            behind = behind_of(plan, params, studio)
             target, mask = pair["target.png"], pair["mask.png"]
             again = relighter.relight(target, mask.astype(np.float32) / 255, behind, params["relight_seed"])
             solid = mask == 255

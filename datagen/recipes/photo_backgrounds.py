@@ -1,0 +1,106 @@
+"""What a photograph's foreground is relit for: another photograph of its split, or a view into a lighting."""
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from datagen.environment import background, normalising_factor
+from datagen.errors import Rejected
+from datagen.matting import MaskerConfig
+from datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
+from datagen.relighting.inpainting import without_foreground
+
+if TYPE_CHECKING:
+    from datagen.studio import Studio
+
+BackgroundKind = Literal["photo"] | LightingKind
+# Whether the other photograph's own foreground stays, or its place is filled with smooth colours.
+OtherForeground = Literal["as_is", "inpainted"]
+
+BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("photo", *LIGHTING_KINDS)
+
+# How a lighting is looked at when it serves as background: about level, with a usual lens.
+_ELEVATION_DEG, _FOV_DEG = (-15.0, 15.0), (40.0, 75.0)
+# Exposure of a lighting's view; see `datagen.environment.normalising_factor`.
+_PICTURE_LEVEL, _LIGHT_LIMIT = 0.4, 1.0
+
+
+def plan_background(
+    draw: np.random.Generator,
+    catalogue: Catalogue,
+    split: Split,
+    photo: str,
+    kinds: list[tuple[BackgroundKind, float]],
+    crop: Range,
+) -> dict[str, Any]:
+    """One background for `photo`, JSON-able: its kind by probability, then which, and how it is seen."""
+    share, picked = draw.random(), kinds[-1][0]
+    for kind, weight in kinds:
+        share -= weight
+        if share < 0:
+            picked = kind
+            break
+    if picked == "photo":
+        others = [asset.id for asset in catalogue.of("photo", split) if asset.id != photo]
+        return {"kind": "photo", "id": others[draw.integers(len(others))], "crop": plan_crop(draw, crop)}
+    lightings = catalogue.lightings(picked, split)
+    return {
+        "kind": picked,
+        "id": lightings[draw.integers(len(lightings))].id,
+        "azimuth_rad": float(draw.uniform(0, math.tau)),
+        "elevation_rad": math.radians(draw.uniform(*_ELEVATION_DEG)),
+        "fov_x_rad": math.radians(draw.uniform(*_FOV_DEG)),
+    }
+
+
+def show_background(
+    planned: dict[str, Any],
+    size_WH: tuple[int, int],
+    treatment: OtherForeground,
+    masker: MaskerConfig,
+    studio: "Studio",
+) -> tuple[np.ndarray, str]:
+    """The planned background as uint8 (H, W, 3), and what became of its own foreground.
+
+    The second is `as_is`, `inpainted`, or `none` where there is nothing to take out. Raises AssetError for a
+    broken file.
+    """
+    if planned["kind"] == "photo":
+        other, foreground = _other_photo(planned["id"], treatment, masker, studio)
+        # Enlarged as far as it must be: a relighter takes light from a background, not detail.
+        box = crop_box(planned["crop"], other.shape[1::-1], size_WH)
+        return take_crop(other, box, size_WH, flip=False), foreground
+    environment = studio.environment(planned["id"])
+    factor = normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT)
+    seen = background(
+        environment,
+        _level_camera(planned["elevation_rad"]),
+        planned["fov_x_rad"],
+        size_WH,
+        planned["azimuth_rad"],
+    )
+    return studio.view.apply(seen * np.float32(factor)), "none"
+
+
+def _other_photo(
+    asset_id: str, treatment: OtherForeground, masker: MaskerConfig, studio: "Studio"
+) -> tuple[np.ndarray, str]:
+    other = studio.photo(asset_id)
+    if treatment == "as_is":
+        return other, "as_is"
+    try:
+        alpha = studio.cutouts.alpha(asset_id, masker)
+    except Rejected:
+        # A view without a subject is no failure here.
+        return other, "none"
+    return without_foreground(other, alpha), "inpainted"
+
+
+def _level_camera(elevation_rad: float) -> np.ndarray:
+    """camera_to_world of a camera that looks along +Y, raised by `elevation_rad`, upright."""
+    turn = math.pi / 2 + elevation_rad
+    matrix = np.eye(4)
+    matrix[1:3, 1:3] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+    return matrix

@@ -49,12 +49,13 @@ def audit_photographs(folder: Path, rules: PhotoRules, *, distance: int) -> Phot
 def write_exclusions(folder: Path, audit: PhotoAudit) -> Path:
     """Add `exclude: <why>` to the folder's catalogue.yaml for every problem; what it says otherwise stays."""
     path = folder / _PIN_FILE
-    yaml = YAML()
-    entries = (yaml.load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    # The round trip keeps comments, and builds no objects either.
+    round_trip = YAML(typ="rt")
+    entries = (round_trip.load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
     for asset_id, problem in sorted(audit.problems.items()):
         entries.setdefault(asset_id, {})["exclude"] = problem
     text = io.BytesIO()
-    yaml.dump(entries, text)
+    round_trip.dump(entries, text)
     write_atomically(path, [text.getvalue()])
     return path
 

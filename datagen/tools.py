@@ -1,5 +1,6 @@
 """How a sample names the maskers and relighters that had a part in it."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -29,3 +30,9 @@ def recorded(tool: Tool, settings: BaseModel) -> dict[str, Any]:
         "is_stand_in": tool.is_stand_in,
         "settings": settings.model_dump(mode="json"),
     }
+
+
+def ask_for_gpu(recipes: Iterable[BaseModel]) -> bool:
+    """Whether any masker or relighter of these recipes' configs wants to run on a GPU."""
+    tools = [getattr(recipe, role, None) for recipe in recipes for role in ("masker", "relighter")]
+    return any(getattr(tool, "device", "cpu") != "cpu" for tool in tools)

@@ -20,6 +20,7 @@ from datagen.lightings import bake_lightings
 from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, write_manifest
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
+from datagen.tools import ask_for_gpu
 from pipelines.crew import Crew
 from pipelines.disk import disk_errors
 from pipelines.driver import Driver, Interrupted, stop_on_signals
@@ -118,7 +119,8 @@ def _work(
 ) -> None:
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
     with ray_session(address, workers), stop_on_signals() as stop:
-        needs_gpu = order.plan.config.render.device != "cpu"
+        config = order.plan.config
+        needs_gpu = config.render.device != "cpu" or ask_for_gpu(config.recipes.values())
         resources = share_of_cluster(workers, needs_gpu=needs_gpu)
         order = replace(order, threads=resources.cpus)
         with Crew(worker_class, order, workers, resources, limits) as crew:

@@ -58,9 +58,9 @@ def share_of_cluster(workers: int, *, needs_gpu: bool) -> Resources:
         )
     if needs_gpu and not gpus:
         raise ConfigError(
-            "render.device asks for a GPU, and Ray offers none",
-            consequence="every worker would fail at its first render",
-            remedy="set render.device to cpu, or start Ray on machines with GPUs that it can see",
+            "render.device, or the device of a masker or relighter, asks for a GPU, and Ray offers none",
+            consequence="every worker would fail when it first needs it",
+            remedy="set the device to cpu, or start Ray on machines with GPUs that it can see",
         )
     # The smallest machine decides how many cores a worker can have and still be placed.
     smallest = min(int(node["Resources"].get("CPU", 0)) for node in _usable_nodes())

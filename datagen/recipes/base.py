@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from datagen.studio import Studio
 
 # Whose versions a sample records: those whose change can change a pixel.
-_RECORDED_DISTRIBUTIONS = ("pairbridge", "numpy", "opencv-python", "OpenEXR", "bpy", "torch")
+_RECORDED_DISTRIBUTIONS = (
+    "pairbridge",
+    "numpy",
+    "opencv-python",
+    "OpenEXR",
+    "bpy",
+    "torch",
+    "diffusers",
+    "transformers",
+)
 
 
 class RecipeConfig(FrozenModel):

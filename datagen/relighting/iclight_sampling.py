@@ -90,7 +90,7 @@ def _denoise(
     both_texts = text.repeat_interleave(len(latents), dim=0)
     for timestep in scheduler.timesteps[start:]:
         scaled = scheduler.scale_model_input(torch.cat([latents] * 2), timestep)
-        # The layout picks the kernels, and they the last bits: always the same one, wherever tensors are from.
+        # The layout picks the kernels, and they the last bits: one layout, wherever tensors come from.
         seen = torch.cat([scaled.to(unet.dtype), both_conditions], dim=1).contiguous()
         negative, positive = unet(seen, timestep, encoder_hidden_states=both_texts).sample.float().chunk(2)
         predicted = negative + guidance * (positive - negative)

@@ -127,6 +127,19 @@ def test_loading_in_turn_changes_nothing(weights: Path) -> None:
     assert (both[0] == both[1]).all()
 
 
+def test_half_precision_gives_nearly_the_same(weights: Path) -> None:
+    """The path of types that a GPU takes. A CPU can go it too, which settings refuse because it is slow."""
+    image, alpha, background = picture("photo"), disc(), picture("behind")
+    config = fbc_config(weights, second_pass={"scale": 1.5})
+    full, half = (
+        open_relighter(config.model_copy(update={"precision": precision})).relight(
+            image, alpha, background, 1
+        )
+        for precision in ("fp32", "half")
+    )
+    assert 0 < np.abs(full.astype(int) - half).mean() < 2
+
+
 def test_each_condition_counts(weights: Path) -> None:
     image, alpha, background = picture("photo"), disc(), picture("behind")
     other = picture("another")

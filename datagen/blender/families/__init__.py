@@ -1,8 +1,8 @@
-"""Procedural object families: `build("chair", 7)` puts one chair with its materials into the current Blender scene.
+"""Procedural object families: `build("chair", 7)` puts one chair into the current Blender scene.
 
-A family is one file with a frozen dataclass of parameters and a pair of pure functions: `<family>_rand(rng)` draws the
-parameters, `<family>(params)` returns the object's parts as NumPy meshes with material descriptions. Only
-`realise.py` and `shaders.py` touch Blender, and they are imported when an object is built.
+A family is one file with a frozen dataclass of parameters and a pair of pure functions: `<family>_rand(rng)`
+draws the parameters, `<family>(params)` returns the object's parts as NumPy meshes with material
+descriptions. Only `realise.py` and `shaders.py` touch Blender, and they are imported when an object is built.
 """
 
 import importlib
@@ -29,7 +29,8 @@ FAMILIES: tuple[str, ...] = (
 
 
 def object_parts(family: str, seed: int) -> "list[Part]":
-    """The parts of one object: z up, front towards -y, roughly one unit large; a pure function of its arguments.
+    """The parts of one object: z up, front towards -y, roughly one unit large; a pure function of its
+    arguments.
 
     Raises AssetError for a name that is not in FAMILIES.
     """

@@ -46,9 +46,16 @@ def chair_rand(rng: np.random.Generator) -> ChairParams:
     frame = material_rand(skin, ("wood", "wood", "wood", "painted", "metal"))
     upholstery = material_rand(skin, ("fabric", "fabric", "leather"))
     if upholstery.kind == "fabric" and skin.uniform() < 0.5:
-        pattern = decoration_rand(skin, radius=0.2, low=-9.0, high=9.0, kinds=("stripes", "checks", "dots", "flowers"))
+        pattern = decoration_rand(
+            skin, radius=0.2, low=-9.0, high=9.0, kinds=("stripes", "checks", "dots", "flowers")
+        )
         # Cloth lies flat: the pattern runs over the seat's own plane, in cells of a few hundredths.
-        upholstery = replace(upholstery, decoration=replace(pattern, around=False, count=pattern.count * 1.6, rows=pattern.count * 1.6, low=-9.0, high=9.0))
+        upholstery = replace(
+            upholstery,
+            decoration=replace(
+                pattern, around=False, count=pattern.count * 1.6, rows=pattern.count * 1.6, low=-9.0, high=9.0
+            ),
+        )
     cushioned = style in ("panel", "shell") or shape.uniform() < 0.45
     return ChairParams(
         width=shape.uniform(0.4, 0.5),
@@ -79,7 +86,9 @@ def chair(p: ChairParams) -> list[Part]:
     feet, tops = _leg_lines(p)
     result = [Part("seat", _seat(p), p.seat)]
     for index, (foot, top) in enumerate(zip(feet, tops, strict=True)):
-        result.append(Part("leg", _leg(p, foot, top).restarted((0.3 * index, 0.2 * index, 0.7 * index)), p.frame))
+        result.append(
+            Part("leg", _leg(p, foot, top).restarted((0.3 * index, 0.2 * index, 0.7 * index)), p.frame)
+        )
     result += _stretchers(p, feet, tops)
     apron_height = 0.05
     for a, b in ((0, 1), (1, 3), (3, 2), (2, 0)):
@@ -112,7 +121,9 @@ def _tapered(p: ChairParams, part: Mesh) -> Mesh:
 
 
 def _seat(p: ChairParams) -> Mesh:
-    board = solids.extruded(curves.rectangle(p.width, p.depth, 0.05, steps=6), p.seat_thickness, 0.4 * p.seat_thickness)
+    board = solids.extruded(
+        curves.rectangle(p.width, p.depth, 0.05, steps=6), p.seat_thickness, 0.4 * p.seat_thickness
+    )
     return _tapered(p, board).grained("x").moved(z=p.seat_height - p.seat_thickness)
 
 
@@ -120,7 +131,12 @@ def _leg(p: ChairParams, foot: np.ndarray, top: np.ndarray) -> Mesh:
     length = float(np.linalg.norm(top - foot))
     half = 0.5 * p.leg_width
     if p.legs == "square":
-        return solids.box(p.leg_width, p.leg_width, length, 0.006).moved(z=length / 2).aimed(top - foot).moved(*foot)
+        return (
+            solids.box(p.leg_width, p.leg_width, length, 0.006)
+            .moved(z=length / 2)
+            .aimed(top - foot)
+            .moved(*foot)
+        )
     z = np.linspace(0, 1, 60)
     radius = half * (0.62 + 0.45 * z)
     if p.legs == "turned":
@@ -160,12 +176,18 @@ def _back(p: ChairParams, post: float) -> list[Part]:
         return [Part("shell", _shell(p), p.upholstery)]
     square = curves.rectangle(2.0, 2.0, 0.5, steps=3)
     section = square if p.legs == "square" else curves.circle(16)
-    posts = [solids.tube(_post_path(p, side), np.linspace(0.5, 0.42, 16) * post, section=section, up=(0, -1, 0)) for side in (-1, 1)]
+    posts = [
+        solids.tube(_post_path(p, side), np.linspace(0.5, 0.42, 16) * post, section=section, up=(0, -1, 0))
+        for side in (-1, 1)
+    ]
     result = [Part("post", mesh.restarted((k, 0.3, 0.1)), p.frame) for k, mesh in enumerate(posts)]
     left, right = _post_path(p, -1.0), _post_path(p, 1.0)
 
     def across(t: float, height: float, thickness: float) -> Mesh:
-        at = [np.array([np.interp(t, np.linspace(0, 1, 16), path[:, k]) for k in range(3)]) for path in (left, right)]
+        at = [
+            np.array([np.interp(t, np.linspace(0, 1, 16), path[:, k]) for k in range(3)])
+            for path in (left, right)
+        ]
         return _bar(at[0], at[1], thickness, height, p.back_curve).restarted((t, 3 * t, 0.4))
 
     result.append(Part("crest", across(0.95, 0.09 if p.back != "ladder" else 0.06, 0.026), p.frame))
@@ -195,12 +217,18 @@ def _back(p: ChairParams, post: float) -> list[Part]:
 def _splat(p: ChairParams) -> Mesh:
     """One wide, waisted board in the middle of the back."""
     path = _post_path(p, 0.0, 24)[2:-1]
-    width = 0.07 + 0.03 * np.cos(np.linspace(0, 2 * math.tau, len(path))) + 0.02 * np.linspace(0, 1, len(path))
+    width = (
+        0.07 + 0.03 * np.cos(np.linspace(0, 2 * math.tau, len(path))) + 0.02 * np.linspace(0, 1, len(path))
+    )
     tangent = np.gradient(path, axis=0)
     normal = np.cross((1.0, 0, 0), tangent)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True)
     base = curves.rectangle(1.0, 1.0, 0.12, steps=3)
-    rows = path[:, None] + base[None, :, :1] * width[:, None, None] * [1.0, 0, 0] + base[None, :, 1:] * 0.014 * normal[:, None]
+    rows = (
+        path[:, None]
+        + base[None, :, :1] * width[:, None, None] * [1.0, 0, 0]
+        + base[None, :, 1:] * 0.014 * normal[:, None]
+    )
     return loft(rows[:, ::-1])
 
 
@@ -249,9 +277,19 @@ def _arms(p: ChairParams, post: float) -> list[Part]:
     for side in (-1, 1):
         rear = _post_path(p, float(side))[7]
         front = np.array([side * (0.5 * p.width - 0.02), -0.32 * p.depth, p.seat_height + 0.2])
-        rest = curves.spline([rear, 0.5 * (rear + front) + [side * 0.03, 0, 0.01], front + [0, -0.03, 0]], 20)
+        rest = curves.spline(
+            [rear, 0.5 * (rear + front) + np.array([side * 0.03, 0, 0.01]), front + np.array([0, -0.03, 0])],
+            20,
+        )
         section = curves.superellipse(20, 0.026, 0.014, 3.0)
         result.append(Part("arm", solids.tube(rest, 1.0, section=section), p.frame))
-        support = curves.spline([[front[0] - side * 0.015, front[1] + 0.06, p.seat_height - 0.02], [front[0], front[1] + 0.05, p.seat_height + 0.1], front + [0, 0.02, 0]], 14)
+        support = curves.spline(
+            [
+                [front[0] - side * 0.015, front[1] + 0.06, p.seat_height - 0.02],
+                [front[0], front[1] + 0.05, p.seat_height + 0.1],
+                front + np.array([0, 0.02, 0]),
+            ],
+            14,
+        )
         result.append(Part("support", solids.tube(support, 0.42 * post, segments=14), p.frame))
     return result

@@ -1,4 +1,4 @@
-"""Curves in two and three dimensions: the lines along which the families turn, sweep and cut their parts. Pure NumPy."""
+"""Curves in two and three dimensions: the lines along which parts are turned, swept and cut."""
 
 import math
 
@@ -9,7 +9,8 @@ Array = np.ndarray
 
 
 def spline(points: ArrayLike, count: int, *, closed: bool = False) -> Array:
-    """`count` points (count, D) of the centripetal Catmull-Rom spline through `points` (P, D), ends included if open.
+    """`count` points (count, D) of the centripetal Catmull-Rom spline through `points` (P, D), ends included
+    if open.
 
     Centripetal knots, because uniform ones overshoot where control points lie close together.
     """
@@ -38,7 +39,8 @@ def spline(points: ArrayLike, count: int, *, closed: bool = False) -> Array:
 def rounded(points: ArrayLike, radius: float | ArrayLike, *, steps: int = 4, closed: bool = False) -> Array:
     """The polyline `points` (P, D) with every corner replaced by an arc that starts `radius` before it.
 
-    `radius` is one number or one per point; it is cut to 45 % of the shorter neighbouring edge, and 0 keeps a corner.
+    `radius` is one number or one per point; it is cut to 45 % of the shorter neighbouring edge, and 0 keeps a
+    corner.
     """
     points = np.asarray(points, float)
     radii = np.broadcast_to(np.asarray(radius, float), len(points))
@@ -74,7 +76,8 @@ def circle(count: int, radius: float = 1.0) -> Array:
 
 
 def superellipse(count: int, half_x: float, half_y: float, power: float) -> Array:
-    """Counter-clockwise outline (count, 2): 2 is an ellipse, larger powers approach a rectangle with round corners."""
+    """Counter-clockwise outline (count, 2): 2 is an ellipse, larger powers approach a rectangle with round
+    corners."""
     angle = np.arange(count) * math.tau / count
     cos, sin = np.cos(angle), np.sin(angle)
     scale = (np.abs(cos) ** power + np.abs(sin) ** power) ** (-1 / power)
@@ -98,7 +101,8 @@ def resampled(points: ArrayLike, count: int, *, closed: bool = False) -> Array:
 
 
 def inset(outline: Array, distance: float) -> Array:
-    """A counter-clockwise outline (P, 2) moved inwards along its vertex normals; for distances below its curvature."""
+    """A counter-clockwise outline (P, 2) moved inwards along its vertex normals; for distances below its
+    curvature."""
     forward = np.roll(outline, -1, 0) - outline
     forward /= np.maximum(np.linalg.norm(forward, axis=1, keepdims=True), 1e-12)
     tangent = forward + np.roll(forward, 1, 0)

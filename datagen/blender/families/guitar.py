@@ -1,102 +1,19 @@
 """Guitar: acoustic or electric, body cut from an outline, neck with frets, headstock with pegs, strings.
 
-Everything is drawn on a board, x across, y along the neck and z towards the player's audience, and stood up at the end.
+Everything is drawn on a board, x across, y along the neck and z towards the player's audience, and stood up
+at the end.
 """
 
 import math
-from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.materials import Material, material_rand
+from datagen.blender.families import curves, solids
+from datagen.blender.families.guitar_params import GuitarParams, guitar_rand
 from datagen.blender.families.meshes import Mesh, joined, loft
 from datagen.blender.families.parts import Part
 
-Outline = tuple[tuple[float, float], ...]
-
-# Right halves from the bottom's middle to the neck's joint for acoustic bodies, mirrored.
-ACOUSTIC: dict[str, Outline] = {
-    "dreadnought": ((0.0, 0.0), (0.11, 0.008), (0.185, 0.06), (0.195, 0.15), (0.15, 0.26), (0.138, 0.3), (0.155, 0.37), (0.135, 0.44), (0.07, 0.47), (0.0, 0.472)),
-    "classical": ((0.0, 0.0), (0.1, 0.01), (0.175, 0.07), (0.18, 0.15), (0.125, 0.26), (0.115, 0.3), (0.14, 0.38), (0.12, 0.44), (0.06, 0.468), (0.0, 0.47)),
-    "parlour": ((0.0, 0.0), (0.09, 0.01), (0.155, 0.07), (0.16, 0.15), (0.098, 0.27), (0.092, 0.31), (0.12, 0.39), (0.1, 0.45), (0.05, 0.475), (0.0, 0.477)),
-}  # fmt: skip
-# Whole outlines, counter-clockwise from the bottom's middle, for electric bodies.
-ELECTRIC: dict[str, Outline] = {
-    "double": ((0.0, 0.0), (0.1, 0.01), (0.165, 0.07), (0.16, 0.16), (0.115, 0.24), (0.135, 0.31), (0.145, 0.4), (0.12, 0.42), (0.075, 0.35), (0.035, 0.335),
-               (-0.035, 0.335), (-0.07, 0.37), (-0.105, 0.46), (-0.14, 0.46), (-0.145, 0.38), (-0.115, 0.29), (-0.12, 0.21), (-0.165, 0.13), (-0.15, 0.05), (-0.09, 0.008)),
-    "single": ((0.0, 0.0), (0.1, 0.012), (0.165, 0.08), (0.155, 0.17), (0.11, 0.25), (0.125, 0.32), (0.14, 0.385), (0.11, 0.405), (0.06, 0.36), (0.035, 0.345),
-               (-0.035, 0.41), (-0.08, 0.425), (-0.13, 0.395), (-0.14, 0.33), (-0.115, 0.26), (-0.15, 0.18), (-0.168, 0.09), (-0.11, 0.015)),
-    "offset": ((0.0, 0.0), (0.12, 0.03), (0.175, 0.1), (0.155, 0.19), (0.105, 0.26), (0.12, 0.33), (0.135, 0.42), (0.11, 0.44), (0.07, 0.37), (0.035, 0.34),
-               (-0.035, 0.35), (-0.075, 0.4), (-0.115, 0.45), (-0.145, 0.42), (-0.135, 0.33), (-0.1, 0.24), (-0.135, 0.16), (-0.17, 0.08), (-0.12, 0.0), (-0.06, -0.01)),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuitarParams:
-    """Lengths in units of about the guitar's own length."""
-
-    acoustic: bool
-    outline: Outline
-    depth: float
-    bridge_at: float
-    scale_length: float
-    nut_width: float
-    hole_radius: float
-    rosette: int
-    pickups: tuple[float, ...]
-    humbuckers: bool
-    knobs: int
-    pegs_in_line: bool
-    frets: int
-    head_length: float
-    guard: bool
-    body: Material
-    top: Material
-    neck: Material
-    fretboard: Material
-    binding: Material
-    metal: Material
-    guard_skin: Material
-    dark: Material
-
-
-def guitar_rand(rng: np.random.Generator) -> GuitarParams:
-    shape, parts, skin = rng.spawn(3)
-    acoustic = bool(shape.uniform() < 0.5)
-    table = ACOUSTIC if acoustic else ELECTRIC
-    half = table[sorted(table)[shape.integers(len(table))]]
-    wide, tall = shape.uniform(0.93, 1.08), shape.uniform(0.95, 1.05)
-    outline = (*half, *((-x, y) for x, y in reversed(half[1:-1]))) if acoustic else half
-    wood = material_rand(skin, ("wood",))
-    top = material_rand(skin, ("wood", "wood", "wood", "painted")) if acoustic else material_rand(skin, ("painted", "painted", "wood", "metal"))
-    glossy = replace(top, coat=0.7, roughness=min(top.roughness, 0.4), wear=0.0 if top.kind == "painted" else top.wear)
-    board = material_rand(skin, ("wood",))
-    return GuitarParams(
-        acoustic=acoustic,
-        outline=tuple((float(x * wide), float(y * tall)) for x, y in outline),
-        depth=shape.uniform(0.085, 0.115) if acoustic else shape.uniform(0.04, 0.052),
-        bridge_at=0.14 if acoustic else 0.1,
-        scale_length=shape.uniform(0.6, 0.66),
-        nut_width=shape.uniform(0.042, 0.05),
-        hole_radius=shape.uniform(0.046, 0.054),
-        rosette=int(parts.integers(1, 4)),
-        pickups=((0.14, 0.2, 0.26), (0.15, 0.25), (0.15,))[parts.integers(3)],
-        humbuckers=bool(parts.uniform() < 0.5),
-        knobs=int(parts.integers(1, 5)),
-        pegs_in_line=bool(not acoustic and parts.uniform() < 0.6),
-        frets=int(parts.integers(18, 23)),
-        head_length=parts.uniform(0.13, 0.17),
-        guard=bool(parts.uniform() < 0.65),
-        body=wood if acoustic else glossy,
-        top=glossy,
-        neck=wood,
-        fretboard=replace(board, colour=palette.shaded(board.accent, 0.5), accent=palette.shaded(board.accent, 0.3), coat=0.0),
-        binding=replace(material_rand(skin, ("plastic",)), colour=palette.pale_rand(skin) if skin.uniform() < 0.6 else (0.04, 0.04, 0.04)),
-        metal=material_rand(skin, ("metal",)),
-        guard_skin=material_rand(skin, ("plastic",)),
-        dark=material_rand(skin, ("pane",)),
-    )
+__all__ = ["guitar", "guitar_rand"]
 
 
 def guitar(p: GuitarParams) -> list[Part]:
@@ -122,8 +39,15 @@ def _body(p: GuitarParams) -> list[Part]:
     sides = solids.extruded(outline, p.depth - 0.004, 0.006).grained("y").moved(z=-p.depth)
     table = solids.extruded(curves.inset(outline, 0.002), 0.006, 0.002).grained("y").moved(z=-0.006)
     edge = curves.inset(outline, 0.003)
-    bindings = [solids.tube(np.column_stack([edge, np.full(len(edge), z)]), 0.0055, segments=8, closed=True) for z in (-0.005, 0.004 - p.depth)]
-    return [Part("sides", sides, p.body), Part("table", table, p.top), *(Part("binding", b, p.binding) for b in bindings)]
+    bindings = [
+        solids.tube(np.column_stack([edge, np.full(len(edge), z)]), 0.0055, segments=8, closed=True)
+        for z in (-0.005, 0.004 - p.depth)
+    ]
+    return [
+        Part("sides", sides, p.body),
+        Part("table", table, p.top),
+        *(Part("binding", b, p.binding) for b in bindings),
+    ]
 
 
 def _neck(p: GuitarParams) -> list[Part]:
@@ -141,9 +65,22 @@ def _neck(p: GuitarParams) -> list[Part]:
         w = half_width(y)
         # The heel grows towards the body like a neck that is carved out of the block it is glued in.
         heel = (0.055 if p.acoustic else 0.01) * max(0.0, 1 - (y - stations[0]) / 0.09) ** 2
-        rows.append(np.column_stack([w * np.cos(angle), np.full(14, y), surface - 0.008 + (0.026 + heel) * np.sin(angle)]))
+        rows.append(
+            np.column_stack(
+                [w * np.cos(angle), np.full(14, y), surface - 0.008 + (0.026 + heel) * np.sin(angle)]
+            )
+        )
     neck = loft(np.stack(rows)[:, ::-1]).grained("y")
-    board = [np.column_stack([half_width(y) * np.array([-1, 1, 1, -1]), np.full(4, y), surface - np.array([0.009, 0.009, 0, 0])]) for y in np.linspace(end, nut, 20)]
+    board = [
+        np.column_stack(
+            [
+                half_width(y) * np.array([-1, 1, 1, -1]),
+                np.full(4, y),
+                surface - np.array([0.009, 0.009, 0, 0]),
+            ]
+        )
+        for y in np.linspace(end, nut, 20)
+    ]
     fretboard = loft(np.stack(board)[:, ::-1]).grained("y")
     frets, dots = [], []
     positions = [nut - p.scale_length * (1 - 2 ** (-k / 12)) for k in range(p.frets + 1)]
@@ -155,7 +92,9 @@ def _neck(p: GuitarParams) -> list[Part]:
         if k in (3, 5, 7, 9, 12, 15, 17, 19):
             middle = 0.5 * (y + positions[k - 1])
             for x in (-0.4, 0.4) if k == 12 else (0.0,):
-                dots.append(solids.extruded(curves.circle(16, 0.0042), 0.0012).moved(x * w, middle, surface - 0.0003))
+                dots.append(
+                    solids.extruded(curves.circle(16, 0.0042), 0.0012).moved(x * w, middle, surface - 0.0003)
+                )
     nut_bar = solids.box(2 * half_width(nut), 0.008, 0.012, 0.002).moved(0, nut + 0.003, surface)
     return [
         Part("neck", neck, p.neck),
@@ -182,14 +121,50 @@ def _head_surface(p: GuitarParams, y: float) -> float:
 def _head(p: GuitarParams) -> list[Part]:
     nut, length, half = _nut(p), p.head_length, 0.5 * p.nut_width
     if p.pegs_in_line:
-        points = [(half, 0.0), (half + 0.004, 0.03), (half + 0.004, 0.8 * length), (0.012, length + 0.012), (-0.02, length), (-0.036, 0.9 * length), (-half - 0.008, 0.04), (-half, 0.0)]
+        points = [
+            (half, 0.0),
+            (half + 0.004, 0.03),
+            (half + 0.004, 0.8 * length),
+            (0.012, length + 0.012),
+            (-0.02, length),
+            (-0.036, 0.9 * length),
+            (-half - 0.008, 0.04),
+            (-half, 0.0),
+        ]
     else:
-        points = [(half, 0.0), (0.036, 0.03), (0.042, 0.95 * length), (0.02, length + 0.01), (0.0, length - 0.002), (-0.02, length + 0.01), (-0.042, 0.95 * length), (-0.036, 0.03), (-half, 0.0)]
+        points = [
+            (half, 0.0),
+            (0.036, 0.03),
+            (0.042, 0.95 * length),
+            (0.02, length + 0.01),
+            (0.0, length - 0.002),
+            (-0.02, length + 0.01),
+            (-0.042, 0.95 * length),
+            (-0.036, 0.03),
+            (-half, 0.0),
+        ]
     outline = curves.rounded(points, 0.012, closed=True)
     tilt = -math.atan(0.2)
-    plate = solids.extruded(outline, 0.016, 0.003).grained("y").moved(z=-0.016).turned("x", tilt).moved(0, nut, _board_height(p) - 0.008)
+    plate = (
+        solids.extruded(outline, 0.016, 0.003)
+        .grained("y")
+        .moved(z=-0.016)
+        .turned("x", tilt)
+        .moved(0, nut, _board_height(p) - 0.008)
+    )
     result = [Part("head", plate, p.neck)]
-    post = curves.rounded([(0, -0.02), (0.0085, -0.02), (0.0085, 0.003), (0.0045, 0.005), (0.004, 0.016), (0.005, 0.019), (0, 0.019)], 0.001)
+    post = curves.rounded(
+        [
+            (0, -0.02),
+            (0.0085, -0.02),
+            (0.0085, 0.003),
+            (0.0045, 0.005),
+            (0.004, 0.016),
+            (0.005, 0.019),
+            (0, 0.019),
+        ],
+        0.001,
+    )
     for x, y, side in _peg_places(p):
         z = _head_surface(p, y)
         turner = solids.tube(curves.line((x, y, z - 0.016), (side * 0.052, y, z - 0.016)), 0.003, segments=10)
@@ -222,17 +197,52 @@ def _acoustic_fittings(p: GuitarParams) -> list[Part]:
     hole = solids.extruded(curves.circle(64, p.hole_radius), 0.0012).moved(0, centre, 0)
     result = [Part("hole", hole, p.dark)]
     for k in range(p.rosette):
-        ring = solids.torus(p.hole_radius + 0.003 + 0.006 * k, 1.0, segments=72, section=curves.superellipse(10, 0.002, 0.0012, 2.5))
+        ring = solids.torus(
+            p.hole_radius + 0.003 + 0.006 * k,
+            1.0,
+            segments=72,
+            section=curves.superellipse(10, 0.002, 0.0012, 2.5),
+        )
         result.append(Part("rosette", ring.moved(0, centre, 0.0008), (p.binding, p.fretboard, p.body)[k]))
-    bridge = curves.rounded([(-0.09, -0.012), (-0.04, -0.018), (0.04, -0.018), (0.09, -0.012), (0.09, 0.01), (0.04, 0.014), (-0.04, 0.014), (-0.09, 0.01)], 0.012, closed=True)
+    bridge = curves.rounded(
+        [
+            (-0.09, -0.012),
+            (-0.04, -0.018),
+            (0.04, -0.018),
+            (0.09, -0.012),
+            (0.09, 0.01),
+            (0.04, 0.014),
+            (-0.04, 0.014),
+            (-0.09, 0.01),
+        ],
+        0.012,
+        closed=True,
+    )
     block = solids.extruded(bridge, 0.014, 0.004).grained("x").moved(0, p.bridge_at, 0)
     saddle = solids.box(0.075, 0.005, 0.02, 0.0015).moved(0, p.bridge_at, 0.015)
-    pins = [solids.ellipsoid(0.004, 0.004, 0.004, 12).moved((k - 2.5) / 5 * 0.058, p.bridge_at - 0.01, 0.015) for k in range(6)]
-    result += [Part("bridge", block, p.fretboard), Part("saddle", saddle, p.binding), Part("pins", joined(pins), p.binding)]
+    pins = [
+        solids.ellipsoid(0.004, 0.004, 0.004, 12).moved((k - 2.5) / 5 * 0.058, p.bridge_at - 0.01, 0.015)
+        for k in range(6)
+    ]
+    result += [
+        Part("bridge", block, p.fretboard),
+        Part("saddle", saddle, p.binding),
+        Part("pins", joined(pins), p.binding),
+    ]
     if p.guard:
         r = p.hole_radius
-        shape = [(0.25 * r, -1.02 * r), (1.0 * r, -0.45 * r), (1.15 * r, 0.35 * r), (1.75 * r, -0.3 * r), (2.0 * r, -1.4 * r), (1.3 * r, -2.1 * r), (0.7 * r, -1.7 * r)]
-        guard = solids.extruded(curves.spline(shape[::-1], 64, closed=True), 0.0022, 0.0007).moved(0, centre, 0)
+        shape = [
+            (0.25 * r, -1.02 * r),
+            (1.0 * r, -0.45 * r),
+            (1.15 * r, 0.35 * r),
+            (1.75 * r, -0.3 * r),
+            (2.0 * r, -1.4 * r),
+            (1.3 * r, -2.1 * r),
+            (0.7 * r, -1.7 * r),
+        ]
+        guard = solids.extruded(curves.spline(shape[::-1], 64, closed=True), 0.0022, 0.0007).moved(
+            0, centre, 0
+        )
         result.append(Part("guard", guard, p.guard_skin))
     return result
 
@@ -242,23 +252,63 @@ def _electric_fittings(p: GuitarParams) -> list[Part]:
     result = []
     z = 0.004 if p.guard else 0.0
     if p.guard:
-        points = [(-0.045, 0.13), (0.02, 0.11), (0.095, 0.05), (0.125, 0.1), (0.085, 0.19), (0.09, 0.27), (0.045, 0.32), (-0.05, 0.32), (-0.085, 0.3), (-0.07, 0.2)]
+        points = [
+            (-0.045, 0.13),
+            (0.02, 0.11),
+            (0.095, 0.05),
+            (0.125, 0.1),
+            (0.085, 0.19),
+            (0.09, 0.27),
+            (0.045, 0.32),
+            (-0.05, 0.32),
+            (-0.085, 0.3),
+            (-0.07, 0.2),
+        ]
         plate = solids.extruded(curves.spline(points, 96, closed=True), 0.004, 0.001)
         result.append(Part("guard", plate, p.guard_skin))
-        result.append(Part("screws", joined([solids.ellipsoid(0.003, 0.003, 0.002, 10).moved(0.92 * x, 0.18 + 0.93 * (y - 0.18), z) for x, y in points]), p.metal))
+        result.append(
+            Part(
+                "screws",
+                joined(
+                    [
+                        solids.ellipsoid(0.003, 0.003, 0.002, 10).moved(0.92 * x, 0.18 + 0.93 * (y - 0.18), z)
+                        for x, y in points
+                    ]
+                ),
+                p.metal,
+            )
+        )
     for at in p.pickups:
         size = (0.072, 0.032) if p.humbuckers else (0.07, 0.018)
         cover = solids.box(*size, 0.022, 0.006).moved(0, at, z)
         rows = (-0.007, 0.007) if p.humbuckers else (0.0,)
-        poles = [solids.ellipsoid(0.0028, 0.0028, 0.0016, 10).moved((k - 2.5) / 5 * 0.054, at + dy, z + 0.011) for k in range(6) for dy in rows]
-        result += [Part("pickup", cover, p.metal if p.humbuckers else p.binding), Part("poles", joined(poles), p.dark if p.humbuckers else p.metal)]
+        poles = [
+            solids.ellipsoid(0.0028, 0.0028, 0.0016, 10).moved((k - 2.5) / 5 * 0.054, at + dy, z + 0.011)
+            for k in range(6)
+            for dy in rows
+        ]
+        result += [
+            Part("pickup", cover, p.metal if p.humbuckers else p.binding),
+            Part("poles", joined(poles), p.dark if p.humbuckers else p.metal),
+        ]
     plate = solids.box(0.078, 0.04, 0.014, 0.003).moved(0, p.bridge_at - 0.006, 0.004)
-    saddles = [solids.box(0.0085, 0.022, 0.014, 0.002).moved((k - 2.5) / 5 * 0.058, p.bridge_at - 0.002 * (k % 2), 0.017) for k in range(6)]
+    saddles = [
+        solids.box(0.0085, 0.022, 0.014, 0.002).moved(
+            (k - 2.5) / 5 * 0.058, p.bridge_at - 0.002 * (k % 2), 0.017
+        )
+        for k in range(6)
+    ]
     result += [Part("bridge", plate, p.metal), Part("saddles", joined(saddles), p.metal)]
     knob = curves.rounded([(0, 0), (0.013, 0), (0.0115, 0.013), (0, 0.014)], 0.003)
     for k in range(p.knobs):
         place = (0.085 + 0.028 * (k % 2), 0.075 + 0.04 * (k // 2) - 0.02 * (k % 2), z)
-        result.append(Part("knob", solids.lathe(knob, 48, lobes=(16, 0.03)).moved(*place), p.metal if k % 2 else p.binding))
+        result.append(
+            Part(
+                "knob",
+                solids.lathe(knob, 48, lobes=(16, 0.03)).moved(*place),
+                p.metal if k % 2 else p.binding,
+            )
+        )
     lever = solids.tube(curves.line((0.07, 0.2, z), (0.074, 0.203, z + 0.022)), 0.0028)
     return [*result, Part("switch", lever, p.metal), Part("button", _button(p), p.metal)]
 

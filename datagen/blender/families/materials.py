@@ -1,7 +1,7 @@
-"""What parts are made of, as plain descriptions: `material_rand(rng, ("wood", "metal"))` draws one, `shaders.py` builds it.
+"""What parts are made of, as plain descriptions that `shaders.py` turns into Blender materials.
 
-One function per kind draws the free numbers; nothing here needs Blender, so a family's parameters can be drawn, compared
-and tested anywhere. Lengths are in object units (an object is about one unit large).
+One function per kind draws the free numbers; nothing here needs Blender, so a family's parameters can be
+drawn, compared and tested anywhere. Lengths are in object units (an object is about one unit large).
 """
 
 import math
@@ -19,8 +19,8 @@ DECORATIONS = ("bands", "stripes", "checks", "dots", "flowers", "waves", "zigzag
 class Decoration:
     """A second colour laid over a surface in a pattern.
 
-    Around an axis (`around`) u is the angle about the part's z times `count`, else its x times `count`; v is its z
-    times `rows`. `share` is the painted fraction; outside [low, high] in z nothing is painted.
+    Around an axis (`around`) u is the angle about the part's z times `count`, else its x times `count`; v is
+    its z times `rows`. `share` is the painted fraction; outside [low, high] in z nothing is painted.
     """
 
     kind: str
@@ -35,7 +35,8 @@ class Decoration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """One material. `scale` is its texture's features per unit, `bump` its relief in units, `offset` where its noise starts."""
+    """One material. `scale` is its texture's features per unit, `bump` its relief in units, `offset` where
+    its noise starts."""
 
     kind: str
     colour: RGB
@@ -121,7 +122,12 @@ def metal(rng: np.random.Generator) -> Material:
     look, place = rng.spawn(2)
     name = str(look.choice(sorted(palette.METALS)))
     finish = str(look.choice(["polished", "brushed", "brushed", "rough", "hammered"]))
-    low, high = {"polished": (0.15, 0.22), "brushed": (0.25, 0.42), "rough": (0.42, 0.62), "hammered": (0.2, 0.35)}[finish]
+    low, high = {
+        "polished": (0.15, 0.22),
+        "brushed": (0.25, 0.42),
+        "rough": (0.42, 0.62),
+        "hammered": (0.2, 0.35),
+    }[finish]
     colour = palette.varied(palette.METALS[name], look, 0.06)
     return Material(
         kind="metal",
@@ -188,7 +194,8 @@ def leather(rng: np.random.Generator) -> Material:
 
 
 def leaf(rng: np.random.Generator) -> Material:
-    """Blade of a leaf. Texture coordinates: x in [-1, 1] across, y in [0, 1] from stalk to tip, z a number per leaf."""
+    """Blade of a leaf. Texture coordinates: x in [-1, 1] across, y in [0, 1] from stalk to tip, z a number
+    per leaf."""
     look, place = rng.spawn(2)
     colour = palette.foliage_rand(look)
     finish = str(look.choice(["veined", "veined", "edged", "banded", "mottled"]))
@@ -254,7 +261,8 @@ def soil(rng: np.random.Generator) -> Material:
 
 
 def pane(rng: np.random.Generator) -> Material:
-    """Dark glass seen from outside, made opaque so that coverage stays simple: tinted window, lens, screen."""
+    """Dark glass seen from outside, made opaque so that coverage stays simple: tinted window, lens,
+    screen."""
     look, place = rng.spawn(2)
     return Material(
         kind="pane",
@@ -268,7 +276,21 @@ def pane(rng: np.random.Generator) -> Material:
 
 KINDS = {
     draw.__name__: draw
-    for draw in (painted, plastic, ceramic, clay, metal, wood, fabric, leather, leaf, stone, rubber, soil, pane)
+    for draw in (
+        painted,
+        plastic,
+        ceramic,
+        clay,
+        metal,
+        wood,
+        fabric,
+        leather,
+        leaf,
+        stone,
+        rubber,
+        soil,
+        pane,
+    )
 }
 
 
@@ -287,7 +309,8 @@ def decoration_rand(
     kinds: tuple[str, ...] = DECORATIONS,
     colour: RGB | None = None,
 ) -> Decoration:
-    """A pattern around a turned body of about `radius` between two heights, its cells about as wide as high."""
+    """A pattern around a turned body of about `radius` between two heights, its cells about as wide as
+    high."""
     kind = str(rng.choice(kinds))
     count = int(rng.integers(6, 15))
     rows = count / (math.tau * radius)
@@ -306,7 +329,8 @@ def decoration_rand(
 
 
 def decorated(material: Material, decoration: Decoration) -> Material:
-    """The material with a pattern painted on; busy glazes are calmed, because two patterns at once read as noise."""
+    """The material with a pattern painted on; busy glazes are calmed, because two patterns at once read as
+    noise."""
     finish = "plain" if material.kind == "ceramic" and material.finish != "speckled" else material.finish
     return replace(material, decoration=decoration, finish=finish)
 

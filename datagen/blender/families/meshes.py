@@ -1,4 +1,4 @@
-"""Polygon meshes as arrays, and how they are moved, mirrored and joined. Pure NumPy: no Blender is needed to test them."""
+"""Polygon meshes as NumPy arrays, and how they are moved, mirrored and joined."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ Array = np.ndarray
 class Mesh:
     """Polygons wound counter-clockwise seen from outside.
 
-    vertices (V, 3), loops (L,) vertex indices of all faces in a row, sizes (F,) corners per face. `rest` (V, 3) are
-    coordinates that moving, turning and bending leave alone: textures follow the part as if it were carved from
-    its own piece of wood or cloth.
+    vertices (V, 3), loops (L,) vertex indices of all faces in a row, sizes (F,) corners per face. `rest` (V,
+    3) are coordinates that moving, turning and bending leave alone: textures follow the part as if it were
+    carved from its own piece of wood or cloth.
     """
 
     vertices: Array
@@ -42,6 +42,15 @@ class Mesh:
             side = np.array([1.0, 0.0, 0.0])
         side = side / np.linalg.norm(side)
         return replace(self, vertices=self.vertices @ np.stack([side, np.cross(forward, side), forward]))
+
+    def corners(self) -> tuple[Array, Array]:
+        """For every loop (L,) the index of its face's first loop and of the loop that follows it round the
+        face."""
+        first = np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        following = np.arange(len(self.loops)) + 1
+        last = np.cumsum(self.sizes) - 1
+        following[last] = first[last]
+        return first, following
 
     def mirrored(self, axis: str) -> "Mesh":
         """Reflected through the plane across `axis`, faces turned so that they still look outwards."""
@@ -78,7 +87,10 @@ def mesh(vertices: ArrayLike, loops: ArrayLike, sizes: ArrayLike) -> Mesh:
     """A mesh whose texture coordinates are its vertices."""
     vertices = np.asarray(vertices, float)
     return Mesh(
-        vertices=vertices, loops=np.asarray(loops, np.int64), sizes=np.asarray(sizes, np.int64), rest=vertices.copy()
+        vertices=vertices,
+        loops=np.asarray(loops, np.int64),
+        sizes=np.asarray(sizes, np.int64),
+        rest=vertices.copy(),
     )
 
 
@@ -103,8 +115,8 @@ def loft(
 ) -> Mesh:
     """Skin over cross-sections `rows` (R, C, 3), each counter-clockwise seen against the direction of travel.
 
-    `ring` closes every section on itself, `loop` joins the last section to the first. Caps are single polygons and
-    belong to rings that do not loop.
+    `ring` closes every section on itself, `loop` joins the last section to the first. Caps are single
+    polygons and belong to rings that do not loop.
     """
     rows = np.asarray(rows, float)
     r, c = rows.shape[:2]
@@ -140,10 +152,7 @@ def sheet(grid: Array, thickness: float = 0.0) -> Mesh:
 
 def signed_volume(part: Mesh) -> float:
     """Volume enclosed by a closed mesh; negative when its faces look inwards."""
-    total, start = 0.0, 0
-    for size in part.sizes:
-        corners = part.vertices[part.loops[start : start + size]]
-        start += size
-        fan = np.cross(corners[1:-1], corners[2:])
-        total += float((corners[0] * fan).sum()) / 6
-    return total
+    first, following = part.corners()
+    a, b, c = (part.vertices[part.loops[index]] for index in (first, np.arange(len(part.loops)), following))
+    # A fan from each face's first corner; where two of the three coincide the term is zero.
+    return float((a * np.cross(b, c)).sum()) / 6

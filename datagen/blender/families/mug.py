@@ -45,8 +45,8 @@ def mug_rand(rng: np.random.Generator) -> MugParams:
         "waist": (1.0, 0.93, 0.87, 0.91, 1.0),
     }[str(style)]
     profile = tuple(float(radius * f * shape.uniform(0.97, 1.03)) for f in factors)
-    body = material_rand(skin, ("ceramic", "ceramic", "ceramic", "painted"))
-    if skin.uniform() < 0.65:
+    body = material_rand(skin, ("ceramic", "ceramic", "ceramic", "ceramic", "painted", "clay", "metal"))
+    if body.kind != "metal" and skin.uniform() < 0.65:
         body = decorated(body, decoration_rand(skin, radius=radius, low=0.0, high=1.0, colour=body.accent))
     inside = replace(body, decoration=None)
     if skin.uniform() < 0.5:
@@ -80,18 +80,23 @@ def mug(p: MugParams) -> list[Part]:
     inner = inner[inner[:, 1] > p.foot + 1.6 * p.wall]
     floor = inner[-1, 1]
     foot_radius = 0.82 * outer[0, 0]
+    foot = [(0, 0.5 * p.foot), (foot_radius - 0.06, 0.5 * p.foot), (foot_radius - 0.04, 0), (foot_radius, 0)]
     outside = np.vstack(
         [
             curves.rounded(
-                [(0, 0.5 * p.foot), (foot_radius - 0.06, 0.5 * p.foot), (foot_radius - 0.04, 0), (foot_radius, 0), (outer[0, 0] - 0.02, p.foot), outer[1]],
+                [*foot, (outer[0, 0] - 0.02, p.foot), outer[1]],
                 0.015,
             ),
             outer[2:-1],
             _rim(outer[-1], p.wall)[:4],
         ]
-    )  # fmt: skip
+    )
     inside = np.vstack(
-        [_rim(outer[-1], p.wall)[3:], inner[1:-1], curves.rounded([inner[-1], (inner[-1, 0] * 0.96, floor - 0.04), (0, floor - 0.04)], 0.05)]
+        [
+            _rim(outer[-1], p.wall)[3:],
+            inner[1:-1],
+            curves.rounded([inner[-1], (inner[-1, 0] * 0.96, floor - 0.04), (0, floor - 0.04)], 0.05),
+        ]
     )
     result = [
         Part("body", solids.lathe(outside, 96, lobes=p.lobes, end_cap=False), p.body),
@@ -100,7 +105,13 @@ def mug(p: MugParams) -> list[Part]:
     ]
     if p.fill:
         radius = np.interp(p.fill, inner[::-1, 1], inner[::-1, 0])
-        surface = [(0, p.fill - 0.01), (radius + 0.3 * p.wall, p.fill - 0.01), (radius + 0.3 * p.wall, p.fill), (radius - 0.02, p.fill), (0, p.fill - 0.004)]
+        surface = [
+            (0, p.fill - 0.01),
+            (radius + 0.3 * p.wall, p.fill - 0.01),
+            (radius + 0.3 * p.wall, p.fill),
+            (radius - 0.02, p.fill),
+            (0, p.fill - 0.004),
+        ]
         result.append(Part("drink", solids.lathe(surface, 64), p.drink))
     if p.saucer:
         result.append(Part("saucer", _saucer(p.saucer, outer[0, 0]), p.inside))
@@ -122,14 +133,44 @@ def _handle(p: MugParams, outer: np.ndarray) -> Mesh:
         points = curves.rounded([(x_low, low), (reach, low), (reach, high), (x_high, high)], 0.12, steps=8)
         path = curves.resampled(points, 40)
     elif p.handle == "ring":
-        path = curves.spline([(x_low, low), (0.75 * reach + 0.25 * x_low, low - 0.02), (reach, middle), (0.75 * reach + 0.25 * x_high, high + 0.02), (x_high, high)], 40)
+        path = curves.spline(
+            [
+                (x_low, low),
+                (0.75 * reach + 0.25 * x_low, low - 0.02),
+                (reach, middle),
+                (0.75 * reach + 0.25 * x_high, high + 0.02),
+                (x_high, high),
+            ],
+            40,
+        )
     else:
-        path = curves.spline([(x_low, low), (0.6 * reach + 0.4 * x_low, low + 0.06), (reach, middle + 0.08), (0.82 * reach + 0.18 * x_high, high + 0.03), (x_high, high)], 40)
+        path = curves.spline(
+            [
+                (x_low, low),
+                (0.6 * reach + 0.4 * x_low, low + 0.06),
+                (reach, middle + 0.08),
+                (0.82 * reach + 0.18 * x_high, high + 0.03),
+                (x_high, high),
+            ],
+            40,
+        )
     thickness = p.handle_width * (1 + 0.35 * np.abs(np.linspace(-1, 1, 40)) ** 4)
     section = curves.superellipse(20, 1.0, 0.62, 2.6)
     return solids.tube(curves.in_plane(path, "xz"), thickness, section=section)
 
 
 def _saucer(radius: float, cup: float) -> Mesh:
-    profile = [(0, -0.035), (0.5 * radius, -0.035), (0.55 * radius, -0.05), (0.6 * radius, -0.04), (0.97 * radius, 0.05), (radius, 0.065), (0.96 * radius, 0.072), (0.62 * radius, -0.005), (cup * 1.1, -0.012), (0.9 * cup, -0.002), (0, -0.002)]
+    profile = [
+        (0, -0.035),
+        (0.5 * radius, -0.035),
+        (0.55 * radius, -0.05),
+        (0.6 * radius, -0.04),
+        (0.97 * radius, 0.05),
+        (radius, 0.065),
+        (0.96 * radius, 0.072),
+        (0.62 * radius, -0.005),
+        (cup * 1.1, -0.012),
+        (0.9 * cup, -0.002),
+        (0, -0.002),
+    ]
     return solids.lathe(curves.rounded(profile, 0.03), 96)

@@ -9,7 +9,8 @@ Value = Socket | float | tuple[float, ...]
 
 
 class Graph:
-    """A material's node tree that ends in one Principled BSDF; every method adds a node and returns its output."""
+    """A material's node tree that ends in one Principled BSDF; every method adds a node and returns its
+    output."""
 
     def __init__(self, material: bpy.types.Material) -> None:
         material.use_nodes = True
@@ -37,7 +38,9 @@ class Graph:
         """Feed the surface; names are the socket's in lower case, as in base_color."""
         for name, value in inputs.items():
             words = name.replace("ior", "IOR").split("_")
-            self.feed(self.surface.inputs[" ".join(w if w.isupper() else w.capitalize() for w in words)], value)
+            self.feed(
+                self.surface.inputs[" ".join(w if w.isupper() else w.capitalize() for w in words)], value
+            )
 
     def attribute(self, name: str) -> Socket:
         return self.node("Attribute", {}, attribute_name=name).outputs["Vector"]
@@ -45,7 +48,9 @@ class Graph:
     def math(self, operation: str, *inputs: Value) -> Socket:
         return self.node("Math", dict(enumerate(inputs)), operation=operation).outputs[0]
 
-    def affine(self, vector: Value, scale: tuple[float, float, float], offset: tuple[float, float, float]) -> Socket:
+    def affine(
+        self, vector: Value, scale: tuple[float, float, float], offset: tuple[float, float, float]
+    ) -> Socket:
         """vector * scale + offset."""
         return self.node("VectorMath", {0: vector, 1: scale, 2: offset}, operation="MULTIPLY_ADD").outputs[0]
 

@@ -6,7 +6,8 @@ import numpy as np
 
 RGB = tuple[float, float, float]
 
-# Below the one lies soot, above the other fresh snow; outside them a renderer's inverse problem has no answer.
+# Below the one lies soot, above the other fresh snow; outside them a renderer's inverse problem has no
+# answer.
 DARKEST, LIGHTEST = 0.03, 0.85
 
 # Reflectances at normal incidence, linear; rounded from tables of measured metals.
@@ -57,7 +58,11 @@ def paint_rand(rng: np.random.Generator) -> RGB:
 
 def pale_rand(rng: np.random.Generator) -> RGB:
     """Whites, creams and washed tints, as of china, linen and lamp shades."""
-    return hsv(rng.choice([0.08, 0.11, 0.15, 0.55, 0.95]) + rng.uniform(-0.03, 0.03), rng.uniform(0.02, 0.25), rng.uniform(0.78, 0.95))
+    return hsv(
+        rng.choice([0.08, 0.11, 0.15, 0.55, 0.95]) + rng.uniform(-0.03, 0.03),
+        rng.uniform(0.02, 0.25),
+        rng.uniform(0.78, 0.95),
+    )
 
 
 def deep_rand(rng: np.random.Generator) -> RGB:
@@ -77,7 +82,9 @@ def hide_rand(rng: np.random.Generator) -> RGB:
         (0.07, 0.6, 0.55), (0.06, 0.65, 0.35), (0.05, 0.55, 0.24), (0.0, 0.0, 0.15), (0.0, 0.6, 0.35),
         (0.6, 0.5, 0.28), (0.1, 0.25, 0.82), (0.35, 0.35, 0.25),
     )[rng.integers(8)]  # fmt: skip
-    return hsv(hue + rng.uniform(-0.015, 0.015), saturation * rng.uniform(0.8, 1.1), value * rng.uniform(0.85, 1.15))
+    return hsv(
+        hue + rng.uniform(-0.015, 0.015), saturation * rng.uniform(0.8, 1.1), value * rng.uniform(0.85, 1.15)
+    )
 
 
 def foliage_rand(rng: np.random.Generator) -> RGB:
@@ -87,7 +94,9 @@ def foliage_rand(rng: np.random.Generator) -> RGB:
 
 def varied(colour: RGB, rng: np.random.Generator, amount: float) -> RGB:
     """A neighbour of `colour`: every channel scaled by up to 1 +- amount, kept plausible."""
-    red, green, blue = np.clip(np.array(colour) * rng.uniform(1 - amount, 1 + amount, 3), DARKEST, LIGHTEST).tolist()
+    red, green, blue = np.clip(
+        np.array(colour) * rng.uniform(1 - amount, 1 + amount, 3), DARKEST, LIGHTEST
+    ).tolist()
     return red, green, blue
 
 

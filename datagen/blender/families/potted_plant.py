@@ -1,148 +1,72 @@
 """Potted plant: a turned pot with soil and one of five plants, grown leaf by leaf."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.materials import Material, decorated, decoration_rand, material_rand
 from datagen.blender.families.meshes import Mesh, joined, mesh, sheet
 from datagen.blender.families.parts import Part
+from datagen.blender.families.potted_plant_params import (
+    GOLDEN_ANGLE,
+    Leaf,
+    PottedPlantParams,
+    potted_plant_rand,
+)
 
-PLANTS = ("broadleaf", "swordleaf", "cactus", "succulent", "tree")
-GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
-    """One leaf: where it leaves its stem, how it points and bends, and its size. Angles in radians."""
-
-    azimuth: float
-    pitch: float
-    height: float
-    length: float
-    width: float
-    droop: float
-    roll: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PottedPlantParams:
-    """Lengths in units of about twice the pot's height. `widest` in [0, 1] is where along a leaf it is broadest."""
-
-    plant: str
-    pot_radii: tuple[float, float]
-    pot_height: float
-    pot_rim: float
-    pot_lobes: tuple[int, float]
-    square_pot: bool
-    saucer: bool
-    leaves: tuple[Leaf, ...]
-    widest: float
-    fold: float
-    stem_height: float
-    bend: tuple[float, float]
-    ribs: int
-    arms: int
-    flowers: int
-    pot: Material
-    dish: Material
-    soil: Material
-    leaf: Material
-    stem: Material
-    flower: Material
-
-
-def potted_plant_rand(rng: np.random.Generator) -> PottedPlantParams:
-    shape, growth, foliage, skin = rng.spawn(4)
-    plant = PLANTS[growth.integers(len(PLANTS))]
-    low, high = shape.uniform(0.13, 0.19), shape.uniform(0.19, 0.25)
-    height = shape.uniform(0.28, 0.4)
-    pot = material_rand(skin, ("clay", "clay", "ceramic", "ceramic", "stone", "painted", "metal"))
-    if pot.kind in ("ceramic", "clay", "painted") and skin.uniform() < 0.4:
-        pot = decorated(pot, decoration_rand(skin, radius=high, low=0.0, high=height))
-    green = material_rand(skin, ("leaf",))
-    cactus = plant == "cactus"
-    return PottedPlantParams(
-        plant=plant,
-        pot_radii=(low, high),
-        pot_height=height,
-        pot_rim=float(shape.choice([0.0, 0.05, 0.08])),
-        pot_lobes=(int(shape.integers(10, 28)), 0.02) if shape.uniform() < 0.2 else (0, 0.0),
-        square_pot=bool(shape.uniform() < 0.15),
-        saucer=bool(shape.uniform() < 0.5),
-        leaves=() if cactus else _leaves_rand(foliage, plant),
-        widest={"broadleaf": growth.uniform(0.3, 0.42), "swordleaf": 0.45, "succulent": 0.68, "tree": 0.45}.get(plant, 0.5),
-        fold=growth.uniform(0.05, 0.3),
-        stem_height=growth.uniform(0.4, 0.6),
-        bend=(growth.uniform(-0.08, 0.08), growth.uniform(-0.08, 0.08)),
-        ribs=int(growth.integers(9, 17)),
-        arms=int(growth.integers(0, 4)),
-        flowers=int(growth.integers(0, 6)),
-        pot=pot,
-        dish=replace(pot, decoration=None),
-        soil=material_rand(skin, ("soil",)),
-        leaf=replace(green, kind="painted", wear=0.0, roughness=0.55, coat=0.0) if cactus else green,
-        stem=replace(material_rand(skin, ("wood",)), coat=0.0)
-        if plant == "tree"
-        else replace(green, kind="painted", wear=0.0, colour=palette.shaded(green.colour, 1.15)),
-        flower=replace(material_rand(skin, ("painted",)), wear=0.0, colour=palette.hsv(skin.choice([0.0, 0.92, 0.12, 0.8]), 0.7, 0.85)),
-    )  # fmt: skip
-
-
-def _leaves_rand(rng: np.random.Generator, plant: str) -> tuple[Leaf, ...]:
-    """Leaves in the golden-angle spiral of real shoots, older ones lower, longer and further out."""
-    count, length, width, pitch, droop = {
-        "broadleaf": (rng.integers(11, 22), (0.26, 0.38), (0.14, 0.22), (0.35, 1.1), (0.5, 1.2)),
-        "swordleaf": (rng.integers(9, 18), (0.5, 0.85), (0.06, 0.09), (1.15, 1.5), (0.0, 0.25)),
-        "succulent": (rng.integers(26, 46), (0.13, 0.24), (0.09, 0.12), (0.15, 1.35), (-0.5, -0.2)),
-        "tree": (rng.integers(60, 100), (0.12, 0.19), (0.055, 0.085), (-0.1, 0.9), (0.3, 0.9)),
-    }[plant]
-    size = rng.uniform(0.9, 1.1)
-    arching = plant == "swordleaf" and rng.uniform() < 0.4
-    start = rng.uniform(0, math.tau)
-    leaves = []
-    for k in range(int(count)):
-        young = k / (count - 1)
-        own = rng.spawn(1)[0]
-        leaves.append(
-            Leaf(
-                azimuth=start + k * GOLDEN_ANGLE + own.uniform(-0.25, 0.25),
-                pitch=pitch[0] + (pitch[1] - pitch[0]) * young + own.uniform(-0.12, 0.12),
-                height=young,
-                length=size * (length[1] - (length[1] - length[0]) * young) * own.uniform(0.85, 1.1),
-                width=size * own.uniform(*width) * (1.0 - 0.25 * young),
-                droop=own.uniform(*droop) + (0.9 if arching else 0.0),
-                roll=own.uniform(-0.35, 0.35),
-            )
-        )
-    return tuple(leaves)
+__all__ = ["potted_plant", "potted_plant_rand"]
 
 
 def potted_plant(p: PottedPlantParams) -> list[Part]:
     ground = 0.9 * p.pot_height
     result = _pot(p, ground)
-    grow = {"broadleaf": _broadleaf, "swordleaf": _rosette, "succulent": _rosette, "tree": _tree, "cactus": _cactus}[p.plant]
+    grow = {
+        "broadleaf": _broadleaf,
+        "swordleaf": _rosette,
+        "succulent": _rosette,
+        "tree": _tree,
+        "cactus": _cactus,
+    }[p.plant]
     return result + [Part(q.name, q.mesh.moved(z=ground), q.material) for q in grow(p)]
 
 
 def _pot(p: PottedPlantParams, ground: float) -> list[Part]:
     (low, high), h, wall = p.pot_radii, p.pot_height, 0.018
     lip = high + 0.014 if p.pot_rim else high
-    profile = [(0, 0.008), (0.85 * low, 0.008), (0.87 * low, 0), (low, 0), (high, h - p.pot_rim), (lip, h - p.pot_rim), (lip + 0.004, h), (lip - 2 * wall, h), (high - 2 * wall, ground - 0.05), (0, ground - 0.05)]
+    profile = [
+        (0, 0.008),
+        (0.85 * low, 0.008),
+        (0.87 * low, 0),
+        (low, 0),
+        (high, h - p.pot_rim),
+        (lip, h - p.pot_rim),
+        (lip + 0.004, h),
+        (lip - 2 * wall, h),
+        (high - 2 * wall, ground - 0.05),
+        (0, ground - 0.05),
+    ]
     outline = curves.rounded(profile, 0.008)
     pot = solids.lathe(outline, 112, lobes=p.pot_lobes)
     radius = np.linspace(0.002, 1.0, 22)
     angle = np.arange(64) * math.tau / 64
     # Crumbs as a sum of a few waves: cheap, smooth and the same for everyone.
     x, y = radius[:, None] * np.cos(angle), radius[:, None] * np.sin(angle)
-    height = 0.008 * (np.sin(9 * x + 2) * np.cos(8 * y) + 0.6 * np.sin(17 * y + 5 * x)) + 0.02 * (1 - radius[:, None] ** 2)
+    height = 0.008 * (np.sin(9 * x + 2) * np.cos(8 * y) + 0.6 * np.sin(17 * y + 5 * x)) + 0.02 * (
+        1 - radius[:, None] ** 2
+    )
     reach = high - wall
     soil = sheet(np.stack([x * reach, y * reach, ground + height], 2)[:, np.r_[0:64, 0]])
     dish = []
     if p.saucer:
-        plate = [(0, -0.012), (1.25 * low, -0.012), (1.42 * low, 0.03), (1.36 * low, 0.034), (1.2 * low, 0.002), (0, 0.002)]
+        plate = [
+            (0, -0.012),
+            (1.25 * low, -0.012),
+            (1.42 * low, 0.03),
+            (1.36 * low, 0.034),
+            (1.2 * low, 0.002),
+            (0, 0.002),
+        ]
         dish.append(Part("saucer", solids.lathe(curves.rounded(plate, 0.01), 96), p.dish))
     if p.square_pot:
         pot, soil = _squared(pot), _squared(soil)
@@ -158,12 +82,15 @@ def _squared(part: Mesh) -> Mesh:
 
 
 def _blade(p: PottedPlantParams, leaf: Leaf, number: int, *, rows: int = 13, columns: int = 7) -> Mesh:
-    """A leaf from the origin along its azimuth: pointed outline, folded along the midrib, drooping to its tip."""
+    """A leaf from the origin along its azimuth: pointed outline, folded along the midrib, drooping to its
+    tip."""
     v = np.linspace(0, 1, rows)
     k = math.log(0.5) / math.log(p.widest)
     outline = np.maximum(np.sin(math.pi * v**k) ** (0.75 if p.plant != "swordleaf" else 0.5), 0.02)
     if p.plant == "swordleaf":
-        outline = np.maximum(np.minimum(outline, 1.0 - 0.97 * np.clip((v - 0.55) / 0.45, 0, 1) ** 2), 0.25 * (1 - v))
+        outline = np.maximum(
+            np.minimum(outline, 1.0 - 0.97 * np.clip((v - 0.55) / 0.45, 0, 1) ** 2), 0.25 * (1 - v)
+        )
     u = np.linspace(-1, 1, columns)
     pitch = leaf.pitch - leaf.droop * v**1.3
     step = leaf.length / (rows - 1)
@@ -177,7 +104,14 @@ def _blade(p: PottedPlantParams, leaf: Leaf, number: int, *, rows: int = 13, col
     lift = lift + across * math.sin(leaf.roll)
     grid = np.stack([along[:, None] + lift * normal_x, side, rise[:, None] + lift * normal_z], 2)
     blade = sheet(grid)
-    rest = np.stack([np.broadcast_to(u, grid.shape[:2]), np.broadcast_to(v[:, None], grid.shape[:2]), np.full(grid.shape[:2], 1.37 * number)], 2)
+    rest = np.stack(
+        [
+            np.broadcast_to(u, grid.shape[:2]),
+            np.broadcast_to(v[:, None], grid.shape[:2]),
+            np.full(grid.shape[:2], 1.37 * number),
+        ],
+        2,
+    )
     if p.plant == "succulent":
         blade, rest = _fleshy(grid, outline * leaf.width * 0.2, rest)
     return replace(blade, rest=rest.reshape(-1, 3)).turned("z", leaf.azimuth)
@@ -205,7 +139,13 @@ def _broadleaf(p: PottedPlantParams) -> list[Part]:
         top = (0.2 + 0.9 * p.stem_height * leaf.height) * (0.9 + 0.2 * math.sin(number))
         out = np.array([math.cos(leaf.azimuth), math.sin(leaf.azimuth), 0.0])
         end = out * reach + [0, 0, top]
-        stalks.append(solids.tube(curves.spline([out * 0.02 + [0, 0, -0.03], out * 0.3 * reach + [0, 0, 0.55 * top], end], 16), np.linspace(0.009, 0.005, 16), segments=8))
+        stalks.append(
+            solids.tube(
+                curves.spline([out * 0.02 + [0, 0, -0.03], out * 0.3 * reach + [0, 0, 0.55 * top], end], 16),
+                np.linspace(0.009, 0.005, 16),
+                segments=8,
+            )
+        )
         blades.append(_blade(p, leaf, number).moved(*end))
     return [Part("stalks", joined(stalks), p.stem), Part("leaves", joined(blades), p.leaf)]
 
@@ -218,14 +158,26 @@ def _rosette(p: PottedPlantParams) -> list[Part]:
         spread = (0.07 if p.plant == "swordleaf" else 0.025) * (1 - leaf.height)
         rise = -0.01 if p.plant == "swordleaf" else 0.02 + 0.1 * leaf.height
         blades.append(_blade(p, leaf, number, rows=17).moved(*(out * spread + [0, 0, rise])))
-    crown = [Part("crown", solids.ellipsoid(0.04, 0.04, 0.09, 16).moved(z=0.03), p.stem)] if p.plant == "succulent" else []
+    crown = (
+        [Part("crown", solids.ellipsoid(0.04, 0.04, 0.09, 16).moved(z=0.03), p.stem)]
+        if p.plant == "succulent"
+        else []
+    )
     return [Part("leaves", joined(blades), p.leaf), *crown]
 
 
 def _tree(p: PottedPlantParams) -> list[Part]:
     """Bare trunk and a round crown of leaves on forking twigs."""
     top = p.stem_height * 0.85
-    path = curves.spline([(0, 0, -0.05), (0.5 * p.bend[0], 0.5 * p.bend[1], 0.35 * top), (-0.4 * p.bend[0], p.bend[1], 0.7 * top), (p.bend[0], 0.6 * p.bend[1], top)], 28)
+    path = curves.spline(
+        [
+            (0, 0, -0.05),
+            (0.5 * p.bend[0], 0.5 * p.bend[1], 0.35 * top),
+            (-0.4 * p.bend[0], p.bend[1], 0.7 * top),
+            (p.bend[0], 0.6 * p.bend[1], top),
+        ],
+        28,
+    )
     wood = [solids.tube(path, np.linspace(0.024, 0.013, 28), segments=14)]
     blades = []
     twigs = 9
@@ -246,7 +198,9 @@ def _tree(p: PottedPlantParams) -> list[Part]:
 def _column(p: PottedPlantParams, height: float, radius: float) -> tuple[np.ndarray, float]:
     t = np.linspace(0, 1, 40)
     dome = np.sqrt(np.clip(1 - np.clip((t - 0.82) / 0.18, 0, 1) ** 2, 0, 1))
-    return np.column_stack([radius * dome * (0.82 + 0.18 * np.sin(math.pi * np.clip(1.3 * t, 0, 1))), t * height]), radius
+    return np.column_stack(
+        [radius * dome * (0.82 + 0.18 * np.sin(math.pi * np.clip(1.3 * t, 0, 1))), t * height]
+    ), radius
 
 
 def _cactus(p: PottedPlantParams) -> list[Part]:
@@ -259,12 +213,19 @@ def _cactus(p: PottedPlantParams) -> list[Part]:
         angle = k * GOLDEN_ANGLE + 0.4
         base = 0.2 + 0.08 * k
         out = np.array([math.cos(angle), math.sin(angle), 0.0])
-        points = [out * 0.05 + [0, 0, base], out * 0.15 + [0, 0, base + 0.01], out * 0.19 + [0, 0, base + 0.09], out * 0.19 + [0, 0, base + 0.22]]
+        points = [
+            out * 0.05 + [0, 0, base],
+            out * 0.15 + [0, 0, base + 0.01],
+            out * 0.19 + [0, 0, base + 0.09],
+            out * 0.19 + [0, 0, base + 0.22],
+        ]
         path = curves.spline(points, 32)
         t = np.linspace(0, 1, 32)
         thick = 0.052 * np.sqrt(np.clip(1 - np.clip((t - 0.86) / 0.14, 0, 1) ** 2, 0.001, 1))
         count = 5 * p.ribs
-        star = curves.circle(count) * (1 + 0.1 * np.cos(p.ribs * np.arange(count) * math.tau / count))[:, None]
+        star = (
+            curves.circle(count) * (1 + 0.1 * np.cos(p.ribs * np.arange(count) * math.tau / count))[:, None]
+        )
         bodies.append(solids.tube(path, thick, section=star))
     blooms = []
     for k in range(p.flowers):
@@ -273,8 +234,23 @@ def _cactus(p: PottedPlantParams) -> list[Part]:
         place = np.array([0.045 * math.cos(angle), 0.045 * math.sin(angle), height - 0.035])
         cup = [(0, 0), (0.008, 0), (0.014, 0.02), (0.032, 0.045), (0.028, 0.046), (0.01, 0.022), (0, 0.02)]
         blooms.append(solids.lathe(curves.rounded(cup, 0.004), 40, lobes=(5, 0.16)).aimed(out).moved(*place))
-    result = [Part("cactus", joined(bodies), p.leaf), Part("spines", joined(spines), p.flower if p.flowers == 0 else p.soil)]
-    result[1] = Part("spines", result[1].mesh, replace(p.dish, kind="plastic", finish="glossy", bump=0.0, roughness=0.4, decoration=None, colour=palette.hsv(0.13, 0.25, 0.85)))
+    result = [
+        Part("cactus", joined(bodies), p.leaf),
+        Part("spines", joined(spines), p.flower if p.flowers == 0 else p.soil),
+    ]
+    result[1] = Part(
+        "spines",
+        result[1].mesh,
+        replace(
+            p.dish,
+            kind="plastic",
+            finish="glossy",
+            bump=0.0,
+            roughness=0.4,
+            decoration=None,
+            colour=palette.hsv(0.13, 0.25, 0.85),
+        ),
+    )
     return result + ([Part("flowers", joined(blooms), p.flower)] if blooms else [])
 
 
@@ -289,8 +265,13 @@ def _spines(p: PottedPlantParams, profile: np.ndarray) -> Mesh:
             aside = np.array([-out[1], out[0], 0.0])
             root = out * radius + [0, 0, z - 0.02]
             for lean in (-0.9, 0.0, 0.9):
-                tip = root + 0.034 * (out + lean * aside + [0, 0, 0.35 - 0.3 * abs(lean)]) / math.hypot(1, lean)
-                foot = [root + 0.0022 * (math.cos(a) * aside + math.sin(a) * np.array([0, 0, 1.0])) for a in (0.0, math.tau / 3, 2 * math.tau / 3)]
+                tip = root + 0.034 * (out + lean * aside + [0, 0, 0.35 - 0.3 * abs(lean)]) / math.hypot(
+                    1, lean
+                )
+                foot = [
+                    root + 0.0022 * (math.cos(a) * aside + math.sin(a) * np.array([0, 0, 1.0]))
+                    for a in (0.0, math.tau / 3, 2 * math.tau / 3)
+                ]
                 vertices.append([*foot, tip])
     points = np.array(vertices).reshape(-1, 3)
     faces = np.array([0, 1, 3, 1, 2, 3, 2, 0, 3, 0, 2, 1])

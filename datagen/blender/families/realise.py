@@ -17,7 +17,8 @@ def realise(name: str, parts: list[Part]) -> bpy.types.Object:
     """One mesh object with a material slot per distinct material, smooth but for its sharp edges."""
     whole = joined([part.mesh for part in parts])
     data = bpy.data.meshes.new(name)
-    # Written as attributes wherever they exist: no operator context, and one copy instead of a call per element.
+    # Written as attributes wherever they exist: no operator context, and one copy instead of a call per
+    # element.
     data.vertices.add(len(whole.vertices))
     data.attributes["position"].data.foreach_set("vector", whole.vertices.astype(np.float32).ravel())
     data.loops.add(len(whole.loops))

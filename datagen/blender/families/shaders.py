@@ -1,6 +1,7 @@
 """Material descriptions to Cycles node trees, one function per kind. Runs in the Blender child.
 
-Every function reads the part's own texture coordinates (`Mesh.rest`), so patterns follow a part wherever it was moved.
+Every function reads the part's own texture coordinates (`Mesh.rest`), so patterns follow a part wherever it
+was moved.
 """
 
 import math
@@ -95,7 +96,9 @@ def metal(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
     smudge = g.noise(place, m.scale * 0.5, 4.0, 0.5)
     tarnish = g.math("MULTIPLY", g.step(smudge, 0.48, 0.68), m.wear)
     colour: Value = g.blend(tarnish, m.colour, m.accent)
-    roughness: Value = g.math("ADD", g.lerp(smudge, m.roughness - 0.06, m.roughness + 0.08), g.math("MULTIPLY", tarnish, 0.2))
+    roughness: Value = g.math(
+        "ADD", g.lerp(smudge, m.roughness - 0.06, m.roughness + 0.08), g.math("MULTIPLY", tarnish, 0.2)
+    )
     if m.finish == "brushed":
         # Brush strokes run around the part's axis: noise that is fine along z and long across it.
         strokes = g.noise(g.affine(place, (3.0, 3.0, 160.0), (0.0, 0.0, 0.0)), 1.0, 2.0)
@@ -110,10 +113,13 @@ def metal(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
 
 
 def wood(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
-    # Rings about an axis off the part: boards are cut beside the heart, so that grain shows arcs, not targets.
+    # Rings about an axis off the part: boards are cut beside the heart, so that grain shows arcs, not
+    # targets.
     stretched = g.affine(place, (1.0, 1.0, 0.1), (0.0, 0.0, 0.0))
     warp = g.noise(stretched, 5.0, 3.0)
-    x, y, _ = g.axes(g.affine(rest, (1.0, 1.0, 1.0), (0.35 + 0.02 * m.offset[0], 0.9 + 0.02 * m.offset[1], 0.0)))
+    x, y, _ = g.axes(
+        g.affine(rest, (1.0, 1.0, 1.0), (0.35 + 0.02 * m.offset[0], 0.9 + 0.02 * m.offset[1], 0.0))
+    )
     radius = g.math("SQRT", g.math("ADD", g.math("MULTIPLY", x, x), g.math("MULTIPLY", y, y)))
     phase = g.math("FRACT", g.math("MULTIPLY", g.math("MULTIPLY_ADD", warp, 0.22, radius), m.scale))
     # Early wood fades slowly into late wood, which ends sharply at the winter.
@@ -188,7 +194,9 @@ def leaf(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
         colour = g.blend(g.step(g.math("MULTIPLY_ADD", cloud, 0.5, side), 0.92, 1.0), colour, m.accent)
     elif m.finish == "banded":
         band = g.math("ADD", g.math("MULTIPLY", along, m.scale * 1.3), g.math("MULTIPLY", cloud, 3.0))
-        colour = g.blend(g.math("MULTIPLY", g.step(g.math("PINGPONG", band, 0.5), 0.2, 0.34), 0.55), colour, m.accent)
+        colour = g.blend(
+            g.math("MULTIPLY", g.step(g.math("PINGPONG", band, 0.5), 0.2, 0.34), 0.55), colour, m.accent
+        )
     elif m.finish == "mottled":
         colour = g.blend(g.step(g.noise(place, 5.0, 3.0, 1.0), 0.56, 0.62), colour, m.accent)
     rib = g.math("MAXIMUM", midrib, vein)
@@ -255,7 +263,21 @@ def pane(g: Graph, m: Material, rest: Socket, place: Socket) -> None:
 
 SHADERS = {
     build.__name__: build
-    for build in (painted, plastic, ceramic, clay, metal, wood, fabric, leather, leaf, stone, rubber, soil, pane)
+    for build in (
+        painted,
+        plastic,
+        ceramic,
+        clay,
+        metal,
+        wood,
+        fabric,
+        leather,
+        leaf,
+        stone,
+        rubber,
+        soil,
+        pane,
+    )
 }
 
 
@@ -280,7 +302,8 @@ def _decorated(g: Graph, d: Decoration | None, rest: Socket, ground: Value, plac
 
 
 def _pattern(g: Graph, d: Decoration, u: Socket, v: Socket, place: Socket) -> Socket:
-    """Mask (0..1) of the decoration over the surface coordinates u, v, whose cells are one wide and one high."""
+    """Mask (0..1) of the decoration over the surface coordinates u, v, whose cells are one wide and one
+    high."""
     half = d.share / 2
     if d.kind == "bands":
         return g.math("LESS_THAN", g.math("FRACT", v), d.share)

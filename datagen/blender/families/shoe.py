@@ -1,7 +1,8 @@
 """Shoe: sneaker, high-top, laced leather shoe or boot, single or a pair; toes towards -y.
 
-The upper is one surface over (s, t): s in [-0.5, 0.5] runs around the foot from the toe (0) to the heel, t from the sole
-(0) up to the collar (1). Caps, facings, stripes and laces are laid out on the same coordinates, so they always fit.
+The upper is one surface over (s, t): s in [-0.5, 0.5] runs around the foot from the toe (0) to the heel, t
+from the sole (0) up to the collar (1). Caps, facings, stripes and laces are laid out on the same coordinates,
+so they always fit.
 """
 
 import functools
@@ -17,7 +18,8 @@ from datagen.blender.families.parts import Part
 
 STYLES = ("sneaker", "hightop", "oxford", "boot")
 # Outline of a right sole, toe at -y, counter-clockwise from the toe's tip; half width 1 at the ball.
-SOLE = ((-0.1, -0.5), (0.35, -0.47), (0.75, -0.38), (0.98, -0.23), (0.82, 0.02), (0.72, 0.25), (0.55, 0.43), (0.0, 0.5),
+SOLE = ((-0.1, -0.5), (0.35, -0.47), (0.75, -0.38), (0.98, -0.23), (0.82, 0.02), (0.72, 0.25), (0.55, 0.43),
+        (0.0, 0.5),
         (-0.55, 0.43), (-0.7, 0.25), (-0.68, 0.02), (-0.9, -0.2), (-0.98, -0.34), (-0.7, -0.46))  # fmt: skip
 LACE_RADIUS = 0.0095
 
@@ -57,10 +59,14 @@ def shoe_rand(rng: np.random.Generator) -> ShoeParams:
     shape, details, skin, pose = rng.spawn(4)
     style = STYLES[shape.integers(len(STYLES))]
     sporty = style in ("sneaker", "hightop")
-    upper = material_rand(skin, ("fabric", "fabric", "leather")) if sporty else material_rand(skin, ("leather",))
+    upper = (
+        material_rand(skin, ("fabric", "fabric", "leather")) if sporty else material_rand(skin, ("leather",))
+    )
     if upper.kind == "fabric" and skin.uniform() < 0.3:
         pattern = decoration_rand(skin, radius=0.2, low=-9.0, high=9.0, kinds=("checks", "dots", "flowers"))
-        upper = replace(upper, decoration=replace(pattern, around=False, count=18.0, rows=18.0, low=-9.0, high=9.0))
+        upper = replace(
+            upper, decoration=replace(pattern, around=False, count=18.0, rows=18.0, low=-9.0, high=9.0)
+        )
     rubber = material_rand(skin, ("rubber",))
     pale = palette.hsv(0.11, skin.choice([0.04, 0.1, 0.5]), 0.86)
     sole_colour = pale if sporty and skin.uniform() < 0.75 else rubber.colour
@@ -70,7 +76,8 @@ def shoe_rand(rng: np.random.Generator) -> ShoeParams:
         style=style,
         half_width=shape.uniform(0.165, 0.195),
         toe_height=shape.uniform(0.13, 0.17),
-        collar_height={"sneaker": 0.33, "hightop": 0.52, "oxford": 0.31, "boot": 0.72}[style] + shape.uniform(-0.03, 0.04),
+        collar_height={"sneaker": 0.33, "hightop": 0.52, "oxford": 0.31, "boot": 0.72}[style]
+        + shape.uniform(-0.03, 0.04),
         collar_dip=shape.uniform(0.03, 0.06),
         collar_size=(shape.uniform(0.095, 0.115), shape.uniform(0.165, 0.19)),
         sole_height=shape.uniform(0.055, 0.09) if sporty else shape.uniform(0.025, 0.04),
@@ -87,22 +94,36 @@ def shoe_rand(rng: np.random.Generator) -> ShoeParams:
         upper=upper,
         overlay=overlay,
         lining=material_rand(skin, ("fabric", "leather")),
-        sole=replace(rubber, colour=sole_colour, accent=palette.shaded(sole_colour, 0.75), roughness=skin.uniform(0.4, 0.7)),
+        sole=replace(
+            rubber,
+            colour=sole_colour,
+            accent=palette.shaded(sole_colour, 0.75),
+            roughness=skin.uniform(0.4, 0.7),
+        ),
         stripe=material_rand(skin, ("leather", "plastic")),
-        lace=replace(laces, colour=palette.pale_rand(skin), accent=palette.shaded(laces.colour, 0.8), scale=95.0) if skin.uniform() < 0.6 else laces,
+        lace=replace(
+            laces, colour=palette.pale_rand(skin), accent=palette.shaded(laces.colour, 0.8), scale=95.0
+        )
+        if skin.uniform() < 0.6
+        else laces,
         tongue=material_rand(skin, ("fabric", upper.kind)) if sporty else upper,
         metal=material_rand(skin, ("metal",)),
-    )  # fmt: skip
+    )
 
 
 def shoe(p: ShoeParams) -> list[Part]:
-    right = [Part(q.name, _lasted(p, q.mesh), q.material) for q in _sole(p) + _upper(p) + _trims(p) + _closure(p)]
+    right = [
+        Part(q.name, _lasted(p, q.mesh), q.material) for q in _sole(p) + _upper(p) + _trims(p) + _closure(p)
+    ]
     right += _heel_block(p)
     if not p.pair:
         return right
     gap = p.half_width + 0.03
     turned = [Part(q.name, q.mesh.turned("z", -0.5 * p.spread_rad).moved(x=gap), q.material) for q in right]
-    other = [Part(q.name, q.mesh.mirrored("x").turned("z", 0.5 * p.spread_rad).moved(-gap, 0.06), q.material) for q in right]
+    other = [
+        Part(q.name, q.mesh.mirrored("x").turned("z", 0.5 * p.spread_rad).moved(-gap, 0.06), q.material)
+        for q in right
+    ]
     return turned + other
 
 
@@ -115,7 +136,9 @@ def _lasted(p: ShoeParams, part: Mesh) -> Mesh:
     """Bent onto the last: the toe springs up and the heel stands on its block."""
     vertices = part.vertices.copy()
     y = vertices[:, 1]
-    vertices[:, 2] += p.toe_spring * np.clip((-0.2 - y) / 0.3, 0, 2) ** 2 + p.heel_height * _smooth((y + 0.12) / 0.36)
+    vertices[:, 2] += p.toe_spring * np.clip((-0.2 - y) / 0.3, 0, 2) ** 2 + p.heel_height * _smooth(
+        (y + 0.12) / 0.36
+    )
     return replace(part, vertices=vertices)
 
 
@@ -126,7 +149,9 @@ def _outline(p: ShoeParams, count: int, outset: float) -> np.ndarray:
 
 def _last(half_width: float, count: int, outset: float) -> np.ndarray:
     points = np.array(SOLE) * [half_width, 1.0]
-    return curves.inset(curves.resampled(curves.spline(points, 400, closed=True), count, closed=True), -outset)
+    return curves.inset(
+        curves.resampled(curves.spline(points, 400, closed=True), count, closed=True), -outset
+    )
 
 
 @functools.lru_cache(maxsize=1)
@@ -220,12 +245,16 @@ def _trims(p: ShoeParams) -> list[Part]:
         s = np.linspace(-0.17, 0.17, 41)
         reach = p.toe_cap * (1 - 0.25 * (s / 0.17) ** 2)
         result.append(Part("toe cap", _patch(p, s, np.linspace(0, 1, 12)[:, None] * reach, 0.006), p.overlay))
-        result.append(Part("seam", solids.tube(_above(p, s, reach - 0.02, 0.007), 0.0028, segments=6), p.lace))
+        result.append(
+            Part("seam", solids.tube(_above(p, s, reach - 0.02, 0.007), 0.0028, segments=6), p.lace)
+        )
     if p.counter:
         s = np.linspace(0.36, 0.64, 33)
         reach = p.counter * (1 - 0.35 * ((s - 0.5) / 0.14) ** 2)
         result.append(Part("counter", _patch(p, s, np.linspace(0, 1, 12)[:, None] * reach, 0.006), p.overlay))
-        result.append(Part("seam", solids.tube(_above(p, s, reach - 0.03, 0.007), 0.0028, segments=6), p.lace))
+        result.append(
+            Part("seam", solids.tube(_above(p, s, reach - 0.03, 0.007), 0.0028, segments=6), p.lace)
+        )
         pull = np.linspace(0.487, 0.513, 5)
         result.append(Part("pull", _patch(p, pull, np.linspace(0.3, 1, 10)[:, None], 0.01), p.stripe))
     for side in (-1, 1):
@@ -258,7 +287,8 @@ def _closure(p: ShoeParams) -> list[Part]:
 
 @dataclass(frozen=True, slots=True)
 class _Eyelets:
-    """Rows of eyelets from the toe upwards: places and normals (2, R, 3), left first, and the middles' normals (R, 3)."""
+    """Rows of eyelets from the toe upwards: places and normals (2, R, 3), left first, and the middles'
+    normals (R, 3)."""
 
     places: np.ndarray
     normals: np.ndarray
@@ -271,7 +301,10 @@ def _eyelets(p: ShoeParams, rows: np.ndarray) -> _Eyelets:
     s = np.stack([-reach, reach])
     centre = np.zeros_like(rows)
     return _Eyelets(
-        _above(p, s, rows, 0.014), _normals(p, s, rows + 0 * s), _above(p, centre, rows, 0.04), _normals(p, centre, rows)
+        _above(p, s, rows, 0.014),
+        _normals(p, s, rows + 0 * s),
+        _above(p, centre, rows, 0.04),
+        _normals(p, centre, rows),
     )
 
 
@@ -302,9 +335,16 @@ def _bow(knot: np.ndarray, normal: np.ndarray, flat: np.ndarray) -> list[Mesh]:
     result = [solids.ellipsoid(0.02, 0.016, 0.014, 14).moved(*knot)]
     for side in (-1, 1):
         x = np.array([float(side), 0.0, 0.0])
-        out = [knot + 0.06 * x + 0.022 * normal, knot + 0.12 * x + 0.03 * down, knot + 0.09 * x + 0.06 * down - 0.01 * normal]
+        out = [
+            knot + 0.06 * x + 0.022 * normal,
+            knot + 0.12 * x + 0.03 * down,
+            knot + 0.09 * x + 0.06 * down - 0.01 * normal,
+        ]
         loop = curves.spline([knot, *out, knot + 0.012 * down], 26)
-        drop = [knot + 0.035 * x + 0.05 * down + 0.01 * normal, knot + 0.075 * x + 0.12 * down - 0.02 * normal]
+        drop = [
+            knot + 0.035 * x + 0.05 * down + 0.01 * normal,
+            knot + 0.075 * x + 0.12 * down - 0.02 * normal,
+        ]
         end = curves.spline([knot, *drop], 16)
         result += [solids.tube(path, 1.0, section=flat, up=normal) for path in (loop, end)]
     return result

@@ -1,4 +1,4 @@
-"""Solid building blocks: turned, extruded, swept and rounded bodies, each a closed mesh around its own origin."""
+"""Solid building blocks: turned, extruded, swept and rounded bodies, each around its own origin."""
 
 import math
 
@@ -18,11 +18,12 @@ def lathe(
     start_cap: bool = True,
     end_cap: bool = True,
 ) -> Mesh:
-    """Body of revolution about z from a profile (P, 2) of (radius, height), from the bottom's axis outwards and up.
+    """Body of revolution about z from a profile (P, 2) of (radius, height), from the bottom's axis outwards
+    and up.
 
-    A profile that turns inwards at the rim and runs down inside makes a vessel. `lobes` = (count, depth) flutes
-    the wall by a relative depth, `twist` turns the flutes by that many radians per unit of height. Caps close the
-    ends; an end where another lathe goes on, such as the rim between two materials, has none.
+    A profile that turns inwards at the rim and runs down inside makes a vessel. `lobes` = (count, depth)
+    flutes the wall by a relative depth, `twist` turns the flutes by that many radians per unit of height.
+    Caps close the ends; an end where another lathe goes on, such as the rim between two materials, has none.
     """
     profile = np.asarray(profile, float)
     # A hair's breadth instead of a true pole keeps every quad from collapsing, which would spoil its normal.
@@ -30,12 +31,15 @@ def lathe(
     angle = np.arange(segments) * math.tau / segments
     count, depth = lobes
     wall = radius[:, None] * (1 + depth * np.cos(count * (angle[None, :] + twist * height[:, None])))
-    rows = np.stack([wall * np.cos(angle), wall * np.sin(angle), np.broadcast_to(height[:, None], wall.shape)], 2)
+    rows = np.stack(
+        [wall * np.cos(angle), wall * np.sin(angle), np.broadcast_to(height[:, None], wall.shape)], 2
+    )
     return loft(rows, start_cap=start_cap, end_cap=end_cap)
 
 
 def extruded(outline: ArrayLike, depth: float, bevel: float = 0.0, *, steps: int = 3) -> Mesh:
-    """Plate over a counter-clockwise outline (P, 2) in xy, from z = 0 to `depth`, its edges rounded by `bevel`."""
+    """Plate over a counter-clockwise outline (P, 2) in xy, from z = 0 to `depth`, its edges rounded by
+    `bevel`."""
     outline = np.asarray(outline, float)
     if bevel == 0:
         return loft(np.stack([_at(outline, 0.0), _at(outline, depth)]))
@@ -54,14 +58,21 @@ def box(size_x: float, size_y: float, size_z: float, bevel: float, *, steps: int
     """Box centred on the origin whose edges and corners are rounded by `bevel`."""
     half = np.array([size_x, size_y, size_z]) / 2
     bevel = min(bevel, float(half.min()) * 0.98)
-    # Each axis is cut twice at the middle, where the two halves of a small sphere are drawn apart to the box's size.
+    # Each axis is cut twice at the middle, where the two halves of a small sphere are drawn apart to the
+    # box's size.
     angle = np.linspace(-math.pi / 4, 0, steps + 1)
     ticks = np.concatenate([np.tan(angle), -np.tan(angle[::-1])])
     side = np.repeat([-1.0, 1.0], steps + 1)
     n = len(ticks)
     grid = np.array([(i, j) for j in range(n) for i in range(n)])
     vertices, loops = [], []
-    cell = np.array([(j * n + i, j * n + i + 1, (j + 1) * n + i + 1, (j + 1) * n + i) for j in range(n - 1) for i in range(n - 1)])
+    cell = np.array(
+        [
+            (j * n + i, j * n + i + 1, (j + 1) * n + i + 1, (j + 1) * n + i)
+            for j in range(n - 1)
+            for i in range(n - 1)
+        ]
+    )
     for axis in range(3):
         for sign in (-1.0, 1.0):
             first, second = (axis + 1) % 3, (axis + 2) % 3
@@ -99,9 +110,9 @@ def tube(
 ) -> Mesh:
     """A section swept along `path` (P, 3), scaled by `radius` (a number or one per point).
 
-    `section` (K, 2) is counter-clockwise in the frame (side, up'); a circle if absent. The first frame's second
-    axis leans towards `up`, the others follow by parallel transport, so the sweep does not twist. Texture
-    coordinates: z runs along the path, x and y across the section.
+    `section` (K, 2) is counter-clockwise in the frame (side, up'); a circle if absent. The first frame's
+    second axis leans towards `up`, the others follow by parallel transport, so the sweep does not twist.
+    Texture coordinates: z runs along the path, x and y across the section.
     """
     path = np.asarray(path, float)
     section = circle(segments) if section is None else np.asarray(section, float)
@@ -114,8 +125,11 @@ def tube(
     return Mesh(vertices=body.vertices, loops=body.loops, sizes=body.sizes, rest=rest.reshape(-1, 3))
 
 
-def pipe(path: ArrayLike, radius: float | ArrayLike, wall: float, *, depth: int, section: Array | None = None) -> Mesh:
-    """Tube with an open far end: its wall turns in there and runs back inside over `depth` points of the path."""
+def pipe(
+    path: ArrayLike, radius: float | ArrayLike, wall: float, *, depth: int, section: Array | None = None
+) -> Mesh:
+    """Tube with an open far end: its wall turns in there and runs back inside over `depth` points of the
+    path."""
     path = np.asarray(path, float)
     section = circle(24) if section is None else np.asarray(section, float)
     radii = np.broadcast_to(np.asarray(radius, float), len(path))
@@ -135,11 +149,9 @@ def _swept(path: Array, radii: Array, section: Array, up: ArrayLike, *, closed: 
 
 
 def frames(path: Array, up: ArrayLike, *, closed: bool = False) -> tuple[Array, Array]:
-    """Unit tangents and normals (P, 3) along a path by parallel transport, starting from a normal near `up`."""
-    if closed:
-        tangents = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    else:
-        tangents = np.gradient(path, axis=0)
+    """Unit tangents and normals (P, 3) along a path by parallel transport, starting from a normal near
+    `up`."""
+    tangents = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     tangents = tangents / np.maximum(np.linalg.norm(tangents, axis=1, keepdims=True), 1e-12)
     first = np.asarray(up, float)
     if abs(float(first @ tangents[0])) > 0.98 * float(np.linalg.norm(first)):
@@ -153,14 +165,19 @@ def frames(path: Array, up: ArrayLike, *, closed: bool = False) -> tuple[Array, 
     return tangents, normals
 
 
-def torus(radius: float, thickness: float, *, segments: int = 48, around: int = 12, section: Array | None = None) -> Mesh:
+def torus(
+    radius: float, thickness: float, *, segments: int = 48, around: int = 12, section: Array | None = None
+) -> Mesh:
     """Ring about z; `section` (K, 2) in (inwards, up) replaces the circle and is scaled by `thickness`."""
     path = np.column_stack([circle(segments, radius), np.zeros(segments)])
     return tube(path, thickness, section=section, segments=around, closed=True)
 
 
-def cushion(size_x: float, size_y: float, thickness: float, *, corner: float, crown: float, segments: int = 8) -> Mesh:
-    """Upholstered slab with its underside at z = 0: rounded plan, bulging edge, and a top that rises by `crown`."""
+def cushion(
+    size_x: float, size_y: float, thickness: float, *, corner: float, crown: float, segments: int = 8
+) -> Mesh:
+    """Upholstered slab with its underside at z = 0: rounded plan, bulging edge, and a top that rises by
+    `crown`."""
     half_x, half_y = size_x / 2, size_y / 2
     plan = resampled(spline(_rounded_plan(half_x, half_y, corner), 96, closed=True), 64, closed=True)
     edge = np.linspace(-math.pi / 2, math.pi / 2, 9)

@@ -27,7 +27,8 @@ KNOBS: dict[str, tuple[tuple[float, float], ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeapotParams:
-    """Lengths in units of about the pot's width. The spout points to -x turned by `turn_rad` towards the front."""
+    """Lengths in units of about the pot's width. The spout points to -x turned by `turn_rad` towards the
+    front."""
 
     profile: tuple[tuple[float, float], ...]
     lid_rise: float
@@ -80,18 +81,45 @@ def teapot_rand(rng: np.random.Generator) -> TeapotParams:
 
 
 def teapot(p: TeapotParams) -> list[Part]:
-    outer = curves.spline(p.profile, 48) + [0.0, p.foot]
+    outer = curves.spline(p.profile, 48) + np.array([0.0, p.foot])
     top_radius, top = outer[-1]
-    foot = curves.rounded([(0, 0.01), (0.78 * outer[0, 0], 0.01), (0.8 * outer[0, 0], 0), (0.92 * outer[0, 0], 0), (0.9 * outer[0, 0], p.foot), outer[1]], 0.012)
-    seat = [(top_radius - 0.004, top + 0.012), (top_radius - 0.02, top + 0.014), (top_radius - 0.03, top), (0, top)]
+    foot = curves.rounded(
+        [
+            (0, 0.01),
+            (0.78 * outer[0, 0], 0.01),
+            (0.8 * outer[0, 0], 0),
+            (0.92 * outer[0, 0], 0),
+            (0.9 * outer[0, 0], p.foot),
+            outer[1],
+        ],
+        0.012,
+    )
+    seat = [
+        (top_radius - 0.004, top + 0.012),
+        (top_radius - 0.02, top + 0.014),
+        (top_radius - 0.03, top),
+        (0, top),
+    ]
     body = solids.lathe(np.vstack([foot[:-1], outer[1:], seat]), 96, lobes=p.lobes)
     lid_radius = top_radius - 0.012
-    dome = curves.spline([(lid_radius, 0.03), (0.75 * lid_radius, 0.03 + 0.62 * p.lid_rise), (0.3 * lid_radius, 0.03 + p.lid_rise), (0, 0.034 + p.lid_rise)], 24)
-    lid = np.vstack([[(0, 0.0), (lid_radius - 0.02, 0.0), (lid_radius - 0.006, 0.008), (lid_radius, 0.018)], dome])
+    dome = curves.spline(
+        [
+            (lid_radius, 0.03),
+            (0.75 * lid_radius, 0.03 + 0.62 * p.lid_rise),
+            (0.3 * lid_radius, 0.03 + p.lid_rise),
+            (0, 0.034 + p.lid_rise),
+        ],
+        24,
+    )
+    lid = np.vstack(
+        [[(0, 0.0), (lid_radius - 0.02, 0.0), (lid_radius - 0.006, 0.008), (lid_radius, 0.018)], dome]
+    )
     knob = curves.spline(KNOBS[p.knob], 28)
     result = [
         Part("body", body, p.body),
-        Part("lid", solids.lathe(lid, 96, lobes=p.lobes).moved(z=top + 0.006), replace(p.body, decoration=None)),
+        Part(
+            "lid", solids.lathe(lid, 96, lobes=p.lobes).moved(z=top + 0.006), replace(p.body, decoration=None)
+        ),
         Part("knob", solids.lathe(knob, 40).moved(z=top + 0.03 + p.lid_rise), p.trim),
         Part("spout", _spout(p, outer), replace(p.body, decoration=None)),
     ]
@@ -104,7 +132,13 @@ def _spout(p: TeapotParams, outer: np.ndarray) -> Mesh:
     base = p.spout_base * top
     wall = float(np.interp(base, outer[:, 1], outer[:, 0]))
     tip = np.array([-wall - p.spout_reach, p.spout_rise * top])
-    points = [(-0.55 * wall, base - 0.02), (-wall - 0.04, base + 0.03), (-wall - 0.5 * p.spout_reach, 0.45 * base + 0.55 * tip[1]), (tip[0] + 0.05, tip[1] - 0.05), tip]
+    points = [
+        (-0.55 * wall, base - 0.02),
+        (-wall - 0.04, base + 0.03),
+        (-wall - 0.5 * p.spout_reach, 0.45 * base + 0.55 * tip[1]),
+        (tip[0] + 0.05, tip[1] - 0.05),
+        tip,
+    ]
     path = curves.in_plane(curves.spline(points, 40), "xz")
     t = np.linspace(0, 1, 40)
     radius = p.spout_width * (1.25 * (1 - t) ** 1.6 + 0.38) + 0.008 * np.clip(t - 0.9, 0, 1) * 10
@@ -116,7 +150,14 @@ def _ear(p: TeapotParams, outer: np.ndarray) -> Mesh:
     low, high = 0.22 * top, 0.9 * top
     x_low, x_high = (float(np.interp(z, outer[:, 1], outer[:, 0])) for z in (low, high))
     reach = max(x_low, x_high, 0.42) + p.handle_reach
-    points = [(x_low - 0.03, low), (x_low + 0.45 * (reach - x_low), low + 0.02), (reach - 0.01, 0.5 * (low + high)), (reach - 0.06, high - 0.02), (x_high + 0.35 * (reach - x_high), high + 0.06), (x_high - 0.03, high)]
+    points = [
+        (x_low - 0.03, low),
+        (x_low + 0.45 * (reach - x_low), low + 0.02),
+        (reach - 0.01, 0.5 * (low + high)),
+        (reach - 0.06, high - 0.02),
+        (x_high + 0.35 * (reach - x_high), high + 0.06),
+        (x_high - 0.03, high),
+    ]
     path = curves.in_plane(curves.spline(points, 48), "xz")
     swell = p.handle_thickness * (1 + 0.3 * np.abs(np.linspace(-1, 1, 48)) ** 5)
     return solids.tube(path, swell, section=curves.superellipse(20, 1.0, p.handle_flatness, 2.3))
@@ -127,7 +168,15 @@ def _bail(p: TeapotParams, outer: np.ndarray) -> list[Part]:
     lug_height = 0.86 * outer[-1, 1]
     x = float(np.interp(lug_height, outer[:, 1], outer[:, 0]))
     arch = outer[-1, 1] + p.lid_rise + 0.42
-    points = [(-x + 0.01, lug_height + 0.02), (-1.12 * x - 0.04, 0.45 * lug_height + 0.55 * arch), (-0.5 * x, arch - 0.03), (0, arch), (0.5 * x, arch - 0.03), (1.12 * x + 0.04, 0.45 * lug_height + 0.55 * arch), (x - 0.01, lug_height + 0.02)]
+    points = [
+        (-x + 0.01, lug_height + 0.02),
+        (-1.12 * x - 0.04, 0.45 * lug_height + 0.55 * arch),
+        (-0.5 * x, arch - 0.03),
+        (0, arch),
+        (0.5 * x, arch - 0.03),
+        (1.12 * x + 0.04, 0.45 * lug_height + 0.55 * arch),
+        (x - 0.01, lug_height + 0.02),
+    ]
     path = curves.in_plane(curves.spline(points, 72), "xz")
     result = [Part("bail", solids.tube(path, 0.45 * p.handle_thickness, segments=14, up=(0, 1, 0)), p.trim)]
     middle = path[22:50]

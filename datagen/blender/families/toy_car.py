@@ -1,100 +1,17 @@
-"""Toy car: saloon, van, pickup, beetle or racer, with wheel arches, windows, lamps, bumpers and spoked wheels."""
+"""Toy car: saloon, van, pickup, beetle or racer, with wheel arches, windows, lamps, bumpers and spoked
+wheels."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.materials import Material, material_rand
+from datagen.blender.families import curves, solids
 from datagen.blender.families.meshes import Mesh, joined, sheet
 from datagen.blender.families.parts import Part
+from datagen.blender.families.toy_car_params import STYLES, ToyCarParams, toy_car_rand
 
-# Deck line of the body from nose to tail: (y, z), the car one unit long; then the cabin's extent in y and its height.
-STYLES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, float, float]]] = {
-    "saloon": (((-0.5, 0.2), (-0.47, 0.235), (-0.2, 0.27), (0.28, 0.27), (0.48, 0.245), (0.5, 0.2)), (-0.24, 0.32, 0.17)),
-    "van": (((-0.5, 0.22), (-0.49, 0.27), (-0.38, 0.3), (0.4, 0.3), (0.5, 0.29), (0.5, 0.2)), (-0.42, 0.49, 0.24)),
-    "pickup": (((-0.5, 0.22), (-0.48, 0.265), (-0.22, 0.29), (0.1, 0.28), (0.5, 0.28), (0.5, 0.2)), (-0.22, 0.12, 0.2)),
-    "beetle": (((-0.5, 0.17), (-0.46, 0.24), (-0.22, 0.29), (0.2, 0.29), (0.44, 0.24), (0.5, 0.16)), (-0.26, 0.32, 0.21)),
-    "racer": (((-0.5, 0.12), (-0.46, 0.15), (-0.1, 0.22), (0.25, 0.24), (0.47, 0.2), (0.5, 0.14)), (0.0, 0.0, 0.0)),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToyCarParams:
-    """Lengths in units of the car's length; the nose points to -y."""
-
-    style: str
-    width: float
-    clearance: float
-    lift: float
-    bevel: float
-    wheel_radius: float
-    wheel_width: float
-    axles: tuple[float, float]
-    spokes: int
-    tread: int
-    cabin_taper: float
-    windscreen: float
-    rear_window: float
-    side_windows: int
-    rack: bool
-    stripes: int
-    key: bool
-    cargo: int
-    helmet: float
-    body: Material
-    roof: Material
-    trim: Material
-    tyre: Material
-    rim: Material
-    window: Material
-    lamp: Material
-    tail: Material
-    stripe: Material
-    dark: Material
-
-
-def toy_car_rand(rng: np.random.Generator) -> ToyCarParams:
-    shape, wheels, extras, skin = rng.spawn(4)
-    style = sorted(STYLES)[shape.integers(len(STYLES))]
-    radius = wheels.uniform(0.095, 0.125)
-    body = material_rand(skin, ("painted", "painted", "plastic", "plastic", "wood", "metal"))
-    two_tone = skin.uniform() < 0.5
-    trim = material_rand(skin, ("metal",))
-    tyre = material_rand(skin, ("wood", "plastic") if body.kind == "wood" and skin.uniform() < 0.5 else ("rubber",))
-    plain = material_rand(skin, ("plastic",))
-    return ToyCarParams(
-        style=style,
-        width=shape.uniform(0.4, 0.5),
-        clearance=shape.uniform(0.06, 0.085),
-        lift=shape.uniform(-0.01, 0.035),
-        bevel=shape.uniform(0.018, 0.035),
-        wheel_radius=radius,
-        wheel_width=wheels.uniform(0.075, 0.11),
-        axles=(wheels.uniform(-0.33, -0.28), wheels.uniform(0.27, 0.32)),
-        spokes=int(wheels.integers(0, 11)),
-        tread=int(wheels.choice([0, 24, 36])),
-        cabin_taper=shape.uniform(0.72, 0.86),
-        windscreen=shape.uniform(0.25, 0.5),
-        rear_window=shape.uniform(0.05, 0.35),
-        side_windows=int(shape.integers(2, 4)) + (style == "van"),
-        rack=bool(extras.uniform() < 0.3),
-        stripes=int(extras.choice([0, 0, 1, 2])),
-        key=bool(extras.uniform() < 0.15),
-        cargo=int(extras.integers(0, 4)),
-        helmet=extras.uniform(0.055, 0.07),
-        body=body,
-        roof=material_rand(skin, (body.kind, "painted")) if two_tone else body,
-        trim=trim,
-        tyre=tyre,
-        rim=trim if skin.uniform() < 0.6 else material_rand(skin, ("plastic", "painted", "metal")),
-        window=material_rand(skin, ("pane",)),
-        lamp=replace(plain, kind="plastic", roughness=0.16, bump=0.0, colour=palette.hsv(0.13, 0.2, 0.92)),
-        tail=replace(plain, kind="plastic", roughness=0.18, bump=0.0, colour=palette.hsv(0.0, 0.85, 0.6)),
-        stripe=material_rand(skin, ("painted",)),
-        dark=material_rand(skin, ("rubber",)),
-    )
+__all__ = ["toy_car", "toy_car_rand"]
 
 
 def toy_car(p: ToyCarParams) -> list[Part]:
@@ -103,12 +20,16 @@ def toy_car(p: ToyCarParams) -> list[Part]:
     for y in p.axles:
         for side in (-1, 1):
             result += _wheel(p, side, y)
-        axle = solids.tube(curves.line((-0.5 * p.width, y, p.wheel_radius), (0.5 * p.width, y, p.wheel_radius)), 0.016)
+        axle = solids.tube(
+            curves.line((-0.5 * p.width, y, p.wheel_radius), (0.5 * p.width, y, p.wheel_radius)), 0.016
+        )
         result.append(Part("axle", axle, p.trim))
     result += _front_and_rear(p, deck)
     if p.stripes:
         offsets = (0.0,) if p.stripes == 1 else (-0.045, 0.045)
-        result += [Part("stripe", _strip(deck, x, 0.1 if p.stripes == 1 else 0.05), p.stripe) for x in offsets]
+        result += [
+            Part("stripe", _strip(deck, x, 0.1 if p.stripes == 1 else 0.05), p.stripe) for x in offsets
+        ]
     result += _cockpit(p, deck) if p.style == "racer" else _cabin(p, deck)
     if p.style == "pickup":
         result += _bed(p, deck)
@@ -119,7 +40,7 @@ def toy_car(p: ToyCarParams) -> list[Part]:
 
 def _deck(p: ToyCarParams) -> np.ndarray:
     """Upper silhouette (P, 2) of the body in (y, z), nose to tail."""
-    points = np.array(STYLES[p.style][0]) + [0.0, p.lift]
+    points = np.array(STYLES[p.style][0]) + np.array([0.0, p.lift])
     if p.style in ("beetle", "racer"):
         return curves.spline(points, 40)
     return curves.rounded(points, 0.06, steps=5)
@@ -149,7 +70,9 @@ def _body(p: ToyCarParams, deck: np.ndarray) -> Mesh:
 def _underside(p: ToyCarParams) -> Mesh:
     """Keeps the wheel wells dark and closed."""
     height = 2 * p.wheel_radius + 0.02 - p.clearance
-    return solids.box(p.width - 2.2 * p.wheel_width, 0.9, height, 0.01).moved(z=p.clearance + 0.5 * height - 0.01)
+    return solids.box(p.width - 2.2 * p.wheel_width, 0.9, height, 0.01).moved(
+        z=p.clearance + 0.5 * height - 0.01
+    )
 
 
 def _wheel(p: ToyCarParams, side: int, y: float) -> list[Part]:
@@ -158,15 +81,33 @@ def _wheel(p: ToyCarParams, side: int, y: float) -> list[Part]:
     rim = 0.62 * r
     tyre = [(rim, 0.0), (0.9 * r, 0.0), (r, 0.22 * w), (r, 0.78 * w), (0.9 * r, w), (rim, w)]
     profile = curves.rounded(tyre, [0.01, 0.02, 0.02, 0.02, 0.02, 0.01], steps=5)
-    treaded = solids.lathe(profile, 4 * p.tread if p.tread else 64, lobes=(p.tread, 0.018 if p.tread else 0.0))
-    dish = curves.rounded([(0, 0.2 * w), (rim * 1.02, 0.2 * w), (rim * 1.02, 1.03 * w), (0.86 * rim, 1.03 * w), (0.8 * rim, 0.72 * w), (0, 0.72 * w)], 0.006)
-    hub = curves.rounded([(0, 0.6 * w), (0.26 * rim, 0.6 * w), (0.24 * rim, 1.02 * w), (0.1 * rim, 1.1 * w), (0, 1.1 * w)], 0.006)
+    treaded = solids.lathe(
+        profile, 4 * p.tread if p.tread else 64, lobes=(p.tread, 0.018 if p.tread else 0.0)
+    )
+    dish = curves.rounded(
+        [
+            (0, 0.2 * w),
+            (rim * 1.02, 0.2 * w),
+            (rim * 1.02, 1.03 * w),
+            (0.86 * rim, 1.03 * w),
+            (0.8 * rim, 0.72 * w),
+            (0, 0.72 * w),
+        ],
+        0.006,
+    )
+    hub = curves.rounded(
+        [(0, 0.6 * w), (0.26 * rim, 0.6 * w), (0.24 * rim, 1.02 * w), (0.1 * rim, 1.1 * w), (0, 1.1 * w)],
+        0.006,
+    )
     pieces = [(treaded, p.tyre), (solids.lathe(dish, 48), p.rim), (solids.lathe(hub, 32), p.trim)]
     for k in range(p.spokes):
         spoke = solids.box(0.86 * rim, 0.16 * rim if p.spokes < 7 else 0.08 * rim, 0.24 * w, 0.004)
         pieces.append((spoke.moved(x=0.43 * rim, z=0.82 * w).turned("z", math.tau * k / p.spokes), p.rim))
     x = 0.5 * p.width - 0.55 * w
-    return [Part("wheel", m.turned("y", side * math.pi / 2).moved(side * x, y, r), material) for m, material in pieces]
+    return [
+        Part("wheel", m.turned("y", side * math.pi / 2).moved(side * x, y, r), material)
+        for m, material in pieces
+    ]
 
 
 def _front_and_rear(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
@@ -174,13 +115,27 @@ def _front_and_rear(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     racer = p.style == "racer"
     for y, lamp in ((-0.5, p.lamp), (0.5, p.tail)):
         out = math.copysign(1.0, y)
-        bumper = curves.spline([(-0.5 * p.width - 0.005, y - out * 0.05), (-0.42 * p.width, y + out * 0.018), (0.0, y + out * 0.028), (0.42 * p.width, y + out * 0.018), (0.5 * p.width + 0.005, y - out * 0.05)], 28)
+        bumper = curves.spline(
+            [
+                (-0.5 * p.width - 0.005, y - out * 0.05),
+                (-0.42 * p.width, y + out * 0.018),
+                (0.0, y + out * 0.028),
+                (0.42 * p.width, y + out * 0.018),
+                (0.5 * p.width + 0.005, y - out * 0.05),
+            ],
+            28,
+        )
         path = np.column_stack([bumper, np.full(28, p.clearance + 0.03)])
-        result.append(Part("bumper", solids.tube(path, 1.0, section=curves.superellipse(14, 0.012, 0.02, 3.0)), p.trim))
+        result.append(
+            Part("bumper", solids.tube(path, 1.0, section=curves.superellipse(14, 0.012, 0.02, 3.0)), p.trim)
+        )
         top = 0.16 if racer else 0.195 + p.lift
         height = max(p.clearance + 0.06, top - (0.03 if y > 0 else 0.025))
         for side in (-1, 1):
-            bowl = curves.rounded([(0, -0.02), (0.038, -0.02), (0.042, 0.012), (0.036, 0.016), (0.034, 0.006), (0, 0.006)], 0.004)
+            bowl = curves.rounded(
+                [(0, -0.02), (0.038, -0.02), (0.042, 0.012), (0.036, 0.016), (0.034, 0.006), (0, 0.006)],
+                0.004,
+            )
             glass = curves.spline([(0.035, 0.004), (0.028, 0.016), (0.012, 0.022), (0, 0.023)], 12)
             scale = 0.7 if racer or y > 0 else 1.0
             for profile, material in ((bowl, p.trim), (np.vstack([(0, 0.003), glass]), lamp)):
@@ -189,7 +144,9 @@ def _front_and_rear(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     if not racer:
         height = 0.07
         z = 0.165 + p.lift
-        result.append(Part("grille", solids.box(0.36 * p.width, 0.03, height, 0.008).moved(0, -0.495, z), p.dark))
+        result.append(
+            Part("grille", solids.box(0.36 * p.width, 0.03, height, 0.008).moved(0, -0.495, z), p.dark)
+        )
         for k in range(4):
             bar = solids.box(0.36 * p.width, 0.012, 0.006, 0.002).moved(0, -0.512, z + height * (k - 1.5) / 5)
             result.append(Part("bar", bar, p.trim))
@@ -207,7 +164,8 @@ def _strip(deck: np.ndarray, x: float, width: float) -> Mesh:
 
 
 def _cabin_place(p: ToyCarParams, deck: np.ndarray, part: Mesh) -> Mesh:
-    """From the cabin's own space (x, y, z in [-1, 1], [0, 1], [0, 1]) to the car: tapered, raked and arched."""
+    """From the cabin's own space (x, y, z in [-1, 1], [0, 1], [0, 1]) to the car: tapered, raked and
+    arched."""
     start, end, height = STYLES[p.style][1]
     x, y, z = part.vertices.T
     floor = min(_deck_height(deck, start + 0.05), _deck_height(deck, end - 0.05)) - 0.02
@@ -217,7 +175,9 @@ def _cabin_place(p: ToyCarParams, deck: np.ndarray, part: Mesh) -> Mesh:
     half = 0.5 * p.width - 0.012
     # Waisted glass house in plan: a little narrower at both ends.
     plan = 1 - 0.1 * (2 * y - 1) ** 2
-    vertices = np.column_stack([half * x * taper * plan, front + (rear - front) * y, floor + (height + 0.02) * z + bow])
+    vertices = np.column_stack(
+        [half * x * taper * plan, front + (rear - front) * y, floor + (height + 0.02) * z + bow]
+    )
     return replace(part, vertices=vertices)
 
 
@@ -239,15 +199,19 @@ def _cabin(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
             y = 0.08 + span * (k + 0.5) / p.side_windows
             result.append(Part("window", block(0.06, length, 0.46, 0.028, side * 0.985, y, 0.62), p.window))
     result = [Part(part.name, _cabin_place(p, deck, part.mesh).at_rest(), part.material) for part in result]
-    start, end, height = STYLES[p.style][1]
+    start, end, _ = STYLES[p.style][1]
     for side in (-1, 1):
         x = side * (0.5 * p.width + 0.002)
         middle = 0.5 * (start + end)
         handle = solids.box(0.014, 0.05, 0.012, 0.004).moved(x, middle + 0.06, 0.235 + p.lift)
-        mirror = solids.ellipsoid(0.022, 0.012, 0.018, 16).moved(side * (0.5 * p.width + 0.008), start + 0.09, 0.31 + p.lift)
+        mirror = solids.ellipsoid(0.022, 0.012, 0.018, 16).moved(
+            side * (0.5 * p.width + 0.008), start + 0.09, 0.31 + p.lift
+        )
         result += [Part("handle", handle, p.trim), Part("mirror", mirror, p.trim)]
         door = curves.rectangle(0.21, 0.13, 0.03)
-        seam = np.column_stack([np.full(len(door), x), middle + 0.02 + door[:, 0], 0.21 + p.lift + door[:, 1]])
+        seam = np.column_stack(
+            [np.full(len(door), x), middle + 0.02 + door[:, 0], 0.21 + p.lift + door[:, 1]]
+        )
         result.append(Part("seam", solids.tube(seam, 0.0028, segments=6, closed=True), p.dark))
     return result + (_rack(p, deck) if p.rack else [])
 
@@ -256,9 +220,19 @@ def _rack(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     start, end, height = STYLES[p.style][1]
     middle, half = 0.5 * (start + end), 0.28 * (end - start)
     top = _deck_height(deck, middle) + height + 0.045
-    bars = [solids.tube(curves.line((-0.14, y, top), (0.14, y, top)), 0.007) for y in np.linspace(middle - half, middle + half, 5)]
-    rails = [solids.tube(curves.line((x, middle - half, top), (x, middle + half, top)), 0.008) for x in (-0.14, 0.14)]
-    posts = [solids.tube(curves.line((x, middle + s * half, top - 0.07), (x, middle + s * half, top)), 0.007) for x in (-0.14, 0.14) for s in (-1, 1)]
+    bars = [
+        solids.tube(curves.line((-0.14, y, top), (0.14, y, top)), 0.007)
+        for y in np.linspace(middle - half, middle + half, 5)
+    ]
+    rails = [
+        solids.tube(curves.line((x, middle - half, top), (x, middle + half, top)), 0.008)
+        for x in (-0.14, 0.14)
+    ]
+    posts = [
+        solids.tube(curves.line((x, middle + s * half, top - 0.07), (x, middle + s * half, top)), 0.007)
+        for x in (-0.14, 0.14)
+        for s in (-1, 1)
+    ]
     case = solids.box(0.2, 1.3 * half, 0.06, 0.015).moved(0.01, middle, top + 0.036)
     return [Part("rack", joined([*bars, *rails, *posts]), p.trim), Part("luggage", case, p.stripe)]
 
@@ -266,12 +240,21 @@ def _rack(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
 def _bed(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     """Load bed of a pickup: three walls on the deck, and what lies in it."""
     floor = _deck_height(deck, 0.3)
-    walls = [solids.box(0.02, 0.36, 0.08, 0.006).moved(s * (0.5 * p.width - 0.012), 0.31, floor + 0.03) for s in (-1, 1)]
+    walls = [
+        solids.box(0.02, 0.36, 0.08, 0.006).moved(s * (0.5 * p.width - 0.012), 0.31, floor + 0.03)
+        for s in (-1, 1)
+    ]
     walls.append(solids.box(p.width - 0.01, 0.02, 0.08, 0.006).moved(0, 0.488, floor + 0.03))
     result = [Part("wall", wall, p.body) for wall in walls]
     for k in range(p.cargo):
         crate = solids.box(0.11, 0.09, 0.07 + 0.02 * k, 0.008).turned("z", 0.3 * k - 0.2)
-        result.append(Part("crate", crate.moved(0.13 * (k % 2) - 0.06, 0.22 + 0.1 * k, floor + 0.04 + 0.01 * k), (p.stripe, p.roof, p.tail)[k]))
+        result.append(
+            Part(
+                "crate",
+                crate.moved(0.13 * (k % 2) - 0.06, 0.22 + 0.1 * k, floor + 0.04 + 0.01 * k),
+                (p.stripe, p.roof, p.tail)[k],
+            )
+        )
     return result
 
 
@@ -279,11 +262,28 @@ def _cockpit(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     """Open racer: padded opening, driver's helmet, windscreen, roll bar and a wing on two struts."""
     y = 0.02
     z = _deck_height(deck, y)
-    opening = np.column_stack([0.1 * np.cos(a := np.linspace(0, math.tau, 40, endpoint=False)), y + 0.13 * np.sin(a), z + 0.004 + 0.06 * np.sin(a) * 0.5])
+    opening = np.column_stack(
+        [
+            0.1 * np.cos(a := np.linspace(0, math.tau, 40, endpoint=False)),
+            y + 0.13 * np.sin(a),
+            z + 0.004 + 0.06 * np.sin(a) * 0.5,
+        ]
+    )
     well = solids.extruded(curves.superellipse(40, 0.1, 0.13, 2.0), 0.02).moved(0, y, z - 0.008)
     helmet = solids.ellipsoid(p.helmet, p.helmet * 1.1, p.helmet, 32).moved(0, y + 0.03, z + 0.06)
-    visor = solids.ellipsoid(p.helmet * 0.9, p.helmet, p.helmet * 0.42, 24).moved(0, y + 0.03 - 0.2 * p.helmet, z + 0.063)
-    bar = curves.spline([(-0.08, y + 0.14, z - 0.02), (-0.075, y + 0.14, z + 0.11), (0, y + 0.14, z + 0.15), (0.075, y + 0.14, z + 0.11), (0.08, y + 0.14, z - 0.02)], 32)
+    visor = solids.ellipsoid(p.helmet * 0.9, p.helmet, p.helmet * 0.42, 24).moved(
+        0, y + 0.03 - 0.2 * p.helmet, z + 0.063
+    )
+    bar = curves.spline(
+        [
+            (-0.08, y + 0.14, z - 0.02),
+            (-0.075, y + 0.14, z + 0.11),
+            (0, y + 0.14, z + 0.15),
+            (0.075, y + 0.14, z + 0.11),
+            (0.08, y + 0.14, z - 0.02),
+        ],
+        32,
+    )
     tail = _deck_height(deck, 0.42)
     wing = solids.box(p.width * 1.02, 0.12, 0.014, 0.005).turned("x", -0.15).moved(0, 0.43, tail + 0.13)
     result = [
@@ -305,5 +305,10 @@ def _cockpit(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
 def _key(p: ToyCarParams) -> list[Part]:
     """Clockwork key in the flank."""
     shaft = solids.tube(curves.line((0.45 * p.width, 0.02, 0.16), (0.5 * p.width + 0.07, 0.02, 0.16)), 0.011)
-    wings = [solids.torus(0.035, 0.011, segments=32).turned("y", math.pi / 2).moved(0.5 * p.width + 0.08, 0.02 + s * 0.04, 0.16) for s in (-1, 1)]
+    wings = [
+        solids.torus(0.035, 0.011, segments=32)
+        .turned("y", math.pi / 2)
+        .moved(0.5 * p.width + 0.08, 0.02 + s * 0.04, 0.16)
+        for s in (-1, 1)
+    ]
     return [Part("key", joined([shaft, *wings]), p.trim)]

@@ -12,14 +12,17 @@ from datagen.blender.families.parts import Part
 
 # Radius over height, foot to rim, both in units of the vase's height.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {
-    "amphora": ((0.13, 0.0), (0.12, 0.05), (0.24, 0.35), (0.29, 0.6), (0.2, 0.78), (0.1, 0.86), (0.1, 0.94), (0.15, 1.0)),
+    "amphora": ((0.13, 0.0), (0.12, 0.05), (0.24, 0.35), (0.29, 0.6), (0.2, 0.78), (0.1, 0.86), (0.1, 0.94),
+        (0.15, 1.0)),
     "bottle": ((0.2, 0.0), (0.27, 0.12), (0.28, 0.3), (0.2, 0.5), (0.075, 0.65), (0.06, 0.82), (0.09, 1.0)),
     "jar": ((0.22, 0.0), (0.27, 0.15), (0.37, 0.5), (0.4, 0.72), (0.3, 0.9), (0.19, 0.95), (0.2, 1.0)),
     "trumpet": ((0.22, 0.0), (0.16, 0.1), (0.1, 0.35), (0.12, 0.6), (0.2, 0.85), (0.33, 1.0)),
     "moon": ((0.17, 0.0), (0.3, 0.15), (0.42, 0.45), (0.36, 0.75), (0.19, 0.9), (0.17, 1.0)),
-    "gourd": ((0.17, 0.0), (0.3, 0.2), (0.26, 0.4), (0.13, 0.53), (0.2, 0.68), (0.17, 0.82), (0.085, 0.92), (0.1, 1.0)),
+    "gourd": ((0.17, 0.0), (0.3, 0.2), (0.26, 0.4), (0.13, 0.53), (0.2, 0.68), (0.17, 0.82), (0.085, 0.92),
+        (0.1, 1.0)),
     "column": ((0.2, 0.0), (0.21, 0.3), (0.23, 0.6), (0.25, 0.85), (0.2, 0.95), (0.21, 1.0)),
-    "urn": ((0.2, 0.0), (0.17, 0.06), (0.1, 0.16), (0.13, 0.24), (0.29, 0.45), (0.33, 0.7), (0.24, 0.85), (0.32, 1.0)),
+    "urn": ((0.2, 0.0), (0.17, 0.06), (0.1, 0.16), (0.13, 0.24), (0.29, 0.45), (0.33, 0.7), (0.24, 0.85),
+        (0.32, 1.0)),
 }  # fmt: skip
 
 
@@ -59,11 +62,18 @@ def vase_rand(rng: np.random.Generator) -> VaseParams:
         wall=shape.uniform(0.02, 0.035),
         lobes=(int(relief.integers(5, 25)), relief.uniform(0.03, 0.07)) if lobed else (0, 0.0),
         twist=float(relief.choice([0.0, 0.0, 1.0, 2.0])) * relief.uniform(-1, 1),
-        collars=tuple(relief.uniform(0.1, 0.9, relief.integers(1, 4)).tolist()) if not lobed and relief.uniform() < 0.5 else (),
+        collars=tuple(relief.uniform(0.1, 0.9, relief.integers(1, 4)).tolist())
+        if not lobed and relief.uniform() < 0.5
+        else (),
         handles=2 if style in ("amphora", "urn", "bottle") and extras.uniform() < 0.75 else 0,
         handle_thickness=extras.uniform(0.02, 0.032),
         twigs=tuple(
-            (i * 2.4 + extras.uniform(-0.4, 0.4), extras.uniform(0.05, 0.3), extras.uniform(0.22, 0.42), extras.uniform(-0.12, 0.15))
+            (
+                i * 2.4 + extras.uniform(-0.4, 0.4),
+                extras.uniform(0.05, 0.3),
+                extras.uniform(0.22, 0.42),
+                extras.uniform(-0.12, 0.12),
+            )
             for i in range(extras.integers(4, 9))
         )
         if twigged
@@ -74,7 +84,7 @@ def vase_rand(rng: np.random.Generator) -> VaseParams:
         trim=material_rand(skin, ("metal", "ceramic", body.kind)),
         twig=material_rand(skin, ("wood",)),
         bud=material_rand(skin, ("fabric", "painted")),
-    )  # fmt: skip
+    )
 
 
 def vase(p: VaseParams) -> list[Part]:
@@ -83,13 +93,19 @@ def vase(p: VaseParams) -> list[Part]:
     # The neck may be narrower than two walls; the hollow ends where it would close.
     inner = inner[(inner[:, 1] > 2 * p.wall) & (inner[:, 0] > 0.01)]
     rim = outer[-1] + 0.5 * p.wall * np.stack([np.cos(t := np.linspace(0, math.pi, 7)) - 1, np.sin(t)], 1)
-    foot = curves.rounded([(0, 0.015), (0.8 * outer[0, 0], 0.015), (0.84 * outer[0, 0], 0), (outer[0, 0], 0), outer[1]], 0.012)
+    foot = curves.rounded(
+        [(0, 0.015), (0.8 * outer[0, 0], 0.015), (0.84 * outer[0, 0], 0), (outer[0, 0], 0), outer[1]], 0.012
+    )
     closed = [(inner[-1, 0] * 0.8, inner[-1, 1] - 0.01), (0, inner[-1, 1] - 0.015)]
     profile = np.vstack([foot[:-1], outer[1:-1], rim, inner[1:], closed])
     result = [Part("body", solids.lathe(profile, 120, lobes=p.lobes, twist=p.twist), p.body)]
     for height in p.collars:
         radius = float(np.interp(height, outer[:, 1], outer[:, 0]))
-        result.append(Part("collar", solids.torus(radius - 0.002, 0.009, segments=96, around=10).moved(z=height), p.trim))
+        result.append(
+            Part(
+                "collar", solids.torus(radius - 0.002, 0.009, segments=96, around=10).moved(z=height), p.trim
+            )
+        )
     for side in range(p.handles):
         result.append(Part("handle", _handle(outer, p.handle_thickness).turned("z", side * math.pi), p.body))
     for azimuth, lean, length, curl in p.twigs:
@@ -101,7 +117,13 @@ def _handle(outer: np.ndarray, thickness: float) -> Mesh:
     shoulder, neck = 0.62, 0.93
     low, high = (float(np.interp(z, outer[:, 1], outer[:, 0])) for z in (shoulder, neck))
     reach = max(low, high) + 0.09
-    points = [(low - 0.01, shoulder), (reach - 0.01, shoulder + 0.08), (reach, 0.83), (0.6 * reach + 0.4 * high, neck + 0.03), (high - 0.01, neck)]
+    points = [
+        (low - 0.01, shoulder),
+        (reach - 0.01, shoulder + 0.08),
+        (reach, 0.83),
+        (0.6 * reach + 0.4 * high, neck + 0.03),
+        (high - 0.01, neck),
+    ]
     path = curves.in_plane(curves.spline(points, 32), "xz")
     return solids.tube(path, thickness, section=curves.superellipse(16, 0.7, 1.1, 2.5))
 
@@ -120,5 +142,5 @@ def _twig(p: VaseParams, mouth: float, azimuth: float, lean: float, length: floa
     for index in range(13, len(path), 2):
         sway = (1 if index % 4 == 1 else -1) * aside + 0.6 * out * math.cos(1.7 * index)
         place = path[index] + 0.9 * p.bud_size * sway
-        result.append(Part("bud", bud.aimed(sway + [0, 0, 1.2]).moved(*place), p.bud))
+        result.append(Part("bud", bud.aimed(sway + np.array([0, 0, 1.2])).moved(*place), p.bud))
     return result

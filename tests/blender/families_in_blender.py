@@ -1,4 +1,4 @@
-"""Run by test_families.py in a fresh interpreter: builds one object per family and seed, prints JSON about it."""
+"""Run by test_families.py in a fresh interpreter: builds objects and prints JSON about each."""
 
 import contextlib
 import hashlib

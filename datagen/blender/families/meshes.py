@@ -32,7 +32,7 @@ class Mesh:
 
     def turned(self, axis: str, angle_rad: float) -> "Mesh":
         """Right-handed rotation about "x", "y" or "z" through the origin."""
-        return replace(self, vertices=self.vertices @ rotation(axis, angle_rad).T)
+        return replace(self, vertices=_mapped(self.vertices, rotation(axis, angle_rad).T))
 
     def aimed(self, direction: ArrayLike) -> "Mesh":
         """Rotated so that its +z axis points along `direction` and its x axis stays level."""
@@ -41,7 +41,9 @@ class Mesh:
         if np.linalg.norm(side) < 1e-6:
             side = np.array([1.0, 0.0, 0.0])
         side = side / np.linalg.norm(side)
-        return replace(self, vertices=self.vertices @ np.stack([side, np.cross(forward, side), forward]))
+        return replace(
+            self, vertices=_mapped(self.vertices, np.stack([side, np.cross(forward, side), forward]))
+        )
 
     def corners(self) -> tuple[Array, Array]:
         """For every loop (L,) the index of its face's first loop and of the loop that follows it round the
@@ -71,6 +73,15 @@ class Mesh:
     def restarted(self, offset: ArrayLike) -> "Mesh":
         """Texture coordinates shifted by `offset` (3,), so that equal parts do not show equal grain."""
         return replace(self, rest=self.rest + np.asarray(offset, float))
+
+
+def _mapped(vertices: Array, matrix: Array) -> Array:
+    """Row vectors (V, 3) times a 3x3 matrix.
+
+    Written out, because the BLAS behind `@` may start threads, which wait for each other on a machine that
+    renders on all cores, and because the last bits of its result depend on the kernel it picks.
+    """
+    return vertices[:, :1] * matrix[0] + vertices[:, 1:2] * matrix[1] + vertices[:, 2:] * matrix[2]
 
 
 def rotation(axis: str, angle_rad: float) -> Array:

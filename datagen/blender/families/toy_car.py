@@ -1,5 +1,4 @@
-"""Toy car: saloon, van, pickup, beetle or racer, with wheel arches, windows, lamps, bumpers and spoked
-wheels."""
+"""Toy car: saloon, van, pickup, beetle or open racer, with windows, lamps, bumpers and spoked wheels."""
 
 import math
 from dataclasses import replace
@@ -9,14 +8,15 @@ import numpy as np
 from datagen.blender.families import curves, solids
 from datagen.blender.families.meshes import Mesh, joined, sheet
 from datagen.blender.families.parts import Part
-from datagen.blender.families.toy_car_params import STYLES, ToyCarParams, toy_car_rand
+from datagen.blender.families.toy_car_params import ARCH_GAP, STYLES, ToyCarParams, toy_car_rand
 
 __all__ = ["toy_car", "toy_car_rand"]
 
 
 def toy_car(p: ToyCarParams) -> list[Part]:
     deck = _deck(p)
-    result = [Part("body", _body(p, deck), p.body), Part("underside", _underside(p), p.dark)]
+    racer = p.style == "racer"
+    result = [Part("body", _body(p, deck), p.body)]
     for y in p.axles:
         for side in (-1, 1):
             result += _wheel(p, side, y)
@@ -24,13 +24,13 @@ def toy_car(p: ToyCarParams) -> list[Part]:
             curves.line((-0.5 * p.width, y, p.wheel_radius), (0.5 * p.width, y, p.wheel_radius)), 0.016
         )
         result.append(Part("axle", axle, p.trim))
-    result += _front_and_rear(p, deck)
+    result += [] if racer else [Part("underside", _underside(p), p.dark), *_front_and_rear(p)]
     if p.stripes:
         offsets = (0.0,) if p.stripes == 1 else (-0.045, 0.045)
         result += [
             Part("stripe", _strip(deck, x, 0.1 if p.stripes == 1 else 0.05), p.stripe) for x in offsets
         ]
-    result += _cockpit(p, deck) if p.style == "racer" else _cabin(p, deck)
+    result += _cockpit(p, deck) if racer else _cabin(p, deck)
     if p.style == "pickup":
         result += _bed(p, deck)
     if p.key:
@@ -51,26 +51,31 @@ def _deck_height(deck: np.ndarray, y: float) -> float:
 
 
 def _body(p: ToyCarParams, deck: np.ndarray) -> Mesh:
-    """Side silhouette with wheel arches cut out, swept across the car, its edges rounded."""
-    low, arch = p.clearance, p.wheel_radius + 0.02
+    """Side silhouette with wheel arches cut out, swept across the car, its edges rounded.
+
+    A racer's is narrow and whole, and its wheels stand free beside it.
+    """
+    racer = p.style == "racer"
+    width = 0.5 * p.width if racer else p.width
+    low, arch = p.clearance, p.wheel_radius + ARCH_GAP
     under = [(-0.49, low)]
-    for y in p.axles:
+    for y in () if racer else p.axles:
         reach = math.sqrt(max(arch**2 - (p.wheel_radius - low) ** 2, 1e-4))
         start = math.atan2(low - p.wheel_radius, -reach)
         angle = np.linspace(start % math.tau, math.atan2(low - p.wheel_radius, reach), 18)
         under += [(y + arch * math.cos(a), p.wheel_radius + arch * math.sin(a)) for a in angle]
     under.append((0.49, low))
     outline = np.vstack([under, deck[::-1]])
-    plate = solids.extruded(outline, p.width, p.bevel, steps=4)
+    plate = solids.extruded(outline, width, p.bevel, steps=4)
     # Drawn in (y, z) and swept along +x: a cyclic change of axes keeps the winding.
-    vertices = plate.vertices[:, [2, 0, 1]] - [0.5 * p.width, 0, 0]
+    vertices = plate.vertices[:, [2, 0, 1]] - [0.5 * width, 0, 0]
     return replace(plate, vertices=vertices, rest=vertices.copy()).grained("y")
 
 
 def _underside(p: ToyCarParams) -> Mesh:
     """Keeps the wheel wells dark and closed."""
     height = 2 * p.wheel_radius + 0.02 - p.clearance
-    return solids.box(p.width - 2.2 * p.wheel_width, 0.9, height, 0.01).moved(
+    return solids.box(p.width - 2.2 * p.wheel_width, 0.78, height, 0.01).moved(
         z=p.clearance + 0.5 * height - 0.01
     )
 
@@ -110,9 +115,8 @@ def _wheel(p: ToyCarParams, side: int, y: float) -> list[Part]:
     ]
 
 
-def _front_and_rear(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
+def _front_and_rear(p: ToyCarParams) -> list[Part]:
     result = []
-    racer = p.style == "racer"
     for y, lamp in ((-0.5, p.lamp), (0.5, p.tail)):
         out = math.copysign(1.0, y)
         bumper = curves.spline(
@@ -129,29 +133,25 @@ def _front_and_rear(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
         result.append(
             Part("bumper", solids.tube(path, 1.0, section=curves.superellipse(14, 0.012, 0.02, 3.0)), p.trim)
         )
-        top = 0.16 if racer else 0.195 + p.lift
-        height = max(p.clearance + 0.06, top - (0.03 if y > 0 else 0.025))
+        height = max(p.clearance + 0.06, 0.17 + p.lift)
         for side in (-1, 1):
             bowl = curves.rounded(
                 [(0, -0.02), (0.038, -0.02), (0.042, 0.012), (0.036, 0.016), (0.034, 0.006), (0, 0.006)],
                 0.004,
             )
             glass = curves.spline([(0.035, 0.004), (0.028, 0.016), (0.012, 0.022), (0, 0.023)], 12)
-            scale = 0.7 if racer or y > 0 else 1.0
+            scale = 0.7 if y > 0 else 1.0
             for profile, material in ((bowl, p.trim), (np.vstack([(0, 0.003), glass]), lamp)):
                 piece = solids.lathe(np.asarray(profile) * [scale, 1.0], 32).aimed((0, out, 0))
                 result.append(Part("lamp", piece.moved(side * 0.36 * p.width, y, height), material))
-    if not racer:
-        height = 0.07
-        z = 0.165 + p.lift
-        result.append(
-            Part("grille", solids.box(0.36 * p.width, 0.03, height, 0.008).moved(0, -0.495, z), p.dark)
-        )
-        for k in range(4):
-            bar = solids.box(0.36 * p.width, 0.012, 0.006, 0.002).moved(0, -0.512, z + height * (k - 1.5) / 5)
-            result.append(Part("bar", bar, p.trim))
-        plate = solids.box(0.12, 0.01, 0.045, 0.003).moved(0, 0.502, 0.15 + p.lift)
-        result.append(Part("plate", plate, p.lamp))
+    height = 0.07
+    z = 0.165 + p.lift
+    result.append(Part("grille", solids.box(0.36 * p.width, 0.03, height, 0.008).moved(0, -0.495, z), p.dark))
+    for k in range(4):
+        bar = solids.box(0.36 * p.width, 0.012, 0.006, 0.002).moved(0, -0.512, z + height * (k - 1.5) / 5)
+        result.append(Part("bar", bar, p.trim))
+    plate = solids.box(0.12, 0.01, 0.045, 0.003).moved(0, 0.502, 0.15 + p.lift)
+    result.append(Part("plate", plate, p.lamp))
     return result
 
 
@@ -164,8 +164,7 @@ def _strip(deck: np.ndarray, x: float, width: float) -> Mesh:
 
 
 def _cabin_place(p: ToyCarParams, deck: np.ndarray, part: Mesh) -> Mesh:
-    """From the cabin's own space (x, y, z in [-1, 1], [0, 1], [0, 1]) to the car: tapered, raked and
-    arched."""
+    """From the cabin's space, x in [-1, 1], y and z in [0, 1], to the car: tapered, raked and arched."""
     start, end, height = STYLES[p.style][1]
     x, y, z = part.vertices.T
     floor = min(_deck_height(deck, start + 0.05), _deck_height(deck, end - 0.05)) - 0.02
@@ -264,12 +263,12 @@ def _cockpit(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
     z = _deck_height(deck, y)
     opening = np.column_stack(
         [
-            0.1 * np.cos(a := np.linspace(0, math.tau, 40, endpoint=False)),
+            0.088 * np.cos(a := np.linspace(0, math.tau, 40, endpoint=False)),
             y + 0.13 * np.sin(a),
             z + 0.004 + 0.06 * np.sin(a) * 0.5,
         ]
     )
-    well = solids.extruded(curves.superellipse(40, 0.1, 0.13, 2.0), 0.02).moved(0, y, z - 0.008)
+    well = solids.extruded(curves.superellipse(40, 0.088, 0.13, 2.0), 0.02).moved(0, y, z - 0.008)
     helmet = solids.ellipsoid(p.helmet, p.helmet * 1.1, p.helmet, 32).moved(0, y + 0.03, z + 0.06)
     visor = solids.ellipsoid(p.helmet * 0.9, p.helmet, p.helmet * 0.42, 24).moved(
         0, y + 0.03 - 0.2 * p.helmet, z + 0.063
@@ -285,6 +284,7 @@ def _cockpit(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
         32,
     )
     tail = _deck_height(deck, 0.42)
+    nose = solids.box(p.width * 0.98, 0.1, 0.014, 0.005).turned("x", 0.12).moved(0, -0.49, 0.085)
     wing = solids.box(p.width * 1.02, 0.12, 0.014, 0.005).turned("x", -0.15).moved(0, 0.43, tail + 0.13)
     result = [
         Part("well", well, p.dark),
@@ -293,11 +293,14 @@ def _cockpit(p: ToyCarParams, deck: np.ndarray) -> list[Part]:
         Part("visor", visor, p.window),
         Part("roll bar", solids.tube(bar, 0.011), p.trim),
         Part("wing", wing, p.roof),
+        Part("nose wing", nose, p.roof),
     ]
     for side in (-1, 1):
-        strut = solids.box(0.012, 0.06, 0.14, 0.004).moved(side * 0.14, 0.42, tail + 0.06)
+        strut = solids.box(0.012, 0.06, 0.16, 0.004).moved(side * 0.075, 0.42, tail + 0.06)
         fin = solids.box(0.012, 0.15, 0.08, 0.005).moved(side * 0.51 * p.width, 0.43, tail + 0.13)
-        pipe = solids.tube(curves.line((side * 0.1, 0.4, 0.13), (side * 0.1, 0.56, 0.14)), 0.02, segments=20)
+        pipe = solids.tube(
+            curves.line((side * 0.055, 0.4, 0.13), (side * 0.055, 0.56, 0.14)), 0.02, segments=20
+        )
         result += [Part("strut", strut, p.trim), Part("fin", fin, p.stripe), Part("exhaust", pipe, p.trim)]
     return result
 

@@ -22,6 +22,9 @@ STYLES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, float, flo
         (0.0, 0.0, 0.0)),
 }  # fmt: skip
 
+# Between tyre and arch.
+ARCH_GAP = 0.018
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToyCarParams:
@@ -61,7 +64,7 @@ class ToyCarParams:
 def toy_car_rand(rng: np.random.Generator) -> ToyCarParams:
     shape, wheels, extras, skin = rng.spawn(4)
     style = sorted(STYLES)[shape.integers(len(STYLES))]
-    radius = wheels.uniform(0.095, 0.125)
+    radius, axles = wheels.uniform(0.088, 0.115), (wheels.uniform(-0.33, -0.28), wheels.uniform(0.27, 0.32))
     body = material_rand(skin, ("painted", "painted", "plastic", "plastic", "wood", "metal"))
     two_tone = skin.uniform() < 0.5
     trim = material_rand(skin, ("metal",))
@@ -73,11 +76,11 @@ def toy_car_rand(rng: np.random.Generator) -> ToyCarParams:
         style=style,
         width=shape.uniform(0.4, 0.5),
         clearance=shape.uniform(0.06, 0.085),
-        lift=shape.uniform(-0.01, 0.035),
+        lift=max(shape.uniform(-0.01, 0.035), _arch_room(style, radius, axles)),
         bevel=shape.uniform(0.018, 0.035),
         wheel_radius=radius,
         wheel_width=wheels.uniform(0.075, 0.11),
-        axles=(wheels.uniform(-0.33, -0.28), wheels.uniform(0.27, 0.32)),
+        axles=axles,
         spokes=int(wheels.integers(0, 11)),
         tread=int(wheels.choice([0, 24, 36])),
         cabin_taper=shape.uniform(0.72, 0.86),
@@ -100,3 +103,15 @@ def toy_car_rand(rng: np.random.Generator) -> ToyCarParams:
         stripe=material_rand(skin, ("painted",)),
         dark=material_rand(skin, ("rubber",)),
     )
+
+
+def _arch_room(style: str, radius: float, axles: tuple[float, float]) -> float:
+    """Lift that keeps the deck above the wheel arches, which would otherwise cut the body in pieces.
+
+    Racers have open wheels and need none.
+    """
+    if style == "racer":
+        return 0.0
+    deck = np.array(STYLES[style][0])
+    lowest = min(np.interp([y - radius, y, y + radius], deck[:, 0], deck[:, 1]).min() for y in axles)
+    return float(2 * radius + ARCH_GAP + 0.025 - lowest)

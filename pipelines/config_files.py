@@ -16,7 +16,7 @@ from datagen.errors import ConfigError
 from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
-ConfigKind = Literal["datasets", "imports", "mixes", "training", "evaluation", "runs"]
+ConfigKind = Literal["datasets", "imports", "mixes", "training", "evaluation", "runs", "calibration"]
 _SINGULAR = {
     "datasets": "dataset",
     "imports": "import",
@@ -24,6 +24,7 @@ _SINGULAR = {
     "training": "training",
     "evaluation": "evaluation",
     "runs": "run",
+    "calibration": "calibration",
 }
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -91,7 +91,7 @@ class RelightingSwapConfig(RecipeConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class Layer:
     """The object under one lighting and what is behind it, linear and normalised by `factor`."""
 
     foreground: np.ndarray  # (H, W, 4) premultiplied
@@ -133,13 +133,16 @@ class RelightingSwap:
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """Render the lightings that kept pairs need, then composite."""
         pairs = spec.params["pairs"]
-        layers = self._render(
-            spec, sorted({index for pair in pairs for index in (pair["a"], pair["b"])}), studio
-        )
+        needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
+        layers = self.render_layers(spec, needed, studio)
         studio.phase("compose")
         return [self._pair(spec, number, layers, studio) for number in range(len(pairs))]
 
-    def _render(self, spec: "GroupSpec", needed: list[int], studio: "Studio") -> dict[int, "_Layer"]:
+    def render_layers(self, spec: "GroupSpec", needed: list[int], studio: "Studio") -> dict[int, Layer]:
+        """The group's object under each of the `needed` lightings, by their index in its parameters.
+
+        Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
+        """
         studio.phase("load")
         family, _, object_seed = spec.params["object"].partition(":")
         if object_seed:
@@ -169,11 +172,11 @@ class RelightingSwap:
                 lighting["rotation_rad"],
             )
             scale = np.array([factor, factor, factor, 1], np.float32)
-            layers[index] = _Layer(passes.rgba * scale, behind * np.float32(factor), factor)
+            layers[index] = Layer(passes.rgba * scale, behind * np.float32(factor), factor)
         return layers
 
     def _pair(
-        self, spec: "GroupSpec", number: int, layers: dict[int, "_Layer"], studio: "Studio"
+        self, spec: "GroupSpec", number: int, layers: dict[int, Layer], studio: "Studio"
     ) -> Pair | Rejected:
         pair = spec.params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]

@@ -1,0 +1,42 @@
+"""`pairbridge calibrate`: the configured masker and relighter on photographs whose answer is known."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.commands.options import Set, usable_cores
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(calibrate)
+
+
+def calibrate(
+    out: Annotated[Path, typer.Option("--out", help="The folder for the table and the pictures.")],
+    config: Annotated[
+        str,
+        typer.Argument(metavar="[CONFIG]", help="A calibration's YAML file, or a shipped one's name."),
+    ] = "default",
+    settings: Set = None,
+) -> None:
+    """Judge a masker, a relighter and ways to paste on rendered photographs, beside the stand-ins and doing
+    nothing.
+
+    Writes calibration.md, calibration.json and calibration.png.
+    """
+    from rich.console import Console
+
+    from pipelines.calibration import CalibrationConfig
+    from pipelines.calibration import calibrate as run_calibration
+    from pipelines.calibration_report import write_calibration
+    from pipelines.config_files import find_config, load_config
+
+    chosen = load_config(find_config("calibration", config), CalibrationConfig, settings or ())
+    out.mkdir(parents=True, exist_ok=True)
+    with Console(stderr=True).status("opening models") as status:
+        found = run_calibration(
+            chosen, threads=usable_cores(), log_path=out / "blender.log", on_progress=status.update
+        )
+    print(write_calibration(found, chosen, out))
+    print(f"pictures: {out / 'calibration.png'}")

@@ -80,8 +80,9 @@ def colour_statistics(image: np.ndarray, weights: np.ndarray | None = None) -> C
     total = weight.sum()
     if total <= 0:
         raise ValueError("colour statistics of an empty region are undefined; check the mask before the call")
-    mean = weight @ lab / total
-    std = np.sqrt(weight @ (lab - mean) ** 2 / total)
+    # Not dot products: BLAS splits those over as many threads as the worker has, and the last bits with it.
+    mean = (weight[:, None] * lab).sum(axis=0) / total
+    std = np.sqrt((weight[:, None] * (lab - mean) ** 2).sum(axis=0) / total)
     return ColourStatistics(mean.astype(np.float32), std.astype(np.float32))
 
 

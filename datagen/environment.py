@@ -33,6 +33,11 @@ MAX_TEXELS = 16384 * 8192
 _PICTURE_SHARE = 0.9
 
 
+def _weighted_sum(values: np.ndarray, weight: np.ndarray) -> float:
+    # Not a dot product: BLAS splits it over as many threads as the worker has, and the last bits with it.
+    return float((values * weight).sum())
+
+
 @dataclass(frozen=True)
 class Environment:
     """Linear RGB radiance `pixels` (H, W, 3) float32, finite and >= 0, equirectangular, top row at +Z."""
@@ -43,7 +48,7 @@ class Environment:
     def mean_luminance(self) -> float:
         """Mean over the sphere (each row weighted by its solid angle): what a white ball would receive."""
         luminance, weight = self._weighted_luminance
-        return float(luminance @ weight)
+        return _weighted_sum(luminance, weight)
 
     @cached_property
     def picture_luminance(self) -> float:
@@ -54,14 +59,16 @@ class Environment:
         luminance, weight = self._weighted_luminance
         order = np.argsort(luminance, kind="stable")
         at = min(int(np.searchsorted(np.cumsum(weight[order]), _PICTURE_SHARE)), len(order) - 1)
-        return float(np.minimum(luminance, luminance[order[at]]) @ weight)
+        return _weighted_sum(np.minimum(luminance, luminance[order[at]]), weight)
 
     @cached_property
     def _weighted_luminance(self) -> tuple[np.ndarray, np.ndarray]:
         height, width, _ = self.pixels.shape
         row = np.sin((np.arange(height) + 0.5) * (math.pi / height))
         weight = np.repeat(row / (row.sum() * width), width)
-        return (self.pixels @ LUMINANCE).astype(np.float64).ravel(), weight
+        red, green, blue = np.moveaxis(self.pixels.astype(np.float64), -1, 0)
+        luminance = red * float(LUMINANCE[0]) + green * float(LUMINANCE[1]) + blue * float(LUMINANCE[2])
+        return luminance.ravel(), weight
 
     @cached_property
     def _halvings(self) -> list[np.ndarray]:

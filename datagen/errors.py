@@ -4,8 +4,8 @@
 class PairbridgeError(Exception):
     """Base of every error the command line prints without a traceback.
 
-    `cause` names the thing (a path, a key, a field), `consequence` says what would have happened or did, `remedy`
-    is what to type or change next.
+    `cause` names the thing (a path, a key, a field), `consequence` says what would have happened or did,
+    `remedy` is what to type or change next.
     """
 
     def __init__(self, cause: str, *, consequence: str, remedy: str) -> None:

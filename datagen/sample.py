@@ -4,7 +4,7 @@ A sample is a set of files `<key>.<field>`. The encoding follows from the field'
 
 | suffix | value | bytes |
 |---|---|---|
-| `.png` | uint8 array, (H, W, 3) RGB or (H, W) grey | PNG, written by OpenCV (seven times faster than Pillow) |
+| `.png` | uint8 array, (H, W, 3) RGB or (H, W) grey | PNG, by OpenCV (seven times faster than Pillow) |
 | `.npy` | numeric array | NumPy format 1.0, never pickled |
 | `.json` | JSON value | canonical JSON |
 """
@@ -79,7 +79,7 @@ def check_key(key: str) -> None:
     if not KEY_PATTERN.match(key):
         raise ShardError(
             f"sample key {key!r} is outside [a-z0-9_-]",
-            consequence="readers split keys at dots and slashes, and a path in a key can climb out of a folder",
+            consequence="readers split keys at dots and slashes, and a path in one can climb out of a folder",
             remedy="rename the sample, or import the shard with a key map",
         )
 

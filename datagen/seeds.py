@@ -1,7 +1,7 @@
 """Random streams keyed by what they belong to: never by worker, order or clock.
 
-`rng(seed, "relighting", "train", 12, "camera")` is the camera's stream of one group. A new draw under another key
-moves nothing in this one, which is what lets a recipe grow without changing the pairs it made before.
+`rng(seed, "relighting", "train", 12, "camera")` is the camera's stream of one group. A new draw under another
+key moves nothing in this one, which is what lets a recipe grow without changing the pairs it made before.
 """
 
 import hashlib

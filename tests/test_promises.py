@@ -1,0 +1,223 @@
+"""The eight promises of the README, each shown on one small real dataset: Blender, photographs, Ray, shards.
+
+The rooms' own tests go deeper (tests/faults kills at every point of the work); these say that the whole keeps
+its word.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datagen.config import DatasetConfig
+from datagen.sample import decode_field
+from datagen.shards import open_shard, open_shards
+from datagen.verify import verify_dataset
+from pipelines.config_files import find_config, load_config
+from pipelines.generate import generate
+from training.loader import MixedLoader
+from training.mix_config import MixConfig
+
+pytestmark = pytest.mark.render
+
+# Only these may differ between two runs: clocks, hosts and attempts, and Blender's own words.
+NOT_PROMISED = ("ledger.jsonl", "logs", ".lock")
+
+
+def quiet(snapshot: object) -> None:
+    """Progress that nobody watches."""
+
+
+def smoke_config() -> DatasetConfig:
+    return load_config(find_config("datasets", "smoke"), DatasetConfig)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> Path:
+    """The shipped smoke dataset, made undisturbed by two workers. Tests must not change it."""
+    out = tmp_path_factory.mktemp("promises") / "dataset"
+    generate(smoke_config(), out, workers=2, on_progress=quiet)
+    return out
+
+
+def promised_bytes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path for path in files}
+    return {
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in named.items()
+        if not name.startswith(NOT_PROMISED)
+    }
+
+
+def samples(folder: Path, recipe: str, split: str) -> list[dict]:
+    """Every sample, decoded: field -> value."""
+    found = []
+    for shard in open_shards(folder, recipe, split):
+        for index in range(len(shard.keys)):
+            found.append({field: decode_field(field, data) for field, data in shard.read(index).items()})
+    return found
+
+
+def all_metas(folder: Path) -> list[dict]:
+    return [
+        json.loads(shard.read(index)["meta.json"])
+        for path in sorted((folder / "shards").glob("*.tar"))
+        for shard in [open_shard(path)]
+        for index in range(len(shard.keys))
+    ]
+
+
+def test_planned(dataset: Path, tmp_path: Path, ray_address: str) -> None:
+    # One worker, other shards in between: what a sample is must not depend on who made it when.
+    again = tmp_path / "dataset"
+    generate(smoke_config(), again, workers=1, on_progress=quiet)
+    assert promised_bytes(again) == promised_bytes(dataset)
+
+
+def test_exactly_once(dataset: Path, tmp_path: Path, ray_address: str) -> None:
+    out = tmp_path / "dataset"
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+    command += ["generate", "smoke", "--out", str(out), "--workers", "2", "--address", ray_address]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 240
+    while not list(out.glob("staging/*/*/*.json")):
+        assert driver.poll() is None, "the driver ended before it could be killed"
+        assert time.monotonic() < deadline, "no group was staged in time"
+        time.sleep(0.01)
+    driver.send_signal(signal.SIGKILL)
+    assert driver.wait() == -signal.SIGKILL
+    assert len(list(out.glob("shards/*.json"))) < len(list(dataset.glob("shards/*.json")))
+    generate(smoke_config(), out, workers=2, on_progress=quiet)
+    assert promised_bytes(out) == promised_bytes(dataset)
+
+
+def test_nothing_silent(dataset: Path, tmp_path: Path) -> None:
+    report = verify_dataset(dataset, decode=True)
+    assert report.ok, report.findings
+    manifest = json.loads((dataset / "dataset.json").read_text())
+    planned = sum(
+        split["pairs"] for recipe in manifest["recipes"].values() for split in recipe["splits"].values()
+    )
+    quarantined = len((dataset / "quarantine.jsonl").read_text().splitlines())
+    assert len(all_metas(dataset)) + quarantined == planned
+
+    # One flipped bit in one tar must not pass.
+    damaged = tmp_path / "dataset"
+    subprocess.run(["cp", "-r", str(dataset), str(damaged)], check=True)
+    tar = sorted((damaged / "shards").glob("*.tar"))[0]
+    content = bytearray(tar.read_bytes())
+    content[len(content) // 2] ^= 1
+    tar.write_bytes(content)
+    findings = verify_dataset(damaged).findings
+    assert [finding for finding in findings if tar.stem in finding.where]
+
+
+def test_no_leakage(dataset: Path) -> None:
+    splits_of: dict[str, set[str]] = {}
+    for meta in all_metas(dataset):
+        for asset in meta["assets"]:
+            splits_of.setdefault(asset["id"].partition(":")[0], set()).add(meta["split"])
+    assert len(splits_of) > 5
+    assert {asset: splits for asset, splits in splits_of.items() if len(splits) > 1} == {}
+
+
+def test_exact_mixing(dataset: Path) -> None:
+    weights = {"rendered": "0.6", "photos": "0.3", "holes": "0.1"}
+    recipes = {"rendered": "relighting", "photos": "photos", "holes": "removal"}
+    mix = MixConfig(
+        sources=[
+            {"name": name, "path": str(dataset), "recipe": recipes[name], "weight": float(weight)}
+            for name, weight in weights.items()
+        ]
+    )
+    loader = MixedLoader(mix, run_root=dataset.parent, batch_size=7, size=32, workers=2)
+    delivered: Counter[str] = Counter()
+    batches = loader.batches(start=0)
+    for number in range(1, 21):
+        delivered.update(next(batches)["source_names"])
+        for name, weight in weights.items():
+            assert abs(delivered[name] - Fraction(weight) * 7 * number) < 1, (number, name)
+
+
+def test_artefacts_on_the_source_side(dataset: Path) -> None:
+    changed = 0
+    for split in ("train", "test"):
+        for pair in samples(dataset, "photos", split):
+            outside = pair["mask.png"] == 0
+            assert outside.any()
+            # Byte for byte: what no foreground covers is the photograph, in the source too.
+            np.testing.assert_array_equal(pair["source.png"][outside], pair["target.png"][outside])
+            changed += int((pair["source.png"] != pair["target.png"]).any())
+    assert changed, "no photograph was relit"
+    # Two relightings of one crop have one and the same target: the photograph knows nothing of either.
+    targets: dict[tuple, set[str]] = {}
+    for pair in samples(dataset, "photos", "train"):
+        params = json.loads(pair["meta.json"]["params"])
+        place = (pair["meta.json"]["assets"][0]["id"], json.dumps(params["crop"], sort_keys=True))
+        targets.setdefault(place, set()).add(hashlib.sha256(pair["target.png"].tobytes()).hexdigest())
+    assert all(len(found) == 1 for found in targets.values())
+
+
+def test_truth_in_labels(dataset: Path) -> None:
+    for meta in all_metas(dataset):
+        if meta["kind"] == "relighting_swap":
+            assert (meta["mask_source"], meta["relighter"]) == ("rendered alpha", "rendered")
+        elif meta["kind"] == "photo_relighting":
+            assert meta["mask_source"] == "grabcut (stand-in)"
+            assert meta["relighter"] == "colour-transfer (stand-in)"
+        assert all(asset["licence"] and asset["sha256"] for asset in meta["assets"])
+
+
+# Python runs this at the start of every process, Ray's workers included, and an audit hook cannot be removed.
+WATCH_SOCKETS = """
+import socket, sys, os
+
+def watch(event, args):
+    if event == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
+        # Connecting a datagram socket sends nothing; Ray asks the kernel for its own address that way.
+        host = args[1][0]
+        # 169.254/16 is never routed: Ray's dashboard asks there which cloud it is on, reports or none.
+        own = ("::1", "localhost", os.environ["OWN_ADDRESS"])
+        outside = not host.startswith(("127.", "169.254.")) and host not in own
+        if outside and args[0].type & socket.SOCK_STREAM:
+            with open(os.environ["OUTSIDE_LOG"], "a") as log:
+                log.write(f"{sys.argv} {args[1]}\\n")
+            raise PermissionError(f"a connection to {args[1]} was not asked for by name")
+
+sys.addaudithook(watch)
+"""
+
+
+def test_offline(tmp_path: Path) -> None:
+    import ray
+
+    (tmp_path / "sitecustomize.py").write_text(WATCH_SOCKETS)
+    log = tmp_path / "outside.log"
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "OUTSIDE_LOG": str(log),
+        "OWN_ADDRESS": ray.util.get_node_ip_address(),
+    }
+    # The hook itself must work, or the test could not fail.
+    probe = "import socket; socket.create_connection(('192.0.2.77', 80), timeout=1)"
+    assert subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True).returncode == 1
+    assert "192.0.2.77" in log.read_text()
+    log.unlink()
+
+    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "run", "smoke"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "runs")], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode in (0, 2), done.stdout + done.stderr
+    assert (tmp_path / "runs" / "smoke" / "report.html").is_file()
+    assert not log.exists(), log.read_text()

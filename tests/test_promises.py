@@ -24,6 +24,7 @@ from datagen.shards import open_shard, open_shards
 from datagen.verify import verify_dataset
 from pipelines.config_files import find_config, load_config
 from pipelines.generate import generate
+from tests.datagen.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
 from training.loader import MixedLoader
 from training.mix_config import MixConfig
 
@@ -120,6 +121,13 @@ def test_nothing_silent(dataset: Path, tmp_path: Path) -> None:
     tar.write_bytes(content)
     findings = verify_dataset(damaged).findings
     assert [finding for finding in findings if tar.stem in finding.where]
+
+
+def test_every_sample_opens_elsewhere(dataset: Path, tmp_path: Path) -> None:
+    # All splits and recipes, through webdataset and Hugging Face datasets, counted against dataset.json.
+    samples_on_disk = len(all_metas(dataset))
+    assert assert_readable_by_webdataset(dataset) == samples_on_disk
+    assert assert_readable_by_huggingface(dataset, tmp_path, streaming=False) == samples_on_disk
 
 
 def test_no_leakage(dataset: Path) -> None:

@@ -28,6 +28,8 @@ class Autoencoder(Protocol):
     mask_channels: int
     # Changes whenever the latents of an image would.
     digest: str
+    # Latent of a black image, (channels, 1, 1), where a latent is linear in its image; else None.
+    black: Tensor | None
 
     def encode(self, images: Tensor) -> Tensor: ...
 
@@ -81,6 +83,7 @@ class HaarTransform(nn.Module):
             one_axis = torch.kron(step, one_axis)
         # Row k of `bands` is one (factor x factor) pattern, flattened in pixel_unshuffle's order.
         self.register_buffer("bands", torch.kron(one_axis, one_axis))
+        self.register_buffer("black", self.encode(torch.full((1, 3, self.factor, self.factor), -1.0))[0])
 
     def encode(self, images: Tensor) -> Tensor:
         blocks = F.pixel_unshuffle(images, self.factor).unflatten(1, (-1, self.mask_channels))
@@ -122,6 +125,7 @@ class FolderAutoencoder(nn.Module):
         mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
         shift = torch.tensor(mean if mean is not None else config.shift_factor or 0.0)
         scale = config.scaling_factor / torch.tensor(std if std is not None else 1.0)
+        self.black = None
         self.register_buffer("shift", shift.float().reshape(-1, 1, 1))
         self.register_buffer("scale", scale.float().reshape(-1, 1, 1))
 

@@ -8,7 +8,7 @@ from datagen.frozen import FrozenModel
 from training.augment import AugmentConfig
 from training.autoencoders import AutoencoderConfig, HaarConfig
 from training.bridge import Field as BridgeField
-from training.denoisers import DenoiserConfig
+from training.denoisers import DenoiserConfig, Head
 from training.losses import LossConfig
 from training.optimiser import OptimiserConfig
 from training.timesteps import AnyTimesteps, DiscreteTimesteps
@@ -34,6 +34,9 @@ class TrainingConfig(FrozenModel):
     denoiser: DenoiserConfig = DenoiserConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
+    # What a translation shows where the mask is 0. keep: its source, right for relighting, whose pairs agree
+    # there. translate: the network's output, right for removal, where shadows go with the object.
+    outside_mask: Literal["keep", "translate"] = "translate"
     optimiser: OptimiserConfig = OptimiserConfig()
     # A weight counts half in the evaluated average after this many further images.
     ema_half_life_images: int = Field(default=1000, ge=1)
@@ -49,9 +52,10 @@ class TrainingConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        multiple = self.denoiser.side_multiple * getattr(self.autoencoder, "factor", 1)
-        if self.size % multiple:
-            raise ValueError(f"size {self.size} must be a multiple of {multiple}, see denoiser.widths")
+        if self.denoiser.head is Head.GAIN and self.autoencoder.kind != "haar":
+            raise ValueError(
+                "denoiser.head gain needs latents that are linear in the image: autoencoder.kind haar"
+            )
         return self
 
     def meaning(self) -> dict:

@@ -6,6 +6,7 @@ place for translation: whatever a pair leaves unchanged costs nothing to learn. 
 reference code of LBM, not reversed).
 """
 
+from enum import StrEnum
 from typing import Literal, Self
 
 import torch
@@ -19,6 +20,20 @@ TIME_SCALE = 1000.0
 
 Condition = Literal["mask", "source"]
 
+COLOURS = 3
+
+
+class Head(StrEnum):
+    """What the network's output means.
+
+    add: v itself. gain: v = f + g (x_t - black), with f and one g per colour from the network. Light
+    multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and small
+    errors of single bands show as a grid.
+    """
+
+    ADD = "add"
+    GAIN = "gain"
+
 
 class DenoiserConfig(FrozenModel):
     """Widths from full latent resolution down; each further one halves the sides."""
@@ -29,6 +44,8 @@ class DenoiserConfig(FrozenModel):
     attention_levels: tuple[int, ...] = ()
     head_width: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
+    # gain is for relighting in Haar latents, where colours and their bands are known.
+    head: Head = Head.ADD
     # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the
     # bridge conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).
     conditions: tuple[Condition, ...] = ("mask",)
@@ -53,14 +70,22 @@ class DenoiserConfig(FrozenModel):
 class Denoiser(nn.Module):
     """v = denoiser(x_t, t, conditions), all on one device; x_t (B, C, h, w), t (B,), v like x_t."""
 
-    def __init__(self, config: DenoiserConfig, *, latent_channels: int, mask_channels: int) -> None:
+    def __init__(
+        self,
+        config: DenoiserConfig,
+        *,
+        latent_channels: int,
+        mask_channels: int,
+        black: Tensor | None = None,
+    ) -> None:
+        """`black`, for Head.GAIN: latent of a black image, (latent_channels, 1, 1), ordered by colour."""
         super().__init__()
         self.config = config
         channels = {"mask": mask_channels, "source": latent_channels}
         levels = range(len(config.widths))
         self.unet = UNet2DModel(
             in_channels=latent_channels + sum(channels[condition] for condition in config.conditions),
-            out_channels=latent_channels,
+            out_channels=latent_channels + (COLOURS if config.head is Head.GAIN else 0),
             block_out_channels=config.widths,
             layers_per_block=config.layers_per_block,
             down_block_types=tuple(_block("Down", level, config) for level in levels),
@@ -70,12 +95,17 @@ class Denoiser(nn.Module):
             # Time scales features as well as shifting them (FiLM).
             resnet_time_scale_shift="scale_shift",
         )
+        self.register_buffer("black", black, persistent=False)
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         inputs = torch.cat([x_t, *(conditions[name] for name in self.config.conditions)], dim=1)
-        return self.unet(inputs, t * TIME_SCALE).sample
+        output = self.unet(inputs, t * TIME_SCALE).sample
+        if self.config.head is Head.ADD:
+            return output
+        offset, gain = output[:, :-COLOURS], output[:, -COLOURS:, None]
+        return offset + (gain * (x_t - self.black).unflatten(1, (COLOURS, -1))).flatten(1, 2)
 
 
 def _block(side: str, level: int, config: DenoiserConfig) -> str:

@@ -18,11 +18,25 @@ from training.samplers import check_grid, sample_posterior, uniform_grid
 
 
 def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser:
-    """A denoiser that fits the autoencoder, its initial weights drawn from `config.seed` alone."""
+    """A denoiser that fits the autoencoder, its initial weights drawn from `config.seed` alone.
+
+    Raises ConfigError for training crops that the two together cannot halve often enough.
+    """
+    multiple = autoencoder.factor * config.denoiser.side_multiple
+    if config.size % multiple:
+        raise ConfigError(
+            f"size {config.size} is no multiple of {multiple}, which {autoencoder.name} and"
+            f" {len(config.denoiser.widths)} denoiser.widths need",
+            consequence="the network's halves would not meet again at one size",
+            remedy=f"set size to {config.size // multiple * multiple or multiple}, or use fewer widths",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed31(config.seed, "weights"))
         return Denoiser(
-            config.denoiser, latent_channels=autoencoder.channels, mask_channels=autoencoder.mask_channels
+            config.denoiser,
+            latent_channels=autoencoder.channels,
+            mask_channels=autoencoder.mask_channels,
+            black=autoencoder.black,
         ).to(memory_format=torch.channels_last)
 
 
@@ -65,6 +79,7 @@ class TranslationModel:
     ) -> np.ndarray:
         """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape.
 
+        Where the training's `outside_mask` is `keep`, pixels of mask 0 come back byte for byte.
         One step draws no random number; several draw from `seed` and depend on place within the batch. Raises
         ConfigError where the model was not trained for `steps`, or a mask is missing or does not fit.
         """
@@ -86,7 +101,10 @@ class TranslationModel:
         )
         images = self.autoencoder.decode(latent)[..., :height, :width]
         levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
-        return levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+        outputs = levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
+        if self.config.outside_mask == "keep" and masks is not None:
+            return _paste(outputs, sources, masks)
+        return outputs
 
     def _check_mask(self, sources: np.ndarray, masks: np.ndarray | None) -> None:
         if masks is None and "mask" in self.config.denoiser.conditions:
@@ -107,6 +125,12 @@ class TranslationModel:
         multiple = self.autoencoder.factor * self.denoiser.config.side_multiple
         bottom, right = (-side % multiple for side in images.shape[-2:])
         return F.pad(images, (0, right, 0, bottom), mode="replicate")
+
+
+def _paste(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """Outputs where the mask is 255, sources byte for byte where it is 0, mixed in sRGB between."""
+    weight = masks[..., None].astype(np.float32) / 255
+    return np.rint(sources + weight * (outputs.astype(np.float32) - sources)).astype(np.uint8)
 
 
 def _to_unit(images: np.ndarray, device: torch.device) -> Tensor:

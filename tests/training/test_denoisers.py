@@ -4,6 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from training.autoencoders import HaarConfig, build_autoencoder
+from training.bridge import estimate_target
 from training.denoisers import Denoiser, DenoiserConfig
 
 TINY = {"widths": (8, 16), "head_width": 8, "norm_groups": 4}
@@ -20,6 +22,27 @@ def test_training_starts_from_output_equals_input() -> None:
     v = model(torch.randn(2, 12, 8, 8), torch.tensor([0.0, 0.5]), conditions)
     assert v.shape == (2, 12, 8, 8)
     assert not v.any()
+
+
+def test_a_gain_multiplies_light_and_keeps_texture() -> None:
+    """With a constant gain g and no offset, an image p in [-1, 1] becomes p + g (p + 1): black stays."""
+    haar = build_autoencoder(HaarConfig(levels=2))
+    model = Denoiser(
+        DenoiserConfig(**TINY, head="gain", conditions=()),
+        latent_channels=haar.channels,
+        mask_channels=haar.mask_channels,
+        black=haar.black,
+    )
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    image[:, :, :8] = -1
+    x0, t = haar.encode(image), torch.zeros(2)
+    assert not model(x0, t, {}).any()
+    gains = torch.tensor([0.5, -0.25, 0.1])
+    with torch.no_grad():
+        model.unet.conv_out.bias[-3:] = gains
+    translated = haar.decode(estimate_target(x0, model(x0, t, {}), t))
+    torch.testing.assert_close(translated, image + gains[:, None, None] * (image + 1), atol=1e-5, rtol=0)
+    assert "black" not in model.state_dict()
 
 
 @pytest.mark.parametrize("what", ["mask", "source", "time"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from datagen.errors import ConfigError
 from training.autoencoders import build_autoencoder
@@ -50,6 +51,27 @@ def test_padding_does_not_reach_an_image_that_needs_none() -> None:
     assert np.abs(together.astype(int) - np.stack(apart).astype(int)).max() <= 1
     assert not np.array_equal(together[0], one[0])
     assert trained.translate(*picture(30, 41)).shape == (30, 41, 3)
+
+
+def test_kept_pixels_outside_the_mask_are_the_source_byte_for_byte() -> None:
+    source, mask = picture(30, 44)
+    mask[:10], mask[10:20] = 0, 255
+    keeping = model(trained=True, config=CONFIG.model_copy(update={"outside_mask": "keep"}))
+    kept, plain = keeping.translate(source, mask), model(trained=True).translate(source, mask)
+    assert np.array_equal(kept[:10], source[:10])
+    assert np.array_equal(kept[10:20], plain[10:20])
+    assert not np.array_equal(plain[:10], source[:10])
+    low, high = np.minimum(source, plain), np.maximum(source, plain)
+    assert ((kept >= low) & (kept <= high)).all()
+
+
+def test_crops_and_heads_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no multiple of 16"):
+        model(trained=False, config=CONFIG.model_copy(update={"size": 40}))
+    with pytest.raises(ValidationError, match="linear in the image"):
+        TrainingConfig.model_validate(
+            {"denoiser": {"head": "gain"}, "autoencoder": {"kind": "folder", "path": "weights"}}
+        )
 
 
 def test_several_steps_are_a_function_of_the_seed() -> None:

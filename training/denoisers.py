@@ -27,8 +27,8 @@ class Head(StrEnum):
     """What the network's output means.
 
     add: v itself. gain: v = f + g (x_t - black), with f and one g per colour from the network. Light
-    multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and small
-    errors of single bands show as a grid.
+    multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and
+    small errors of single bands show as a grid.
     """
 
     ADD = "add"

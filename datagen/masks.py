@@ -1,43 +1,42 @@
-"""Random masks for object removal: strokes and boxes with the training parameters of LaMa.
+"""Random masks for object removal: LaMa's strokes and boxes, and silhouettes of other photographs' subjects.
 
-Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions" (arXiv 2109.07161); the
-figures are those of its published training configuration, at 256 pixels, and are scaled by the image's
-shorter side / 256. A mask is strokes or boxes, half and half:
-
-- strokes: 1 to 5, each of 1 to 5 segments; a segment turns by a whole number of radians (0 to 3, mirrored on
-  every other stroke), is 10 to 209 long and 5 to 104 wide;
-- boxes: 1 to 4 with sides of 30 to 149, at least 10 from the frame.
+Strokes and boxes have the parameters of LaMa's training (`datagen.lama_masks`). A silhouette is a subject's
+outline, mirrored, turned, scaled, grown a little and put anywhere: the kind of mask that a person's object
+has, on a place where there is none, so that what belongs there is known.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from datagen.errors import Rejected
 from datagen.frozen import FrozenModel
+from datagen.lama_masks import TRAINING, draw_hole
 
-# Lengths in pixels at this shorter side.
-_REFERENCE_SIDE = 256
-_MAX_STROKES, _MAX_SEGMENTS, _MAX_TURN_RAD = 5, 5, 4
-_STROKE_LENGTH, _STROKE_WIDTH = (10, 210), (5, 105)
-_MAX_BOXES, _BOX_SIDE, _BOX_MARGIN = 4, (30, 150), 10
+Shape = Literal["strokes", "boxes", "silhouettes"]
 
 # How far around the foreground an avoiding mask stays away, as a share of the shorter side: soft edges and
 # contact shadows reach a little beyond an alpha.
 _CLEARANCE = 0.02
 # Alpha above which a pixel counts as foreground to be avoided.
 _FOREGROUND = 0.25
+# A silhouette is turned by up to this, and grown by up to this share of the shorter side: people mark more
+# than the object, its soft edge and the start of its shadow.
+_MAX_TILT_DEG, _MAX_GROWTH = 20.0, 0.03
 
 
 class MaskConfig(FrozenModel):
     """What removal masks look like and where they may lie."""
 
     mode: Literal["any_place", "avoid_foreground"] = "any_place"
-    strokes_share: float = Field(0.5, ge=0, le=1)  # of masks that are strokes; the rest are boxes
+    # Relative shares: LaMa's strokes and boxes, and silhouettes of other photographs' foregrounds, which need
+    # two photographs in a split.
+    shapes: dict[Shape, NonNegativeFloat] = Field(default_factory=lambda: {"strokes": 0.5, "boxes": 0.5})
     coverage: tuple[float, float] = (0.02, 0.5)  # least and largest share of the image
     max_overlap: float = Field(0.02, ge=0, lt=1)  # avoid_foreground: share of the mask that may lie on it
     max_tries: PositiveInt = Field(40, le=1000)
@@ -47,7 +46,23 @@ class MaskConfig(FrozenModel):
         low, high = self.coverage
         if not 0 < low < high <= 1:
             raise ValueError(f"coverage is [{low}, {high}]; it needs 0 < least < largest <= 1")
+        if sum(self.shapes.values()) <= 0:
+            raise ValueError("shapes needs at least one positive share")
         return self
+
+    @property
+    def has_silhouettes(self) -> bool:
+        return self.shapes.get("silhouettes", 0) > 0
+
+    def shape_at(self, position: float) -> Shape:
+        """The shape at `position` in [0, 1) of the shares laid end to end."""
+        there = [shape for shape in get_args(Shape) if self.shapes.get(shape, 0) > 0]
+        place = position * sum(self.shapes[shape] for shape in there)
+        for shape in there:
+            place -= self.shapes[shape]
+            if place < 0:
+                return shape
+        return there[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class RemovalMask:
     """`pixels` uint8 (H, W), 0 or 255 = remove, and how it came about, for the sample's record."""
 
     pixels: np.ndarray
-    kind: Literal["strokes", "boxes"]
+    kind: Shape
     area: float  # share of the image
     overlap: float  # share of the mask on the foreground, clearance included; 0 where none was given
     tries: int
@@ -67,20 +82,24 @@ def draw_mask(
     size_WH: tuple[int, int],
     config: MaskConfig,
     foreground: np.ndarray | None = None,
+    silhouette: Callable[[], np.ndarray] | None = None,
 ) -> RemovalMask:
     """A mask whose coverage lies within the config's bounds; never empty. A function of `draw`'s state.
 
     `foreground` is the subject's alpha, uint8 (H, W), and decides only in the mode `avoid_foreground`: masks
-    are drawn until one keeps clear of it; failing that, the one that overlaps least is trimmed. Raises
-    Rejected if no try fits the bounds.
+    are drawn until one keeps clear of it; failing that, the one that overlaps least is trimmed. `silhouette`
+    gives another subject's alpha, uint8 and not empty, of any size; it is needed, and asked, only where
+    silhouettes are drawn. Raises Rejected if no try fits the bounds, and whatever `silhouette` raises.
     """
-    width, height = size_WH
     blocked = _with_clearance(foreground, min(size_WH)) if foreground is not None else None
     avoiding = config.mode == "avoid_foreground" and blocked is not None
     best: RemovalMask | None = None
     for tries in range(1, config.max_tries + 1):
-        kind: Literal["strokes", "boxes"] = "strokes" if draw.random() < config.strokes_share else "boxes"
-        hole = (_strokes if kind == "strokes" else _boxes)(draw, width, height)
+        kind = config.shape_at(draw.random())
+        if kind == "silhouettes":
+            hole = place_silhouette(draw, size_WH, silhouette(), config.coverage)
+        else:
+            hole = draw_hole(draw, size_WH, kind, TRAINING)
         area, overlap = float(hole.mean()), _overlap(hole, blocked)
         fits = config.coverage[0] <= area <= config.coverage[1]
         if fits and (not avoiding or overlap <= config.max_overlap):
@@ -99,42 +118,43 @@ def draw_mask(
     return RemovalMask(best.pixels, best.kind, best.area, 0.0, config.max_tries, trimmed=True)
 
 
-def _strokes(draw: np.random.Generator, width: int, height: int) -> np.ndarray:
-    scale = min(width, height) / _REFERENCE_SIDE
-    canvas = np.zeros((height, width), np.uint8)
-    for stroke in range(int(draw.integers(1, _MAX_STROKES + 1))):
-        x, y = int(draw.integers(width)), int(draw.integers(height))
-        for _ in range(int(draw.integers(1, _MAX_SEGMENTS + 1))):
-            angle = 0.01 + float(draw.integers(_MAX_TURN_RAD))
-            if stroke % 2 == 0:
-                angle = math.tau - angle
-            length = scale * float(draw.integers(*_STROKE_LENGTH))
-            thickness = max(1, round(scale * float(draw.integers(*_STROKE_WIDTH))))
-            to_x = int(np.clip(x + length * math.sin(angle), 0, width - 1))
-            to_y = int(np.clip(y + length * math.cos(angle), 0, height - 1))
-            cv2.line(canvas, (x, y), (to_x, to_y), 1, thickness)
-            x, y = to_x, to_y
-    return canvas
+def place_silhouette(
+    draw: np.random.Generator, size_WH: tuple[int, int], alpha: np.ndarray, coverage: tuple[float, float]
+) -> np.ndarray:
+    """uint8 (H, W) of 0 and 1: the outline of `alpha` (uint8, any size) somewhere in the image.
 
-
-def _boxes(draw: np.random.Generator, width: int, height: int) -> np.ndarray:
-    scale = min(width, height) / _REFERENCE_SIDE
-    margin = round(scale * _BOX_MARGIN)
-    canvas = np.zeros((height, width), np.uint8)
-    for _ in range(int(draw.integers(1, _MAX_BOXES + 1))):
-        # Every side fits a frame of 256, so this matters only for rounding in very small images.
-        box_w = min(max(1, round(scale * float(draw.integers(*_BOX_SIDE)))), width - 2 * margin)
-        box_h = min(max(1, round(scale * float(draw.integers(*_BOX_SIDE)))), height - 2 * margin)
-        x = int(draw.integers(margin, width - margin - box_w + 1))
-        y = int(draw.integers(margin, height - margin - box_h + 1))
-        canvas[y : y + box_h, x : x + box_w] = 1
-    return canvas
+    Its whole area is a share of the image within `coverage`, log-uniform; its centre lies in the image, so
+    what is seen of it may be less.
+    """
+    width, height = size_WH
+    x, y, box_w, box_h = cv2.boundingRect((alpha > 127).astype(np.uint8))
+    solid = alpha[y : y + box_h, x : x + box_w]
+    share = math.exp(draw.uniform(*np.log(coverage)))
+    scale = math.sqrt(share * width * height / int((solid > 127).sum()))
+    mirror = -1.0 if draw.random() < 0.5 else 1.0
+    tilt = math.radians(draw.uniform(-_MAX_TILT_DEG, _MAX_TILT_DEG))
+    centre = np.array([draw.uniform(0, width), draw.uniform(0, height)])
+    turn = scale * np.array([[math.cos(tilt), -math.sin(tilt)], [math.sin(tilt), math.cos(tilt)]])
+    turn[:, 0] *= mirror
+    to_image = np.column_stack([turn, centre - turn @ (np.array([box_w, box_h]) / 2)])
+    # Reduced by averaging first: sampling a large outline at few points would fray it.
+    shrunk = min(1.0, max(scale, 1 / max(1, min(box_w, box_h))))
+    if shrunk < 1:
+        small = (max(1, round(box_w * shrunk)), max(1, round(box_h * shrunk)))
+        solid = cv2.resize(solid, small, interpolation=cv2.INTER_AREA)
+        to_image[:, :2] *= np.array([box_w / small[0], box_h / small[1]])
+    placed = cv2.warpAffine(solid, to_image, size_WH, flags=cv2.INTER_LINEAR, borderValue=0)
+    reach = round(draw.uniform(0, _MAX_GROWTH) * min(size_WH))
+    return cv2.dilate((placed > 127).astype(np.uint8), _disc(reach))
 
 
 def _with_clearance(foreground: np.ndarray, shorter_side: int) -> np.ndarray:
     reach = max(1, round(_CLEARANCE * shorter_side))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.dilate((foreground > 255 * _FOREGROUND).astype(np.uint8), disc)
+    return cv2.dilate((foreground > 255 * _FOREGROUND).astype(np.uint8), _disc(reach))
+
+
+def _disc(radius: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
 
 
 def _overlap(hole: np.ndarray, blocked: np.ndarray | None) -> float:

@@ -4,7 +4,8 @@
     target = the crop as it is
 
 The mask covers what it happens to cover (arXiv 2503.07535, in-the-wild removal): the task is to fill in what
-the surroundings suggest. The reader puts the noise in, from the target, the mask and `fill_seed` in `params`,
+the surroundings suggest. It is strokes, boxes, or the outline of another photograph's subject, which is of
+the same split. The reader puts the noise in, from the target, the mask and `fill_seed` in `params`,
 because noise does not compress; `store_source: true` writes it out for trainers that cannot.
 """
 
@@ -33,7 +34,8 @@ class PhotoRemovalConfig(PhotoRecipeConfig):
 
     kind: Literal["photo_removal"] = "photo_removal"
     mask: MaskConfig = MaskConfig()
-    masker: MaskerConfig = GrabCutConfig()  # finds the foreground that `mask.mode: avoid_foreground` avoids
+    # Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
+    masker: MaskerConfig = GrabCutConfig()
     store_source: bool = False  # write source.png too, noise included
 
 
@@ -48,29 +50,35 @@ class PhotoRemoval:
         self.fields: tuple[str, ...] = ("mask.png", "meta.json", *source, "target.png")
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
-        """Raise CatalogueError unless the split has a photograph."""
-        catalogue.require("photo", split, self.kind)
+        """Raise CatalogueError unless the split has a photograph, and another one where outlines are asked
+        for.
+        """
+        catalogue.require("photo", split, self.kind, at_least=2 if self.config.mask.has_silhouettes else 1)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
     ) -> dict[str, Any]:
-        """The photograph, and for each pair its crop and the seeds of mask and noise."""
+        """The photograph, and for each pair its crop, the seeds of mask and noise, and where outlines are
+        asked for, the photograph that lends one.
+        """
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_photo, of_crops, of_masks, of_noise = draw.spawn(4)
+        of_photo, of_crops, of_masks, of_noise, of_outlines = draw.spawn(5)
         photos = catalogue.of("photo", split)
-        return {
-            "photo": photos[of_photo.integers(len(photos))].id,
-            "pairs": [
-                {
-                    "crop": plan_crop(of_crops, self.config.crop),
-                    "flip": bool(of_crops.random() < self.config.flip),
-                    "mask_seed": int(of_masks.integers(2**31)),
-                    "fill_seed": int(of_noise.integers(2**31)),
-                }
-                for _ in range(self.config.pairs_per_group)
-            ],
-        }
+        photo = photos[of_photo.integers(len(photos))].id
+        others = [asset.id for asset in photos if asset.id != photo]
+        pairs = []
+        for _ in range(self.config.pairs_per_group):
+            pair = {
+                "crop": plan_crop(of_crops, self.config.crop),
+                "flip": bool(of_crops.random() < self.config.flip),
+                "mask_seed": int(of_masks.integers(2**31)),
+                "fill_seed": int(of_noise.integers(2**31)),
+            }
+            if self.config.mask.has_silhouettes:
+                pair["outline_of"] = others[of_outlines.integers(len(others))]
+            pairs.append(pair)
+        return {"photo": photo, "pairs": pairs}
 
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """Crop the photograph and draw the masks."""
@@ -105,7 +113,13 @@ class PhotoRemoval:
         box = crop_box(pair["crop"], photo.shape[1::-1], size, max_enlargement=self.config.max_enlargement)
         target = take_crop(photo, box, size, flip)
         foreground = None if alpha is None else take_alpha(alpha, box, size, flip)
-        mask = draw_mask(rng(pair["mask_seed"], "mask"), size, self.config.mask, foreground)
+        mask = draw_mask(
+            rng(pair["mask_seed"], "mask"),
+            size,
+            self.config.mask,
+            foreground,
+            lambda: studio.cutouts.alpha(pair["outline_of"], self.config.masker),
+        )
         found = {
             "kind": mask.kind,
             "area": mask.area,
@@ -113,26 +127,45 @@ class PhotoRemoval:
             "tries": mask.tries,
             "trimmed": mask.trimmed,
         }
-        mask_source, avoided = "random strokes and boxes", {}
-        if self.config.mask.mode == "avoid_foreground":
-            masker = studio.masker(self.config.masker)
-            mask_source += f", clear of what {tool_name(masker)} found"
-            avoided = {"masker": recorded(masker, self.config.masker), "foreground_found": alpha is not None}
+        assets = [("photograph", spec.params["photo"])]
+        if mask.kind == "silhouettes":
+            assets.append(("outline", pair["outline_of"]))
         meta = sample_meta(
             spec,
             number,
             studio,
-            assets=[("photograph", spec.params["photo"])],
-            mask_source=mask_source,
+            assets=assets,
+            mask_source=self._mask_source(studio),
             relighter="none",
             params={
                 **pair,
                 "crop": {**pair["crop"], "box_xywh": list(box)},
                 "mask": {**found, "settings": self.config.mask.model_dump(mode="json")},
-                **avoided,
+                **self._masker_record(studio, alpha is not None),
             },
         )
         made: Pair = {"target.png": target, "mask.png": mask.pixels, "meta.json": meta}
         if self.config.store_source:
             made["source.png"] = fill_noise(target, mask.pixels, pair["fill_seed"])
         return made
+
+    def _mask_source(self, studio: "Studio") -> str:
+        """What made the masks of this recipe; the same for all of them, `params` has each one's shape."""
+        config = self.config.mask
+        drawn = [shape for shape in ("strokes", "boxes") if config.shapes.get(shape, 0) > 0]
+        parts = [f"random {' and '.join(drawn)}"] if drawn else []
+        if config.has_silhouettes:
+            parts.append(f"outlines of what {tool_name(studio.masker(self.config.masker))} found elsewhere")
+        source = ", ".join(parts)
+        if config.mode == "avoid_foreground":
+            source += f", clear of what {tool_name(studio.masker(self.config.masker))} found"
+        return source
+
+    def _masker_record(self, studio: "Studio", foreground_found: bool) -> dict[str, Any]:
+        """The masker, where it had a part."""
+        record: dict[str, Any] = {}
+        if self.config.mask.mode == "avoid_foreground" or self.config.mask.has_silhouettes:
+            record["masker"] = recorded(studio.masker(self.config.masker), self.config.masker)
+        if self.config.mask.mode == "avoid_foreground":
+            record["foreground_found"] = foreground_found
+        return record

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from datagen.errors import Rejected
-from datagen.masks import MaskConfig, RemovalMask, draw_mask
+from datagen.masks import MaskConfig, RemovalMask, draw_mask, place_silhouette
 from datagen.seeds import rng
 
 
@@ -39,7 +39,7 @@ def test_a_thousand_seeds_are_never_empty_and_lie_within_the_bounds() -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_any_size_and_aspect_has_a_mask(seed: int, shorter: int, aspect: float, share: float) -> None:
     size = (shorter, round(shorter * aspect)) if aspect >= 1 else (round(shorter / aspect), shorter)
-    mask = draw_mask(rng(seed, "m"), size, MaskConfig(strokes_share=share, coverage=(0.005, 0.7)))
+    mask = draw_mask(rng(seed, "m"), size, MaskConfig(shapes={"strokes": share, "boxes": 1 - share}, coverage=(0.005, 0.7)))
     assert mask.pixels.shape == size[::-1]
     assert mask.pixels.any()
     assert not mask.pixels.all()
@@ -49,7 +49,7 @@ def test_any_size_and_aspect_has_a_mask(seed: int, shorter: int, aspect: float, 
 def test_boxes_have_lamas_sides_and_margin_at_every_size(side: int) -> None:
     scale = side / 256
     sides = []
-    for mask in many(400, (side, side), strokes_share=0, coverage=(0.001, 1)):
+    for mask in many(400, (side, side), shapes={"boxes": 1}, coverage=(0.001, 1)):
         rows, columns = np.flatnonzero(mask.pixels.any(1)), np.flatnonzero(mask.pixels.any(0))
         margin = round(10 * scale)
         assert margin <= rows[0]
@@ -70,7 +70,7 @@ def test_strokes_are_as_wide_as_lamas_and_scale_with_the_image() -> None:
     for side in (128, 256):
         reach = [
             2 * cv2.distanceTransform(np.pad(mask.pixels, 1), cv2.DIST_L2, 5).max()
-            for mask in many(150, (side, side), strokes_share=1, coverage=(0.001, 1))
+            for mask in many(150, (side, side), shapes={"strokes": 1}, coverage=(0.001, 1))
         ]
         widest[side] = np.median(reach)
     assert 40 < widest[256] < 104 * 1.5
@@ -110,6 +110,55 @@ def test_any_place_covers_the_foreground_too_and_says_how_much() -> None:
     for mask in masks:
         on_it = ((mask.pixels > 0) & (foreground > 0)).sum() / (mask.pixels > 0).sum()
         assert mask.overlap >= on_it
+
+
+def arrow(side: int = 200) -> np.ndarray:
+    """A shape without symmetry, off the middle of its own picture."""
+    points = np.array([[20, 60], [110, 60], [110, 20], [170, 90], [60, 110], [20, 90]]) * side // 200
+    return cv2.fillPoly(np.zeros((side, side), np.uint8), [points], 255)
+
+
+def spread(mask: np.ndarray) -> float:
+    """Hu's first moment: how far a shape spreads, whatever its place, size and turn (a disc has 0.159)."""
+    return float(cv2.HuMoments(cv2.moments(mask, binaryImage=True))[0, 0])
+
+
+@pytest.mark.parametrize("side", [50, 200, 900])
+def test_a_silhouette_is_the_outline_moved_scaled_turned_and_grown(side: int) -> None:
+    whole = 0
+    for seed in range(60):
+        hole = place_silhouette(rng(seed, "s"), (160, 120), arrow(side), (0.02, 0.2))
+        assert set(np.unique(hole)) <= {0, 1}
+        assert hole.any()
+        if not (hole[0].any() or hole[-1].any() or hole[:, 0].any() or hole[:, -1].any()):
+            whole += 1
+            # Grown by up to 3 % of the side, a small outline becomes a little rounder.
+            assert 0.75 * spread(arrow()) < spread(hole) < 1.05 * spread(arrow())
+            assert 0.017 < hole.mean() < 0.3
+    assert whole > 20
+
+
+def test_silhouettes_take_their_share_and_the_other_shapes_theirs() -> None:
+    config = MaskConfig(shapes={"strokes": 1, "boxes": 1, "silhouettes": 2}, coverage=(0.01, 0.9))
+    kinds = [draw_mask(rng(n, "m"), (96, 96), config, None, arrow).kind for n in range(400)]
+    assert kinds.count("silhouettes") == pytest.approx(200, abs=40)
+    assert kinds.count("strokes") == pytest.approx(100, abs=30)
+
+
+def test_silhouettes_keep_clear_of_the_foreground_on_request() -> None:
+    foreground = disc(24)
+    config = MaskConfig(mode="avoid_foreground", shapes={"silhouettes": 1}, coverage=(0.02, 0.2))
+    masks = [draw_mask(rng(n, "avoid"), (128, 128), config, foreground, arrow) for n in range(60)]
+    for mask in masks:
+        assert mask.kind == "silhouettes"
+        on_it = ((mask.pixels > 0) & (foreground > 0)).sum() / (mask.pixels > 0).sum()
+        assert on_it <= config.max_overlap
+    assert np.mean([mask.trimmed for mask in masks]) < 0.2
+
+
+def test_shapes_without_a_share_are_refused() -> None:
+    with pytest.raises(ValidationError, match="at least one positive share"):
+        MaskConfig(shapes={"boxes": 0})
 
 
 def test_no_room_is_a_rejection() -> None:

@@ -216,6 +216,47 @@ def test_removal_masks_avoid_the_subject_on_request(assets: Path, tmp_path: Path
         assert "grabcut (stand-in)" in pair["meta.json"]["mask_source"]
 
 
+def test_outlines_of_other_photographs_become_masks_and_are_recorded(assets: Path, tmp_path: Path) -> None:
+    shapes = {"strokes": 0.5, "silhouettes": 0.5}
+    plan = plan_of(assets, kind="photo_removal", mask={"shapes": shapes}, groups={"train": 12})
+    kinds = set()
+    for pair in made(plan, tmp_path):
+        meta = pair["meta.json"]
+        params = json.loads(meta["params"])
+        kinds.add(params["mask"]["kind"])
+        assert meta["mask_source"] == "random strokes, outlines of what grabcut (stand-in) found elsewhere"
+        assert params["masker"]["name"] == "grabcut"
+        used = {asset["role"]: asset["id"] for asset in meta["assets"]}
+        assert used["photograph"] != params["outline_of"]
+        assert {plan.catalogue.get(asset_id).split for asset_id in used.values()} == {"train"}
+        if params["mask"]["kind"] == "silhouettes":
+            assert used["outline"] == params["outline_of"]
+            # Subjects are discs: an outline that the frame does not cut is one too.
+            hole = (pair["mask.png"] > 0).astype(np.uint8)
+            x, y, width, height = cv2.boundingRect(hole)
+            if x and y and x + width < SIZE and y + height < SIZE:
+                assert 0.7 < hole.sum() / (width * height * np.pi / 4) < 1.15
+        else:
+            assert "outline" not in used
+    assert kinds == {"strokes", "silhouettes"}
+    with pytest.raises(CatalogueError, match="at least 2"):
+        plan_of(assets, kind="photo_removal", mask={"shapes": shapes}, groups={"test": 1})
+
+
+def test_an_outline_that_is_not_there_costs_its_pairs_by_name(
+    assets: Path, odd_photos: Path, tmp_path: Path
+) -> None:
+    for name in ("broken", "tiny"):
+        (odd_photos / f"{name}.png").unlink()
+    (odd_photos / "catalogue.yaml").write_text("good: {split: train}\nempty: {split: train}")
+    plan = plan_of(assets, odd_photos, kind="photo_removal", mask={"shapes": {"silhouettes": 1}})
+    for pair in made(plan, tmp_path):
+        if isinstance(pair, Rejected):
+            assert "photograph empty: grabcut found no foreground" in pair.cause
+        else:
+            assert json.loads(pair["meta.json"]["params"])["outline_of"] == "good"
+
+
 def test_a_photograph_without_a_subject_has_masks_anywhere(
     assets: Path, odd_photos: Path, tmp_path: Path
 ) -> None:

@@ -29,6 +29,9 @@ class ExecutionConfig(FrozenModel):
     request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
     start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
     recycle_rss_mib: PositiveInt = 4096  # Blender leaks; above this its process is replaced between groups
+    # So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
+    # assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined.
+    stop_after_given_up: PositiveInt = 10
 
 
 class DatasetConfig(FrozenModel):

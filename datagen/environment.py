@@ -29,6 +29,9 @@ LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 # 16384 x 8192 float RGB is 1.6 GB; a header can claim far more in a few bytes.
 MAX_TEXELS = 16384 * 8192
 
+# In the header of a lighting that could not be made: why. The file stands in its place and costs its groups.
+UNUSABLE = "pairbridge_unusable"
+
 # Share of the sphere, from the darkest, that counts as "the picture" rather than as a lamp in it.
 _PICTURE_SHARE = 0.9
 
@@ -105,9 +108,13 @@ def load_environment(path: Path) -> Environment:
     """The equirectangular image at `path` (.exr, .hdr).
 
     Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
-    damaged, empty, not RGB or grey, too large, not finite, or black.
+    damaged, empty, not RGB or grey, too large, not finite, or black, or that stands for a lighting which
+    could not be made (`write_unusable`).
     """
     if path.suffix.lower() == ".exr":
+        why = exr_attribute(path, UNUSABLE)
+        if why is not None:
+            raise broken_lighting(path, why)
         pixels = _read_exr(path)
     else:
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -200,6 +207,11 @@ def write_exr(path: Path, pixels: np.ndarray, attributes: Mapping[str, str] | No
         with OpenEXR.File(header, channels) as file:
             file.write(str(staged))
         write_atomically(path, [staged.read_bytes()])
+
+
+def write_unusable(path: Path, why: str, attributes: Mapping[str, str]) -> None:
+    """Write the file of a lighting that cannot be made: `load_environment` refuses it with `why`."""
+    write_exr(path, np.zeros((2, 4, 3), np.float32), {**attributes, UNUSABLE: why})
 
 
 def exr_attribute(path: Path, name: str) -> str | None:

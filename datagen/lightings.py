@@ -23,12 +23,15 @@ from datagen.blender.protocol import SkySpec
 from datagen.canonical import canonical_json
 from datagen.environment import (
     LUMINANCE,
+    UNUSABLE,
     equirect_directions,
     exr_attribute,
     load_environment,
     normalising_factor,
     write_exr,
+    write_unusable,
 )
+from datagen.errors import AssetError
 from datagen.frozen import FrozenModel
 from datagen.seeds import rng
 from datagen.soft_boxes import ground, studio_rig
@@ -108,9 +111,10 @@ def bake_lightings(
     """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
 
     Files appear whole or not at all, and one whose header shows the right parameters is kept, so a killed
-    run goes on where it was. `blender_factory` is called at most once, and only if a sky is missing.
-    Raises AssetError for a damaged parent of a blend, CatalogueError if blends lack parents, and the
-    errors of `BlenderClient`.
+    run goes on where it was. A blend with a damaged parent becomes a file that says so: it costs the groups
+    that draw it, like the parent itself, and is tried again by the next run. `blender_factory` is called at
+    most once, and only if a sky is missing. Raises CatalogueError if blends lack parents, and the errors of
+    `BlenderClient`.
     """
     folder = dataset_dir / "lightings"
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +129,7 @@ def bake_lightings(
         for lighting in planned:
             path = folder / f"{lighting.id}.exr"
             stated = canonical_json(lighting.params).decode()
-            if path.is_file() and exr_attribute(path, _PARAMETERS) == stated:
+            if path.is_file() and exr_attribute(path, _PARAMETERS) == stated and not _is_unusable(path):
                 continue
             if lighting.lighting == "sky":
                 blender = blender or stack.enter_context(blender_factory())
@@ -133,7 +137,11 @@ def bake_lightings(
             elif lighting.lighting == "rig":
                 pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
             else:
-                pixels = blend(lighting.params, catalogue)
+                try:
+                    pixels = blend(lighting.params, catalogue)
+                except AssetError as error:
+                    write_unusable(path, _without_paths(error, lighting, catalogue), {_PARAMETERS: stated})
+                    continue
             write_exr(path, pixels, {_PARAMETERS: stated})
 
 
@@ -178,6 +186,19 @@ def blend(params: dict[str, Any], catalogue: Catalogue) -> np.ndarray:
         )
         mixed += np.roll(pixels, round(parent["turn"] * width), axis=1) * np.float32(scale)
     return mixed
+
+
+def _is_unusable(path: Path) -> bool:
+    return exr_attribute(path, UNUSABLE) is not None
+
+
+def _without_paths(error: AssetError, lighting: Planned, catalogue: Catalogue) -> str:
+    """Why a blend could not be made, naming its parent and no folder of this machine."""
+    for parent in lighting.params["parents"]:
+        path = catalogue.get(parent["id"]).path
+        if path and path.name in error.cause:
+            return f"its parent {parent['id']} cannot be used: {error.cause.replace(str(path), path.name)}"
+    return error.cause
 
 
 def _sky_params(draw: np.random.Generator) -> dict[str, Any]:

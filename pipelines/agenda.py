@@ -38,7 +38,8 @@ class Agenda:
     """Hands out tasks and takes back results.
 
     `shards` yields the uncommitted shards in plan order; it is read lazily. Every task handed out must come
-    back through `settled` or `failed` exactly once.
+    back through `settled` or `failed` exactly once; one that `failed` calls QUARANTINE is the caller's to
+    settle, whenever its holes are staged.
     """
 
     def __init__(self, shards: Iterable[OpenShard]) -> None:
@@ -86,9 +87,16 @@ class Agenda:
         """A shard whose groups are all settled, to be committed now; each is returned once."""
         return self._complete.popleft() if self._complete else None
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is left to try and nothing in flight: only the caller can settle what is left, if any."""
+        self._open_shards()
+        waiting = self._untried or self._retries or self._own_worker or self._alone or self._in_flight
+        return self._exhausted and not waiting
+
     def settled(self, task: Task) -> None:
         """The group's record is in staging, with pairs, holes or both."""
-        del self._in_flight[task.name]
+        self._in_flight.pop(task.name, None)  # one that was given up has left before
         self._faults.forget(task.name)
         unsettled = self._unsettled[task.shard.name]
         unsettled.remove(task.group)
@@ -99,8 +107,6 @@ class Agenda:
     def failed(self, task: Task, fault: Fault) -> Verdict:
         """Count the fault, queue the retry. On QUARANTINE the caller stages the holes and calls `settled`."""
         verdict = self._faults.record(task.name, fault)
-        if verdict is Verdict.QUARANTINE:
-            return verdict
         del self._in_flight[task.name]
         if verdict is Verdict.RETRY:
             self._retries.append(Task(task.shard, task.group))

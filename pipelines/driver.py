@@ -24,7 +24,7 @@ from pipelines.agenda import Agenda, OpenShard, Task
 from pipelines.crew import Crew, Finished
 from pipelines.holes import given_up
 from pipelines.ledger import Ledger
-from pipelines.policy import MAX_LOSSES, Fault, Verdict
+from pipelines.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
 from pipelines.progress import OnProgress, Snapshot
 from pipelines.staging import Staging, stage_part, stage_record
 from pipelines.worker_logs import LOGS_NAME
@@ -40,6 +40,10 @@ class Interrupted(PairbridgeError):
 
 class KilledRepeatedly(PairbridgeError):
     """One group's worker is killed from outside again and again, even with nothing else running."""
+
+
+class CrashesEverywhere(PairbridgeError):
+    """Group after group crashes or hangs, and nothing gets finished: a broken machine, not an asset."""
 
 
 class StopRequest:
@@ -88,6 +92,7 @@ class Driver:
         for name in sweep_unfinished(self._shards_dir):
             ledger.write("swept", file=name)
         self._agenda = Agenda(self._open_shards())
+        self._given_up = GivenUp(plan.config.execution.stop_after_given_up)
         self._shards_total = sum(stream.num_shards for stream in plan.streams)
         self._shards_done = self._pairs_done = self._quarantined = self._retries = 0
         self._made_here = 0
@@ -101,8 +106,9 @@ class Driver:
     def run(self, crew: Crew, stop: StopRequest) -> None:
         """Commit every shard that is not committed yet.
 
-        Raises Interrupted, KilledRepeatedly, DiskFull, ShardError for damage found on disk, and what
-        `Crew.poll` raises. Whatever is raised, no partial file has a final name and a new run resumes.
+        Raises Interrupted, KilledRepeatedly, CrashesEverywhere, DiskFull, ShardError for damage found on
+        disk, and what `Crew.poll` raises. Whatever is raised, no partial file has a final name and a new run
+        resumes.
         """
         self._began_s = time.monotonic()
         while True:
@@ -114,6 +120,8 @@ class Driver:
                 self._assign(crew)
             for finished in crew.poll():
                 self._settle(finished)
+            if self._agenda.idle:
+                self._quarantine_given_up()
             self.report(crew.num_busy)
 
     def _open_shards(self) -> Iterator[OpenShard]:
@@ -160,6 +168,7 @@ class Driver:
             )
             self._count(outcome.num_pairs, outcome.num_holes)
             self._agenda.settled(task)
+            self._quarantine_given_up()
             return
         verdict = self._agenda.failed(task, outcome.fault)
         self._ledger.write(
@@ -171,11 +180,16 @@ class Driver:
             detail=outcome.detail,
         )
         if verdict is Verdict.QUARANTINE:
-            self._give_up(task, outcome.reason)
+            if self._given_up.add(task, outcome.reason) is Verdict.STOP:
+                raise _crashes_everywhere(self._given_up.release(), self._dataset_dir)
         elif verdict is Verdict.STOP:
             raise _killed_repeatedly(task, outcome.fault, outcome.reason, self._dataset_dir)
         else:
             self._retries += 1
+
+    def _quarantine_given_up(self) -> None:
+        for task, reason in self._given_up.release():
+            self._give_up(task, reason)
 
     def _give_up(self, task: Task, reason: str) -> None:
         spec = self._plan.group(task.shard.stream, task.group)
@@ -265,4 +279,17 @@ def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path)
         consequence="the run stops: a kill from outside must not cost a sample; all else it made is kept",
         remedy=f"look for the kernel's out-of-memory messages and into {dataset_dir / LOGS_NAME}; give the "
         "workers more memory or ask for fewer of them, and run the same command again",
+    )
+
+
+def _crashes_everywhere(given_up: list[tuple[Task, str]], dataset_dir: Path) -> CrashesEverywhere:
+    last, reason = given_up[-1]
+    return CrashesEverywhere(
+        f"{len(given_up)} groups in a row fell to crashes or time-outs, {MAX_CRASHES} attempts each, and "
+        f"nothing was finished between them; the last is {last.shard.name} group {last.group} ({reason})",
+        consequence="the run stops, for a broken machine must not put group after group in quarantine; none "
+        "of these is, and they are tried again",
+        remedy=f"read the logs under {dataset_dir / LOGS_NAME}, run `pairbridge doctor` on the workers' "
+        "machines (drivers, Blender, memory), and run the same command again; if the assets really are that "
+        "bad, raise `execution.stop_after_given_up`",
     )

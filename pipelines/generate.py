@@ -62,8 +62,8 @@ def generate(
     `workers`, `limits`, the cluster, or how often the call was killed before.
 
     Raises DatasetLocked, ConfigError (also for a folder of another config, with the changed fields),
-    CatalogueError, DiskFull, Interrupted (SIGINT, SIGTERM), KilledRepeatedly, WorkersDoNotStart, WorkerBug
-    and BlenderUnavailable; after each of them the same call resumes.
+    CatalogueError, DiskFull, Interrupted (SIGINT, SIGTERM), KilledRepeatedly, CrashesEverywhere,
+    WorkersDoNotStart, WorkerBug and BlenderUnavailable; after each of them the same call resumes.
     """
     out = Path(out).absolute()
     out.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import enum
 import signal
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 # Signals that a program raises by its own doing. Any other that ends a process was sent from outside.
 CRASH_SIGNALS = frozenset(
@@ -68,6 +69,31 @@ def fault_of_signal(signal_name: str) -> Fault:
     """CRASHED for what a program does to itself ("SIGSEGV", "exit 1"), LOST for a signal from outside."""
     by_itself = not signal_name.startswith("SIG") or signal_name in {each.name for each in CRASH_SIGNALS}
     return Fault.CRASHED if by_itself else Fault.LOST
+
+
+class GivenUp:
+    """Groups given up after crashes or time-outs, held back until it is known whether the fault is theirs.
+
+    One bad asset costs its groups. Crash after crash with nothing finished between them speaks of a broken
+    driver, library or machine, and must not put group after group in quarantine: at `limit` in a row the
+    run stops, and those groups are tried again by the next one.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: list[tuple[Any, str]] = []
+
+    def add(self, task: Any, reason: str) -> Verdict:
+        """Hold a group; STOP if it is the `limit`-th in a row."""
+        self._held.append((task, reason))
+        return Verdict.STOP if len(self._held) >= self._limit else Verdict.QUARANTINE
+
+    def release(self) -> list[tuple[Any, str]]:
+        """(task, reason) of every group held, to be quarantined: something was finished since, or no more
+        evidence can come.
+        """
+        released, self._held = self._held, []
+        return released
 
 
 @dataclass(frozen=True, slots=True)

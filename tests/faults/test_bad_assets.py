@@ -14,8 +14,10 @@ from tiny_rendered import pin, tiny_config
 
 from datagen.assets import build_catalogue
 from datagen.commit import read_sidecars
+from datagen.lightings import LightingsConfig, planned_lightings
 from datagen.plan import make_plan
 from datagen.verify import verify_dataset
+from pipelines.driver import CrashesEverywhere
 from pipelines.generate import generate
 from pipelines.holes import assets_used
 from pipelines.ledger import read_ledger
@@ -138,3 +140,58 @@ def test_a_crash_of_the_worker_itself_is_told_from_a_kill(assets, tmp_path, ray_
     assert all("the worker ended with SIGSEGV in phase encode" in hole["reason"] for hole in quarantined(out))
     faults = [event["fault"] for event in read_ledger(out) if event["event"] == "fault"]
     assert faults == ["crashed"] * 3
+
+
+class BrokenMachineWorker(GroupWorker):
+    """On this machine every render ends in a crash of Blender, whatever the asset."""
+
+    def phase(self, name):
+        super().phase(name)
+        if name == "render":
+            os.kill(self.studio.blender.pid, signal.SIGSEGV)
+
+
+def test_a_machine_on_which_every_render_crashes_stops_the_run_and_quarantines_nothing(
+    assets, tmp_path, ray_address
+):
+    config = tiny_config(assets, groups=6)
+    config = config.model_copy(
+        update={"execution": config.execution.model_copy(update={"stop_after_given_up": 2})}
+    )
+    out = tmp_path / "out"
+    with pytest.raises(CrashesEverywhere, match=r"2 groups in a row .* SIGSEGV in phase render"):
+        generate(config, out, workers=2, on_progress=LogLines(), worker_class=BrokenMachineWorker)
+    assert quarantined(out) == []
+    # On a sound machine the same command makes what an undisturbed run makes.
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (12, 0)
+    calm = generate(config, tmp_path / "calm", workers=2, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
+
+
+def test_a_damaged_parent_of_a_blend_costs_the_groups_that_draw_the_blend(assets, tmp_path, ray_address):
+    (assets / "hdris" / "lamp-1.exr").write_bytes(b"not what its suffix says" * 10)
+    config = tiny_config(assets, groups=8, lighting_kinds={"hdri": 1.0, "blend": 1.0})
+    config = config.model_copy(update={"lightings": LightingsConfig(width=64, blends={"train": 2})})
+    out = tmp_path / "out"
+    generate(config, out, workers=2, on_progress=LogLines())
+    catalogue = build_catalogue(config.assets, out / "lightings")
+    fallen = [
+        lighting.id
+        for lighting in planned_lightings(config, build_catalogue(config.assets, None))
+        if "lamp-1" in {parent["id"] for parent in lighting.params["parents"]}
+    ]
+    assert fallen
+    bad = set().union(*(keys_of_groups_using(config, out, asset) for asset in (*fallen, "lamp-1")))
+    holes = quarantined(out)
+    assert {hole["key"] for hole in holes} == bad
+    assert 0 < len(bad) < 16
+    assert verify_dataset(out).ok
+    of_blends = [hole for hole in holes if hole["asset"] in fallen]
+    assert of_blends
+    assert all("its parent lamp-1 cannot be used" in hole["reason"] for hole in of_blends)
+    assert not [hole for hole in holes if str(tmp_path) in hole["reason"]]
+    assert {asset.id for asset in catalogue.lightings("blend", "train")} >= set(fallen)
+    before = promised(out)
+    generate(config, out, workers=2, on_progress=LogLines())
+    assert promised(out) == before

@@ -2,7 +2,15 @@
 
 import pytest
 
-from pipelines.policy import MAX_CRASHES, MAX_LOSSES, Fault, RetryLedger, Verdict, fault_of_signal
+from pipelines.policy import (
+    MAX_CRASHES,
+    MAX_LOSSES,
+    Fault,
+    GivenUp,
+    RetryLedger,
+    Verdict,
+    fault_of_signal,
+)
 
 GROUP = ("train-relighting-000000", 3)
 
@@ -47,3 +55,12 @@ def test_groups_are_counted_apart_and_forgotten_on_success():
     assert ledger.record(other, Fault.CRASHED) is Verdict.RETRY
     ledger.forget(GROUP)
     assert ledger.record(GROUP, Fault.CRASHED) is Verdict.RETRY
+
+
+def test_groups_given_up_in_a_row_stop_the_run_and_something_finished_breaks_the_row():
+    given_up = GivenUp(3)
+    assert [given_up.add(group, "SIGSEGV") for group in "ab"] == [Verdict.QUARANTINE] * 2
+    assert given_up.release() == [("a", "SIGSEGV"), ("b", "SIGSEGV")]
+    assert given_up.release() == []
+    verdicts = [given_up.add(group, "SIGSEGV") for group in "cde"]
+    assert verdicts == [Verdict.QUARANTINE, Verdict.QUARANTINE, Verdict.STOP]

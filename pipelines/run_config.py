@@ -10,7 +10,8 @@ from pydantic import Field, PositiveInt
 from datagen.config import DatasetConfig
 from datagen.frozen import FrozenModel
 from pipelines.config_files import find_config, load_config
-from training.config import EvaluationConfig, TrainingConfig
+from training.config import TrainingConfig
+from training.evaluation_config import EvaluationConfig
 from training.mix_config import MixConfig
 
 PARTS = ("dataset", "mix", "training", "evaluation")

@@ -1,4 +1,4 @@
-"""What a training and an evaluation can be told; the defaults suit two CPU cores and a few minutes."""
+"""What a training can be told; the defaults suit two CPU cores and a few minutes."""
 
 from typing import Literal, Self
 
@@ -64,31 +64,3 @@ class TrainingConfig(FrozenModel):
         # At a constant rate a longer training begins exactly as the shorter one did.
         extendable = {"steps"} if self.optimiser.schedule == "constant" else set()
         return self.model_dump(mode="json", exclude=free | extendable)
-
-
-class EvaluationSource(FrozenModel):
-    """One recipe of one dataset; the path is read like a mix's (`run:dataset`, or relative to the file)."""
-
-    name: str = Field(pattern=r"^[a-z0-9_-]+$")
-    path: str
-    recipe: str
-    # Recipe of the same dataset whose training and validation splits the ridge is fitted on; null: this one.
-    ridge_recipe: str | None = None
-    # Pairs at most, the first of the split in planned order; null = all.
-    max_pairs: int | None = Field(default=None, ge=1)
-
-
-class EvaluationConfig(FrozenModel):
-    """Figures on the test side; baselines are fitted on the training and tuned on the validation side."""
-
-    seed: int = Field(default=0, ge=0)
-    sources: tuple[EvaluationSource, ...] = Field(min_length=1)
-    split: Literal["validation", "test"] = "test"
-    # Network evaluations per image.
-    sampling_steps: int = Field(default=1, ge=1)
-    size: int = Field(default=96, ge=8)
-    batch_size: int = Field(default=32, ge=1)
-    threads: int = Field(default=2, ge=1)
-    bootstrap_resamples: int = Field(default=2000, ge=100)
-    # Rows of source | output | target that are kept as pictures, per source.
-    sample_images: int = Field(default=8, ge=0)

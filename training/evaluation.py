@@ -19,7 +19,7 @@ from datagen.errors import ConfigError
 from datagen.sample import encode_field
 from training.baselines import ColourShiftRidge, colour_transfer, fit_colour_shift_ridge
 from training.checkpoint import checkpoint_folders
-from training.config import EvaluationConfig, EvaluationSource
+from training.evaluation_config import EvaluationConfig, EvaluationSource
 from training.framing import Frame
 from training.metrics import METRICS, bootstrap_interval, image_metrics
 from training.mix_config import dataset_folder
@@ -139,7 +139,7 @@ def _methods(
 ) -> dict[str, Method]:
     methods: dict[str, Method] = {
         "model": lambda sources, masks: model.translate_batch(
-            sources, masks, steps=config.sampling_steps, seed=config.seed
+            sources, masks, steps=config.sampling_steps, seed=config.seed, sampler=config.sampler
         ),
         "source": lambda sources, masks: sources,
         "colour_transfer": lambda sources, masks: map(colour_transfer, sources, masks),

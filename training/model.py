@@ -14,7 +14,7 @@ from training.autoencoders import Autoencoder, build_autoencoder
 from training.checkpoint import read_state, read_tensors, refuse_changes
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
-from training.samplers import check_grid, sample_posterior, uniform_grid
+from training.samplers import PosteriorSampler, Sampler, check_grid, sample
 
 
 def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser:
@@ -38,6 +38,9 @@ def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser
             mask_channels=autoencoder.mask_channels,
             black=autoencoder.black,
         ).to(memory_format=torch.channels_last)
+
+
+DEFAULT_SAMPLER = PosteriorSampler()
 
 
 class TranslationModel:
@@ -67,23 +70,38 @@ class TranslationModel:
         return cls(config, autoencoder.to(device), denoiser.to(device))
 
     def translate(
-        self, source: np.ndarray, mask: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
+        self,
+        source: np.ndarray,
+        mask: np.ndarray | None = None,
+        *,
+        steps: int = 1,
+        seed: int = 0,
+        sampler: Sampler = DEFAULT_SAMPLER,
     ) -> np.ndarray:
         """Translate one uint8 (H, W, 3) image; mask uint8 (H, W), 255 = foreground, if it wants one."""
         masks = None if mask is None else mask[None]
-        return self.translate_batch(source[None], masks, steps=steps, seed=seed)[0]
+        return self.translate_batch(source[None], masks, steps=steps, seed=seed, sampler=sampler)[0]
 
     @torch.no_grad()
     def translate_batch(
-        self, sources: np.ndarray, masks: np.ndarray | None = None, *, steps: int = 1, seed: int = 0
+        self,
+        sources: np.ndarray,
+        masks: np.ndarray | None = None,
+        *,
+        steps: int = 1,
+        seed: int = 0,
+        sampler: Sampler = DEFAULT_SAMPLER,
     ) -> np.ndarray:
         """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape.
 
         Where the training's `outside_mask` is `keep`, pixels of mask 0 come back byte for byte.
-        One step draws no random number; several draw from `seed` and depend on place within the batch. Raises
-        ConfigError where the model was not trained for `steps`, or a mask is missing or does not fit.
+        One step draws no random number, but with euler_maruyama; several draw from `seed` and depend on place
+        within the batch. Raises ConfigError where the model was not trained for `steps`, does not see what
+        the sampler needs, or a mask is missing or does not fit.
         """
-        check_grid(uniform_grid(steps), self.config.timesteps)
+        times = sampler.times(steps)
+        check_grid(times, self.config.timesteps)
+        self._check_sampler(sampler)
         self._check_mask(sources, masks)
         height, width = sources.shape[1:3]
         source = self._pad(_to_unit(sources, self.device))
@@ -92,10 +110,11 @@ class TranslationModel:
         )
         x0 = self.autoencoder.encode(source)
         conditions = {"mask": self.autoencoder.encode_mask(mask), "source": x0}
-        latent = sample_posterior(
+        latent = sample(
+            sampler,
             lambda x, t: self.denoiser(x, t, conditions),
             x0,
-            uniform_grid(steps),
+            times,
             sigma=self.config.bridge.sigma,
             generator=torch.Generator().manual_seed(seed31(seed, "translate")),
         )
@@ -105,6 +124,14 @@ class TranslationModel:
         if self.config.outside_mask == "keep" and masks is not None:
             return _paste(outputs, sources, masks)
         return outputs
+
+    def _check_sampler(self, sampler: Sampler) -> None:
+        if sampler.needs_source and "source" not in self.config.denoiser.conditions:
+            raise ConfigError(
+                f"the {sampler.kind} sampler needs a model that sees the source at every step",
+                consequence="the noise it subtracts cannot be told from the target",
+                remedy="use the posterior sampler, or train with `source` among denoiser.conditions",
+            )
 
     def _check_mask(self, sources: np.ndarray, masks: np.ndarray | None) -> None:
         if masks is None and "mask" in self.config.denoiser.conditions:

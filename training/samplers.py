@@ -1,15 +1,33 @@
-"""From a source to a target: one network evaluation, or N with the exact bridge posterior between them.
+"""From a source to a target: one network evaluation, or N with a step of some sampler after each.
 
-Time runs from t = 0 (source) to t = 1 (target). Every random number comes from the caller's generator.
+Time runs from t = 0 (source) to t = 1 (target); a step goes a -> b. Every random number comes from the
+caller's generator. With x1 the estimate of the target at (x, a), r = (b - a) / (1 - a) and
+c_t = sigma sqrt(t (1 - t)):
+
+    posterior       x <- (1 - r) x + r x1 + sigma sqrt((b - a) (1 - b) / (1 - a)) eps    exact bridge step
+    euler_maruyama  x <- x + (b - a) v + sigma sqrt(b - a) eps                           the SDE, discretised
+    dbim            x <- (1 - b) x0 + b x1 + sqrt(c_b^2 - rho^2) / c_a (x - (1 - a) x0 - a x1) + rho eps,
+                    rho = eta sigma sqrt((b - a) (1 - b) / (1 - a))          needs a field that knows x0
+    reference       x <- x + (b - a) v, then + c_b eps unless b = 1                      biased, see below
+
+`posterior` and `euler_maruyama` keep every marginal of a perfect drift as steps shrink, whether or not the
+field knows x0. `dbim` (arXiv 2405.15885) with eta 1 is `posterior`; with eta 0 everything after its first
+step is deterministic. `reference` is what the code released with LBM does: the noise that it adds at every
+step was partly there already, so its spread grows without bound with the number of steps.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from datagen.errors import ConfigError
+from datagen.frozen import FrozenModel
 from training.bridge import estimate_target, posterior_step
 from training.timesteps import Timesteps
 
@@ -20,9 +38,161 @@ FieldFn = Callable[[Tensor, Tensor], Tensor]
 _MAX_SUGGESTED_STEPS = 20
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step a -> b: the source, where the path is, the field there and the target that it points to.
+
+    `earlier`: time and target estimate of the step before, None at the first. `noise()` draws a standard
+    normal like x; a sampler that needs none does not call it.
+    """
+
+    x0: Tensor
+    x: Tensor
+    v: Tensor
+    x1: Tensor
+    a: float
+    b: float
+    sigma: float
+    earlier: tuple[float, Tensor] | None
+    noise: Callable[[], Tensor]
+
+
+class Sampler(Protocol):
+    """How to get from one time to the next."""
+
+    kind: str
+    # Whether the field has to be conditional on the source.
+    needs_source: bool
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        """When the network is evaluated; see `uniform_grid`."""
+
+    def advance(self, step: Step) -> Tensor: ...
+
+
+class PosteriorSampler(FrozenModel):
+    """The exact bridge between the evaluations; the last step returns the estimate, without noise."""
+
+    kind: Literal["posterior"] = "posterior"
+
+    @property
+    def needs_source(self) -> bool:
+        return False
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return uniform_grid(steps)
+
+    def advance(self, step: Step) -> Tensor:
+        if step.b == 1:
+            return step.x1
+        return posterior_step(step.x, step.x1, step.a, step.b, step.noise(), step.sigma)
+
+
+class EulerMaruyamaSampler(FrozenModel):
+    """The bridge's SDE in steps of equal drift; its last step is noisy, one step alone included."""
+
+    kind: Literal["euler_maruyama"] = "euler_maruyama"
+
+    @property
+    def needs_source(self) -> bool:
+        return False
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return uniform_grid(steps)
+
+    def advance(self, step: Step) -> Tensor:
+        width = step.b - step.a
+        return step.x + width * step.v + step.sigma * width**0.5 * step.noise()
+
+
+class DbimSampler(FrozenModel):
+    """Diffusion bridge implicit models, for fields that know the source."""
+
+    kind: Literal["dbim"] = "dbim"
+    # 0: deterministic after the first step; 1: the posterior sampler.
+    eta: float = Field(default=0.0, ge=0, le=1)
+    # 2 also uses the estimate of the step before: fewer steps for the same error. Deterministic only.
+    order: Literal[1, 2] = 1
+    # cosine: short steps at both ends, which takes most of the first-order error away; needs a network that
+    # was trained at continuous times.
+    grid: Literal["uniform", "cosine"] = "uniform"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.order == 2 and self.eta:
+            raise ValueError(f"order 2 is for eta 0, got eta {self.eta}")
+        return self
+
+    @property
+    def needs_source(self) -> bool:
+        return True
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return uniform_grid(steps) if self.grid == "uniform" else cosine_grid(steps)
+
+    def advance(self, step: Step) -> Tensor:
+        a, b, x0, x1 = step.a, step.b, step.x0, step.x1
+        if b == 1:
+            return x1
+        spread = _unit_std(b)
+        if a == 0:
+            # The path starts without noise that could be carried along, so it is put there once.
+            return (1 - b) * x0 + b * x1 + step.sigma * spread * step.noise()
+        fresh = self.eta * math.sqrt((b - a) * (1 - b) / (1 - a))
+        carried = math.sqrt(max(spread**2 - fresh**2, 0.0)) / _unit_std(a)
+        if self.order == 2 and step.earlier is not None and step.earlier[0] > 0:
+            return self._second_order(step, carried)
+        mean = (1 - b) * x0 + b * x1 + carried * (step.x - (1 - a) * x0 - a * x1)
+        return mean + step.sigma * fresh * step.noise() if fresh else mean
+
+    @staticmethod
+    def _second_order(step: Step, carried: float) -> Tensor:
+        """The exponential integrator in lambda = log(t / c_t), with the estimate linear in lambda."""
+        a, b = step.a, step.b
+        before, x1_before = step.earlier
+        h, h_before = _log_ratio(b) - _log_ratio(a), _log_ratio(a) - _log_ratio(before)
+        decay = math.exp(-h)
+        slope = (step.x1 - x1_before) / h_before
+        estimate = (1 - decay) * step.x1 + (decay + h - 1) * slope
+        return carried * step.x + ((1 - b) - (1 - a) * carried) * step.x0 + b * estimate
+
+
+class ReferenceSampler(FrozenModel):
+    """What the code released with LBM does, for comparison with its weights: biased beyond one step."""
+
+    kind: Literal["reference"] = "reference"
+
+    @property
+    def needs_source(self) -> bool:
+        return False
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return uniform_grid(steps)
+
+    def advance(self, step: Step) -> Tensor:
+        x = step.x + (step.b - step.a) * step.v
+        return x if step.b == 1 else x + step.sigma * _unit_std(step.b) * step.noise()
+
+
+AnySampler = Annotated[
+    PosteriorSampler | EulerMaruyamaSampler | DbimSampler | ReferenceSampler, Field(discriminator="kind")
+]
+SAMPLERS: dict[str, type[FrozenModel]] = {
+    "posterior": PosteriorSampler,
+    "euler_maruyama": EulerMaruyamaSampler,
+    "dbim": DbimSampler,
+    "reference": ReferenceSampler,
+}
+
+
 def uniform_grid(steps: int) -> tuple[float, ...]:
     """The times at which N-step sampling evaluates the network: 0, 1/N, ..., (N-1)/N."""
     return tuple(k / steps for k in range(steps))
+
+
+def cosine_grid(steps: int) -> tuple[float, ...]:
+    """(1 - cos(pi k / N)) / 2 for k < N."""
+    return tuple((1 - math.cos(math.pi * k / steps)) / 2 for k in range(steps))
 
 
 def check_grid(times: Sequence[float], timesteps: Timesteps) -> None:
@@ -49,24 +219,41 @@ def check_grid(times: Sequence[float], timesteps: Timesteps) -> None:
 
 
 @torch.no_grad()
-def sample_posterior(
-    field: FieldFn, x0: Tensor, times: Sequence[float], *, sigma: float, generator: torch.Generator
+def sample(
+    sampler: Sampler,
+    field: FieldFn,
+    x0: Tensor,
+    times: Sequence[float],
+    *,
+    sigma: float,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Sample x1 given x0 (B, ...) with one evaluation of `field` at each of `times`.
+    """Sample x1 given x0 (B, ...) with one evaluation of `field` at each of `times`; the last step goes to 1.
 
-    Between evaluations x moves by the exact bridge posterior towards the current estimate of x1, so a perfect
-    drift keeps every marginal; the last step returns the estimate itself, without noise. One time, [0], is x0
-    + v(x0, 0). `check_grid` tells whether `times` suit a network.
+    `check_grid` tells whether `times` suit a network. All samplers but `euler_maruyama` return x0 + v(x0, 0)
+    for the one time [0], without a random number.
     """
-    x = x0
-    for a, b in itertools.pairwise(times):
-        x1 = _estimate(field, x, a)
+
+    def noise() -> Tensor:
         # Drawn on the generator's device, so that a CPU seed gives the same picture on any accelerator.
-        eps = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
-        x = posterior_step(x, x1, a, b, eps, sigma)
-    return _estimate(field, x, times[-1])
+        return torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=generator.device).to(
+            x0.device
+        )
+
+    x, earlier = x0, None
+    for a, b in itertools.pairwise((*times, 1.0)):
+        t = torch.full((x.shape[0],), a, dtype=x.dtype, device=x.device)
+        v = field(x, t)
+        x1 = estimate_target(x, v, t)
+        x = sampler.advance(Step(x0=x0, x=x, v=v, x1=x1, a=a, b=b, sigma=sigma, earlier=earlier, noise=noise))
+        earlier = (a, x1)
+    return x
 
 
-def _estimate(field: FieldFn, x: Tensor, time: float) -> Tensor:
-    t = torch.full((x.shape[0],), time, dtype=x.dtype, device=x.device)
-    return estimate_target(x, field(x, t), t)
+def _unit_std(t: float) -> float:
+    """c_t / sigma: ratios of spreads are the same at every sigma, 0 included."""
+    return math.sqrt(t * (1 - t))
+
+
+def _log_ratio(t: float) -> float:
+    return math.log(t / _unit_std(t))

@@ -74,8 +74,8 @@ def evaluate(
     """Judge the newest checkpoint of a run on held-out pairs, beside baselines."""
     from pipelines.commands.metrics_view import show_evaluation
     from pipelines.config_files import find_config, load_config
-    from training.config import EvaluationConfig
     from training.evaluation import evaluate as run_evaluation
+    from training.evaluation_config import EvaluationConfig
 
     config = load_config(find_config("evaluation", evaluation), EvaluationConfig, settings or ())
     run = run.absolute()

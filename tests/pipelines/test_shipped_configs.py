@@ -7,7 +7,8 @@ from pipelines.config_files import find_config, load_config, shipped_names
 from pipelines.plan_summary import plan_before_baking
 from pipelines.run_config import load_run
 from training.autoencoders import build_autoencoder
-from training.config import EvaluationConfig, TrainingConfig
+from training.config import TrainingConfig
+from training.evaluation_config import EvaluationConfig
 from training.mix_config import MixConfig
 from training.mixing import Schedule
 from training.samplers import check_grid, uniform_grid

@@ -42,6 +42,14 @@ def exact_drift(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
     return (mean - x) / (1 - time)
 
 
+def exact_velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+    """E[x1 - x0 | x_t]: what the code released with LBM regresses."""
+    time = float(t[0])
+    cross = (1 - time) * C + time * S1 - (1 - time) * S0 - time * C.T
+    gain = torch.from_numpy(cross @ np.linalg.inv(covariance_at(time)))
+    return torch.from_numpy(M1 - M0) + (x - torch.from_numpy(mean_at(time))) @ gain.T
+
+
 def exact_conditional_drift(x: torch.Tensor, t: torch.Tensor, x0: torch.Tensor) -> torch.Tensor:
     """The same given x0 as well: E[x1 | x_t, x0]."""
     time = float(t[0])

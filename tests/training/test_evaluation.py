@@ -11,8 +11,8 @@ from toy_relighting import write_toy_dataset
 from datagen.errors import ConfigError
 from datagen.sample import decode_field
 from training.checkpoint import checkpoint_folders
-from training.config import EvaluationConfig
 from training.evaluation import evaluate
+from training.evaluation_config import EvaluationConfig
 from training.loop import train
 from training.metrics import foreground_mse, psnr
 from training.mix_config import MixConfig

@@ -1,0 +1,38 @@
+"""What an evaluation can be told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from datagen.frozen import FrozenModel
+from training.samplers import AnySampler, PosteriorSampler
+
+
+class EvaluationSource(FrozenModel):
+    """One recipe of one dataset; the path is read like a mix's (`run:dataset`, or relative to the file)."""
+
+    name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    path: str
+    recipe: str
+    # Recipe of the same dataset whose training and validation splits the ridge is fitted on; null: this one.
+    ridge_recipe: str | None = None
+    # Pairs at most, the first of the split in planned order; null = all.
+    max_pairs: int | None = Field(default=None, ge=1)
+
+
+class EvaluationConfig(FrozenModel):
+    """Figures on the test side; baselines are fitted on the training and tuned on the validation side."""
+
+    seed: int = Field(default=0, ge=0)
+    sources: tuple[EvaluationSource, ...] = Field(min_length=1)
+    split: Literal["validation", "test"] = "test"
+    # Network evaluations per image.
+    sampling_steps: int = Field(default=1, ge=1)
+    # What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or reference.
+    sampler: AnySampler = PosteriorSampler()
+    size: int = Field(default=96, ge=8)
+    batch_size: int = Field(default=32, ge=1)
+    threads: int = Field(default=2, ge=1)
+    bootstrap_resamples: int = Field(default=2000, ge=100)
+    # Rows of source | output | target that are kept as pictures, per source.
+    sample_images: int = Field(default=8, ge=0)

@@ -5,6 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
+from torchmetrics.functional.image import peak_signal_noise_ratio as peak_signal_noise_ratio_torch
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from training.metrics import bootstrap_interval, foreground_mse, image_metrics, psnr, ssim
 
@@ -60,6 +62,16 @@ def test_ssim_is_the_formula_of_the_paper() -> None:
     # scikit-image leaves out the border that the window does not fill.
     assert ssim(output, target) == pytest.approx(index[5:-5, 5:-5].mean(), abs=1e-6)
     assert ssim(target, target) == pytest.approx(1)
+
+
+def test_psnr_and_ssim_agree_with_torchmetrics() -> None:
+    output, target, mask = pictures(size=64)
+    x, y = (torch.from_numpy(image).permute(2, 0, 1)[None].double() for image in (output, target))
+    found = image_metrics(output, target, mask)
+    assert found["psnr"] == pytest.approx(float(peak_signal_noise_ratio_torch(x, y, data_range=255.0)))
+    # Its mean takes the border in, where the window reflects the image; ours and the paper's does not.
+    _, index = structural_similarity_index_measure(x, y, data_range=255.0, return_full_image=True)
+    assert found["ssim"] == pytest.approx(float(index[..., 5:-5, 5:-5].mean()), abs=1e-6)
 
 
 def test_interval_of_independent_images_has_the_width_of_theory() -> None:

@@ -21,7 +21,7 @@ from pipelines.ledger import read_ledger
 from pipelines.run_config import Run
 from pipelines.stages import StageRecords
 from pipelines.stand_ins import stand_ins
-from training.checkpoint import checkpoint_folders
+from training.checkpoint import checkpoint_folders, read_state
 from training.mix_report import describe_mix
 from training.run_log import read_lines
 
@@ -94,7 +94,7 @@ def _mix(run: Run) -> list[dict[str, Any]]:
     planned = describe_mix(
         run.mix,
         run_root=run.folder,
-        batch_size=run.training.batch_size,
+        buckets=run.training.bucket_sequence(1),
         num_batches=run.training.steps,
     )
     return [
@@ -115,14 +115,17 @@ def _mix(run: Run) -> list[dict[str, Any]]:
 def _training(run: Run) -> dict[str, Any]:
     lines = read_lines(run.training_dir / "metrics.jsonl")
     newest = checkpoint_folders(run.training_dir / "checkpoints")[-1]
+    state = read_state(newest)
     tail = lines[-max(1, len(lines) // 10) :]
     return {
         "checkpoint": newest.name,
         "steps": lines[-1]["step"],
         "images": lines[-1]["images"],
-        "batch_size": run.training.batch_size,
+        "buckets": [
+            {"batch_size": batch_size, "size_WH": [width, height]}
+            for width, height, batch_size in state.inputs["mix_buckets"]["buckets"]
+        ],
         "log_every": run.training.log_every,
-        "size": run.training.size,
         "parameters": _num_parameters(newest / "ema.safetensors"),
         "loss_first": lines[0]["loss"],
         "loss_last_tenth": statistics.fmean(line["loss"] for line in tail),

@@ -25,6 +25,7 @@ from datagen.verify import verify_dataset
 from pipelines.config_files import find_config, load_config
 from pipelines.generate import generate
 from tests.datagen.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
+from training.buckets import BucketSequence
 from training.loader import MixedLoader
 from training.mix_config import MixConfig
 
@@ -148,7 +149,8 @@ def test_exact_mixing(dataset: Path) -> None:
             for name, weight in weights.items()
         ]
     )
-    loader = MixedLoader(mix, run_root=dataset.parent, batch_size=7, size=32, workers=2)
+    buckets = BucketSequence.single(size=32, batch_size=7)
+    loader = MixedLoader(mix, run_root=dataset.parent, buckets=buckets, workers=2)
     delivered: Counter[str] = Counter()
     batches = loader.batches(start=0)
     for number in range(1, 21):

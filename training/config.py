@@ -8,6 +8,7 @@ from datagen.frozen import FrozenModel
 from training.augment import AugmentConfig
 from training.autoencoders import AutoencoderConfig, HaarConfig
 from training.bridge import Field as BridgeField
+from training.buckets import BucketsConfig, BucketSequence, check_side
 from training.denoisers import DenoiserConfig, Head
 from training.losses import LossConfig
 from training.optimiser import OptimiserConfig
@@ -28,6 +29,8 @@ class TrainingConfig(FrozenModel):
     batch_size: int = Field(default=16, ge=1)
     # Side of the square training crops in pixels.
     size: int = Field(default=96, ge=8)
+    # Sizes, aspects and batch sizes that take turns, instead of the two above. null: one size, square.
+    buckets: BucketsConfig | None = None
     autoencoder: AutoencoderConfig = HaarConfig()
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
@@ -57,6 +60,12 @@ class TrainingConfig(FrozenModel):
                 "denoiser.head gain needs latents that are linear in the image: autoencoder.kind haar"
             )
         return self
+
+    def bucket_sequence(self, multiple: int) -> BucketSequence:
+        """The bucket of every step; sides are multiples of `multiple`, or ConfigError."""
+        if self.buckets:
+            return BucketSequence.of(self.buckets, multiple=multiple, seed=self.seed)
+        return BucketSequence.single(size=check_side(self.size, multiple), batch_size=self.batch_size)
 
     def meaning(self) -> dict:
         """The part of the config that decides what is learned, JSON-able."""

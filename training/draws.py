@@ -1,10 +1,10 @@
 """From schedule to samples: which sample of which source stands at every place of every batch.
 
-A pure function of (seed, weights, sizes, batch size) and the batch's number, so that the whole state of the
+A pure function of (seed, weights, sizes, buckets) and the batch's number, so that the whole state of the
 data is one integer: the number of completed global batches. Exact whatever the number of loader workers or
 ranks was or is.
 
-    draws of source i in batch b    [counts(bB)_i, counts((b+1)B)_i)          no gap, no repeat
+    draws of source i in batch b    [counts(b)_i, counts(b + 1)_i)            no gap, no repeat
     sample of draw d                permutation(seed, i, d div N_i)[d mod N_i]
     order inside the batch          permutation(seed, b), so that no rank keeps meeting one source
 """
@@ -17,6 +17,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from datagen.seeds import rng
+from training.bucket_mixing import BucketMix
+from training.buckets import BucketSequence
 from training.mixing import Schedule
 
 # Two epochs of a source are open at most while its batches cross from one to the next.
@@ -48,26 +50,27 @@ class DrawPlan:
         sources: Sequence[DrawnSource],
         *,
         seed: int,
-        batch_size: int,
+        buckets: BucketSequence,
         on_exhausted: Literal["repeat", "stop"] = "repeat",
     ) -> None:
         self.sources = tuple(sources)
         self.schedule = Schedule([source.weight for source in sources])
         self.seed = seed
-        self.batch_size = batch_size
+        self.buckets = buckets
+        self.mix = BucketMix(self.schedule, buckets)
         self._on_exhausted = on_exhausted
         self._permutations: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
 
     def batch(self, number: int) -> list[Draw]:
-        """The draws of global batch `number` (from 0) in order; O(batch size), whatever `number` is."""
-        first = self.schedule.counts(number * self.batch_size).tolist()
-        last = self.schedule.counts((number + 1) * self.batch_size).tolist()
+        """The draws of global batch `number` (from 0) in order."""
+        first = self.mix.counts(number).tolist()
+        last = self.mix.counts(number + 1).tolist()
         draws = [
             Draw(source, draw, self._sample(source, draw))
             for source in range(len(self.sources))
             for draw in range(first[source], last[source])
         ]
-        order = rng(self.seed, "order in batch", number).permutation(self.batch_size)
+        order = rng(self.seed, "order in batch", number).permutation(len(draws))
         return [draws[place] for place in order]
 
     def substitute(self, draw: Draw, attempt: int) -> Draw:
@@ -85,11 +88,14 @@ class DrawPlan:
 
     def fresh_batches(self, source: int) -> int:
         """The largest b for which the first b batches take no sample of `source` twice."""
-        size = self.sources[source].size
-        low, high = 0, (size + 1) * self.schedule.period // self.batch_size + 1
+        size, share = self.sources[source].size, self.schedule.shares[source]
+        low, high = 0, 1
+        # Draws are within one of the share: beyond this batch more than `size` were taken for certain.
+        while self.buckets.samples(high) * share <= size + 1:
+            high *= 2
         while low < high:
             middle = (low + high + 1) // 2
-            if self.schedule.counts(middle * self.batch_size)[source] <= size:
+            if self.mix.counts(middle)[source] <= size:
                 low = middle
             else:
                 high = middle - 1

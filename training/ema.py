@@ -6,7 +6,7 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 
-def make_ema(parameters: Iterable[nn.Parameter], *, half_life_images: int, batch_size: int) -> EMAModel:
+def make_ema(parameters: Iterable[nn.Parameter], *, half_life_images: int, batch_size: float) -> EMAModel:
     """A float32 average in which a weight counts half after `half_life_images` further images.
 
     Stated in images, so that a change of batch size keeps its meaning. diffusers ramps the decay up as

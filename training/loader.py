@@ -9,15 +9,16 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datagen.errors import ConfigError, PairbridgeError, ShardError
+from datagen.errors import PairbridgeError, ShardError
 from datagen.seeds import rng
+from training.buckets import Bucket, BucketSequence
 from training.draws import Draw, DrawnSource, DrawPlan
 from training.framing import Frame, random_frame
 from training.mix_config import MixConfig
@@ -48,28 +49,21 @@ class MixedLoader:
         mix: MixConfig,
         *,
         run_root: Path,
-        batch_size: int,
-        size: int,
+        buckets: BucketSequence,
         workers: int = 0,
         ranks: Ranks | None = None,
     ) -> None:
-        """batch_size: samples a step over all ranks; size: side of the square images in pixels; workers:
-        loader processes of this rank; ranks: this process's place, by default that of the torch process
-        group.
+        """buckets: size of the images and samples a step over all ranks, of every batch; workers: loader
+        processes of this rank; ranks: this process's place, by default that of the torch process group.
 
-        Raises ConfigError if a source lacks what the mix asks of it or the ranks do not divide the batch.
+        Raises ConfigError if a source lacks what the mix asks of it or the ranks do not divide a batch.
         """
         self.ranks = ranks or Ranks.current()
-        if batch_size % self.ranks.world:
-            raise ConfigError(
-                f"batch size {batch_size} cannot be divided among {self.ranks.world} ranks",
-                consequence="ranks would take batches of different sizes and wait for each other for ever",
-                remedy=f"make it a multiple of {self.ranks.world}",
-            )
+        buckets.check_ranks(self.ranks.world)
         self.mix = mix
         self.workers = workers
-        self.draws, pairs = plan_draws(mix, run_root=run_root, batch_size=batch_size)
-        self._dataset = _MixedPairs(self.draws, pairs, (size, size), mix.random_crop)
+        self.draws, pairs = plan_draws(mix, run_root=run_root, buckets=buckets)
+        self._dataset = _MixedPairs(self.draws, pairs, mix.random_crop)
 
     @property
     def num_batches(self) -> int | None:
@@ -83,7 +77,7 @@ class MixedLoader:
         """
         return {
             "mix_seed": self.mix.seed,
-            "mix_batch_size": self.draws.batch_size,
+            "mix_buckets": self.draws.buckets.facts,
             "mix_on_exhausted": self.mix.on_exhausted,
             "mix_random_crop": self.mix.random_crop,
             "mix_sources": [
@@ -98,6 +92,7 @@ class MixedLoader:
         """This rank's part of global batches `start`, `start` + 1, ..., to the end of the mix if it has one.
 
         A batch: `source`, `target` float32 (B, 3, H, W) in [-1, 1]; `mask` float32 (B, 1, H, W) in [0, 1];
+        `batch_size`, the samples of the global batch, of which B are this rank's;
         `keys` ("<source name>/<key>") and `source_names`, B strings each, of what was read; `substitutes`, a
         list of {"wanted", "used", "reason"} for the unreadable pairs that were replaced by others of their
         source; `number`, the global batch. Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
@@ -126,28 +121,39 @@ class MixedLoader:
             ) from error
 
 
-def plan_draws(mix: MixConfig, *, run_root: Path, batch_size: int) -> tuple[DrawPlan, list[PairSource]]:
+def plan_draws(
+    mix: MixConfig, *, run_root: Path, buckets: BucketSequence
+) -> tuple[DrawPlan, list[PairSource]]:
     """Open every source of a mix and plan its draws; the sources are in the mix's order."""
     pairs = [PairSource(source.folder(run_root), source.recipe, source.split) for source in mix.sources]
     sources = [
         DrawnSource(source.name, source.weight, len(found))
         for source, found in zip(mix.sources, pairs, strict=True)
     ]
-    plan = DrawPlan(sources, seed=mix.seed, batch_size=batch_size, on_exhausted=mix.on_exhausted)
+    plan = DrawPlan(sources, seed=mix.seed, buckets=buckets, on_exhausted=mix.on_exhausted)
     return plan, pairs
 
 
+class _Place(NamedTuple):
+    """One row of a global batch."""
+
+    number: int
+    bucket: Bucket
+    draw: Draw
+
+
 class _RankBatches:
-    """Batch sampler: lists of (global batch, draw) of one rank, from batch `start` on."""
+    """Batch sampler: lists of places of one rank, from batch `start` on."""
 
     def __init__(self, draws: DrawPlan, ranks: Ranks, start: int) -> None:
         self._draws, self._ranks, self._start = draws, ranks, start
 
-    def __iter__(self) -> Iterator[list[tuple[int, Draw]]]:
+    def __iter__(self) -> Iterator[list[_Place]]:
         number, end = self._start, self._draws.num_batches
-        rows = self._ranks.share(self._draws.batch_size)
         while end is None or number < end:
-            yield [(number, draw) for draw in self._draws.batch(number)[rows]]
+            bucket = self._draws.buckets.bucket(number)
+            rows = self._ranks.share(bucket.batch_size)
+            yield [_Place(number, bucket, draw) for draw in self._draws.batch(number)[rows]]
             number += 1
 
 
@@ -158,31 +164,28 @@ class _MixedPairs(Dataset):
         self,
         draws: DrawPlan,
         sources: list[PairSource],
-        size_WH: tuple[int, int],
         random_crop: float | None,
     ) -> None:
         self.draws = draws
         self.sources = sources
-        self._size_WH = size_WH
         self._random_crop = random_crop
 
-    def __getitem__(self, place: tuple[int, Draw]) -> dict[str, Any] | SourceUnreadable:
+    def __getitem__(self, place: _Place) -> dict[str, Any] | SourceUnreadable:
         """One row of a batch, or the error as a value: torch would rebuild an exception as another type."""
-        number, draw = place
-        name = self.draws.sources[draw.source].name
+        name = self.draws.sources[place.draw.source].name
         try:
-            pair, failures = self._read(draw)
+            pair, failures = self._read(place.draw, place.bucket.size_WH)
         except SourceUnreadable as error:
             return error
         substitutes = [
             {"wanted": f"{name}/{key}", "used": f"{name}/{pair.key}", "reason": reason}
             for key, reason in failures[:1]
         ]
-        return {"pair": pair, "source_name": name, "substitutes": substitutes, "number": number}
+        return {"pair": pair, "source_name": name, "substitutes": substitutes, "place": place}
 
-    def _read(self, draw: Draw) -> tuple[Pair, list[tuple[str, str]]]:
+    def _read(self, draw: Draw, size_WH: tuple[int, int]) -> tuple[Pair, list[tuple[str, str]]]:
         source = self.sources[draw.source]
-        frame = self._frame(draw)
+        frame = self._frame(draw, size_WH)
         failures: list[tuple[str, str]] = []
         tried = draw
         while True:
@@ -199,12 +202,12 @@ class _MixedPairs(Dataset):
                 )
             tried = self.draws.substitute(draw, len(failures) - 1)
 
-    def _frame(self, draw: Draw) -> Frame:
+    def _frame(self, draw: Draw, size_WH: tuple[int, int]) -> Frame:
         if self._random_crop is None:
-            return Frame(self._size_WH)
+            return Frame(size_WH)
         # Keyed by the draw, so that neither the worker nor the place of resume changes a pixel.
         name = self.draws.sources[draw.source].name
-        return random_frame(self._size_WH, self._random_crop, rng(self.draws.seed, "crop", name, draw.number))
+        return random_frame(size_WH, self._random_crop, rng(self.draws.seed, "crop", name, draw.number))
 
 
 def _start(loader: DataLoader) -> Iterator[Batch | SourceUnreadable]:
@@ -234,7 +237,8 @@ def _collate(rows: list[dict[str, Any]]) -> Batch:
         "keys": [f"{row['source_name']}/{row['pair'].key}" for row in rows],
         "source_names": [row["source_name"] for row in rows],
         "substitutes": [entry for row in rows for entry in row["substitutes"]],
-        "number": rows[0]["number"],
+        "number": rows[0]["place"].number,
+        "batch_size": rows[0]["place"].bucket.batch_size,
     }
 
 

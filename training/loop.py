@@ -41,7 +41,7 @@ from training.interrupt import StopRequest, stop_on_signals
 from training.loader import MixedLoader
 from training.losses import Loss
 from training.mix_config import MixConfig
-from training.model import build_denoiser
+from training.model import build_denoiser, training_buckets
 from training.objective import bridge_loss
 from training.optimiser import learning_rate, make_optimiser
 from training.ranks import Ranks
@@ -99,18 +99,18 @@ class _Training:
         self.ranks = Ranks.current()
         device = _device(config, self.ranks)
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
+        self.buckets = training_buckets(config, self.autoencoder)
         self.denoiser: Denoiser = build_denoiser(config, self.autoencoder).to(device)
         self.optimiser = make_optimiser(config.optimiser, self.denoiser.parameters())
         self.ema = make_ema(
             self.denoiser.parameters(),
             half_life_images=config.ema_half_life_images,
-            batch_size=config.batch_size,
+            batch_size=self.buckets.mean_batch_size,
         )
         self.loader = MixedLoader(
             mix,
             run_root=run_root,
-            batch_size=config.batch_size,
-            size=config.size,
+            buckets=self.buckets,
             workers=config.loader_workers,
             ranks=self.ranks,
         )
@@ -184,10 +184,10 @@ class _Training:
         return norm
 
     def _images(self) -> int:
-        return self.step * self.config.batch_size
+        return self.buckets.samples(self.step)
 
     def _learning_rate(self) -> float:
-        total = self.config.steps * self.config.batch_size
+        total = self.buckets.samples(self.config.steps)
         return learning_rate(self.config.optimiser, self._images(), total)
 
     def _save(self) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from training.buckets import BucketSequence
 from training.draws import DrawPlan
 from training.loader import plan_draws
 from training.mix_config import MixConfig
@@ -27,14 +28,14 @@ class SourceForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixForecast:
-    """A mix over `num_batches` batches of `batch_size` samples.
+    """A mix over `num_batches` batches of `samples` samples in all.
 
     limit: batches in all where the mix stops at the first exhausted source, None where it repeats. Every
     source is at every batch boundary within `bound` samples of its share.
     """
 
     sources: tuple[SourceForecast, ...]
-    batch_size: int
+    samples: int
     num_batches: int
     limit: int | None
     bound: Fraction
@@ -45,12 +46,12 @@ class MixForecast:
         return min(self.sources, key=lambda source: source.fresh_batches)
 
 
-def describe_mix(mix: MixConfig, *, run_root: Path, batch_size: int, num_batches: int) -> MixForecast:
+def describe_mix(mix: MixConfig, *, run_root: Path, buckets: BucketSequence, num_batches: int) -> MixForecast:
     """Forecast of a mix from the shards it names; opens their sidecars only.
 
     num_batches is cut to the mix's own end if it stops. Raises what opening the sources raises.
     """
-    draws, _ = plan_draws(mix, run_root=run_root, batch_size=batch_size)
+    draws, _ = plan_draws(mix, run_root=run_root, buckets=buckets)
     return forecast(draws, num_batches)
 
 
@@ -58,8 +59,7 @@ def forecast(draws: DrawPlan, num_batches: int) -> MixForecast:
     """The same from a plan of draws."""
     limit = draws.num_batches
     last = num_batches if limit is None else min(limit, num_batches)
-    taken = draws.schedule.counts(last * draws.batch_size).tolist()
-    k = len(draws.sources)
+    taken = draws.mix.counts(last).tolist()
     return MixForecast(
         sources=tuple(
             SourceForecast(
@@ -74,8 +74,8 @@ def forecast(draws: DrawPlan, num_batches: int) -> MixForecast:
                 zip(draws.sources, draws.schedule.shares, taken, strict=True)
             )
         ),
-        batch_size=draws.batch_size,
+        samples=draws.buckets.samples(last),
         num_batches=last,
         limit=limit,
-        bound=Fraction(0) if k == 1 else 1 - Fraction(1, 2 * k - 2),
+        bound=draws.mix.bound,
     )

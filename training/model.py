@@ -11,10 +11,16 @@ from torch import Tensor
 from datagen.errors import ConfigError
 from datagen.seeds import seed31
 from training.autoencoders import Autoencoder, build_autoencoder
+from training.buckets import BucketSequence
 from training.checkpoint import read_state, read_tensors, refuse_changes
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.samplers import PosteriorSampler, Sampler, check_grid, sample
+
+
+def training_buckets(config: TrainingConfig, autoencoder: Autoencoder) -> BucketSequence:
+    """The bucket of every step, of sides that autoencoder and denoiser can halve, or ConfigError."""
+    return config.bucket_sequence(autoencoder.factor * config.denoiser.side_multiple)
 
 
 def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser:
@@ -22,14 +28,7 @@ def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser
 
     Raises ConfigError for training crops that the two together cannot halve often enough.
     """
-    multiple = autoencoder.factor * config.denoiser.side_multiple
-    if config.size % multiple:
-        raise ConfigError(
-            f"size {config.size} is no multiple of {multiple}, which {autoencoder.name} and"
-            f" {len(config.denoiser.widths)} denoiser.widths need",
-            consequence="the network's halves would not meet again at one size",
-            remedy=f"set size to {config.size // multiple * multiple or multiple}, or use fewer widths",
-        )
+    training_buckets(config, autoencoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed31(config.seed, "weights"))
         return Denoiser(

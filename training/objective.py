@@ -33,15 +33,16 @@ def bridge_loss(
     """The loss of this rank's rows of global batch `step`; `batch` as `training.loader` yields it."""
     device = next(denoiser.parameters()).device
     draws = step_generator(config.seed, step)
-    rows = ranks.share(config.batch_size)
+    batch_size = batch["batch_size"]
+    rows = ranks.share(batch_size)
     images = {name: batch[name].to(device) for name in ("source", "target", "mask")}
-    images = augment(config.augment, images, torch.rand(config.batch_size, 3, generator=draws)[rows])
+    images = augment(config.augment, images, torch.rand(batch_size, 3, generator=draws)[rows])
     with torch.no_grad():
         x0 = autoencoder.encode(images["source"])
         x1 = autoencoder.encode(images["target"])
         conditions = {"mask": autoencoder.encode_mask(images["mask"]), "source": x0}
-    t = config.timesteps.sample(config.batch_size, draws)[rows].to(device)
-    eps = torch.randn(config.batch_size, *x0.shape[1:], generator=draws)[rows].to(device)
+    t = config.timesteps.sample(batch_size, draws)[rows].to(device)
+    eps = torch.randn(batch_size, *x0.shape[1:], generator=draws)[rows].to(device)
     x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
     v = _predict(config, denoiser, x_t, t, conditions)
 

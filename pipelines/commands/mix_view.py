@@ -25,7 +25,7 @@ def show_mix(mix: MixForecast) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
     console.print(
-        f"{mix.num_batches} batches of {mix.batch_size}; at every batch boundary each source is within "
+        f"{mix.num_batches} batches, {mix.samples:,} samples; at every batch boundary each source is within "
         f"{float(mix.bound):.2f} samples of its share"
     )
     first = mix.exhausted_first

@@ -32,11 +32,14 @@ def mix(
     """Show a mix: exact shares, epochs per source, and which source is exhausted first."""
     from pipelines.commands.mix_view import show_mix
     from pipelines.config_files import find_config, load_config
+    from training.buckets import BucketSequence
     from training.mix_config import MixConfig
     from training.mix_report import describe_mix
 
     sources = load_config(find_config("mixes", mix), MixConfig, settings or ())
-    show_mix(describe_mix(sources, run_root=run.absolute(), batch_size=batch_size, num_batches=steps))
+    # Only the number of samples counts here, not their size.
+    buckets = BucketSequence.single(size=8, batch_size=batch_size)
+    show_mix(describe_mix(sources, run_root=run.absolute(), buckets=buckets, num_batches=steps))
 
 
 def train(

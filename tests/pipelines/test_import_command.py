@@ -15,6 +15,7 @@ from pipelines.cli import main
 from pipelines.config_files import load_config
 from tests.datagen.foreign_datasets import sample_members, write_folders, write_rord, write_tar
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
+from training.buckets import BucketSequence
 from training.config import TrainingConfig
 from training.loader import MixedLoader
 from training.loop import train
@@ -129,7 +130,7 @@ def test_a_mix_of_shards_an_imported_folder_and_foreign_tars_trains_with_exact_s
 
 def test_a_resumed_training_draws_what_an_undisturbed_one_does(workplace: Path) -> None:
     mix = load_config(workplace / "mix.yaml", MixConfig)
-    options = {"run_root": workplace / "run", "batch_size": 5, "size": 16}
+    options = {"run_root": workplace / "run", "buckets": BucketSequence.single(size=16, batch_size=5)}
     whole = MixedLoader(mix, **options)
     batches = whole.batches()
     expected = [next(batches)["keys"] for _ in range(9)]

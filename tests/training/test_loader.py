@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from datagen.errors import ConfigError, PairbridgeError
 from datagen.tar import walk_tar
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
+from training.buckets import BucketSequence
 from training.draws import Draw
 from training.loader import MAX_BAD_IN_A_ROW, LoaderWorkerDied, MixedLoader, SourceUnreadable
 from training.mix_config import MixConfig
@@ -60,7 +61,8 @@ def _mix(num_sources: int, **options) -> MixConfig:
 
 
 def _loader(run_root: Path, mix: MixConfig, **options) -> MixedLoader:
-    return MixedLoader(mix, run_root=run_root, **{"batch_size": BATCH, "size": 16, **options})
+    buckets = BucketSequence.single(size=16, batch_size=options.pop("batch_size", BATCH))
+    return MixedLoader(mix, run_root=run_root, **{"buckets": buckets, **options})
 
 
 def _batches(loader: MixedLoader, count: int, start: int = 0) -> list[dict]:
@@ -109,8 +111,8 @@ def test_shares_are_exact_and_batches_the_same_for_any_workers(
 
 
 def test_a_batch_is_what_the_contract_says(run_root: Path) -> None:
-    batch = _batches(_loader(run_root, _mix(3), size=16), 1, start=5)[0]
-    assert batch["number"] == 5
+    batch = _batches(_loader(run_root, _mix(3)), 1, start=5)[0]
+    assert (batch["number"], batch["batch_size"]) == (5, BATCH)
     for name, channels, low in (("source", 3, -1), ("target", 3, -1), ("mask", 1, 0)):
         assert batch[name].shape == (BATCH, channels, 16, 16)
         assert batch[name].dtype == torch.float32
@@ -276,10 +278,12 @@ def test_no_way_of_ending_leaves_workers_or_waits_for_them(run_root: Path, endin
 import os, signal
 from pathlib import Path
 import torch.multiprocessing as mp
+from training.buckets import BucketSequence
 from training.loader import MixedLoader
 from training.mix_config import MixConfig
+buckets = BucketSequence.single(size=16, batch_size=8)
 mix = MixConfig.model_validate({_mix(2).model_dump()!r})
-batches = MixedLoader(mix, run_root=Path({str(run_root)!r}), batch_size=8, size=16, workers=2).batches()
+batches = MixedLoader(mix, run_root=Path({str(run_root)!r}), buckets=buckets, workers=2).batches()
 next(batches)
 print(*(worker.pid for worker in mp.active_children()), flush=True)
 {ending}

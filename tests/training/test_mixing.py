@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from datagen.errors import ConfigError
 from datagen.seeds import rng
+from training.buckets import BucketSequence
 from training.draws import DrawnSource, DrawPlan
 from training.mix_report import forecast
 from training.mixing import MAX_PERIOD, Schedule
@@ -85,7 +86,8 @@ def test_takes_of_a_batch_differ_from_their_share_by_less_than_two() -> None:
 
 def _plan(sizes: list[int], weights: list[float], batch_size: int, **options) -> DrawPlan:
     sources = [DrawnSource(f"s{i}", w, n) for i, (w, n) in enumerate(zip(weights, sizes, strict=True))]
-    return DrawPlan(sources, seed=3, batch_size=batch_size, **options)
+    buckets = BucketSequence.single(size=8, batch_size=batch_size)
+    return DrawPlan(sources, seed=3, buckets=buckets, **options)
 
 
 def test_draws_leave_no_gap_and_repeat_nothing_within_an_epoch() -> None:

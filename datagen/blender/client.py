@@ -4,7 +4,7 @@ needed."""
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,22 +14,27 @@ from datagen.blender.errors import (
     BlenderTimedOut,
     BlenderUnavailable,
 )
-from datagen.blender.exr import read_passes, read_radiance
+from datagen.blender.exr import read_alpha, read_passes, read_radiance
 from datagen.blender.log import BlenderLog
 from datagen.blender.panorama import join, plan_panorama
 from datagen.blender.process import BlenderProcess, Died, Hung
 from datagen.blender.protocol import (
     CameraPose,
     CameraSpec,
+    LampSpec,
     ObjectInfo,
     ObjectSpec,
+    PlacedObject,
     RenderedPasses,
+    SceneSpec,
     SkySpec,
     from_json,
 )
 from datagen.blender.settings import RenderSettings
 from datagen.environment import write_exr
 from datagen.errors import AssetError, PairbridgeError
+
+ReceiverRole = Literal["shown", "holdout"]
 
 
 class BlenderClient:
@@ -38,8 +43,8 @@ class BlenderClient:
     Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
     AssetError when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing,
     BlenderRequestFailed for anything else that Blender refuses. After a time-out or a crash the next
-    `load_object` or `bake_sky` starts a fresh process; `load_object` also does once the process has grown
-    past `recycle_rss_mib`.
+    `load_scene` or `bake_sky` starts a fresh process; `load_scene` also does once the process has grown past
+    `recycle_rss_mib`.
 
     `scratch_dir` takes Blender's temporary and preference folders, removed at the end of each process; the
     caller removes what is left after a kill of the worker itself. `log_path` is appended to, and cut at
@@ -66,6 +71,7 @@ class BlenderClient:
         self._recycle_rss_mib = recycle_rss_mib
         self._process: BlenderProcess | None = None
         self._object: str | None = None
+        self._num_objects = 0
 
     def __enter__(self) -> "BlenderClient":
         return self
@@ -79,29 +85,47 @@ class BlenderClient:
         return self._process.pid if self._process else None
 
     def load_object(self, obj: ObjectSpec) -> ObjectInfo:
-        """Replace the scene by `obj`, scaled to the unit bounding sphere at the origin; forgets the camera.
+        """`load_scene` for `obj` alone, on nothing, in the unit sphere around the origin."""
+        return self.load_scene(SceneSpec(objects=(PlacedObject(object=obj),)))[0]
 
-        The sphere is centred on the bounding box. Lights, cameras and animation of a file are dropped.
-        Raises AssetError for a file that is missing or unreadable, lacks an image that it names, or has no
-        finite visible geometry.
+    def load_scene(self, scene: SceneSpec) -> tuple[ObjectInfo, ...]:
+        """Replace what is loaded by `scene`; forgets the camera. One ObjectInfo for each object.
+
+        Lights, cameras and animation of a file are dropped. Raises AssetError for a file that is missing or
+        unreadable, lacks an image that it names, or has no finite visible geometry.
         """
         if self._process and self._process.rss_mib() > self._recycle_rss_mib:
             self.close()
         self._log.limit()
-        self._object = obj.name
-        return from_json(ObjectInfo, self._request("load_object", obj=dataclasses.asdict(obj)))
+        self._object = ", ".join(placed.object.name for placed in scene.objects)
+        self._num_objects = len(scene.objects)
+        reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
+        return tuple(from_json(ObjectInfo, info) for info in reply["objects"])
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
-        """Place the camera for the loaded object and set the size of the next renders, in pixels."""
+        """Place the camera for the loaded objects and set the size of the next renders, in pixels."""
         reply = self._request("set_camera", camera=dataclasses.asdict(camera), size_WH=list(size_WH))
         return from_json(CameraPose, reply)
 
-    def render(self, *, environment_path: Path, rotation_rad: float, seed: int) -> RenderedPasses:
-        """The object alone, lit by the equirectangular image at `environment_path`, on transparent film.
+    def render(
+        self,
+        *,
+        environment_path: Path,
+        rotation_rad: float,
+        seed: int,
+        strength: float = 1.0,
+        lamps: tuple[LampSpec, ...] = (),
+        hidden: tuple[int, ...] = (),
+        receivers: ReceiverRole = "shown",
+    ) -> RenderedPasses:
+        """The scene on transparent film, lit by the equirectangular image at `environment_path` (times
+        `strength`; 0 is no environment) and by `lamps`.
 
-        `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU, whatever was asked
-        before; with equal seed, camera and object, alpha, depth and normal are bit-equal under every
-        lighting.
+        `hidden` objects, by number, are not there at all. With `receivers` as "holdout" they are there for
+        shadows and reflected light, but not in the picture: what is left is the objects' own part of the
+        image, premultiplied. `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
+        whatever was asked before; with equal seed, camera and scene, alpha, depth and normal are bit-equal
+        under every lighting.
         """
         start_s = time.perf_counter()
         self._request(
@@ -110,11 +134,21 @@ class BlenderClient:
             rotation_rad=rotation_rad,
             seed=seed,
             film="transparent",
+            strength=strength,
+            lamps=[dataclasses.asdict(lamp) for lamp in lamps],
+            hidden=list(hidden),
+            receivers=receivers,
         )
-        return read_passes(self._process.image_path, start_s)
+        return read_passes(self._process.image_path, start_s, self._num_objects)
+
+    def silhouette(self, index: int, *, seed: int) -> np.ndarray:
+        """Coverage (H, W) float32 of object `index` as if nothing stood before it: a fraction of a
+        render's time."""
+        self._request("silhouette", index=index, seed=seed)
+        return read_alpha(self._process.image_path)
 
     def render_opaque(self, *, environment_path: Path, rotation_rad: float, seed: int) -> np.ndarray:
-        """The object in front of the visible environment: (H, W, 3) float32 linear, as Cycles sees it.
+        """The scene in front of the visible environment: (H, W, 3) float32 linear, as Cycles sees it.
 
         The truth that a composite of `render` over a resampled background is measured against.
         """
@@ -199,7 +233,7 @@ class BlenderClient:
             case {"kind": "unavailable", **fields}:
                 return BlenderUnavailable(**fields)
         return BlenderRequestFailed(
-            f"Blender refused {operation} of {self._object or 'no object'}: {error['cause']}",
+            f"Blender refused {operation} of {self._object or 'nothing'}: {error['cause']}",
             consequence="nothing of this request was kept; the process goes on",
             remedy=f"see {self._log.path} for the traceback",
         )

@@ -5,14 +5,22 @@ import bpy
 # Uncompressed: the file never leaves memory, and compression costs more than it saves there.
 CODEC = "NONE"
 
+# Objects that one pixel can tell apart.
+CRYPTOMATTE_DEPTH = 6
 
-def enable_passes() -> None:
-    """Depth, world-space normal, and the albedo that the denoiser uses (diffuse + glossy colour)."""
+
+def enable_passes(*, coverage: bool) -> None:
+    """Depth, world-space normal, the colour before denoising and the albedo that the denoiser uses (diffuse +
+    glossy colour); with `coverage` also each object's share of each pixel.
+    """
     layer = bpy.context.view_layer
     layer.use_pass_combined = True
     layer.use_pass_z = True
     layer.use_pass_normal = True
     layer.cycles.denoising_store_passes = True
+    # By asset: whatever hangs under one root is one object.
+    layer.use_pass_cryptomatte_asset = coverage
+    layer.pass_cryptomatte_depth = CRYPTOMATTE_DEPTH
 
 
 def render_to(path: str) -> None:

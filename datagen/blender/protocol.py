@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+# An object's root in Blender is called this and its number; renders know objects by it.
+OBJECT_NAME = "object"
+
 Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 
@@ -51,8 +54,100 @@ class ObjectInfo:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedObject:
+    """One object of a scene: scaled to a bounding sphere of `radius`, turned about +Z, then placed.
+
+    `standing` objects rest with their lowest vertex on the ground plane z = 0, their bounding box centred
+    above (x, y); others float with the bounding box centred on (x, y, z).
+    """
+
+    object: ObjectSpec
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    radius: float = 1.0
+    yaw_rad: float = 0.0
+    standing: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ValueError(f"radius {self.radius} must be positive")
+        if self.standing and self.z != 0.0:
+            raise ValueError(f"a standing object rests on the ground, so its z of {self.z} has no meaning")
+
+
+SURFACE_KINDS = ("plain", "planks", "tiles", "bricks", "checks", "stripes", "concrete", "marble", "carpet")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceSpec:
+    """The procedural material of a receiver; `datagen.surfaces` draws them.
+
+    `colour` and `accent` are linear reflectances. `cell` is the size of a plank, tile, stripe or vein in
+    world units; the pattern is shifted by `offset` and turned by `turn_rad` in the plane of the receiver.
+    """
+
+    kind: str
+    colour: tuple[float, float, float]
+    accent: tuple[float, float, float]
+    roughness: float
+    cell: float = 1.0
+    offset: tuple[float, float] = (0.0, 0.0)
+    turn_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in SURFACE_KINDS:
+            raise ValueError(f"surface {self.kind!r} is not one of {', '.join(SURFACE_KINDS)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSpec:
+    """A plane that takes shadows: the ground z = 0, or a wall on it.
+
+    A wall (`azimuth_rad` given) stands `distance` from the origin in that direction and faces the origin.
+    """
+
+    surface: SurfaceSpec
+    azimuth_rad: float | None = None
+    distance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.azimuth_rad is None) != (self.distance == 0.0):
+            raise ValueError(f"a wall has an azimuth and a distance, the ground neither: {self}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSpec:
+    """Objects and receivers, world coordinates as above. An object's number is its place in `objects`."""
+
+    objects: tuple[PlacedObject, ...]
+    receivers: tuple[ReceiverSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.objects:
+            raise ValueError("a scene has at least one object")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LampSpec:
+    """A one-sided disc that emits light, at `position`, turned to the origin.
+
+    On a surface at the origin that faces it, it makes the irradiance pi x `colour` (exact for a disc that is
+    small against its distance), so that a white diffuse surface there has the radiance `colour`.
+    """
+
+    position: tuple[float, float, float]
+    diameter: float
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.diameter > 0 or not any(self.position):
+            raise ValueError(f"a lamp has a positive diameter and is away from the origin: {self}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSpec:
-    """A view of the normalised object.
+    """A view of the scene's objects (receivers are not framed).
 
     The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite
     way, without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the
@@ -104,7 +199,10 @@ class SkySpec:
 class RenderedPasses:
     """Decoded arrays of one render, top row first, float32.
 
-    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is. `depth` (H, W)
+    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is; `noisy` (H, W, 3)
+    its colour before denoising: where no path of a pixel meets what differs between two scenes, equal seeds
+    give equal bits. `coverage` (N, H, W) is the share of each pixel in which each object is seen, None for a
+    single object without receivers, whose alpha says it. `depth` (H, W)
     distance from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit.
     `normal` (H, W, 3) world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
     glossy colour, premultiplied: on metals the diffuse colour alone is black. `wall_s` is the request's
@@ -112,6 +210,8 @@ class RenderedPasses:
     """
 
     rgba: np.ndarray
+    noisy: np.ndarray
+    coverage: np.ndarray | None
     depth: np.ndarray
     normal: np.ndarray
     albedo: np.ndarray
@@ -133,10 +233,21 @@ def decode_line(line: bytes) -> dict[str, Any]:
     return json.loads(line)
 
 
+# Fields that hold another of these classes, or a tuple of one.
+_NESTED: dict[str, type] = {
+    "object": ObjectSpec,
+    "surface": SurfaceSpec,
+    "objects": PlacedObject,
+    "receivers": ReceiverSpec,
+}
+
+
 def from_json(kind: type, value: dict[str, Any]):
     """A value of one of the classes above from `dataclasses.asdict` after JSON: lists become tuples again."""
-    return kind(**{key: _as_tuple(item) for key, item in value.items()})
+    return kind(**{key: _revived(item, _NESTED.get(key)) for key, item in value.items()})
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(item) for item in value) if isinstance(value, list) else value
+def _revived(value: Any, kind: type | None) -> Any:
+    if isinstance(value, list):
+        return tuple(_revived(item, kind) for item in value)
+    return from_json(kind, value) if isinstance(value, dict) and kind else value

@@ -1,17 +1,33 @@
-"""The one scene of a Blender process: reset, settings, the normalised object and its camera. Needs bpy."""
+"""The one scene of a Blender process: reset, settings, the placed objects and their camera. Needs bpy."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
 
 import bpy
 import numpy as np
 
 from datagen.blender.framing import frame
 from datagen.blender.imports import import_file
-from datagen.blender.protocol import CameraPose, CameraSpec, ObjectInfo, ObjectSpec
+from datagen.blender.protocol import (
+    OBJECT_NAME,
+    CameraPose,
+    CameraSpec,
+    ObjectInfo,
+    ObjectSpec,
+    PlacedObject,
+    SceneSpec,
+)
+from datagen.blender.receivers import FAR, build_receiver
 from datagen.blender.settings import RenderSettings
 from datagen.errors import AssetError, PairbridgeError
 
 # Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
 GEOMETRY_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"})
 BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
+# Custom properties: the number of a scene's object, and what a file does not want rendered.
+NUMBER = "pairbridge_number"
+HIDDEN_IN_FILE = "pairbridge_hidden"
 DROPPED_TYPES = frozenset({"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"})
 
 
@@ -123,18 +139,25 @@ def _choose_device(scene: bpy.types.Scene, device: str) -> None:
         )
 
 
-def load(obj: ObjectSpec) -> tuple[ObjectInfo, np.ndarray]:
-    """Put `obj` into the fresh scene, scaled to the unit sphere; its evaluated vertices (N, 3) after that."""
-    if obj.path is None:
-        from datagen.blender.families import build
+def load(scene: SceneSpec) -> tuple[list[ObjectInfo], np.ndarray]:
+    """Put `scene` into the fresh scene; the evaluated vertices (N, 3) of all its objects where they stand."""
+    infos, vertices = [], []
+    for number, placed in enumerate(scene.objects):
+        info, placed_vertices = _load_object(number, placed)
+        infos.append(info)
+        vertices.append(placed_vertices)
+    for number, receiver in enumerate(scene.receivers):
+        build_receiver(number, receiver)
+    return infos, np.concatenate(vertices)
 
-        build(obj.family, obj.seed)
-    else:
-        import_file(obj.path)
+
+def _load_object(number: int, placed: PlacedObject) -> tuple[ObjectInfo, np.ndarray]:
+    before = set(bpy.data.objects)
+    _add(placed.object)
     _drop_what_is_not_geometry()
-    vertices, num_meshes, num_faces = _evaluated_vertices()
-    centre, radius = _bounding_sphere(obj.name, vertices, num_faces)
-    _normalise(centre, radius)
+    added = [item for item in bpy.data.objects if item not in before]
+    vertices, num_meshes, num_faces = _evaluated_vertices(added)
+    centre, radius = _bounding_sphere(placed.object.name, vertices, num_faces)
     info = ObjectInfo(
         num_meshes=num_meshes,
         num_vertices=len(vertices),
@@ -142,7 +165,39 @@ def load(obj: ObjectSpec) -> tuple[ObjectInfo, np.ndarray]:
         radius=radius,
         centre=tuple(centre.tolist()),
     )
-    return info, (vertices - centre) / radius
+    scale = placed.radius / radius
+    cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
+    turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    turned = scale * (vertices - centre) @ turn.T
+    height = -turned[:, 2].min() if placed.standing else placed.z
+    position = np.array([placed.x, placed.y, height])
+    _place(number, added, position - scale * turn @ centre, placed.yaw_rad, scale)
+    return info, turned + position
+
+
+def _add(obj: ObjectSpec) -> None:
+    if obj.path is None:
+        from datagen.blender.families import build
+
+        build(obj.family, obj.seed)
+    else:
+        import_file(Path(obj.path))
+
+
+def roots() -> list[bpy.types.Object]:
+    """The empties that the scene's objects hang under, by number."""
+    found = [item for item in bpy.context.scene.objects if item.get(NUMBER) is not None]
+    return sorted(found, key=lambda item: item[NUMBER])
+
+
+def hide_objects(numbers: Sequence[int]) -> None:
+    """Take exactly these objects out of the next render; what a file itself hides stays hidden."""
+    for root in roots():
+        for item in root.children_recursive:
+            hidden = root[NUMBER] in numbers or HIDDEN_IN_FILE in item
+            # Writing an equal value would have Cycles synchronise the object again.
+            if item.hide_render != hidden:
+                item.hide_render = hidden
 
 
 def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
@@ -157,8 +212,9 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = pose.fov_x_rad
     lens.shift_x = lens.shift_y = 0.0
+    # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters.
     lens.clip_start = 0.5 * nearest
-    lens.clip_end = 2 * farthest
+    lens.clip_end = 2 * max(farthest, FAR)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
     return pose
@@ -172,16 +228,19 @@ def _drop_what_is_not_geometry() -> None:
             item.animation_data_clear()
 
 
-def _evaluated_vertices() -> tuple[np.ndarray, int, int]:
-    """World positions (N, 3) of all rendered vertices, the number of meshes and that of faces.
+def _evaluated_vertices(items: list[bpy.types.Object]) -> tuple[np.ndarray, int, int]:
+    """World positions (N, 3) of all rendered vertices of `items`, the number of meshes and that of faces.
 
     Modifiers are applied, and each instance counts.
     """
+    wanted = set(items)
     graph = bpy.context.evaluated_depsgraph_get()
     parts, num_faces = [], 0
     for instance in graph.object_instances:
         item = instance.object
         if item.type not in BOUNDED_TYPES or not instance.show_self or item.hide_render:
+            continue
+        if (instance.parent if instance.is_instance else item).original not in wanted:
             continue
         mesh = item.to_mesh()
         flat = np.empty(3 * len(mesh.vertices), np.float32)
@@ -207,15 +266,24 @@ def _bounding_sphere(name: str, vertices: np.ndarray, num_faces: int) -> tuple[n
     return centre, radius
 
 
-def _normalise(centre: np.ndarray, radius: float) -> None:
-    """Hang every root of the scene under one empty that moves and scales the whole."""
-    roots = [item for item in bpy.context.scene.objects if item.parent is None]
-    root = bpy.data.objects.new("normalised", None)
+def _place(
+    number: int, items: list[bpy.types.Object], origin: np.ndarray, yaw_rad: float, scale: float
+) -> None:
+    """Hang every root of `items` under one empty that scales, turns and moves the whole.
+
+    Cryptomatte knows an object by the name of its topmost parent.
+    """
+    root = bpy.data.objects.new(f"{OBJECT_NAME}{number}", None)
+    root[NUMBER] = number
     bpy.context.scene.collection.objects.link(root)
-    for item in roots:
-        item.parent = root
-    root.scale = (1 / radius,) * 3
-    root.location = tuple(-centre / radius)
+    for item in items:
+        if item.parent is None:
+            item.parent = root
+        if item.hide_render:
+            item[HIDDEN_IN_FILE] = True
+    root.scale = (scale,) * 3
+    root.rotation_euler = (0.0, 0.0, yaw_rad)
+    root.location = tuple(origin)
 
 
 def _unusable(name: str, why: str) -> AssetError:

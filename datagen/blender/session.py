@@ -1,16 +1,20 @@
 """What a Blender process can be asked, and what it remembers between requests. Needs bpy."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
+from datagen.blender import lamps as lamp_pool
+from datagen.blender import receivers as receiver_pool
 from datagen.blender import scene, sky, world
 from datagen.blender.passes import enable_passes, render_to
-from datagen.blender.protocol import CameraSpec, ObjectSpec, SkySpec, from_json
+from datagen.blender.protocol import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
 from datagen.blender.settings import RenderSettings
+from datagen.blender.silhouettes import silhouettes_alone
 
 
 class OutOfOrder(Exception):
@@ -30,29 +34,46 @@ class Session:
         scene.reset(self._settings, self._threads)
         return {}
 
-    def load_object(self, obj: dict[str, Any]) -> dict[str, Any]:
+    def load_scene(self, scene_spec: dict[str, Any]) -> dict[str, Any]:
         self._reset()
-        spec = from_json(ObjectSpec, obj)
-        info, self._vertices = scene.load(
-            dataclasses.replace(spec, path=None if spec.path is None else Path(spec.path))
-        )
+        spec = from_json(SceneSpec, scene_spec)
+        infos, self._vertices = scene.load(spec)
         world.build_world(self._settings)
-        enable_passes()
-        return dataclasses.asdict(info)
+        enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
+        return {"objects": [dataclasses.asdict(info) for info in infos]}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
         if self._vertices is None:
-            raise OutOfOrder("no object is loaded")
+            raise OutOfOrder("no scene is loaded")
         pose = scene.place_camera(self._vertices, from_json(CameraSpec, camera), tuple(size_WH))
         return dataclasses.asdict(pose)
 
-    def render(self, environment_path: str, rotation_rad: float, seed: int, film: str) -> dict[str, Any]:
-        if self._vertices is None or bpy.context.scene.camera is None:
-            raise OutOfOrder("no object is loaded, or it has no camera yet")
-        world.set_lighting(Path(environment_path), rotation_rad)
+    def render(
+        self,
+        environment_path: str,
+        rotation_rad: float,
+        seed: int,
+        film: str,
+        strength: float = 1.0,
+        lamps: Sequence[dict[str, Any]] = (),
+        hidden: Sequence[int] = (),
+        receivers: str = "shown",
+    ) -> dict[str, Any]:
+        self._check_ready()
+        world.set_lighting(Path(environment_path), rotation_rad, strength)
+        lamp_pool.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
+        scene.hide_objects(hidden)
+        receiver_pool.hold_out(receivers == "holdout")
         bpy.context.scene.cycles.seed = seed
         bpy.context.scene.render.film_transparent = film == "transparent"
         render_to(self._image_path)
+        return {}
+
+    def silhouette(self, index: int, seed: int) -> dict[str, Any]:
+        self._check_ready()
+        bpy.context.scene.cycles.seed = seed
+        with silhouettes_alone(index):
+            render_to(self._image_path)
         return {}
 
     def bake_sky(self, sky_spec: dict[str, Any], width: int) -> dict[str, Any]:
@@ -65,6 +86,10 @@ class Session:
         sky.narrow_to(tuple(window))
         render_to(self._image_path)
         return {}
+
+    def _check_ready(self) -> None:
+        if self._vertices is None or bpy.context.scene.camera is None:
+            raise OutOfOrder("no scene is loaded, or it has no camera yet")
 
     def _reset(self) -> None:
         self._vertices = None

@@ -14,6 +14,7 @@ from datagen.errors import AssetError
 
 WORLD = "surroundings"
 NODE = "lighting"
+STRENGTH_NODE = "strength"
 
 
 def build_world(settings: RenderSettings) -> None:
@@ -36,13 +37,20 @@ def build_world(settings: RenderSettings) -> None:
     texture.projection = "EQUIRECTANGULAR"
     texture.interpolation = "Linear"
     background = tree.nodes.new("ShaderNodeBackground")
+    background.name = STRENGTH_NODE
     output = tree.nodes.new("ShaderNodeOutputWorld")
     tree.links.new(texture.outputs["Color"], background.inputs["Color"])
     tree.links.new(background.outputs["Background"], output.inputs["Surface"])
 
 
-def set_lighting(path: Path, rotation_rad: float) -> None:
-    """Light with the equirectangular image at `path`. Raises AssetError if Blender cannot read it."""
+def set_lighting(path: Path, rotation_rad: float, strength: float = 1.0) -> None:
+    """Light with the equirectangular image at `path`, times `strength`.
+
+    Raises AssetError if Blender cannot read it.
+    """
+    level = bpy.context.scene.world.node_tree.nodes[STRENGTH_NODE].inputs["Strength"]
+    if level.default_value != np.float32(strength):
+        level.default_value = strength
     texture = bpy.context.scene.world.node_tree.nodes[NODE]
     if texture.image is None or texture.image.filepath != str(path):
         old, texture.image = texture.image, _load(path)

@@ -104,7 +104,7 @@ def test_a_broken_object_is_named_with_its_cause_and_the_process_goes_on(
     with pytest.raises(AssetError, match=cause) as caught:
         blender.load_object(ObjectSpec(path=path))
     assert str(path) in caught.value.cause
-    with pytest.raises(BlenderRequestFailed, match="no object is loaded"):
+    with pytest.raises(BlenderRequestFailed, match="no scene is loaded"):
         blender.set_camera(VIEW, (32, 32))
     blender.load_object(ObjectSpec(path=files / "box.obj"))
     assert blender.pid == pid
@@ -137,7 +137,7 @@ def test_a_signal_during_a_load_is_reported_by_name_and_the_next_load_gets_a_new
     with pytest.raises(BlenderCrashed) as caught:
         blender.load_object(ObjectSpec(path=endless))
     killer.join()
-    assert (caught.value.signal, caught.value.phase) == (name, "load_object")
+    assert (caught.value.signal, caught.value.phase) == (name, "load_scene")
     assert ("scene is the likely cause" in caught.value.consequence) == (name != "SIGKILL")
     assert not psutil.pid_exists(pid)
     blender.load_object(ObjectSpec(path=files / "box.obj"))
@@ -150,7 +150,7 @@ def test_after_a_crash_a_render_says_that_the_object_is_gone(blender: BlenderCli
     os.kill(blender.pid, signal.SIGSEGV)
     with pytest.raises(BlenderCrashed):
         blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
-    with pytest.raises(BlenderRequestFailed, match="no object is loaded"):
+    with pytest.raises(BlenderRequestFailed, match="no scene is loaded"):
         blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
 
 

@@ -23,6 +23,7 @@ SHARED_WITH_TRAINING = {
     "datagen.frozen",
     "datagen.import_manifest",
     "datagen.imported",
+    "datagen.light_maps",
     "datagen.manifest",
     "datagen.records",
     "datagen.sample",

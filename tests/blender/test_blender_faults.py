@@ -160,7 +160,7 @@ def test_a_hang_and_a_stopped_process_time_out_and_leave_nothing_running(
     client = open_client(request_timeout_s=2.0)
     client.load_object(ObjectSpec(path=files / "box.obj"))
     hanging = client.pid
-    with pytest.raises(BlenderTimedOut, match="load_object within 2 s"):
+    with pytest.raises(BlenderTimedOut, match="load_scene within 2 s"):
         client.load_object(ObjectSpec(path=endless))
     client.load_object(ObjectSpec(path=files / "box.obj"))
     stopped = client.pid

@@ -26,7 +26,7 @@ from datagen.environment import equirect_directions
     "error",
     [
         BlenderCrashed(signal="SIGSEGV", phase="render", log_tail="boom"),
-        BlenderTimedOut(phase="load_object", timeout_s=3.5, log_tail="zzz"),
+        BlenderTimedOut(phase="load_scene", timeout_s=3.5, log_tail="zzz"),
         BlenderUnavailable("no GPU", consequence="nothing", remedy="buy one"),
         BlenderRequestFailed("no", consequence="nothing", remedy="ask again"),
     ],

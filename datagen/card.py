@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from ruamel.yaml import YAML
 
 from datagen.atomic import write_atomically
-from datagen.commit import read_sidecars
+from datagen.commit import read_sidecars, rejection_counts
 from datagen.manifest import DatasetManifest, RecipeEntry
 from datagen.records import Sidecar
 from datagen.verify import StreamStatus, dataset_status
@@ -90,6 +90,7 @@ def dataset_card(
             "",
             *_table(("licence", "author", "assets"), _licence_rows(manifest)),
             "",
+            *_gates_section(sidecars),
             *_quarantine_section(reasons),
         )
     )
@@ -171,6 +172,19 @@ def _licence_text(manifest: DatasetManifest) -> str:
 def _licence_rows(manifest: DatasetManifest) -> list[tuple[str, str, int]]:
     counts = Counter((asset.licence, asset.author) for asset in manifest.assets)
     return [(licence, author, count) for (licence, author), count in sorted(counts.items())]
+
+
+def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:
+    counts = rejection_counts(sidecars)
+    if not counts:
+        return []
+    rows = [(recipe, gate, count) for (recipe, gate), count in sorted(counts.items())]
+    return [
+        "## Quality gates\n",
+        "Draws that were refused; their pairs were drawn again, each with a seed of its own.\n",
+        *_table(("recipe", "gate", "draws refused"), rows),
+        "",
+    ]
 
 
 def _quarantine_section(hole_reasons: Counter[str]) -> list[str]:

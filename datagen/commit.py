@@ -14,6 +14,7 @@ All functions but the readers want the caller to hold the dataset's lock: two wr
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def write_shard_tar(shards_dir: Path, shard: ShardInfo, parts: Iterable[tuple[Gr
         count=len(samples),
         samples=tuple(samples),
         holes=tuple(hole for record, _ in parts for hole in record.holes),
+        rejections=tuple(rejection for record, _ in parts for rejection in record.rejections),
     )
 
 
@@ -146,6 +148,15 @@ def read_sidecars(shards_dir: Path) -> Iterator[Sidecar]:
     """Every committed shard's sidecar, by name. Raises ShardError at the first unusable one."""
     for path in sorted(shards_dir.glob("*.json")):
         yield Sidecar.from_file(path)
+
+
+def rejection_counts(sidecars: Iterable[Sidecar]) -> Counter[tuple[str, str]]:
+    """Draws that gates refused, by (recipe, gate); the samples themselves may be there from a later draw."""
+    return Counter(
+        (sidecar.shard.name.split("-", 1)[1].rpartition("-")[0], rejection.gate)
+        for sidecar in sidecars
+        for rejection in sidecar.rejections
+    )
 
 
 def quarantine_jsonl(sidecars: Iterable[Sidecar]) -> bytes:

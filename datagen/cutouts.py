@@ -44,6 +44,7 @@ class Cutouts:
                 f"photograph {asset_id}: {refused.cause}",
                 consequence=refused.consequence,
                 remedy=refused.remedy,
+                gate=refused.gate,
             )
 
 

@@ -40,4 +40,18 @@ class ShardError(PairbridgeError):
 
 
 class Rejected(PairbridgeError):
-    """A quality gate refused a pair; the reason is deterministic and becomes its quarantine entry."""
+    """A draw of a pair was refused; the reason is deterministic, is recorded, and the pair is drawn again.
+
+    `gate` names the gate of `datagen.quality`, or what else refused it, for the counts of the report.
+    """
+
+    def __init__(self, cause: str, *, consequence: str, remedy: str, gate: str = "recipe") -> None:
+        super().__init__(cause, consequence=consequence, remedy=remedy)
+        self.gate = gate
+
+    def __reduce__(self):
+        return _rebuild_rejected, (self.cause, self.consequence, self.remedy, self.gate)
+
+
+def _rebuild_rejected(cause: str, consequence: str, remedy: str, gate: str) -> Rejected:
+    return Rejected(cause, consequence=consequence, remedy=remedy, gate=gate)

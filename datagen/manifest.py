@@ -45,6 +45,7 @@ class RecipeEntry(FrozenModel):
 
     kind: str
     pairs_per_group: PositiveInt
+    redraws: NonNegativeInt = 0  # draws of a group after its first, for pairs that a gate refused
     fields: dict[str, str]
     splits: dict[Literal["train", "validation", "test"], SplitEntry]
 
@@ -116,6 +117,7 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
             recipe_id: RecipeEntry(
                 kind=recipe.kind,
                 pairs_per_group=recipe.config.pairs_per_group,
+                redraws=recipe.config.redraws,
                 fields={field: _description(recipe.kind, field) for field in recipe.fields},
                 splits={
                     stream.split: SplitEntry(

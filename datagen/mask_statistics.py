@@ -1,8 +1,8 @@
 """What a set of removal masks looks like in figures that do not depend on the images' size.
 
-    coverage   share of the image
-    edge       length of the hole's edge, in shorter sides of the image: thin and ragged masks have much of it
-    parts      regions that do not touch
+coverage   share of the image
+edge       length of the hole's edge, in shorter sides of the image: thin and ragged masks have much of it
+parts      regions that do not touch
 """
 
 from collections.abc import Iterable

@@ -114,6 +114,7 @@ def draw_mask(
             f"none of {config.max_tries} masks fits: coverage {config.coverage}, mode {config.mode}",
             consequence="the pair is quarantined; the rest is made",
             remedy="widen the recipe's `mask.coverage`, raise `mask.max_tries`, or allow `any_place`",
+            gate="no_room_for_mask",
         )
     return RemovalMask(best.pixels, best.kind, best.area, 0.0, config.max_tries, trimmed=True)
 

@@ -16,6 +16,7 @@ from datagen.config import DatasetConfig
 from datagen.errors import ConfigError
 from datagen.recipes import RECIPES
 from datagen.recipes.base import Recipe
+from datagen.seeds import root_seed
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class GroupSpec:
     group: int
     params: dict[str, Any]
     keys: tuple[str, ...]  # one per planned pair
+    draw: int = 0  # how often it was drawn before, because a gate refused a pair of it
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,15 @@ class DatasetPlan:
             remedy=f"set recipes.{recipe_id}.groups.{split} in the dataset config",
         )
 
-    def group(self, stream: Stream, group: int) -> GroupSpec:
-        """The parameters of one group; pure, so any order, subset or process gives the same."""
+    def group(self, stream: Stream, group: int, draw: int = 0) -> GroupSpec:
+        """The parameters of one group; pure, so any order, subset or process gives the same.
+
+        `draw` counts from 0; a redraw has a root seed of its own, so that no recipe needs to know of it.
+        """
         recipe = self.recipes[stream.recipe_id]
-        params = recipe.plan(self.config.seed, stream.recipe_id, stream.split, group, self.catalogue)
-        return GroupSpec(stream=stream, group=group, params=params, keys=stream.keys(group))
+        seed = root_seed(self.config.seed, "redraw", draw) if draw else self.config.seed
+        params = recipe.plan(seed, stream.recipe_id, stream.split, group, self.catalogue)
+        return GroupSpec(stream=stream, group=group, params=params, keys=stream.keys(group), draw=draw)
 
     @property
     def num_groups(self) -> int:

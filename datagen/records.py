@@ -6,6 +6,7 @@ members.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Self
@@ -39,6 +40,18 @@ class Hole(_Record):
     key: Key
     reason: str
     asset: str | None = None
+    gate: str | None = None  # that refused its last draw; None where an asset is broken or a process died
+
+
+class Rejection(_Record):
+    """One draw of a planned sample that `gate` refused. The draws of a key count from 0 without a gap; the
+    sample's own, if it is there, is the next.
+    """
+
+    key: Key
+    draw: Count
+    gate: str
+    reason: str
 
 
 class SampleRecord(_Record):
@@ -56,10 +69,12 @@ class GroupRecord(_Record):
     sha256: Sha256
     samples: Annotated[tuple[SampleRecord, ...], Field(strict=False)]
     holes: Annotated[tuple[Hole, ...], Field(strict=False)]
+    rejections: Annotated[tuple[Rejection, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_layout(self.samples, self.holes, self.bytes)
+        _check_draws(self.rejections)
         return self
 
     def to_json(self) -> bytes:
@@ -91,10 +106,12 @@ class Sidecar(_Record):
     count: Count
     samples: Annotated[tuple[SampleRecord, ...], Field(strict=False)]
     holes: Annotated[tuple[Hole, ...], Field(strict=False)]
+    rejections: Annotated[tuple[Rejection, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_layout(self.samples, self.holes, self.bytes - len(TRAILER))
+        _check_draws(self.rejections)
         if self.count != len(self.samples):
             raise ValueError(f"count is {self.count}, but {len(self.samples)} samples are listed")
         return self
@@ -119,12 +136,14 @@ class Sidecar(_Record):
 
 
 def pack_group(
-    group: int, outcomes: Sequence[tuple[str, Mapping[str, bytes]] | Hole]
+    group: int,
+    outcomes: Sequence[tuple[str, Mapping[str, bytes]] | Hole],
+    rejections: Sequence[Rejection] = (),
 ) -> tuple[bytes, GroupRecord]:
     """The tar part of one group and its record, for staging.
 
-    outcomes: in plan order, one per planned pair: `(key, {field: encoded bytes})` or a Hole. Deterministic.
-    A group of holes alone gives zero bytes.
+    outcomes: in plan order, one per planned pair: `(key, {field: encoded bytes})` or a Hole; rejections: of
+    draws before those, in order. Deterministic. A group of holes alone gives zero bytes.
     """
     part, samples, holes = bytearray(), [], []
     for outcome in outcomes:
@@ -140,6 +159,7 @@ def pack_group(
         sha256=hashlib.sha256(part).hexdigest(),
         samples=tuple(samples),
         holes=tuple(holes),
+        rejections=tuple(rejections),
     )
     return bytes(part), record
 
@@ -171,6 +191,14 @@ def _check_layout(samples: Sequence[SampleRecord], holes: Sequence[Hole], num_by
     if len(set(keys)) != len(keys):
         twice = sorted({key for key in keys if keys.count(key) > 1})[0]
         raise ValueError(f"key {twice} is listed twice")
+
+
+def _check_draws(rejections: Sequence[Rejection]) -> None:
+    draws: Counter[str] = Counter()
+    for rejection in rejections:
+        if rejection.draw != draws[rejection.key]:
+            raise ValueError(f"draw {draws[rejection.key]} of {rejection.key} is missing from its rejections")
+        draws[rejection.key] += 1
 
 
 def _parse(model, data: bytes, where: str):

@@ -20,8 +20,8 @@ class SampleCheck:
         # Readers take the columns of `meta.json` from the first samples and lose what only later ones have.
         self._meta_keys: dict[str, list[str]] = {}
 
-    def problems(self, stream: Stream, key: str, sample: dict[str, bytes]) -> Iterator[str]:
-        """What is wrong with one sample, each starting with its key."""
+    def problems(self, stream: Stream, key: str, sample: dict[str, bytes], *, draw: int) -> Iterator[str]:
+        """What is wrong with one sample, each starting with its key; `draw` is the one it came from."""
         shapes = {}
         for field, data in sample.items():
             if not (self._decode or field == "meta.json"):
@@ -32,17 +32,18 @@ class SampleCheck:
                 yield f"{key}: {error.cause}"
                 continue
             if field == "meta.json":
-                yield from (f"{key}: meta.json {problem}" for problem in self._meta(stream, key, value))
+                yield from (f"{key}: meta.json {problem}" for problem in self._meta(stream, key, value, draw))
             elif field.endswith(".png"):
                 shapes[field] = value.shape[:2]
         if len(set(shapes.values())) > 1:
             yield f"{key}: its images differ in size: {shapes}"
 
-    def _meta(self, stream: Stream, key: str, meta: Any) -> Iterator[str]:
+    def _meta(self, stream: Stream, key: str, meta: Any, draw: int) -> Iterator[str]:
         if not isinstance(meta, dict) or not isinstance(meta.get("assets"), list):
             yield "is not an object with a list of assets"
             return
-        for name, value in (("key", key), ("recipe", stream.recipe_id), ("split", stream.split)):
+        expected = {"key": key, "recipe": stream.recipe_id, "split": stream.split, "draw": draw}
+        for name, value in expected.items():
             if meta.get(name) != value:
                 yield f"says {name} {meta.get(name)!r} instead of {value!r}"
         if sorted(meta) != self._meta_keys.setdefault(stream.recipe_id, sorted(meta)):

@@ -26,3 +26,9 @@ def rng(seed: int, *key: Key) -> np.random.Generator:
 def seed31(seed: int, *key: Key) -> int:
     """A seed in [0, 2**31) for programs that take one C int, such as Cycles and OpenCV."""
     return int(np.random.SeedSequence(seed, spawn_key=_spawn_key(key)).generate_state(1)[0] >> 1)
+
+
+def root_seed(seed: int, *key: Key) -> int:
+    """A root seed of 128 bits that belongs to `key`, for whoever takes a root and draws streams from it."""
+    state = np.random.SeedSequence(seed, spawn_key=_spawn_key(key)).generate_state(4)
+    return int.from_bytes(state.astype("<u4").tobytes(), "little")

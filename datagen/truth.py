@@ -59,7 +59,7 @@ def render_scenes(spec: "GroupSpec", recipe: "RelightingSwap", studio: "Studio")
             other_background=studio.view.apply(b.background),
             truth=studio.view.apply(over_linear(b.foreground, a.background)),
         )
-        check_foreground(scene.photo, scene.mask, "photograph")
-        check_foreground(scene.truth, scene.mask, "truth")
+        check_foreground(scene.photo, scene.mask, "photograph", recipe.config.gates)
+        check_foreground(scene.truth, scene.mask, "truth", recipe.config.gates)
         scenes.append(scene)
     return scenes

@@ -5,6 +5,7 @@ disk. Damage is never an exception here: it becomes a finding with the place and
 goes on.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,11 @@ def _check_shard(
         sidecar = Sidecar.from_file(sidecar_path(shards_dir, name))
     except ShardError as error:
         return None, [Finding(name, error.cause, _REBUILD)]
-    problems = [*_compare_with_plan(manifest, shard, sidecar), *_compare_with_tar(shards_dir, sidecar)]
+    problems = [
+        *_compare_with_plan(manifest, shard, sidecar),
+        *_check_draws(manifest, shard, sidecar),
+        *_compare_with_tar(shards_dir, sidecar),
+    ]
     if tar.is_file():
         problems += _check_samples(shards_dir, shard, sidecar, checks)
     return sidecar, [Finding(name, problem, _REBUILD) for problem in dict.fromkeys(problems)]
@@ -182,6 +187,21 @@ def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sid
     odd = [sample.key for sample in sidecar.samples if tuple(sorted(sample.fields)) != shard.stream.fields]
     if odd:
         yield f"{len(odd)} samples have other fields than {', '.join(shard.stream.fields)}, first {odd[0]}"
+
+
+def _check_draws(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sidecar) -> Iterator[str]:
+    """Every draw before a sample's own was refused by a gate, and a gate's hole comes after the last."""
+    last = manifest.recipes[shard.stream.recipe_id].redraws
+    refused = Counter(rejection.key for rejection in sidecar.rejections)
+    for sample in sidecar.samples:
+        if refused[sample.key] > last:
+            yield f"{sample.key} was drawn {refused[sample.key] + 1} times, and the plan allows {last + 1}"
+    for hole in sidecar.holes:
+        if hole.gate is not None and refused[hole.key] != last + 1:
+            yield f"{hole.key} was given up after {refused[hole.key]} of {last + 1} draws"
+    unknown = sorted(refused.keys() - {entry.key for entry in (*sidecar.samples, *sidecar.holes)})
+    if unknown:
+        yield f"draws of {len(unknown)} samples are recorded that are neither there nor in quarantine"
 
 
 def _compare_with_tar(shards_dir: Path, sidecar: Sidecar) -> Iterator[str]:
@@ -215,13 +235,15 @@ def _check_samples(
         reader = Shard(shards_dir, sidecar)
     except ShardError:
         return  # `_compare_with_tar` and `_compare_with_plan` have said so
+    draws = Counter(rejection.key for rejection in sidecar.rejections)
     for index in range(len(reader)):
         try:
             sample = reader.read(index)
         except PairbridgeError as error:
             yield error.cause
             continue
-        yield from checks.problems(shard.stream, reader.key(index), sample)
+        key = reader.key(index)
+        yield from checks.problems(shard.stream, key, sample, draw=draws[key])
 
 
 def _check_licences(manifest: DatasetManifest) -> Iterator[Finding]:

@@ -180,7 +180,7 @@ class Driver:
             detail=outcome.detail,
         )
         if verdict is Verdict.QUARANTINE:
-            if self._given_up.add(task, outcome.reason) is Verdict.STOP:
+            if self._given_up.add((task, outcome.draw), outcome.reason) is Verdict.STOP:
                 raise _crashes_everywhere(self._given_up.release(), self._dataset_dir)
         elif verdict is Verdict.STOP:
             raise _killed_repeatedly(task, outcome.fault, outcome.reason, self._dataset_dir)
@@ -188,11 +188,11 @@ class Driver:
             self._retries += 1
 
     def _quarantine_given_up(self) -> None:
-        for task, reason in self._given_up.release():
-            self._give_up(task, reason)
+        for (task, draw), reason in self._given_up.release():
+            self._give_up(task, draw, reason)
 
-    def _give_up(self, task: Task, reason: str) -> None:
-        spec = self._plan.group(task.shard.stream, task.group)
+    def _give_up(self, task: Task, draw: int, reason: str) -> None:
+        spec = self._plan.group(task.shard.stream, task.group, draw)
         part, record = pack_group(task.group, given_up(spec, reason, self._plan.catalogue))
         folder = self._staging.shard_folder(task.shard)
         stage_part(folder, part, record)
@@ -282,8 +282,8 @@ def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path)
     )
 
 
-def _crashes_everywhere(given_up: list[tuple[Task, str]], dataset_dir: Path) -> CrashesEverywhere:
-    last, reason = given_up[-1]
+def _crashes_everywhere(given_up: list[tuple[tuple[Task, int], str]], dataset_dir: Path) -> CrashesEverywhere:
+    (last, _), reason = given_up[-1]
     return CrashesEverywhere(
         f"{len(given_up)} groups in a row fell to crashes or time-outs, {MAX_CRASHES} attempts each, and "
         f"nothing was finished between them; the last is {last.shard.name} group {last.group} ({reason})",

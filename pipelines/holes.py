@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from datagen.assets import Asset, Catalogue
-from datagen.errors import CatalogueError, PairbridgeError
+from datagen.errors import CatalogueError
 from datagen.plan import GroupSpec
-from datagen.records import Hole
+from datagen.records import Hole, Rejection
+from datagen.redraw import Refusal
 
 
 def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
@@ -18,15 +19,21 @@ def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in _texts(spec.params) if _find(text, catalogue)))
 
 
-def refused(key: str, error: PairbridgeError, spec: GroupSpec, catalogue: Catalogue) -> Hole:
-    """The hole of a pair that a gate refused, or whose asset is broken."""
-    reason, culprit = error.cause, None
-    for asset_id in assets_used(spec, catalogue):
+def refused(refusal: Refusal, catalogue: Catalogue) -> Hole:
+    """The hole of a pair that a gate refused to the last, or whose asset is broken."""
+    reason, culprit = refusal.error.cause, None
+    for asset_id in assets_used(refusal.spec, catalogue):
         path = catalogue.get(asset_id).path
         if path and path.name in reason:
             reason = reason.replace(str(path), path.name)
             culprit = asset_id
-    return Hole(key=key, reason=reason, asset=culprit)
+    return Hole(key=refusal.key, reason=reason, asset=culprit, gate=getattr(refusal.error, "gate", None))
+
+
+def rejection(refusal: Refusal, catalogue: Catalogue) -> Rejection:
+    """The record of a draw that a gate refused."""
+    hole = refused(refusal, catalogue)
+    return Rejection(key=hole.key, draw=refusal.spec.draw, gate=hole.gate, reason=hole.reason)
 
 
 def given_up(spec: GroupSpec, reason: str, catalogue: Catalogue) -> tuple[Hole, ...]:
@@ -35,7 +42,8 @@ def given_up(spec: GroupSpec, reason: str, catalogue: Catalogue) -> tuple[Hole, 
     Which of its assets is to blame is not known, so all are named.
     """
     used = ", ".join(assets_used(spec, catalogue))
-    return tuple(Hole(key=key, reason=f"{reason}; the group uses {used}") for key in spec.keys)
+    which = f"draw {spec.draw} of the group" if spec.draw else "the group"
+    return tuple(Hole(key=key, reason=f"{reason}; {which} uses {used}") for key in spec.keys)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -53,7 +53,8 @@ def _section(worker: GroupWorker, plan: DatasetPlan, stream: Stream, num_pairs: 
 
 def _items(worker: GroupWorker, plan: DatasetPlan, stream: Stream) -> Iterator[Item]:
     for group in range(stream.num_groups):
-        for outcome in worker.make_pairs(plan.group(stream, group)):
+        outcomes, _ = worker.make_pairs(plan.group(stream, group))
+        for outcome in outcomes:
             if isinstance(outcome, Hole):
                 yield Item(f"{outcome.key}: {outcome.reason}", (_REFUSED,) * len(HEADINGS))
             else:

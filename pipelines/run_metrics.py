@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from datagen.commit import read_sidecars
+from datagen.commit import read_sidecars, rejection_counts
 from datagen.manifest import DatasetManifest
 from datagen.verify import dataset_status
 from pipelines.ledger import read_ledger
@@ -46,6 +46,7 @@ def collect(run: Run) -> dict[str, Any]:
         "training": _training(run),
         "evaluation": _evaluation(run),
         "timings": _timings(run),
+        "gates": _gates(run.dataset_dir),
         "quarantine": _quarantine(run.dataset_dir),
         "licences": _licences(manifest),
         "stand_ins": stand_ins(run),
@@ -189,6 +190,20 @@ def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
         "worker_s": sum(walls),
         "phase_s": {name: round(seconds, 3) for name, seconds in phases.most_common()},
     }
+
+
+def _gates(dataset_dir: Path) -> list[dict[str, Any]]:
+    """Per recipe and gate: refused draws, and pairs that it refused in their last draw too."""
+    sidecars = list(read_sidecars(dataset_dir / "shards"))
+    given_up = Counter(
+        (sidecar.shard.name.split("-", 1)[1].rpartition("-")[0], hole.gate)
+        for sidecar in sidecars
+        for hole in sidecar.holes
+    )
+    return [
+        {"recipe": recipe, "gate": gate, "draws": draws, "quarantined": given_up[recipe, gate]}
+        for (recipe, gate), draws in sorted(rejection_counts(sidecars).items())
+    ]
 
 
 def _quarantine(dataset_dir: Path) -> list[dict[str, Any]]:

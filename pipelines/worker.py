@@ -16,14 +16,14 @@ from pathlib import Path
 import psutil
 
 from datagen.blender.errors import BlenderCrashed, BlenderTimedOut
-from datagen.errors import AssetError, Rejected
 from datagen.plan import DatasetPlan, GroupSpec, ShardSpec
-from datagen.records import GroupRecord, Hole, pack_group
+from datagen.records import GroupRecord, Hole, Rejection, pack_group
+from datagen.redraw import Refusal, make_group
 from datagen.sample import Pair, encode_field
 from datagen.studio import Studio
 from pipelines import worker_logs
 from pipelines.disk import disk_errors
-from pipelines.holes import refused
+from pipelines.holes import refused, rejection
 from pipelines.policy import Fault, fault_of_signal
 from pipelines.scratch import scratch_folder
 from pipelines.staging import stage_part, stage_record
@@ -58,6 +58,7 @@ class GroupOutcome:
     fault: Fault | None = None
     reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
     detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
+    draw: int = 0  # of the group, in which the fault was; a worker that died itself can no longer say
     wall_s: float
     phase_s: dict[str, float]
     rss_mib: int
@@ -136,18 +137,18 @@ class GroupWorker:
             rss_mib=psutil.Process().memory_info().rss >> 20,
         )
 
-    def make_pairs(self, spec: GroupSpec) -> list[tuple[str, Pair] | Hole]:
-        """(key, pair) or a Hole for each planned pair. Raises what `run` does, and the errors of Blender."""
+    def make_pairs(self, spec: GroupSpec) -> tuple[list[tuple[str, Pair] | Hole], list[Rejection]]:
+        """(key, pair) or a Hole for each planned pair, and the draws that gates refused.
+
+        Raises what `run` does, and the errors of Blender.
+        """
         catalogue = self.order.plan.catalogue
-        recipe = self.order.plan.recipes[spec.stream.recipe_id]
-        try:
-            made = recipe.make(spec, self.studio)
-        except (AssetError, Rejected) as error:
-            made = [error] * len(spec.keys)
-        return [
-            refused(key, item, spec, catalogue) if isinstance(item, AssetError | Rejected) else (key, item)
-            for key, item in zip(spec.keys, made, strict=True)
+        made = make_group(self.order.plan, spec, self.studio, self._note_draw)
+        outcomes = [
+            refused(outcome, catalogue) if isinstance(outcome, Refusal) else outcome
+            for outcome in made.outcomes
         ]
+        return outcomes, [rejection(refusal, catalogue) for refusal in made.rejected]
 
     def stage(self, shard: ShardSpec, part: bytes, record: GroupRecord) -> None:
         """Part, then record: the group is finished when the second is there."""
@@ -157,23 +158,26 @@ class GroupWorker:
 
     def _attempt(self, shard: ShardSpec, spec: GroupSpec) -> dict:
         try:
-            outcomes = self.make_pairs(spec)
+            outcomes, rejections = self.make_pairs(spec)
             self.phase("encode")
-            part, record = pack_group(spec.group, [_encoded(outcome) for outcome in outcomes])
+            part, record = pack_group(spec.group, [_encoded(outcome) for outcome in outcomes], rejections)
         except BlenderCrashed as error:
             # A process that dies before it has seen the group says nothing about the group.
             fault = Fault.LOST if error.phase == "start" else fault_of_signal(error.signal)
             reason = f"Blender ended with {error.signal} in phase {self._phase}"
-            return {"fault": fault, "reason": reason, "detail": str(error)}
+            return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
         except BlenderTimedOut as error:
             fault = Fault.LOST if error.phase == "start" else Fault.TIMED_OUT
             reason = f"Blender gave no answer in time in phase {self._phase}"
-            return {"fault": fault, "reason": reason, "detail": str(error)}
+            return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
         except MemoryError as error:
             return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
         self.phase("stage")
         self.stage(shard, part, record)
         return {"num_pairs": len(record.samples), "num_holes": len(record.holes), "num_bytes": len(part)}
+
+    def _note_draw(self, spec: GroupSpec) -> None:
+        self._draw = spec.draw
 
     def _begin(self, phase: str) -> None:
         self._phase_s: dict[str, float] = {}

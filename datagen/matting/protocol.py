@@ -48,4 +48,5 @@ def no_foreground(masker: Masker, why: str) -> Rejected:
         f"{masker.name} found no foreground: {why}",
         consequence="pairs that need this photograph's foreground are quarantined; the rest is made",
         remedy="remove the photograph, or choose another masker in the recipe",
+        gate="no_foreground",
     )

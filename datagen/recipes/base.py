@@ -15,6 +15,7 @@ from datagen.assets import Catalogue, Split
 from datagen.canonical import canonical_json
 from datagen.errors import Rejected
 from datagen.frozen import FrozenModel
+from datagen.quality import Gates
 from datagen.sample import Pair
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class RecipeConfig(FrozenModel):
     kind: str
     groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)  # a split that is left out has none
     pairs_per_group: PositiveInt = 1
+    gates: Gates = Gates()  # limits beyond which a pair is refused and drawn again
+    # How often a group is drawn again, from a seed stream of its own, for those of its pairs that were
+    # refused; a pair that is refused in the last draw too is quarantined.
+    redraws: int = Field(3, ge=0, le=100)
 
 
 class Recipe(Protocol):
@@ -55,12 +60,16 @@ class Recipe(Protocol):
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
     ) -> dict[str, Any]:
-        """Everything one group is made from, as JSON-able parameters. Pure; below a millisecond."""
+        """Everything one group is made from, as JSON-able parameters. Pure; below a millisecond.
+
+        `seed` is the dataset's, or that of a redraw: all that is drawn is keyed by it.
+        """
 
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
 
-        Raises AssetError or Rejected when the whole group falls.
+        Raises AssetError or Rejected when the whole group falls. `datagen.quality.check_pair` is applied to
+        what comes back, and `datagen.redraw` draws refused pairs again.
         """
 
 
@@ -100,6 +109,7 @@ def sample_meta(
         "split": spec.stream.split,
         "group": spec.group,
         "pair": pair,
+        "draw": spec.draw,
         "seed": studio.config.seed,
         "assets": entries,
         "mask_source": mask_source,

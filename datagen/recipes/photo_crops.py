@@ -68,6 +68,7 @@ def crop_box(
             f"{1 / largest:.2f} times to {width}x{height}",
             consequence="the pair is quarantined; the rest is made",
             remedy="use larger photographs, a smaller `size_WH`, or a larger `max_enlargement`",
+            gate="too_few_pixels",
         )
     fits = _SHOWN * max(subject[2] / width, subject[3] / height) if subject else 0.0
     scale = max(crop["scale"] * largest, least, min(fits, largest))

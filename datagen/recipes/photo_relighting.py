@@ -190,6 +190,7 @@ class PhotoRelighting:
         low, high = self.config.coverage
         if not low <= coverage <= high:
             raise _refused(
+                "too_small" if coverage < low else "too_large",
                 f"the foreground of photograph {spec.params['photo']} covers {coverage:.3f} of the crop, "
                 f"outside {low} to {high}",
                 "widen the recipe's `coverage`, or change its `crop`",
@@ -214,6 +215,7 @@ class PhotoRelighting:
         structure = structure_agreement(target, relit, mask)
         if structure < self.config.min_structure:
             raise _refused(
+                "lost_structure",
                 f"the relit foreground lost its edges: structure {structure:.3f}, "
                 f"below {self.config.min_structure}",
                 "give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
@@ -222,12 +224,13 @@ class PhotoRelighting:
         change = _mean_change(source, target, mask)
         if change < self.config.min_change:
             raise _refused(
+                "too_alike",
                 f"relighting changed the foreground by {change:.2f} of 255 on average, "
                 f"below {self.config.min_change}",
                 "lower the recipe's `min_change`, or let its relighter go further",
             )
-        check_foreground(target, mask, "target")
-        check_foreground(source, mask, "source")
+        check_foreground(target, mask, "target", self.config.gates)
+        check_foreground(source, mask, "source", self.config.gates)
         meta = sample_meta(
             spec,
             number,
@@ -255,7 +258,5 @@ def _mean_change(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> fl
     return float((difference * weight).sum() / max(weight.sum(), 1.0))
 
 
-def _refused(cause: str, remedy: str) -> Rejected:
-    return Rejected(
-        cause, consequence="the pair is quarantined; the rest of its group is kept", remedy=remedy
-    )
+def _refused(gate: str, cause: str, remedy: str) -> Rejected:
+    return Rejected(cause, consequence="the pair is drawn again, or quarantined", remedy=remedy, gate=gate)

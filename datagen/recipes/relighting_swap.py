@@ -163,7 +163,7 @@ class RelightingSwap:
             passes = studio.blender.render(
                 environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=spec.params["cycles_seed"]
             )
-            check_render(passes.rgba, passes.albedo)
+            check_render(passes.rgba, passes.albedo, self.config.gates)
             behind = background(
                 environment,
                 np.array(pose.camera_to_world),
@@ -185,8 +185,8 @@ class RelightingSwap:
         target = studio.view.apply(over_linear(b.foreground, b.background))
         mask = alpha_to_mask(b.foreground[..., 3])
         try:
-            check_foreground(target, mask, "target")
-            check_foreground(source, mask, "source")
+            check_foreground(target, mask, "target", self.config.gates)
+            check_foreground(source, mask, "source", self.config.gates)
         except Rejected as refused:
             return refused
         lighting_a, lighting_b = (spec.params["lightings"][pair[end]] for end in ("a", "b"))

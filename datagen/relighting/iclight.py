@@ -166,6 +166,7 @@ class IcLight:
                 f"{self.name} gave infinities or NaN",
                 consequence="the pair is quarantined; the rest of its group is kept",
                 remedy="set the relighter's precision to fp32",
+                gate="relighter_failed",
             )
         height, width = request.image.shape[:2]
         relit = back_to(levels, (width, height))

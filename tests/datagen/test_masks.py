@@ -39,7 +39,9 @@ def test_a_thousand_seeds_are_never_empty_and_lie_within_the_bounds() -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_any_size_and_aspect_has_a_mask(seed: int, shorter: int, aspect: float, share: float) -> None:
     size = (shorter, round(shorter * aspect)) if aspect >= 1 else (round(shorter / aspect), shorter)
-    mask = draw_mask(rng(seed, "m"), size, MaskConfig(shapes={"strokes": share, "boxes": 1 - share}, coverage=(0.005, 0.7)))
+    mask = draw_mask(
+        rng(seed, "m"), size, MaskConfig(shapes={"strokes": share, "boxes": 1 - share}, coverage=(0.005, 0.7))
+    )
     assert mask.pixels.shape == size[::-1]
     assert mask.pixels.any()
     assert not mask.pixels.all()

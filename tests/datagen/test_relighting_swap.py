@@ -99,8 +99,8 @@ def test_provenance_names_every_asset_and_no_clock_or_host(tmp_path: Path) -> No
     for number, pair in enumerate(make(plan, 0, tmp_path)):
         meta = pair["meta.json"]
         assert list(meta) == [
-            *("key", "dataset", "recipe", "kind", "split", "group", "pair", "seed", "assets", "mask_source"),
-            *("relighter", "versions", "params"),
+            *("key", "dataset", "recipe", "kind", "split", "group", "pair", "draw", "seed", "assets"),
+            *("mask_source", "relighter", "versions", "params"),
         ]
         assert meta["key"] == spec.keys[number]
         roles = {entry["role"]: entry for entry in meta["assets"]}

@@ -126,6 +126,7 @@ class TinyDataset:
             "split": stream.split,
             "group": group,
             "pair": pair,
+            "draw": 0,
             "seed": 7,
             "assets": [
                 {

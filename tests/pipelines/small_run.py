@@ -29,6 +29,7 @@ recipes:
     background_from: {photo: 1.0}
     # Above what a crop can be: some pairs are refused, and end in quarantine.
     min_change: 9.0
+    redraws: 0
   holes:
     kind: photo_removal
     groups: {train: 3}

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from datagen.canonical import file_sha256
+from datagen.commit import read_sidecars
 from datagen.verify import dataset_status
 from pipelines.report import duration, headline, percent, size, write_report
 from training.checkpoint import checkpoint_folders
@@ -119,6 +120,19 @@ def test_what_was_refused_is_listed_with_its_reason(page: Page, finished_run, me
     assert sum(entry["pairs"] for entry in metrics["quarantine"]) == len(lines) > 0
     for entry in metrics["quarantine"]:
         assert " ".join(entry["reason"].split()) in page.text
+
+
+def test_refused_draws_are_counted_by_gate(page: Page, finished_run, metrics) -> None:
+    recorded = [
+        rejection
+        for sidecar in read_sidecars(finished_run.dataset_dir / "shards")
+        for rejection in sidecar.rejections
+    ]
+    assert sum(entry["draws"] for entry in metrics["gates"]) == len(recorded) > 0
+    assert {entry["gate"] for entry in metrics["gates"]} == {rejection.gate for rejection in recorded}
+    # Without redraws each of them is a hole.
+    assert all(entry["draws"] == entry["quarantined"] for entry in metrics["gates"])
+    assert all(entry["gate"] in page.text for entry in metrics["gates"])
 
 
 def test_stand_ins_are_named(page: Page, metrics) -> None:

@@ -16,15 +16,18 @@ import blender_assets
 import datagen.blender
 from datagen.assets import SPLITS, UNSPECIFIED, Asset, AssetKind, AssetsConfig, Split
 from datagen.canonical import digest, file_sha256
+from datagen.credits import Credit, CreditReader
 from datagen.errors import CatalogueError, ConfigError
+from datagen.object_files import OBJECT_SUFFIXES
 
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
-    "object": frozenset({".glb", ".gltf", ".obj"}),
+    "object": OBJECT_SUFFIXES,
     "hdri": frozenset({".exr", ".hdr"}),
     "photo": frozenset({".jpg", ".jpeg", ".png", ".webp"}),
 }
 _PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude"})
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags"})
+_EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
 # Of a hash's range: the first eight tenths train, the next validation, the last test.
@@ -64,6 +67,7 @@ def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
             source="datagen.blender.families",
             sha256=code,
             family=family,
+            tags=tuple(known[family].get("tags", ())),
         )
         for family in wanted
     ]
@@ -110,6 +114,8 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
 
     Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit its folder.
     """
+    own = {suffix: addon for addon in config.addons for suffix in addon.imports}
+    codes = {addon.path: _code_sha256(addon.path) for addon in config.addons}
     folders = [
         (kind, position, folder)
         for kind, kind_folders in (
@@ -122,33 +128,38 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
     files = [
         (kind, position, folder, path)
         for kind, position, folder in folders
-        for path in _asset_files(kind, folder)
+        for path in _asset_files(kind, folder, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
     ]
     stems = Counter(_sanitised(path.relative_to(folder)) for _, _, folder, path in files)
     found: list[Asset] = []
     pins = {folder: _pins(folder) for _, _, folder in folders}
-    used: dict[Path, set[str]] = {folder: set() for folder in pins}
+    used: dict[Path, set[str]] = {folder: {_EVERY_FILE} for folder in pins}
+    credits = {folder: CreditReader(folder) for folder in pins}
     for kind, position, folder, path in files:
         relative = path.relative_to(folder)
         asset_id = _sanitised(relative)
         if stems[asset_id] > 1 or asset_id in taken:
             where = f"{kind}/{position}/{relative.as_posix()}"
             asset_id = f"{asset_id}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
-        pin = pins[folder].get(asset_id, {})
+        pin = pins[folder].get(_EVERY_FILE, {}) | pins[folder].get(asset_id, {})
         used[folder].add(asset_id)
         if "exclude" in pin:
             continue
+        stated = credits[folder].read(path) if not {"licence", "author"} <= pin.keys() else Credit()
+        sha256, addon = file_sha256(path), own.get(path.suffix.lower())
         found.append(
             Asset(
                 id=asset_id,
                 kind=kind,
                 split=pin.get("split", split_by_hash(asset_id)),
-                licence=pin.get("licence", UNSPECIFIED),
-                author=pin.get("author", UNSPECIFIED),
-                source=pin.get("source", relative.as_posix()),
-                sha256=file_sha256(path),
+                licence=pin.get("licence", stated.licence or UNSPECIFIED),
+                author=pin.get("author", stated.author or UNSPECIFIED),
+                source=pin.get("source", stated.source or relative.as_posix()),
+                # Code that reads the file decides what it shows as much as its bytes do.
+                sha256=sha256 if addon is None else digest([sha256, codes[addon.path]]),
                 path=path,
                 lighting="hdri" if kind == "hdri" else None,
+                tags=tuple(pin.get("tags", ())),
             )
         )
     for folder, entries in pins.items():
@@ -207,16 +218,20 @@ def _package_folder(package: str, pattern: str) -> Path | None:
     return None
 
 
-def _asset_files(kind: AssetKind, folder: Path) -> list[Path]:
+def _code_sha256(path: Path) -> str:
+    """One digest of an add-on's Python code."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return digest({file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files})
+
+
+def _asset_files(kind: AssetKind, folder: Path, suffixes: Set[str]) -> list[Path]:
     if not folder.is_dir():
         raise ConfigError(
             f"assets: {folder} is not a folder",
             consequence=f"its {kind} assets would silently be missing from the dataset",
             remedy="create it, or correct the path (paths are relative to the YAML file)",
         )
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES[kind] and path.is_file()
-    )
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
 
 
 def _sanitised(relative: Path) -> str:
@@ -225,7 +240,7 @@ def _sanitised(relative: Path) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text).strip("-")[:60] or "asset"
 
 
-def _pins(folder: Path) -> dict[str, dict[str, str]]:
+def _pins(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / _PIN_FILE
     if not path.is_file():
         return {}
@@ -249,7 +264,10 @@ def _pin_problem(pin: Any) -> str | None:
         return f"has the unknown key {unknown[0]!r}"
     if "split" in pin and pin["split"] not in SPLITS:
         return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
-    wrong = sorted(key for key, value in pin.items() if not isinstance(value, str))
+    tags = pin.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return "gives 'tags' a value that is not a list of words"
+    wrong = sorted(key for key, value in pin.items() if key != "tags" and not isinstance(value, str))
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 
 

@@ -4,6 +4,9 @@ Every asset belongs to exactly one split. The embedded ones are pinned by `blend
 a user's file is placed by the hash of its id, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
+    "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
+
+Where no catalogue.yaml states a licence or an author, `datagen.credits` looks for what downloads carry.
 
 Nothing here opens an image or a mesh: a broken file is catalogued like any other and ends in quarantine
 when a group uses it, so that one bad file costs its own samples and not the run.
@@ -18,6 +21,7 @@ from typing import Any, Literal, get_args
 from datagen.canonical import digest
 from datagen.errors import CatalogueError
 from datagen.frozen import FrozenModel
+from datagen.object_rules import AddonConfig, ObjectRules
 from datagen.photographs import PhotoRules
 
 Split = Literal["train", "validation", "test"]
@@ -35,11 +39,13 @@ class AssetsConfig(FrozenModel):
     """Which assets a dataset draws from. Folders are absolute once a YAML file was loaded."""
 
     embedded: bool = True  # the catalogue that comes with the package
-    objects: tuple[Path, ...] = ()  # folders of .glb, .gltf, .obj
+    objects: tuple[Path, ...] = ()  # folders of glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend
     hdris: tuple[Path, ...] = ()  # folders of .exr, .hdr (equirectangular)
     photos: tuple[Path, ...] = ()  # folders of .jpg, .jpeg, .png, .webp
     families: tuple[str, ...] | None = None  # procedural families to use; null = all embedded ones
     photo_rules: PhotoRules = PhotoRules()  # a photograph that breaks one costs its groups, by name
+    object_rules: ObjectRules = ObjectRules()  # the same for objects from files
+    addons: tuple[AddonConfig, ...] = ()  # Blender add-ons that read formats of their own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,8 @@ class Asset:
 
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
     sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
-    what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
+    what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
+    catalogue's; of them `human` has a meaning here.
     """
 
     id: str
@@ -61,11 +68,12 @@ class Asset:
     path: Path | None = None
     family: str | None = None
     lighting: LightingKind | None = None
+    tags: tuple[str, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""
         names = ("id", "kind", "split", "licence", "author", "source", "sha256", "family", "lighting")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"tags": list(self.tags)}
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ class Catalogue:
             by_kind.setdefault((asset.kind, asset.split), []).append(asset)
             if asset.kind == "hdri":
                 by_kind.setdefault((f"hdri/{asset.lighting}", asset.split), []).append(asset)
+            for tag in asset.tags:
+                by_kind.setdefault((f"{asset.kind}#{tag}", asset.split), []).append(asset)
         object.__setattr__(self, "assets", ordered)
         object.__setattr__(self, "_by_id", by_id)
         object.__setattr__(self, "_by_kind", {key: tuple(found) for key, found in by_kind.items()})
@@ -98,6 +108,14 @@ class Catalogue:
     def of(self, kind: AssetKind, split: Split) -> tuple[Asset, ...]:
         """The assets of one kind and split, sorted by id."""
         return self._by_kind.get((kind, split), ())
+
+    def tagged(self, kind: AssetKind, split: Split, tag: str, *, tagged: bool) -> tuple[Asset, ...]:
+        """Those of `of(kind, split)` that have the tag, or those that do not."""
+        having = self._by_kind.get((f"{kind}#{tag}", split), ())
+        if tagged:
+            return having
+        # The usual case costs nothing per group.
+        return tuple(a for a in self.of(kind, split) if tag not in a.tags) if having else self.of(kind, split)
 
     def lightings(self, lighting: LightingKind, split: Split) -> tuple[Asset, ...]:
         """The lightings of one kind and split, sorted by id."""

@@ -64,7 +64,13 @@ class DatasetConfig(FrozenModel):
         What lies in the folders is in the catalogue, with its hashes.
         """
         full = self.model_dump(mode="json", exclude={"execution": True})
-        full["assets"] = {name: full["assets"][name] for name in ("embedded", "families", "photo_rules")}
+        kept = ("embedded", "families", "photo_rules", "object_rules")
+        full["assets"] = {name: full["assets"][name] for name in kept} | {
+            "addons": [
+                {"name": addon.name, "imports": dict(sorted(addon.imports.items()))}
+                for addon in self.assets.addons
+            ]
+        }
         return full
 
     @property

@@ -23,6 +23,12 @@ def _rebuild(kind: type[PairbridgeError], cause: str, consequence: str, remedy: 
     return kind(cause, consequence=consequence, remedy=remedy)
 
 
+def _rebuild_asset(
+    kind: "type[AssetError]", cause: str, consequence: str, remedy: str, fault: str
+) -> "AssetError":
+    return kind(cause, consequence=consequence, remedy=remedy, fault=fault)
+
+
 class ConfigError(PairbridgeError):
     """A configuration that cannot be run as written."""
 
@@ -32,7 +38,17 @@ class CatalogueError(PairbridgeError):
 
 
 class AssetError(PairbridgeError):
-    """One asset (object, HDRI, photograph) is broken; its samples go to quarantine and the run goes on."""
+    """One asset (object, HDRI, photograph) is broken; its samples go to quarantine and the run goes on.
+
+    `fault` names the kind of damage in one word, such as "truncated"; `docs/assets.md` lists them.
+    """
+
+    def __init__(self, cause: str, *, consequence: str, remedy: str, fault: str = "unusable") -> None:
+        super().__init__(cause, consequence=consequence, remedy=remedy)
+        self.fault = fault
+
+    def __reduce__(self):
+        return _rebuild_asset, (type(self), self.cause, self.consequence, self.remedy, self.fault)
 
 
 class ShardError(PairbridgeError):

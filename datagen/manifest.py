@@ -62,6 +62,7 @@ class AssetEntry(FrozenModel):
     sha256: str
     family: str | None
     lighting: str | None
+    tags: tuple[str, ...] = ()
 
 
 class DatasetManifest(FrozenModel):

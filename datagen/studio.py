@@ -154,4 +154,6 @@ def open_blender(
         request_timeout_s=config.execution.request_timeout_s,
         start_timeout_s=config.execution.start_timeout_s,
         recycle_rss_mib=config.execution.recycle_rss_mib,
+        object_rules=config.assets.object_rules,
+        addons=config.assets.addons,
     )

@@ -33,6 +33,9 @@ from datagen.blender.protocol import (
 from datagen.blender.settings import RenderSettings
 from datagen.environment import write_exr
 from datagen.errors import AssetError, PairbridgeError
+from datagen.object_rules import AddonConfig, ObjectRules
+
+DEFAULT_RULES = ObjectRules()
 
 ReceiverRole = Literal["shown", "holdout"]
 
@@ -61,6 +64,8 @@ class BlenderClient:
         request_timeout_s: float,
         start_timeout_s: float = 60,
         recycle_rss_mib: int = 4096,
+        object_rules: ObjectRules = DEFAULT_RULES,
+        addons: tuple[AddonConfig, ...] = (),
     ) -> None:
         self._settings = settings
         self._scratch_dir = Path(scratch_dir)
@@ -69,6 +74,8 @@ class BlenderClient:
         self._request_timeout_s = request_timeout_s
         self._start_timeout_s = start_timeout_s
         self._recycle_rss_mib = recycle_rss_mib
+        self._object_rules = object_rules
+        self._addons = addons
         self._process: BlenderProcess | None = None
         self._object: str | None = None
         self._num_objects = 0
@@ -191,7 +198,14 @@ class BlenderClient:
 
     def _start(self) -> None:
         printed = self._log.size()
-        self._process = BlenderProcess(self._settings, self._scratch_dir, self._log.path, self._threads)
+        self._process = BlenderProcess(
+            self._settings,
+            self._scratch_dir,
+            self._log.path,
+            self._threads,
+            self._object_rules,
+            self._addons,
+        )
         reply = self._exchange(None, "start", self._start_timeout_s, printed)
         if "error" in reply:
             self.close()

@@ -13,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import datagen
 from datagen.blender.protocol import decode_line, encode_line
 from datagen.blender.settings import RenderSettings
+from datagen.object_rules import AddonConfig, ObjectRules
 
 
 class Hung(Exception):
@@ -32,7 +34,15 @@ class Died(Exception):
 class BlenderProcess:
     """The process, its two pipes, its shared image and its folders."""
 
-    def __init__(self, settings: RenderSettings, scratch_dir: Path, log_path: Path, threads: int) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        scratch_dir: Path,
+        log_path: Path,
+        threads: int,
+        object_rules: ObjectRules,
+        addons: Sequence[AddonConfig],
+    ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="blender-", dir=scratch_dir))
         (self._folder / "user").mkdir()
         self._image_fd = os.memfd_create("pairbridge-image")
@@ -52,6 +62,9 @@ class BlenderProcess:
         command += ["--requests-fd", str(requests_read), "--replies-fd", str(replies_write)]
         command += ["--image-fd", str(self._image_fd), "--parent-pid", str(os.getpid())]
         command += ["--threads", str(threads), "--settings", settings.model_dump_json()]
+        command += ["--object-rules", object_rules.model_dump_json()]
+        for addon in addons:
+            command += ["--addon", addon.model_dump_json()]
         try:
             with open(log_path, "ab") as log:
                 self._process = subprocess.Popen(

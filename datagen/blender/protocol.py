@@ -26,7 +26,7 @@ Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpec:
-    """Either one object of a procedural family (`family`, `seed`) or a file (`path`: glb, gltf, obj)."""
+    """Either one object of a procedural family (`family`, `seed`) or a file (`path`)."""
 
     family: str | None = None
     seed: int | None = None

@@ -1,7 +1,8 @@
 """The one scene of a Blender process: reset, settings, the placed objects and their camera. Needs bpy."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -21,6 +22,7 @@ from datagen.blender.protocol import (
 from datagen.blender.receivers import FAR, build_receiver
 from datagen.blender.settings import RenderSettings
 from datagen.errors import AssetError, PairbridgeError
+from datagen.object_rules import ObjectRules
 
 # Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
 GEOMETRY_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"})
@@ -139,11 +141,19 @@ def _choose_device(scene: bpy.types.Scene, device: str) -> None:
         )
 
 
-def load(scene: SceneSpec) -> tuple[list[ObjectInfo], np.ndarray]:
+@dataclass(frozen=True, slots=True)
+class ObjectSource:
+    """How objects are read from files: the limits, and the import operators of add-ons by suffix."""
+
+    rules: ObjectRules
+    operators: Mapping[str, str]
+
+
+def load(scene: SceneSpec, source: ObjectSource) -> tuple[list[ObjectInfo], np.ndarray]:
     """Put `scene` into the fresh scene; the evaluated vertices (N, 3) of all its objects where they stand."""
     infos, vertices = [], []
     for number, placed in enumerate(scene.objects):
-        info, placed_vertices = _load_object(number, placed)
+        info, placed_vertices = _load_object(number, placed, source)
         infos.append(info)
         vertices.append(placed_vertices)
     for number, receiver in enumerate(scene.receivers):
@@ -151,13 +161,13 @@ def load(scene: SceneSpec) -> tuple[list[ObjectInfo], np.ndarray]:
     return infos, np.concatenate(vertices)
 
 
-def _load_object(number: int, placed: PlacedObject) -> tuple[ObjectInfo, np.ndarray]:
+def _load_object(number: int, placed: PlacedObject, source: ObjectSource) -> tuple[ObjectInfo, np.ndarray]:
     before = set(bpy.data.objects)
-    _add(placed.object)
+    _add(placed.object, source)
     _drop_what_is_not_geometry()
     added = [item for item in bpy.data.objects if item not in before]
     vertices, num_meshes, num_faces = _evaluated_vertices(added)
-    centre, radius = _bounding_sphere(placed.object.name, vertices, num_faces)
+    centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
     info = ObjectInfo(
         num_meshes=num_meshes,
         num_vertices=len(vertices),
@@ -175,13 +185,13 @@ def _load_object(number: int, placed: PlacedObject) -> tuple[ObjectInfo, np.ndar
     return info, turned + position
 
 
-def _add(obj: ObjectSpec) -> None:
+def _add(obj: ObjectSpec, source: ObjectSource) -> None:
     if obj.path is None:
         from datagen.blender.families import build
 
         build(obj.family, obj.seed)
     else:
-        import_file(Path(obj.path))
+        import_file(Path(obj.path), source.rules, source.operators)
 
 
 def roots() -> list[bpy.types.Object]:
@@ -253,16 +263,27 @@ def _evaluated_vertices(items: list[bpy.types.Object]) -> tuple[np.ndarray, int,
     return np.concatenate(parts) if parts else np.empty((0, 3)), len(parts), num_faces
 
 
-def _bounding_sphere(name: str, vertices: np.ndarray, num_faces: int) -> tuple[np.ndarray, float]:
+def _bounding_sphere(
+    obj: ObjectSpec, vertices: np.ndarray, num_faces: int, rules: ObjectRules
+) -> tuple[np.ndarray, float]:
     """Centre of the bounding box, and the distance from it to the farthest vertex."""
+    name = obj.name
     if not len(vertices) or not num_faces:
-        raise _unusable(name, f"it has {len(vertices)} vertices and {num_faces} faces to render")
+        raise _unusable(
+            name, "no_geometry", f"it has {len(vertices)} vertices and {num_faces} faces to render"
+        )
     if not np.isfinite(vertices).all():
-        raise _unusable(name, "some of its vertices are not finite")
+        raise _unusable(name, "not_finite", "some of its vertices are not finite")
+    if num_faces > rules.max_faces:
+        why = f"it has {num_faces} faces, above object_rules.max_faces of {rules.max_faces}"
+        raise _unusable(name, "too_many_faces", why)
     centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     radius = float(np.linalg.norm(vertices - centre, axis=1).max())
-    if not 1e-9 < radius < 1e9:
-        raise _unusable(name, f"its radius is {radius:g}")
+    low, high = rules.radius
+    if not low < radius < high:
+        raise _unusable(
+            name, "size", f"its radius is {radius:g}, outside object_rules.radius of {low:g} to {high:g}"
+        )
     return centre, radius
 
 
@@ -286,9 +307,10 @@ def _place(
     root.location = tuple(origin)
 
 
-def _unusable(name: str, why: str) -> AssetError:
+def _unusable(name: str, fault: str, why: str) -> AssetError:
     return AssetError(
         f"object {name} cannot be used: {why}",
         consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy="open it in Blender to see what is there, then repair, replace or remove it",
+        fault=fault,
     )

@@ -11,6 +11,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -21,6 +22,8 @@ def main() -> None:
     for name in ("requests-fd", "replies-fd", "image-fd", "parent-pid", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--settings", required=True)
+    parser.add_argument("--object-rules", required=True)
+    parser.add_argument("--addon", action="append", default=[])
     arguments = parser.parse_args()
     _die_with(arguments.parent_pid)
     _serve(arguments)
@@ -40,16 +43,28 @@ def _die_with(parent_pid: int) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     # Not at the top: importing bpy takes a second, in which the death of the parent would go unnoticed.
+    from datagen.blender.addons import AddonUnusable, install
     from datagen.blender.protocol import decode_line, encode_line
-    from datagen.blender.session import Session
     from datagen.blender.settings import RenderSettings
+    from datagen.object_rules import AddonConfig, ObjectRules
 
     settings = RenderSettings.model_validate_json(arguments.settings)
-    session = Session(settings, arguments.threads, f"/proc/self/fd/{arguments.image_fd}")
+    rules = ObjectRules.model_validate_json(arguments.object_rules)
+    addons = tuple(AddonConfig.model_validate_json(addon) for addon in arguments.addon)
     with (
         os.fdopen(arguments.requests_fd, "rb") as requests,
         os.fdopen(arguments.replies_fd, "wb", 0) as replies,
     ):
+        try:
+            install(addons, Path(os.environ["BLENDER_USER_RESOURCES"]))
+        except AddonUnusable as error:
+            replies.write(encode_line({"error": _error("unavailable", error)}))
+            return
+        # Only now: Blender looks for add-ons while it is imported.
+        from datagen.blender.session import Session
+
+        image_path = f"/proc/self/fd/{arguments.image_fd}"
+        session = Session(settings, arguments.threads, image_path, rules, addons)
         replies.write(encode_line(_answer(session.open, {})))
         for line in requests:
             message = decode_line(line)
@@ -59,14 +74,15 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: its result, or its error in a form that the client raises again."""
+    from datagen.blender.addons import AddonUnusable
     from datagen.blender.scene import DeviceMissing
     from datagen.errors import AssetError
 
     try:
         return {"result": operation(**arguments)}
     except AssetError as error:
-        return {"error": _error("asset", error)}
-    except DeviceMissing as error:
+        return {"error": _error("asset", error) | {"fault": error.fault}}
+    except (DeviceMissing, AddonUnusable) as error:
         return {"error": _error("unavailable", error)}
     except Exception as error:
         traceback.print_exc()

@@ -11,10 +11,12 @@ import numpy as np
 from datagen.blender import lamps as lamp_pool
 from datagen.blender import receivers as receiver_pool
 from datagen.blender import scene, sky, world
+from datagen.blender.addons import enable, import_operators
 from datagen.blender.passes import enable_passes, render_to
 from datagen.blender.protocol import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
 from datagen.blender.settings import RenderSettings
 from datagen.blender.silhouettes import silhouettes_alone
+from datagen.object_rules import AddonConfig, ObjectRules
 
 
 class OutOfOrder(Exception):
@@ -24,20 +26,29 @@ class OutOfOrder(Exception):
 class Session:
     """One method per request of `BlenderClient`; each returns the JSON of its reply."""
 
-    def __init__(self, settings: RenderSettings, threads: int, image_path: str) -> None:
+    def __init__(
+        self,
+        settings: RenderSettings,
+        threads: int,
+        image_path: str,
+        rules: ObjectRules,
+        addons: tuple[AddonConfig, ...],
+    ) -> None:
         self._settings = settings
         self._threads = threads
         self._image_path = image_path
+        self._source = scene.ObjectSource(rules, import_operators(addons))
+        self._addons = addons
         self._vertices: np.ndarray | None = None
 
     def open(self) -> dict[str, Any]:
-        scene.reset(self._settings, self._threads)
+        self._reset()
         return {}
 
     def load_scene(self, scene_spec: dict[str, Any]) -> dict[str, Any]:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)
-        infos, self._vertices = scene.load(spec)
+        infos, self._vertices = scene.load(spec, self._source)
         world.build_world(self._settings)
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
         return {"objects": [dataclasses.asdict(info) for info in infos]}
@@ -94,3 +105,4 @@ class Session:
     def _reset(self) -> None:
         self._vertices = None
         scene.reset(self._settings, self._threads)
+        enable(self._addons)

@@ -18,12 +18,13 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from datagen.assets import LIGHTING_KINDS, Asset, Catalogue, LightingKind, Split
-from datagen.blender.protocol import CameraSpec, ObjectSpec, from_json
+from datagen.blender.protocol import CameraSpec, from_json
 from datagen.compositing import alpha_to_mask, over_linear
 from datagen.environment import background, normalising_factor
 from datagen.errors import Rejected
 from datagen.quality import check_foreground, check_render
-from datagen.recipes.base import RecipeConfig, sample_meta
+from datagen.recipes.base import sample_meta
+from datagen.recipes.objects import ObjectShares, draw_object, object_spec, require_objects
 from datagen.sample import Pair
 from datagen.seeds import rng
 
@@ -35,7 +36,7 @@ Range = tuple[float, float]
 Weights = dict[LightingKind, NonNegativeFloat]
 
 
-class RelightingSwapConfig(RecipeConfig):
+class RelightingSwapConfig(ObjectShares):
     """Ranges are [low, high], drawn uniformly unless said otherwise."""
 
     kind: Literal["relighting_swap"] = "relighting_swap"
@@ -46,8 +47,6 @@ class RelightingSwapConfig(RecipeConfig):
     lighting_kinds: Weights = Field(default_factory=lambda: {"hdri": 1.0})
     # Shares for single splits, in place of `lighting_kinds`: e.g. test under captured HDRIs alone.
     lighting_kinds_of_split: dict[Split, Weights] = Field(default_factory=dict)
-    # Share of groups whose object comes from the user's folders, in splits where both sorts exist.
-    objects_share: float = Field(0.5, ge=0, le=1)
     strength: Range = (0.45, 2.2)  # factor on the source foreground's light, log-uniform
     # Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
     # that darkens is part of the variation, and the bound per channel stays what it says.
@@ -110,8 +109,7 @@ class RelightingSwap:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
-        if not catalogue.of("object", split):
-            catalogue.require("family", split, self.kind)
+        require_objects(catalogue, split, self.kind)
         for kind, _ in self.config.weights(split):
             catalogue.require_lightings(kind, split, self.kind)
 
@@ -123,7 +121,7 @@ class RelightingSwap:
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_camera, of_lightings, of_pairs = draw.spawn(4)
         return {
-            "object": self._plan_object(of_object, catalogue, split),
+            "object": draw_object(of_object, catalogue, split, self.config),
             "camera": self._plan_camera(of_camera),
             "lightings": self._plan_lightings(of_lightings, catalogue, split),
             "cycles_seed": int(draw.integers(2**31)),
@@ -144,12 +142,7 @@ class RelightingSwap:
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
         """
         studio.phase("load")
-        family, _, object_seed = spec.params["object"].partition(":")
-        if object_seed:
-            wanted = ObjectSpec(family=family, seed=int(object_seed))
-        else:
-            wanted = ObjectSpec(path=studio.catalogue.get(family).path)
-        studio.blender.load_object(wanted)
+        studio.blender.load_object(object_spec(spec.params["object"], studio))
         pose = studio.blender.set_camera(from_json(CameraSpec, spec.params["camera"]), self.config.size_WH)
         layers = {}
         for index in needed:
@@ -211,13 +204,6 @@ class RelightingSwap:
             },
         )
         return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
-
-    def _plan_object(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> str:
-        objects, families = catalogue.of("object", split), catalogue.of("family", split)
-        if objects and (not families or draw.random() < self.config.objects_share):
-            return objects[draw.integers(len(objects))].id
-        family = families[draw.integers(len(families))]
-        return f"{family.id}:{draw.integers(2**31)}"
 
     def _plan_camera(self, draw: np.random.Generator) -> dict[str, Any]:
         config = self.config

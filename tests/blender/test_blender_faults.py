@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from asset_files import box_vertices, gltf_of_two_boxes, write_obj
@@ -61,9 +62,13 @@ def broken_file(name: str, folder: Path, files: Path) -> Path:
             gltf["nodes"][1]["scale"] = [1e30] * 3
             path.write_text(json.dumps(gltf))
         case "immense":
-            write_obj(path, box_vertices((1e30, 1, 1)))
+            write_obj(path, box_vertices((1e30, 1e30, 1e30)))
         case "a-point":
             write_obj(path, box_vertices((0, 0, 0)))
+        case "a-needle":
+            write_obj(path, box_vertices((1, 0, 0)))
+        case "nan":
+            write_obj(path, box_vertices((1, np.nan, 1)))
         case "no-texture":
             write_obj(path, box_vertices((1, 1, 1)), material="map_Kd gone.png")
         case "bad-texture":
@@ -77,26 +82,29 @@ def broken_file(name: str, folder: Path, files: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "cause"),
+    ("name", "fault", "cause"),
     [
-        ("missing.glb", "no such file"),
-        ("empty.glb", "empty"),
-        ("truncated.glb", "cannot be loaded"),
-        ("garbage.glb", "cannot be loaded"),
-        ("garbage.gltf", "cannot be loaded"),
-        ("garbage.obj", "0 vertices"),
-        ("no-faces.obj", "8 vertices and 0 faces"),
-        ("not-finite.gltf", "not finite"),
-        ("immense.obj", r"radius is 5e\+29"),
-        ("a-point.obj", "radius is 0"),
-        ("no-texture.obj", r"gone\.png is missing"),
-        ("bad-texture.obj", r"bad\.png is missing or damaged"),
-        ("no-buffer.gltf", "cannot be loaded"),
-        ("unknown.fbx", r"\.fbx is not one of"),
+        ("missing.glb", "missing", "no such file"),
+        ("empty.glb", "empty_file", "empty"),
+        ("truncated.glb", "truncated", "it ends after"),
+        ("garbage.glb", "wrong_suffix", "contents are not those of a .glb file"),
+        ("garbage.gltf", "wrong_suffix", "contents are not those of a .gltf file"),
+        ("garbage.obj", "wrong_suffix", "contents are not those of a .obj file"),
+        ("no-faces.obj", "no_geometry", "8 vertices and 0 faces"),
+        ("not-finite.gltf", "not_finite", "not finite"),
+        ("nan.obj", "not_finite", "not finite"),
+        ("immense.obj", "size", r"radius is 8\.\d+e\+29"),
+        ("a-point.obj", "zero_area", "no area"),
+        ("a-needle.obj", "zero_area", "no area"),
+        ("no-texture.obj", "missing_texture", r"gone\.png is missing"),
+        ("bad-texture.obj", "missing_texture", r"bad\.png is missing or damaged"),
+        ("no-buffer.gltf", "damaged", "cannot be loaded"),
+        ("unknown.fbx", "wrong_suffix", "it is a .glb file"),
+        ("unknown.max", "unknown_format", r"\.max is no format"),
     ],
 )
 def test_a_broken_object_is_named_with_its_cause_and_the_process_goes_on(
-    blender: BlenderClient, files: Path, tmp_path: Path, name: str, cause: str
+    blender: BlenderClient, files: Path, tmp_path: Path, name: str, fault: str, cause: str
 ) -> None:
     blender.load_object(ObjectSpec(path=files / "box.obj"))
     pid = blender.pid
@@ -104,6 +112,7 @@ def test_a_broken_object_is_named_with_its_cause_and_the_process_goes_on(
     with pytest.raises(AssetError, match=cause) as caught:
         blender.load_object(ObjectSpec(path=path))
     assert str(path) in caught.value.cause
+    assert caught.value.fault == fault
     with pytest.raises(BlenderRequestFailed, match="no scene is loaded"):
         blender.set_camera(VIEW, (32, 32))
     blender.load_object(ObjectSpec(path=files / "box.obj"))

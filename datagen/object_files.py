@@ -107,8 +107,8 @@ def _other_starts() -> list[bytes]:
 
 
 def _found(start: bytes) -> str:
-    kinds = {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", _ZIP: "a zip archive"}
-    kinds |= {begin: f"a {suffix} file" for suffix, begins in _STARTS.items() for begin in begins[:1]}
+    kinds = {begin: f"a {suffix} file" for suffix, begins in _STARTS.items() for begin in begins[:1]}
+    kinds |= {b"\x89PNG": "a PNG picture", b"\xff\xd8\xff": "a JPEG picture", _ZIP: "a zip archive"}
     return next((f"; it is {kind}" for begin, kind in kinds.items() if start.startswith(begin)), "")
 
 
@@ -170,6 +170,9 @@ def _accessor_finite(
         buffers[view["buffer"]] = _gltf_buffer(path, gltf["buffers"][view["buffer"]], binary)
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
     stride = view.get("byteStride", 12)
+    # NumPy does not complain of an empty buffer.
+    if start + stride * (accessor["count"] - 1) + 12 > len(buffers[view["buffer"]]):
+        return True
     values = np.ndarray((accessor["count"], 3), "<f4", buffers[view["buffer"]], start, (stride, 4))
     return bool(np.isfinite(values).all())
 

@@ -8,6 +8,7 @@ the same test pairs: objects of families, under HDRIs, that training never saw. 
 """
 
 import argparse
+import csv
 import json
 import os
 import time
@@ -72,7 +73,7 @@ def train_seed(run: Run, seed: int) -> None:
 def judged(run: Run, source: str, seeds: int) -> dict:
     """Means of every method and gains of the model, per seed and over seeds."""
     by_seed = [
-        figures_of_images(run.folder / f"seed-{seed}" / "evaluation" / f"{source}.jsonl")
+        figures_of_images(run.folder / f"seed-{seed}" / "evaluation" / f"{source}.csv")
         for seed in range(seeds)
     ]
     objects = [row["object"] for row in by_seed[0]["model"]]
@@ -98,9 +99,9 @@ def judged(run: Run, source: str, seeds: int) -> dict:
 
 def figures_of_images(path: Path) -> dict[str, list[dict]]:
     methods: dict[str, list[dict]] = {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
-        methods.setdefault(row["method"], []).append(row)
+    with open(path, newline="") as stream:
+        for row in csv.DictReader(stream):
+            methods.setdefault(row["method"], []).append({**row, METRIC: float(row[METRIC])})
     orders = {tuple(row["key"] for row in rows) for rows in methods.values()}
     assert len(orders) == 1, f"{path} lists its methods in different orders"
     return methods

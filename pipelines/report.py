@@ -18,6 +18,7 @@ from pipelines.pictures import (
 from pipelines.run_config import Run
 from pipelines.run_metrics import collect
 from pipelines.sheets import Item, Section, contact_sheet, write_png
+from training.metrics import METRICS
 from training.run_log import read_lines
 
 PAIRS_PER_RECIPE = 6
@@ -27,13 +28,11 @@ METHOD_NAMES = {
     "source": "Untouched source",
     "colour_transfer": "Colour transfer",
     "colour_shift_ridge": "Ridge, one colour shift",
-}
-# Name, unit, digits, and whether more is better.
-METRIC_NAMES = {
-    "foreground_psnr": ("Foreground PSNR", "dB", 2, True),
-    "foreground_mse": ("Foreground MSE", "", 0, False),
-    "psnr": ("PSNR", "dB", 2, True),
-    "ssim": ("SSIM", "", 3, True),
+    "mean_fill": "Mean fill",
+    "inpaint": "Inpainting from the rim",
+    "mean_shadow": "Mean shadow",
+    "bilateral": "Bilateral filter",
+    "training_mean": "Training mean",
 }
 
 
@@ -81,25 +80,47 @@ def render(
         translations=translations,
         curve=curve,
         method_names=METHOD_NAMES,
-        metric_names=METRIC_NAMES,
+        metrics_shown=METRICS,
         headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
     )
 
 
 def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
-    """What the figures of one evaluated source allow to be said against the untouched source."""
-    gain = source["gains"]["source"]["foreground_psnr"]
-    if source["objects"] < 2:
-        verdict, tone = "no verdict: images of one subject alone carry no interval", "unclear"
-    elif gain["low"] > 0:
-        verdict, tone = "better than the untouched source", "gain"
-    elif gain["high"] < 0:
-        verdict, tone = "worse than the untouched source", "loss"
-    else:
-        verdict, tone = "no clear difference from the untouched source", "unclear"
+    """What the figures of one evaluated source allow to be said against its best baseline.
+
+    `metric` says what `gain` is measured in; `figure` is the gain in words; a source without any baseline has
+    neither.
+    """
     pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
     where = f"{pairs} of {subjects} that training never saw"
-    return {"source": name, "gain": gain, "tone": tone, "where": where, "verdict": verdict}
+    said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
+    best = source["best_baseline"]
+    if best is None:
+        return {**said, "verdict": "no verdict: nothing to compare with"}
+    metric, gain = METRICS[source["judged_by"]], source["gains"][best][source["judged_by"]]
+    low, high = (gain["low"], gain["high"]) if metric.more else (-gain["high"], -gain["low"])
+    against = METHOD_NAMES[best].lower()
+    if source["objects"] < 2:
+        verdict, tone = "no verdict: images of one subject alone carry no interval", "unclear"
+    elif low > 0:
+        verdict, tone = f"better than the best baseline ({against})", "gain"
+    elif high < 0:
+        verdict, tone = f"worse than the best baseline ({against})", "loss"
+    else:
+        verdict, tone = f"no clear difference from the best baseline ({against})", "unclear"
+    figure = f"{gain['mean']:+.{metric.digits}f}{' ' if len(metric.unit) > 1 else ''}{metric.unit}"
+    interval = ""
+    if source["objects"] > 1:
+        interval = f"[{gain['low']:+.{metric.digits}f}, {gain['high']:+.{metric.digits}f}]"
+    return {
+        **said,
+        "gain": gain,
+        "figure": figure,
+        "interval": interval,
+        "metric": metric.label,
+        "tone": tone,
+        "verdict": verdict,
+    }
 
 
 def _counted(number: int, thing: str) -> str:

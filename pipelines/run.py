@@ -2,7 +2,7 @@
 
 runs/<name>/dataset/        the dataset's folder
 runs/<name>/train/          checkpoints, metrics.jsonl, consumed.jsonl
-runs/<name>/evaluation/     evaluation.json, figures of every image, sample strips
+runs/<name>/evaluation/     evaluation.json, figures of every image (csv), sample strips, worst.png
 runs/<name>/metrics.json    every figure of the report
 runs/<name>/report.html     the report, one self-contained page; sheet.png is its contact sheet
 runs/<name>/stages/         what each finished stage depended on, see pipelines.stages
@@ -22,6 +22,7 @@ from pipelines.report import write_report
 from pipelines.run_config import Run
 from pipelines.stages import Stage, StageRecords, folder_digest, foresee, run_stages, set_aside
 from pipelines.training_progress import show_training
+from pipelines.worst_cases import write_worst_sheet
 from training.checkpoint import CheckpointError, checkpoint_folders
 from training.evaluation import evaluate
 from training.loop import train
@@ -156,7 +157,8 @@ def _train(run: Run) -> None:
 
 
 def _evaluate(run: Run) -> None:
-    evaluate(run.evaluation, run.training_dir, run.evaluation_dir, run_root=run.folder)
+    result = evaluate(run.evaluation, run.training_dir, run.evaluation_dir, run_root=run.folder)
+    write_worst_sheet(result, run.evaluation_dir)
 
 
 def _with_fresh_start(error: PairbridgeError, stage: str, folder: Path) -> PairbridgeError:

@@ -25,9 +25,6 @@ from training.checkpoint import checkpoint_folders, read_state
 from training.mix_report import describe_mix
 from training.run_log import read_lines
 
-# In the order in which they are shown.
-METHODS = ("model", "source", "colour_transfer", "colour_shift_ridge")
-
 # Beside the versions that dataset.json records.
 _VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
 
@@ -142,17 +139,15 @@ def _num_parameters(path: Path) -> int:
 
 def _evaluation(run: Run) -> dict[str, Any]:
     """evaluation.json with its sources in the order of the configuration and the model before its
-    baselines.
+    baselines, which stand in the order of their names.
     """
     found = json.loads((run.evaluation_dir / "evaluation.json").read_bytes())
     sources = {}
     for source in run.evaluation.sources:
         of_source = found["sources"][source.name]
-        ordered = {
-            part: {name: of_source[part][name] for name in METHODS if name in of_source[part]}
-            for part in ("methods", "gains")
-        }
-        sources[source.name] = {**of_source, **ordered}
+        methods = of_source["methods"]
+        ordered = {name: methods[name] for name in sorted(methods, key=lambda name: (name != "model", name))}
+        sources[source.name] = {**of_source, "methods": ordered}
     return {**found, "sources": sources}
 
 

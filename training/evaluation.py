@@ -1,11 +1,17 @@
 """Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
 
-Methods: `model`; `source`, the untouched input; `colour_transfer` and `colour_shift_ridge` of
-training.baselines. The ridge is fitted on a training split, and its penalty chosen on a validation split, of
-the same dataset; nothing is chosen on the split that is judged.
+Methods: `model`, and the trivial predictors of its task (training.trivial). Those that are fitted see a
+training split, and are chosen on a validation split, of the same dataset; nothing is chosen on the split that
+is judged.
+
+All figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and resized to `size` as the trainer
+does it (training.framing); the foreground is the pair's mask, without dilation.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import csv
+import heapq
+import io
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +23,6 @@ from datagen.atomic import write_atomically
 from datagen.canonical import canonical_json
 from datagen.errors import ConfigError
 from datagen.sample import encode_field
-from training.baselines import ColourShiftRidge, colour_transfer, fit_colour_shift_ridge
 from training.checkpoint import checkpoint_folders
 from training.evaluation_config import EvaluationConfig, EvaluationSource
 from training.framing import Frame
@@ -25,9 +30,12 @@ from training.metrics import METRICS, bootstrap_interval, image_metrics
 from training.mix_config import dataset_folder
 from training.model import TranslationModel
 from training.pairs import Pair, PairSource, splits_of
+from training.set_distances import SetDistances
+from training.tasks import Task
+from training.trivial import Pairs, baselines
 
-# (sources, masks) of a batch -> outputs; uint8 (B, H, W, 3), (B, H, W) and (B, H, W, 3).
-Method = Callable[[np.ndarray, np.ndarray], Iterable[np.ndarray]]
+# Pairs of one batch -> what a method makes of each.
+Method = Callable[[list[Pair]], Iterable[np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,13 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge the newest checkpoint of a training; the result, JSON-able, is also `out_dir`/evaluation.json.
 
-    Per source: `pairs`, `objects`; `methods`: method -> metric -> {mean, low, high}; `gains`: the same for
-    the paired difference model - method; `ridge_penalty` (None where the recipe has no training and
-    validation split to fit the ridge on, which is then left out); `samples`: PNG files, source | output |
-    target from left to right, of pairs spread evenly over the split. Figures of every image are in
-    `out_dir`/<source>.jsonl. `on_progress` gets source name, pairs done, pairs in all. Raises ConfigError
-    where nothing was trained.
+    Per source: `task`, `judged_by` (a metric), `pairs`, `objects`; `methods`: method -> metric -> {mean, low,
+    high}; `gains`: the same for the paired difference model - method; `best_baseline`: the one that comes
+    nearest to the targets by `judged_by`, None where there is none; `sets`: method -> {fid, local_fid}, empty
+    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
+    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
+    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
+    all. Raises ConfigError where nothing was trained.
     """
     torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
@@ -71,6 +80,7 @@ def evaluate(
         "split": config.split,
         "size": config.size,
         "sampling_steps": config.sampling_steps,
+        "sampler": config.sampler.model_dump(mode="json"),
         "sources": {
             source.name: _judge(config, source, model, out_dir, run_root, on_progress)
             for source in config.sources
@@ -92,37 +102,54 @@ def _judge(
     frame = Frame((config.size, config.size))
     judged = PairSource(folder, source.recipe, config.split)
     count = min(len(judged), source.max_pairs or len(judged))
-    ridge = _fit_ridge(folder, source, frame)
-    methods = _methods(config, model, ridge)
+    methods = _methods(config, source, model, folder, frame)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
     rows: dict[str, list[_Row]] = {name: [] for name in methods}
     samples: list[str] = []
+    worst = _Worst(config.worst_images, source.task)
+    sets = SetDistances.load(config.inception, local=source.task.has_foreground) if config.inception else None
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
-        sources, masks = np.stack([p.source for p in pairs]), np.stack([p.mask for p in pairs])
         for name, method in methods.items():
-            for place, pair, output in zip(places, pairs, method(sources, masks), strict=True):
-                figures = image_metrics(output, pair.target, pair.mask)
+            outputs = list(method(pairs))
+            for place, pair, output in zip(places, pairs, outputs, strict=True):
+                figures = pair_metrics(source.task, output, pair)
                 rows[name].append(_Row(pair.key, object_of(pair.meta), figures))
-                if name == "model" and place in shown:
-                    samples.append(_write_sample(out_dir, source.name, pair, output))
+                if name == "model":
+                    worst.offer(figures, place, pair, output)
+                    if place in shown:
+                        samples.append(_write_strip(out_dir, "samples", source.name, pair, output))
+            if sets:
+                sets.add(name, outputs, pairs)
         on_progress(source.name, places.stop, count)
-    _write_rows(out_dir / f"{source.name}.jsonl", rows)
+    _write_rows(out_dir / f"{source.name}.csv", rows)
+    summaries = {name: _summary(config, of_method) for name, of_method in rows.items()}
     return {
         "recipe": source.recipe,
+        "task": source.task.value,
+        "judged_by": source.task.judged_by,
         "pairs": count,
         "objects": len({row.object for row in rows["model"]}),
-        "ridge_penalty": ridge.penalty if ridge else None,
-        "methods": {name: _summary(config, of_method) for name, of_method in rows.items()},
+        "methods": summaries,
+        "best_baseline": _best_baseline(source.task, summaries),
         "gains": {
             name: _summary(config, rows["model"], of_method)
             for name, of_method in rows.items()
             if name != "model"
         },
+        "sets": sets.distances() if sets else {},
         "samples": samples,
+        "worst": [
+            _write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
+        ],
     }
+
+
+def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
+    """The figures of one output by its task."""
+    return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
 
 
 def object_of(meta: dict[str, Any]) -> str:
@@ -134,39 +161,77 @@ def object_of(meta: dict[str, Any]) -> str:
     return named[0] if named else meta["assets"][0]["id"]
 
 
+class _Worst:
+    """The pairs that the model does worst, in bounded memory."""
+
+    def __init__(self, size: int, task: Task) -> None:
+        self._size = size
+        self._metric = task.judged_by
+        self._sign = -1 if METRICS[self._metric].more else 1
+        # Place decides between equals, so that pairs are never compared.
+        self._heap: list[tuple[float, int, Pair, np.ndarray]] = []
+
+    def offer(self, figures: dict[str, float], place: int, pair: Pair, output: np.ndarray) -> None:
+        heapq.heappush(self._heap, (self._sign * figures[self._metric], -place, pair, output))
+        if len(self._heap) > self._size:
+            heapq.heappop(self._heap)
+
+    def ordered(self) -> list[tuple[Pair, np.ndarray]]:
+        return [
+            (pair, output) for _, _, pair, output in sorted(self._heap, key=lambda e: e[:2], reverse=True)
+        ]
+
+
 def _methods(
-    config: EvaluationConfig, model: TranslationModel, ridge: ColourShiftRidge | None
+    config: EvaluationConfig, source: EvaluationSource, model: TranslationModel, folder: Path, frame: Frame
 ) -> dict[str, Method]:
-    methods: dict[str, Method] = {
-        "model": lambda sources, masks: model.translate_batch(
-            sources, masks, steps=config.sampling_steps, seed=config.seed, sampler=config.sampler
-        ),
-        "source": lambda sources, masks: sources,
-        "colour_transfer": lambda sources, masks: map(colour_transfer, sources, masks),
-    }
-    if ridge:
-        methods["colour_shift_ridge"] = lambda sources, masks: map(ridge.predict, sources, masks)
-    return methods
-
-
-def _fit_ridge(folder: Path, source: EvaluationSource, frame: Frame) -> ColourShiftRidge | None:
-    recipe = source.ridge_recipe or source.recipe
-    if not {"train", "validation"} <= splits_of(folder, recipe):
-        if source.ridge_recipe is None:
-            return None
-        raise ConfigError(
-            f"ridge_recipe {recipe!r} of evaluation source {source.name} lacks a train or validation split",
-            consequence="the ridge could not be fitted, or its penalty not be chosen",
-            remedy="name a recipe that has both, or leave ridge_recipe out",
+    def of_model(pairs: list[Pair]) -> np.ndarray:
+        return model.translate_batch(
+            np.stack([pair.source for pair in pairs]),
+            np.stack([pair.mask for pair in pairs]),
+            steps=config.sampling_steps,
+            seed=config.seed,
+            sampler=config.sampler,
         )
 
-    def triples(split: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    fitted = {
+        split: _pairs_of(folder, source.fit_recipe or source.recipe, split, frame)
+        for split in _fitting_splits(folder, source)
+    }
+    trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"))
+    return {"model": of_model} | {
+        name: lambda pairs, predict=predict: [predict(pair.source, pair.mask) for pair in pairs]
+        for name, predict in trivial.items()
+    }
+
+
+def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
+    recipe = source.fit_recipe or source.recipe
+    there = splits_of(folder, recipe) & {"train", "validation"}
+    if source.fit_recipe and "train" not in there:
+        raise ConfigError(
+            f"fit_recipe {recipe!r} of evaluation source {source.name} has no train split",
+            consequence="baselines could not be fitted",
+            remedy="name a recipe that has one, or leave fit_recipe out",
+        )
+    return there
+
+
+def _pairs_of(folder: Path, recipe: str, split: str, frame: Frame) -> Pairs:
+    def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         pairs = PairSource(folder, recipe, split)
         for place in range(len(pairs)):
             pair = pairs.pair(place, frame)
             yield pair.source, pair.target, pair.mask
 
-    return fit_colour_shift_ridge(triples("train"), triples("validation"))
+    return read
+
+
+def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]) -> str | None:
+    means = {name: figures[task.judged_by]["mean"] for name, figures in summaries.items() if name != "model"}
+    if not means:
+        return None
+    return (max if METRICS[task.judged_by].more else min)(means, key=means.__getitem__)
 
 
 def _summary(
@@ -175,7 +240,7 @@ def _summary(
     """Mean and interval of every metric, or of the paired difference of two methods."""
     objects = [row.object for row in rows]
     summary = {}
-    for metric in METRICS:
+    for metric in rows[0].metrics:
         values = np.array([row.metrics[metric] for row in rows])
         if minus is not None:
             values = values - np.array([row.metrics[metric] for row in minus])
@@ -187,18 +252,22 @@ def _summary(
 
 
 def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
-    lines = [
-        canonical_json({"method": name, "key": row.key, "object": row.object, **row.metrics}) + b"\n"
-        for name, of_method in rows.items()
-        for row in of_method
-    ]
-    write_atomically(path, lines)
+    """One line per method and pair; figures in full precision."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    metrics = [name for name in METRICS if name in rows["model"][0].metrics]
+    table.writerow(["method", "key", "object", *metrics])
+    for name, of_method in rows.items():
+        for row in of_method:
+            figures = (repr(float(row.metrics[metric])) for metric in metrics)
+            table.writerow([name, row.key, row.object, *figures])
+    write_atomically(path, [text.getvalue().encode()])
 
 
-def _write_sample(out_dir: Path, name: str, pair: Pair, output: np.ndarray) -> str:
+def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.ndarray) -> str:
     """Write source | output | target; the file's path relative to `out_dir`."""
-    file = Path("samples") / f"{name}-{pair.key}.png"
-    (out_dir / "samples").mkdir(exist_ok=True)
+    file = Path(kind) / f"{name}-{pair.key}.png"
+    (out_dir / kind).mkdir(exist_ok=True)
     strip = np.concatenate([pair.source, output, pair.target], axis=1)
     write_atomically(out_dir / file, [encode_field("strip.png", strip)])
     return file.as_posix()

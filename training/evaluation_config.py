@@ -1,11 +1,13 @@
 """What an evaluation can be told."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from datagen.frozen import FrozenModel
 from training.samplers import AnySampler, PosteriorSampler
+from training.tasks import Task
 
 
 class EvaluationSource(FrozenModel):
@@ -14,8 +16,10 @@ class EvaluationSource(FrozenModel):
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     path: str
     recipe: str
-    # Recipe of the same dataset whose training and validation splits the ridge is fitted on; null: this one.
-    ridge_recipe: str | None = None
+    # What the pairs are; says which metrics count and which trivial predictors the model has to beat.
+    task: Task = Task.RELIGHTING
+    # Recipe of the same dataset whose training and validation splits baselines are fitted on; null: this one.
+    fit_recipe: str | None = None
     # Pairs at most, the first of the split in planned order; null = all.
     max_pairs: int | None = Field(default=None, ge=1)
 
@@ -36,3 +40,8 @@ class EvaluationConfig(FrozenModel):
     bootstrap_resamples: int = Field(default=2000, ge=100)
     # Rows of source | output | target that are kept as pictures, per source.
     sample_images: int = Field(default=8, ge=0)
+    # Rows of the pairs that the model does worst, by the metric that the task is judged by.
+    worst_images: int = Field(default=12, ge=0)
+    # Weights of the Inception that FID is defined on, as safetensors: FID and local FID of every method.
+    # It is pt_inception-2015-12-05 of torch-fidelity and pytorch-fid; none is shipped. null: no FID.
+    inception: Path | None = None

@@ -14,7 +14,33 @@ from datagen.seeds import rng
 # Rounding to 8 bits alone gives 1/12: below it a PSNR measures luck, and it is infinite at 0.
 MSE_FLOOR = 1 / 12
 
-METRICS = ("foreground_mse", "foreground_psnr", "psnr", "ssim")
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """How a figure is called and read: `more` says whether more is better."""
+
+    label: str
+    unit: str
+    digits: int
+    more: bool
+
+
+# Every figure of single images, and of whole sets (fid, local_fid), in the order in which they are shown.
+METRICS = {
+    "foreground_psnr": Metric("Foreground PSNR", "dB", 2, True),
+    "foreground_mse": Metric("Foreground MSE", "", 0, False),
+    "psnr": Metric("PSNR", "dB", 2, True),
+    "ssim": Metric("SSIM", "", 3, True),
+    "lpips": Metric("LPIPS", "", 3, False),
+    "abs_rel": Metric("AbsRel", "", 3, False),
+    "delta1": Metric("delta < 1.25", "", 3, True),
+    "delta2": Metric("delta < 1.25²", "", 3, True),
+    "mean_angle": Metric("Mean angle", "°", 2, False),
+    "within_11": Metric("Within 11.25°", "", 3, True),
+    "within_30": Metric("Within 30°", "", 3, True),
+    "fid": Metric("FID", "", 2, False),
+    "local_fid": Metric("Local FID", "", 2, False),
+}
 
 
 def foreground_mse(output: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
@@ -52,16 +78,14 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
     )
 
 
-def image_metrics(output: np.ndarray, target: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """All of `METRICS` for one image; `psnr` is over the whole image, without weights."""
-    fg = foreground_mse(output, target, mask)
+def image_metrics(output: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
+    """PSNR and SSIM of the whole image, without weights; with a mask also the error of its foreground."""
     whole = float(np.square(output.astype(np.float64) - target.astype(np.float64)).mean())
-    return {
-        "foreground_mse": fg,
-        "foreground_psnr": psnr(fg),
-        "psnr": psnr(whole),
-        "ssim": ssim(output, target),
-    }
+    found = {"psnr": psnr(whole), "ssim": ssim(output, target)}
+    if mask is None:
+        return found
+    fg = foreground_mse(output, target, mask)
+    return {"foreground_mse": fg, "foreground_psnr": psnr(fg), **found}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Figures of an evaluation and of a finished run, on a terminal."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.report import METHOD_NAMES, METRIC_NAMES, duration, headline, percent, size
-
-JUDGED_BY = "foreground_psnr"
+from pipelines.report import METHOD_NAMES, duration, headline, percent, size
+from training.metrics import METRICS
 
 
 def show_evaluation(evaluation: dict[str, Any]) -> None:
@@ -24,16 +24,24 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
             f"split {evaluation['split']}, 95 % intervals over subjects",
         )
         table.add_column("", no_wrap=True)
-        for metric, (label, unit, _, more) in METRIC_NAMES.items():
-            short = label.replace("Foreground", "fg")
-            heading = f"{short}{', ' + unit if unit else ''} {'↑' if more else '↓'}"
-            table.add_column(heading, no_wrap=True, justify="left" if metric == JUDGED_BY else "right")
+        judged_by = source["judged_by"]
+        shown = [metric for metric in METRICS if metric in source["methods"]["model"]]
+        for metric in shown:
+            about = METRICS[metric]
+            short = about.label.replace("Foreground", "fg")
+            heading = f"{short}{', ' + about.unit if about.unit else ''} {'↑' if about.more else '↓'}"
+            table.add_column(heading, no_wrap=True, justify="left" if metric == judged_by else "right")
         for method, figures in source["methods"].items():
-            table.add_row(METHOD_NAMES[method], *_cells(figures, "%.*f"))
+            table.add_row(METHOD_NAMES[method], *_cells(figures, shown, judged_by, "%.*f"))
         table.add_section()
         for method, figures in source["gains"].items():
-            table.add_row(f"gain over {METHOD_NAMES[method].lower()}", *_cells(figures, "%+.*f"))
-        _console().print(table)
+            cells = _cells(figures, shown, judged_by, "%+.*f")
+            table.add_row(f"model minus {METHOD_NAMES[method].lower()}", *cells)
+        console = _console()
+        console.print(table)
+        for method, distances in source["sets"].items():
+            listed = ", ".join(f"{METRICS[key].label} {value:.2f}" for key, value in distances.items())
+            console.print(f"{METHOD_NAMES[method]}: {listed}")
 
 
 def show_run(folder: Path) -> int:
@@ -43,11 +51,8 @@ def show_run(folder: Path) -> int:
     show_evaluation(metrics["evaluation"])
     for name, source in metrics["evaluation"]["sources"].items():
         line = headline(name, source)
-        gain = line["gain"]
-        interval = f" [{gain['low']:+.2f}, {gain['high']:+.2f}]" if source["objects"] > 1 else ""
-        console.print(
-            f"{name}: {gain['mean']:+.2f} dB foreground PSNR{interval}, {line['verdict']} ({line['where']})"
-        )
+        gain = f"{line['figure']} {line['metric']} {line['interval']}".rstrip() + ", " if line["gain"] else ""
+        console.print(f"{name}: {gain}{line['verdict']} ({line['where']})")
     for source in metrics["mix"]:
         console.print(
             f"mix: {source['source']} planned {percent(source['share_planned'])}, "
@@ -66,12 +71,15 @@ def show_run(folder: Path) -> int:
     return quarantined
 
 
-def _cells(figures: dict[str, dict[str, float]], form: str) -> list[str]:
+def _cells(
+    figures: dict[str, dict[str, float]], shown: Sequence[str], judged_by: str, form: str
+) -> list[str]:
     """A cell per metric; the interval stands with the one that is judged by, the report has them all."""
     cells = []
-    for metric, (_, _, digits, _) in METRIC_NAMES.items():
+    for metric in shown:
+        digits = METRICS[metric].digits
         mean, low, high = (form % (digits, figures[metric][key]) for key in ("mean", "low", "high"))
-        cells.append(f"{mean} [{low}, {high}]" if metric == JUDGED_BY and low != high else mean)
+        cells.append(f"{mean} [{low}, {high}]" if metric == judged_by and low != high else mean)
     return cells
 
 

@@ -77,12 +77,17 @@ def evaluate(
     """Judge the newest checkpoint of a run on held-out pairs, beside baselines."""
     from pipelines.commands.metrics_view import show_evaluation
     from pipelines.config_files import find_config, load_config
+    from pipelines.worst_cases import write_worst_sheet
     from training.evaluation import evaluate as run_evaluation
     from training.evaluation_config import EvaluationConfig
 
     config = load_config(find_config("evaluation", evaluation), EvaluationConfig, settings or ())
     run = run.absolute()
-    show_evaluation(run_evaluation(config, run / "train", run / "evaluation", run_root=run))
+    result = run_evaluation(config, run / "train", run / "evaluation", run_root=run)
+    show_evaluation(result)
+    sheet = write_worst_sheet(result, run / "evaluation")
+    if sheet:
+        print(f"worst pairs: {sheet}")
 
 
 def translate(

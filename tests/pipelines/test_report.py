@@ -164,14 +164,19 @@ def test_an_unchanged_run_gives_the_same_page(finished_run) -> None:
 
 
 def test_the_headline_claims_no_more_than_the_interval() -> None:
-    def verdict(low: float, high: float, objects: int = 10) -> str:
-        gain = {"foreground_psnr": {"mean": (low + high) / 2, "low": low, "high": high}}
-        return headline("x", {"gains": {"source": gain}, "pairs": 20, "objects": objects})["verdict"]
+    def verdict(low: float, high: float, objects: int = 10, metric: str = "foreground_psnr") -> str:
+        gain = {metric: {"mean": (low + high) / 2, "low": low, "high": high}}
+        source = {"gains": {"source": gain}, "best_baseline": "source", "judged_by": metric}
+        return headline("x", {**source, "pairs": 20, "objects": objects})["verdict"]
 
     assert verdict(0.2, 1.0).startswith("better")
     assert verdict(-0.2, 1.0).startswith("no clear difference")
     assert verdict(-1.0, -0.2).startswith("worse")
     assert verdict(1.0, 1.0, objects=1).startswith("no verdict")
+    assert verdict(-0.3, -0.1, metric="abs_rel").startswith("better")
+    assert headline("x", {"best_baseline": None, "pairs": 2, "objects": 2})["verdict"].startswith(
+        "no verdict"
+    )
 
 
 @pytest.mark.parametrize(

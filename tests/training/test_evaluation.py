@@ -1,10 +1,13 @@
 """Evaluation end to end on small real shards: figures recomputed from the files, baselines, intervals."""
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 from test_training_loop import config
 from toy_relighting import write_toy_dataset
 
@@ -13,6 +16,7 @@ from datagen.sample import decode_field
 from training.checkpoint import checkpoint_folders
 from training.evaluation import evaluate
 from training.evaluation_config import EvaluationConfig
+from training.inception import InceptionV3
 from training.loop import train
 from training.metrics import foreground_mse, psnr
 from training.mix_config import MixConfig
@@ -69,7 +73,8 @@ def test_a_model_that_learned_beats_doing_nothing(root: Path, tmp_path: Path) ->
     assert judged["gains"]["source"]["foreground_psnr"]["low"] > 1
     ridge = judged["methods"]["colour_shift_ridge"]["foreground_psnr"]["mean"]
     assert ridge > judged["methods"]["source"]["foreground_psnr"]["mean"]
-    assert judged["ridge_penalty"] is not None
+    assert judged["best_baseline"] == "colour_shift_ridge"
+    assert judged["judged_by"] == "foreground_psnr"
 
 
 def test_samples_are_source_output_and_target_side_by_side(root: Path, tmp_path: Path) -> None:
@@ -87,10 +92,11 @@ def test_samples_are_source_output_and_target_side_by_side(root: Path, tmp_path:
 
 def test_rows_of_every_image_and_method_are_kept(root: Path, tmp_path: Path) -> None:
     result = evaluate(evaluation(), root / "training", tmp_path, run_root=root)
-    rows = [json.loads(line) for line in (tmp_path / "unseen.jsonl").read_text().splitlines()]
+    with open(tmp_path / "unseen.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
     assert len(rows) == 4 * 20
     for name, figures in result["sources"]["unseen"]["methods"].items():
-        values = [row["ssim"] for row in rows if row["method"] == name]
+        values = [float(row["ssim"]) for row in rows if row["method"] == name]
         assert figures["ssim"]["mean"] == pytest.approx(np.mean(values))
 
 
@@ -99,11 +105,43 @@ def test_a_recipe_without_a_validation_split_has_no_ridge(root: Path, tmp_path: 
     judged = evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
     judged = judged["sources"]["photos"]
     assert judged["pairs"] == 2
-    assert judged["ridge_penalty"] is None
     assert "colour_shift_ridge" not in judged["methods"]
-    sources[0]["ridge_recipe"] = "photos"
-    with pytest.raises(ConfigError, match="ridge_recipe 'photos' of evaluation source photos"):
+    sources[0]["fit_recipe"] = "photos"
+    assert (
+        "colour_shift_ridge"
+        not in evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)["sources"][
+            "photos"
+        ]["methods"]
+    )
+    sources[0]["fit_recipe"] = "other"
+    with pytest.raises(ConfigError, match="fit_recipe 'other' of evaluation source photos"):
         evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
+
+
+def test_the_worst_pairs_are_kept_worst_first(root: Path, tmp_path: Path) -> None:
+    judged = evaluate(evaluation(worst_images=4), root / "training", tmp_path, run_root=root)
+    judged = judged["sources"]["unseen"]
+    with open(tmp_path / "unseen.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["method"] == "model"]
+    rows.sort(key=lambda row: float(row["foreground_psnr"]))
+    assert judged["worst"] == [f"worst/unseen-{row['key']}.png" for row in rows[:4]]
+    assert all((tmp_path / file).is_file() for file in judged["worst"])
+
+
+def test_set_distances_need_the_published_network_and_compare_with_the_targets(
+    root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="pt_inception-2015-12-05"):
+        evaluate(evaluation(inception=tmp_path / "none"), root / "training", tmp_path, run_root=root)
+    torch.manual_seed(0)
+    save_file(InceptionV3().state_dict(), tmp_path / "random.safetensors")
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 6}]
+    config = evaluation(inception=tmp_path / "random.safetensors", sources=sources)
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    assert judged["sets"].keys() == judged["methods"].keys()
+    for distances in judged["sets"].values():
+        assert distances.keys() == {"fid", "local_fid"}
+        assert min(distances.values()) > -1e-6
 
 
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:

@@ -25,8 +25,12 @@ MANIFEST_FORMAT = "pairbridge-dataset/1"
 MAX_MANIFEST_BYTES = 256 * 2**20
 
 FIELD_DESCRIPTIONS = {
-    "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove",
+    "depth.npy": "planar depth in metres, float32 (H, W); 0 where mask.png is not 255",
+    "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
+    "geometry: 255 = depth and normal are valid",
     "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
+    "normal.npy": "unit normals in camera space (x right, y up, z to the camera), float16 (H, W, 3); 0 where "
+    "mask.png is not 255",
     "source.png": "model input, sRGB, 8 bit RGB",
     "target.png": "model output, sRGB, 8 bit RGB: an untouched render or photograph",
 }

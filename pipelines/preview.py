@@ -1,6 +1,5 @@
 """A contact sheet of the plan's first pairs, before a run is started. Commits nothing and needs no Ray."""
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,17 +8,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from datagen.config import DatasetConfig
-from datagen.fill import fill_noise
 from datagen.plan import DatasetPlan, Stream
 from datagen.records import Hole
-from datagen.sample import Pair
 from pipelines.generate import plan_with_lightings
 from pipelines.lock import dataset_lock
+from pipelines.pair_pictures import pair_pictures
 from pipelines.sheets import Item, Section, contact_sheet, write_png
 from pipelines.staging import new_token
 from pipelines.worker import GroupWorker, WorkOrder
 
-HEADINGS = ("source", "target", "mask")
 _REFUSED = np.full((8, 8), 200, np.uint8)
 
 
@@ -47,24 +44,25 @@ def preview(config: DatasetConfig, out: Path, num_pairs: int, *, workers: int) -
 
 
 def _section(worker: GroupWorker, plan: DatasetPlan, stream: Stream, num_pairs: int) -> Section:
-    items = tuple(islice(_items(worker, plan, stream), num_pairs))
-    return Section(f"{stream.recipe_id} ({stream.kind}), {stream.split}", HEADINGS, items)
+    found = list(islice(_outcomes(worker, plan, stream), num_pairs))
+    shown = [pictures for _, pictures in found if pictures]
+    headings = tuple(shown[0]) if shown else ("refused",)
+    items = (
+        Item(caption, tuple(pictures.values()) if pictures else (_REFUSED,) * len(headings))
+        for caption, pictures in found
+    )
+    return Section(f"{stream.recipe_id} ({stream.kind}), {stream.split}", headings, tuple(items))
 
 
-def _items(worker: GroupWorker, plan: DatasetPlan, stream: Stream) -> Iterator[Item]:
+def _outcomes(
+    worker: GroupWorker, plan: DatasetPlan, stream: Stream
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Caption and pictures of each planned pair; no pictures of a refused one."""
     for group in range(stream.num_groups):
         outcomes, _ = worker.make_pairs(plan.group(stream, group))
         for outcome in outcomes:
             if isinstance(outcome, Hole):
-                yield Item(f"{outcome.key}: {outcome.reason}", (_REFUSED,) * len(HEADINGS))
+                yield f"{outcome.key}: {outcome.reason}", {}
             else:
                 key, pair = outcome
-                yield Item(key, (_source(pair), pair["target.png"], pair["mask.png"]))
-
-
-def _source(pair: Pair) -> np.ndarray:
-    """The stored source, or what the reader makes of the target of a removal pair."""
-    if "source.png" in pair:
-        return pair["source.png"]
-    seed = json.loads(pair["meta.json"]["params"])["fill_seed"]
-    return fill_noise(pair["target.png"], pair["mask.png"], seed)
+                yield key, pair_pictures(pair)

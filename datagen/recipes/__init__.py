@@ -1,12 +1,14 @@
 """One file per way of making a pair; this registry is what configurations and plans know them by."""
 
 from datagen.recipes.base import Recipe, RecipeConfig
+from datagen.recipes.geometry import Geometry, GeometryConfig
 from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
 from datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
 from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
 
 RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
     "relighting_swap": (RelightingSwapConfig, RelightingSwap),
+    "geometry": (GeometryConfig, Geometry),
     "photo_relighting": (PhotoRelightingConfig, PhotoRelighting),
     "photo_removal": (PhotoRemovalConfig, PhotoRemoval),
 }

@@ -25,7 +25,10 @@ MANIFEST_FORMAT = "pairbridge-dataset/1"
 MAX_MANIFEST_BYTES = 256 * 2**20
 
 FIELD_DESCRIPTIONS = {
+    "amodal.png": "8 bit; the removed object's whole outline, as if nothing stood before it",
     "depth.npy": "planar depth in metres, float32 (H, W); 0 where mask.png is not 255",
+    "effect.png": "8 bit; 255 where the object changes the picture: itself, its shadow and reflections",
+    "light.png": "8 bit light map (datagen.light_maps): grey for shadows, RGB for coloured lights",
     "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
     "geometry: 255 = depth and normal are valid",
     "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
@@ -33,6 +36,7 @@ FIELD_DESCRIPTIONS = {
     "mask.png is not 255",
     "source.png": "model input, sRGB, 8 bit RGB",
     "target.png": "model output, sRGB, 8 bit RGB: an untouched render or photograph",
+    "visible.png": "8 bit; share of each pixel in which the removed object is seen",
 }
 
 

@@ -170,6 +170,20 @@ def check_foreground(image: np.ndarray, mask: np.ndarray, role: str, gates: Gate
         )
 
 
+def check_effect(effect: np.ndarray, smallest: float) -> None:
+    """Raise Rejected (gate `no_effect`) where less than the share `smallest` of the frame changes.
+
+    `effect` is bool (H, W).
+    """
+    share = float(effect.mean())
+    if share < smallest:
+        raise _refused(
+            "no_effect",
+            f"only {share:.4f} of the frame changes between source and target, below {smallest}",
+            "lower `fill`, so that more of the surroundings is seen, or raise the recipe's light",
+        )
+
+
 def noise_level(image: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Standard deviation of pixel-to-pixel noise in 8-bit levels, by the median over 2x2 blocks.
 

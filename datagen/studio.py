@@ -132,6 +132,13 @@ class Studio:
             write_exr(path, lighting_copy(self.environment(asset_id), width))
         return path
 
+    @cached_property
+    def uniform_light(self) -> Path:
+        """A lighting of radiance 1 from everywhere, written once per studio."""
+        path = self.scratch_dir / "lighting-of-one-radiance.exr"
+        write_exr(path, np.ones((8, 16, 3), np.float32))
+        return path
+
     def photo(self, asset_id: str) -> np.ndarray:
         """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
         not what `assets.photo_rules` ask for.

@@ -100,7 +100,9 @@ def marble(g: Graph, s: SurfaceSpec, place: Socket) -> None:
 def carpet(g: Graph, s: SurfaceSpec, place: Socket) -> None:
     """Short pile in two close tones."""
     pile = g.noise(place, 40.0, 2.0)
-    tone = g.blend(g.step(g.noise(place, 1.2, 4.0, 0.8), 0.42, 0.6), s.colour, s.accent)
+    # Worn in broad patches, not printed: two full colours would look like camouflage.
+    patches = g.lerp(g.step(g.noise(place, 0.6, 4.0, 0.8), 0.35, 0.65), 0.0, 0.35)
+    tone = g.blend(patches, s.colour, s.accent)
     shadowed = g.blend(g.lerp(pile, 0.0, 0.6), tone, (0.02, 0.02, 0.02))
     g.finish(base_color=shadowed, roughness=0.95, normal=g.bump(pile, 0.03 * s.cell))
 

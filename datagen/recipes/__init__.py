@@ -5,10 +5,12 @@ from datagen.recipes.geometry import Geometry, GeometryConfig
 from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
 from datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
 from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
+from datagen.recipes.shadow_generation import ShadowGeneration, ShadowGenerationConfig
 
 RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
     "relighting_swap": (RelightingSwapConfig, RelightingSwap),
     "geometry": (GeometryConfig, Geometry),
     "photo_relighting": (PhotoRelightingConfig, PhotoRelighting),
+    "shadow_generation": (ShadowGenerationConfig, ShadowGeneration),
     "photo_removal": (PhotoRemovalConfig, PhotoRemoval),
 }

@@ -1,0 +1,210 @@
+"""An object on the ground under one lamp: the picture without its shadow becomes the picture with it.
+
+    source = F + (1 - a) G        target = the render
+
+in linear light, for each lamp of a group: F is the object's own part of the render (its receiver held out, so
+lit and self-shadowed as in the target), a its alpha, and G the ground alone under the same lamp. Uniform
+surroundings fill the shadow. Where neither the object nor its effect is (by difference before denoising,
+grown by `effect_dilation`), the source is the target, to the byte.
+
+`light.png` is the grey light map of the lamp (`datagen.light_maps`): the amplitude is its intensity as a share
+of the recipe's strongest, the variance its size. `meta.json` states the lamp in camera coordinates.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt, model_validator
+
+from datagen.assets import Catalogue, Split
+from datagen.blender.protocol import CameraPose, CameraSpec, RenderedPasses, SurfaceSpec, from_json
+from datagen.compositing import alpha_to_mask, over_linear
+from datagen.effects import dilated, effect_mask
+from datagen.errors import Rejected
+from datagen.light_maps import MapLight, encode_light_map
+from datagen.placements import in_camera, upper_hemisphere
+from datagen.quality import check_effect, check_foreground, check_render
+from datagen.recipes.base import sample_meta
+from datagen.recipes.scene_plan import (
+    Range,
+    RenderedConfig,
+    check_objects,
+    check_ranges,
+    draw_camera,
+    draw_object,
+    lamp_spec,
+    log_uniform,
+    scene_of,
+    surface_params,
+)
+from datagen.sample import Pair
+from datagen.seeds import rng
+from datagen.surfaces import ground_surface
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+
+class ShadowGenerationConfig(RenderedConfig):
+    """Lengths are in radii of the object's bounding sphere; the object stands above the origin."""
+
+    kind: Literal["shadow_generation"] = "shadow_generation"
+    pairs_per_group: PositiveInt = 2  # lamps, each of which makes a pair
+    elevation_deg: Range = (12.0, 55.0)
+    fill: Range = (0.35, 0.55)  # room for the shadow
+    offset: Range = (-0.1, 0.1)
+    lamp_elevation_deg: Range = (25.0, 80.0)  # above the ground; directions are uniform over this zone
+    lamp_distance: Range = (5.0, 9.0)
+    lamp_diameter: Range = (0.15, 4.0)  # log-uniform: from a hard shadow to a very soft one
+    intensity: Range = (0.5, 1.2)  # radiance of white ground that faces the lamp
+    ambient: Range = (0.12, 0.35)  # radiance of the surroundings, equal from everywhere
+    textured: float = Field(0.5, ge=0, le=1)  # share of groups on a procedural floor; the rest on white board
+    effect_threshold: float = Field(0.02, gt=0)  # of white, as seen (`datagen.effects`)
+    effect_dilation: float = Field(0.02, ge=0)  # of the shorter side
+    smallest_shadow: float = Field(0.005, ge=0)  # share of the frame below which a pair is refused
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ShadowGenerationConfig":
+        check_ranges(self, "lamp_elevation_deg", "lamp_distance", "lamp_diameter", "intensity", "ambient")
+        if not 0 < self.lamp_elevation_deg[0] <= self.lamp_elevation_deg[1] <= 90:
+            raise ValueError("lamp_elevation_deg must lie in (0, 90]: a lamp below the ground gives no light")
+        if self.elevation_deg[0] <= 0:
+            raise ValueError("elevation_deg must be above 0: from below, the ground hides the object")
+        if min(self.lamp_diameter[0], self.intensity[0]) <= 0 or self.lamp_distance[0] < 3:
+            raise ValueError("lamps need a positive diameter and intensity, and a distance of at least 3")
+        return self
+
+
+class ShadowGeneration:
+    """The recipe; see the module's docstring."""
+
+    kind = "shadow_generation"
+    fields = ("light.png", "mask.png", "meta.json", "source.png", "target.png")
+
+    def __init__(self, config: ShadowGenerationConfig) -> None:
+        self.config = config
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has an object."""
+        check_objects(catalogue, split, self.kind)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """Object, ground, camera and lamps of one group."""
+        config = self.config
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_object, of_ground, of_camera, of_lamps, of_size = draw.spawn(5)
+        return {
+            "objects": [
+                {
+                    "id": draw_object(of_object, catalogue, split, config.objects_share),
+                    "yaw_rad": float(of_object.uniform(0, math.tau)),
+                    "standing": True,
+                }
+            ],
+            "receivers": [{"surface": surface_params(self._ground(of_ground))}],
+            "camera": draw_camera(of_camera, config, config.elevation_deg),
+            "size_WH": config.draw_size(of_size),
+            "ambient": float(of_lamps.uniform(*config.ambient)),
+            "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],
+            "cycles_seed": int(draw.integers(2**31)),
+        }
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
+        studio.phase("load")
+        studio.blender.load_scene(scene_of(spec.params, studio))
+        camera = from_json(CameraSpec, spec.params["camera"])
+        pose = studio.blender.set_camera(camera, tuple(spec.params["size_WH"]))
+        return [self._pair(spec, number, pose, studio) for number in range(len(spec.params["lamps"]))]
+
+    def _pair(self, spec: "GroupSpec", number: int, pose: CameraPose, studio: "Studio") -> Pair | Rejected:
+        params, config = spec.params, self.config
+        lamp = params["lamps"][number]
+
+        def render(**parts: Any) -> RenderedPasses:
+            return studio.blender.render(
+                environment_path=studio.uniform_light,
+                rotation_rad=0.0,
+                seed=params["cycles_seed"],
+                strength=params["ambient"],
+                lamps=(lamp_spec(lamp),),
+                **parts,
+            )
+
+        studio.phase("render")
+        whole, own, bare = render(), render(receivers="holdout"), render(hidden=(0,))
+        check_render(own.rgba, own.albedo)
+        studio.phase("compose")
+        # Beyond the ground's horizon lie the surroundings, of one radiance.
+        whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
+        target = studio.view.apply(whole_rgb)
+        mask = alpha_to_mask(own.rgba[..., 3])
+        effect = effect_mask(whole.noisy, bare.noisy, view=studio.view, threshold=config.effect_threshold)
+        reach = round(config.effect_dilation * min(mask.shape))
+        changed = dilated(effect | (own.rgba[..., 3] > 0), reach)
+        unshadowed = studio.view.apply(over_linear(own.rgba, bare_rgb))
+        source = np.where(changed[..., None], unshadowed, target)
+        try:
+            check_foreground(target, mask, "target")
+            check_effect(effect & (mask == 0), config.smallest_shadow)
+        except Rejected as refused:
+            return refused
+        light = self._light(lamp, pose)
+        size_WH = tuple(params["size_WH"])
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=[("object", params["objects"][0]["id"])],
+            mask_source="rendered alpha",
+            relighter="rendered",
+            params={
+                "objects": params["objects"],
+                "receivers": params["receivers"],
+                "camera": params["camera"],
+                "size_WH": params["size_WH"],
+                "cycles_seed": params["cycles_seed"],
+                "ambient": params["ambient"],
+                "lights": [light],
+            },
+        )
+        return {
+            "source.png": source,
+            "target.png": target,
+            "mask.png": mask,
+            "light.png": encode_light_map([MapLight.from_params(light)], size_WH, grey=True),
+            "meta.json": meta,
+        }
+
+    def _light(self, lamp: dict[str, Any], pose: CameraPose) -> dict[str, Any]:
+        """The lamp as `meta.json` states it; `direction` is in camera coordinates."""
+        amplitude = lamp["colour"][0] / self.config.intensity[1]
+        return {
+            "direction": list(in_camera(pose, tuple(lamp["direction"]))),
+            "direction_world": lamp["direction"],
+            "spread_rad": math.atan(lamp["diameter"] / 2 / lamp["distance"]),
+            "amplitude": [amplitude] * 3,
+            "distance": lamp["distance"],
+            "diameter": lamp["diameter"],
+            "radiance": lamp["colour"],
+        }
+
+    def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:
+        config = self.config
+        return {
+            "direction": list(upper_hemisphere(draw, config.lamp_elevation_deg)),
+            "distance": float(draw.uniform(*config.lamp_distance)),
+            "diameter": log_uniform(draw, config.lamp_diameter),
+            "colour": [float(draw.uniform(*config.intensity))] * 3,
+        }
+
+    def _ground(self, draw: np.random.Generator) -> SurfaceSpec:
+        if draw.random() < self.config.textured:
+            return ground_surface(draw)
+        level = float(draw.uniform(0.6, 0.85))
+        return SurfaceSpec(kind="plain", colour=(level,) * 3, accent=(level,) * 3, roughness=0.9)

@@ -1,0 +1,37 @@
+"""Makes groups of a rendering recipe from a small config, for the tests of recipes."""
+
+from pathlib import Path
+from typing import Any
+
+from datagen.assets import build_catalogue
+from datagen.config import DatasetConfig
+from datagen.errors import Rejected
+from datagen.plan import DatasetPlan, make_plan
+from datagen.sample import Pair
+from datagen.studio import Studio
+
+
+def plan_of(recipe: dict[str, Any], *, samples: int = 4, seed: int = 3, **assets: Any) -> DatasetPlan:
+    """A dataset of one recipe called `it`."""
+    config = DatasetConfig.model_validate(
+        {
+            "name": "tiny",
+            "seed": seed,
+            "assets": assets,
+            "render": {"samples": samples},
+            "recipes": {"it": recipe},
+        }
+    )
+    return make_plan(config, build_catalogue(config.assets, None))
+
+
+def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list[Pair | Rejected]:
+    """The pairs of one group of the plan's first stream."""
+    with Studio(
+        plan.config,
+        plan.catalogue,
+        scratch_dir=root / "scratch",
+        threads=threads,
+        log_path=root / "blender.log",
+    ) as studio:
+        return plan.recipes["it"].make(plan.group(plan.streams[0], group), studio)

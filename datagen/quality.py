@@ -184,6 +184,29 @@ def check_effect(effect: np.ndarray, smallest: float) -> None:
         )
 
 
+def check_removable(
+    visible: np.ndarray, amodal: np.ndarray, *, smallest: float, most_hidden: float
+) -> None:
+    """Raise Rejected (gates `too_small`, `too_hidden`) unless an object is seen in enough of the frame, and
+    enough of it.
+
+    Both are coverages (H, W) in [0, 1]; `smallest` is a share of the frame, `most_hidden` one of the object.
+    """
+    seen, whole = float(visible.mean()), float(amodal.mean())
+    if seen < smallest:
+        raise _refused(
+            "too_small",
+            f"the removed object is seen in {seen:.4f} of the frame, below {smallest}",
+            "raise `radius` or `fill`, or lower `smallest_visible`",
+        )
+    if seen < (1 - most_hidden) * whole:
+        raise _refused(
+            "too_hidden",
+            f"others hide {1 - seen / whole:.2f} of the removed object, above {most_hidden}",
+            "raise `elevation_deg` or `gap`, or raise `most_hidden`",
+        )
+
+
 def noise_level(image: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Standard deviation of pixel-to-pixel noise in 8-bit levels, by the median over 2x2 blocks.
 

@@ -1,5 +1,6 @@
 """A dataset before it is made: its layout, its size on disk, and the parameters of any one group."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from datagen.recipes.base import RecipeConfig
 PNG_BYTES_PER_PIXEL = 1.9
 MASK_BYTES_PER_PIXEL = 0.1
 BYTES_BESIDE_IMAGES = 5000
+COLOUR_IMAGES = ("source.png", "target.png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,12 @@ def config_differs(config: DatasetConfig, out: Path) -> list[str]:
 
 
 def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:
-    width, height = recipe.size_WH
-    images = sum(field.endswith(".png") and field != "mask.png" for field in stream.fields)
-    pixels = width * height
-    return round(pixels * (images * PNG_BYTES_PER_PIXEL + MASK_BYTES_PER_PIXEL)) + BYTES_BESIDE_IMAGES
+    # Recipes whose groups differ in size know the mean.
+    pixels = recipe.mean_pixels if hasattr(recipe, "mean_pixels") else math.prod(recipe.size_WH)
+    colour = sum(field in COLOUR_IMAGES for field in stream.fields)
+    masks = sum(field.endswith(".png") for field in stream.fields) - colour
+    bytes_per_pixel = colour * PNG_BYTES_PER_PIXEL + masks * MASK_BYTES_PER_PIXEL
+    return round(pixels * bytes_per_pixel) + BYTES_BESIDE_IMAGES
 
 
 def _if_any(kind: str, counts: list[int]) -> Iterator[AssetCounts]:

@@ -2,6 +2,7 @@
 
 from datagen.recipes.base import Recipe, RecipeConfig
 from datagen.recipes.geometry import Geometry, GeometryConfig
+from datagen.recipes.object_removal import ObjectRemoval, ObjectRemovalConfig
 from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
 from datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
 from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
@@ -11,6 +12,7 @@ RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
     "relighting_swap": (RelightingSwapConfig, RelightingSwap),
     "geometry": (GeometryConfig, Geometry),
     "photo_relighting": (PhotoRelightingConfig, PhotoRelighting),
+    "object_removal": (ObjectRemovalConfig, ObjectRemoval),
     "shadow_generation": (ShadowGenerationConfig, ShadowGeneration),
     "photo_removal": (PhotoRemovalConfig, PhotoRemoval),
 }

@@ -4,11 +4,11 @@
 
 in linear light, for each lamp of a group: F is the object's own part of the render (its receiver held out, so
 lit and self-shadowed as in the target), a its alpha, and G the ground alone under the same lamp. Uniform
-surroundings fill the shadow. Where neither the object nor its effect is (by difference before denoising,
-grown by `effect_dilation`), the source is the target, to the byte.
+surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (by difference
+before denoising, grown by `effect_dilation`), the source is the target, to the byte.
 
-`light.png` is the grey light map of the lamp (`datagen.light_maps`): the amplitude is its intensity as a share
-of the recipe's strongest, the variance its size. `meta.json` states the lamp in camera coordinates.
+`light.png` is the grey light map of the lamp (`datagen.light_maps`): the amplitude is its intensity as a
+share of the recipe's strongest, the variance its size. `meta.json` states the lamp in camera coordinates.
 """
 
 import math
@@ -148,7 +148,9 @@ class ShadowGeneration:
         reach = round(config.effect_dilation * min(mask.shape))
         changed = dilated(effect | (own.rgba[..., 3] > 0), reach)
         unshadowed = studio.view.apply(over_linear(own.rgba, bare_rgb))
-        source = np.where(changed[..., None], unshadowed, target)
+        # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
+        replaced = changed & (mask < 255)
+        source = np.where(replaced[..., None], unshadowed, target)
         try:
             check_foreground(target, mask, "target")
             check_effect(effect & (mask == 0), config.smallest_shadow)

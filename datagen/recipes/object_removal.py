@@ -1,0 +1,336 @@
+"""A room with several objects, and the same room without one of them: source and target of a removal pair.
+
+One render shows all of a group's objects; for each pair one of them is taken out and the room is rendered
+again with the same seed. Source and target go through one exposure, metered on the target. What the object
+does to the picture beyond itself (shadow, reflection, bounced light) is found by difference before denoising;
+outside that effect, grown by `effect_dilation`, the shipped source is the target, to the byte, so that noise
+and the denoiser leave nothing there to learn. The target is the render as it is.
+
+| field | what |
+|---|---|
+| `mask.png` | the region to remove, 0 or 255: every pixel the object is seen in, grown by `mask_grow` |
+| `visible.png` | share of each pixel in which the object is seen |
+| `amodal.png` | its whole outline, as if nothing stood before it |
+| `effect.png` | 255 where it changes the picture, itself included |
+
+`source.png` still shows the object; readers fill the region to remove with noise (`datagen.fill`).
+"""
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from datagen.assets import Catalogue, Split
+from datagen.blender.protocol import CameraSpec, ReceiverSpec, RenderedPasses, from_json
+from datagen.compositing import alpha_to_mask, over_linear
+from datagen.effects import dilated, effect_mask, meter
+from datagen.environment import background, normalising_factor
+from datagen.errors import CatalogueError, Rejected
+from datagen.placements import scattered, upper_hemisphere
+from datagen.quality import check_foreground, check_removable
+from datagen.recipes.base import sample_meta
+from datagen.recipes.scene_plan import (
+    LitConfig,
+    Range,
+    check_objects,
+    check_ranges,
+    draw_camera,
+    draw_lighting,
+    draw_object,
+    lamp_spec,
+    log_uniform,
+    scene_of,
+)
+from datagen.sample import Pair
+from datagen.seeds import rng, seed31
+from datagen.surfaces import ground_surface, wall_surface
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+
+class ObjectRemovalConfig(LitConfig):
+    """Lengths are in world units, in which a usual object's bounding sphere has the radius 1."""
+
+    kind: Literal["object_removal"] = "object_removal"
+    pairs_per_group: PositiveInt = 2  # objects that are removed, each on its own
+    objects: tuple[PositiveInt, PositiveInt] = (4, 6)
+    sorts: PositiveInt = 3  # at least so many families (or files of yours) in each scene
+    radius: Range = (0.6, 1.1)
+    gap: Range = (0.0, 0.3)  # between the objects' bounding spheres
+    walls: tuple[NonNegativeInt, NonNegativeInt] = (1, 2)  # behind the objects; two make a corner
+    wall_distance: Range = (0.3, 2.5)  # from the outermost object
+    elevation_deg: Range = (12.0, 40.0)
+    fill: Range = (0.7, 0.95)
+    lamp_share: float = Field(0.5, ge=0, le=1)  # of groups that a lamp lights beside the lighting
+    lamp_intensity: Range = (0.3, 1.2)  # radiance of white ground that faces it
+    lamp_diameter: Range = (0.3, 3.0)  # log-uniform
+    key: float = Field(0.18, gt=0)  # geometric mean luminance that the target is exposed for
+    effect_threshold: float = Field(0.02, gt=0)  # of white, as seen (`datagen.effects`)
+    effect_dilation: float = Field(0.015, ge=0)  # of the shorter side
+    mask_grow: Range = (0.0, 0.03)  # of the shorter side, drawn per pair: from a fine to a coarse mask
+    smallest_visible: float = Field(0.006, ge=0)  # share of the frame in which the removed object is seen
+    most_hidden: float = Field(0.6, ge=0, le=1)  # share of its outline that others may hide
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ObjectRemovalConfig":
+        check_ranges(
+            self, "objects", "radius", "gap", "walls", "wall_distance", "lamp_intensity", "lamp_diameter",
+            "mask_grow",
+        )  # fmt: skip
+        if self.pairs_per_group > self.objects[0] or self.sorts > self.objects[0]:
+            raise ValueError(
+                f"{self.pairs_per_group} objects of {self.sorts} sorts cannot come from a scene of "
+                f"{self.objects[0]}; raise objects"
+            )
+        if self.walls[1] > 2 or self.elevation_deg[0] <= 0:
+            raise ValueError("a scene has at most 2 walls, and its camera an elevation above 0")
+        if min(self.radius[0], self.lamp_diameter[0]) <= 0 or self.wall_distance[0] <= 0:
+            raise ValueError("radius, lamp_diameter and wall_distance must be positive")
+        return self
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One render before the surroundings, and with them: linear (H, W, 3)."""
+
+    passes: RenderedPasses
+    noisy: np.ndarray
+    picture: np.ndarray
+
+
+class ObjectRemoval:
+    """The recipe; see the module's docstring."""
+
+    kind = "object_removal"
+    fields = (
+        "amodal.png",
+        "effect.png",
+        "mask.png",
+        "meta.json",
+        "source.png",
+        "target.png",
+        "visible.png",
+    )
+
+    def __init__(self, config: ObjectRemovalConfig) -> None:
+        self.config = config
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has enough sorts of objects, and its lightings."""
+        check_objects(catalogue, split, self.kind)
+        there = len(catalogue.of("object", split)) + len(catalogue.of("family", split))
+        if there < self.config.sorts:
+            raise CatalogueError(
+                f"recipe {self.kind!r} wants objects of {self.config.sorts} sorts in every scene; split "
+                f"{split!r} has {there} families and files",
+                consequence="its scenes would repeat one thing",
+                remedy=f"add objects, lower `sorts`, or set the recipe's groups for {split!r} to 0",
+            )
+        self.config.check_lightings(catalogue, split)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """Room, light and camera of one group, and which objects are removed."""
+        config = self.config
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size = draw.spawn(6)
+        camera = draw_camera(of_camera, config, config.elevation_deg)
+        objects = self._objects(of_objects, catalogue, split)
+        removed = of_pairs.permutation(len(objects))[: config.pairs_per_group].tolist()
+        lighting = draw_lighting(of_light, catalogue, split, config.weights(split), [])
+        return {
+            "objects": objects,
+            "receivers": self._room(of_room, objects, camera["azimuth_rad"]),
+            "camera": camera,
+            "size_WH": config.draw_size(of_size),
+            "lighting": {"id": lighting.id, "rotation_rad": float(of_light.uniform(0, math.tau))},
+            "lamps": self._lamps(of_light, camera["azimuth_rad"]),
+            "cycles_seed": int(draw.integers(2**31)),
+            "pairs": [
+                {"removed": index, "mask_grow": float(of_pairs.uniform(*config.mask_grow))}
+                for index in removed
+            ],
+        }
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """One render of the whole room, one without each removed object, and their outlines."""
+        studio.phase("load")
+        studio.blender.load_scene(scene_of(spec.params, studio))
+        room = _Room(spec, studio, self.config)
+        full = room.shot(hidden=())
+        return [self._pair(spec, number, room, full, studio) for number in range(len(spec.params["pairs"]))]
+
+    def _pair(
+        self, spec: "GroupSpec", number: int, room: "_Room", full: Shot, studio: "Studio"
+    ) -> Pair | Rejected:
+        params, config = spec.params, self.config
+        index = params["pairs"][number]["removed"]
+        visible, amodal = full.passes.coverage[index], room.outline(index)
+        try:
+            check_removable(visible, amodal, smallest=config.smallest_visible, most_hidden=config.most_hidden)
+        except Rejected as refused:
+            return refused
+        empty = room.shot(hidden=(index,))
+        studio.phase("compose")
+        exposure = meter(empty.picture, config.key)
+        view = studio.view
+        exposed = view.model_copy(update={"exposure": view.exposure * exposure})
+        effect = effect_mask(full.noisy, empty.noisy, view=exposed, threshold=config.effect_threshold)
+        effect |= visible > 0
+        shorter = min(effect.shape)
+        target = exposed.apply(empty.picture)
+        changed = dilated(effect, round(config.effect_dilation * shorter))
+        source = np.where(changed[..., None], exposed.apply(full.picture), target)
+        grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
+        mask = dilated(visible > 0, grow_px).astype(np.uint8) * 255
+        try:
+            check_foreground(source, mask, "source")
+            check_foreground(target, np.full_like(mask, 255), "target")
+        except Rejected as refused:
+            return refused
+        shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=[
+                ("removed object", params["objects"][index]["id"]),
+                *(("object", entry["id"]) for at, entry in enumerate(params["objects"]) if at != index),
+                ("lighting", params["lighting"]["id"]),
+            ],
+            mask_source="rendered coverage",
+            relighter="rendered",
+            params={
+                **{name: params[name] for name in shared},
+                "removed": index,
+                "mask_grow_px": grow_px,
+                "exposure": exposure,
+                "effect_threshold": config.effect_threshold,
+                "fill_seed": seed31(studio.config.seed, "fill", spec.keys[number]),
+            },
+        )
+        return {
+            "source.png": source,
+            "target.png": target,
+            "mask.png": mask,
+            "visible.png": alpha_to_mask(visible),
+            "amodal.png": alpha_to_mask(amodal),
+            "effect.png": effect.astype(np.uint8) * 255,
+            "meta.json": meta,
+        }
+
+    def _objects(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> list[dict[str, Any]]:
+        config = self.config
+        count = int(draw.integers(config.objects[0], config.objects[1] + 1))
+        ids: list[str] = []
+        # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
+        while len(ids) < count:
+            drawn = draw_object(draw, catalogue, split, config.objects_share)
+            sorts = {taken.partition(":")[0] for taken in ids}
+            if drawn.partition(":")[0] not in sorts or len(sorts) >= config.sorts:
+                ids.append(drawn)
+        radii = draw.uniform(*config.radius, count).tolist()
+        places = scattered(draw, radii, float(draw.uniform(*config.gap)))
+        return [
+            {
+                "id": object_id,
+                "x": x,
+                "y": y,
+                "radius": radius,
+                "yaw_rad": float(draw.uniform(0, math.tau)),
+                "standing": True,
+            }
+            for object_id, radius, (x, y) in zip(ids, radii, places, strict=True)
+        ]
+
+    def _room(
+        self, draw: np.random.Generator, objects: list[dict[str, Any]], camera_azimuth_rad: float
+    ) -> list[dict[str, Any]]:
+        """A ground, and walls that stand behind the objects as the camera sees them."""
+        config = self.config
+        receivers = [ReceiverSpec(surface=ground_surface(draw))]
+        count = int(draw.integers(config.walls[0], config.walls[1] + 1))
+        away_rad = camera_azimuth_rad + math.pi
+        if count == 1:
+            azimuths = [away_rad + draw.uniform(-0.5, 0.5)]
+        else:
+            corner = draw.uniform(0.25, 0.75) * math.pi / 2
+            azimuths = [away_rad + corner, away_rad + corner - math.pi / 2]
+        surface = wall_surface(draw)
+        for azimuth in azimuths[:count]:
+            reach = max(
+                entry["x"] * math.cos(azimuth) + entry["y"] * math.sin(azimuth) + entry["radius"]
+                for entry in objects
+            )
+            distance = reach + draw.uniform(*config.wall_distance)
+            receivers.append(
+                ReceiverSpec(surface=surface, azimuth_rad=float(azimuth), distance=float(distance))
+            )
+        return [dataclasses.asdict(receiver) for receiver in receivers]
+
+    def _lamps(self, draw: np.random.Generator, camera_azimuth_rad: float) -> list[dict[str, Any]]:
+        """None, or one on the camera's side of the walls, in units of the normalised lighting."""
+        config = self.config
+        if draw.random() >= config.lamp_share:
+            return []
+        x, y, z = upper_hemisphere(draw, (30, 75))
+        azimuth = camera_azimuth_rad + draw.uniform(-1.1, 1.1)
+        across = math.hypot(x, y)
+        return [
+            {
+                "direction": [across * math.cos(azimuth), across * math.sin(azimuth), z],
+                "distance": float(draw.uniform(6, 10)),
+                "diameter": log_uniform(draw, config.lamp_diameter),
+                "colour": [float(draw.uniform(*config.lamp_intensity))] * 3,
+            }
+        ]
+
+
+class _Room:
+    """The loaded scene of one group, seen by its camera."""
+
+    def __init__(self, spec: "GroupSpec", studio: "Studio", config: ObjectRemovalConfig) -> None:
+        params = spec.params
+        self._studio = studio
+        self._seed = params["cycles_seed"]
+        self._lighting = params["lighting"]
+        size_WH = tuple(params["size_WH"])
+        pose = studio.blender.set_camera(from_json(CameraSpec, params["camera"]), size_WH)
+        environment = studio.environment(self._lighting["id"])
+        self._factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
+        # Blender is given the lighting as it is in its file, and the lamps in the same units.
+        self._lamps = tuple(lamp_spec(lamp, 1 / self._factor) for lamp in params["lamps"])
+        self._surroundings = background(
+            environment,
+            np.array(pose.camera_to_world),
+            pose.fov_x_rad,
+            size_WH,
+            self._lighting["rotation_rad"],
+        )
+
+    def shot(self, hidden: tuple[int, ...]) -> Shot:
+        """A render without the `hidden` objects, normalised."""
+        copy = self._studio.lighting_copy(self._lighting["id"])
+        self._studio.phase("render")
+        passes = self._studio.blender.render(
+            environment_path=copy,
+            rotation_rad=self._lighting["rotation_rad"],
+            seed=self._seed,
+            lamps=self._lamps,
+            hidden=hidden,
+        )
+        factor = np.float32(self._factor)
+        picture = over_linear(passes.rgba, self._surroundings) * factor
+        return Shot(passes, passes.noisy * factor, picture)
+
+    def outline(self, index: int) -> np.ndarray:
+        """Coverage (H, W) of one object, whatever stands before it."""
+        self._studio.phase("render")
+        return self._studio.blender.silhouette(index, seed=self._seed)

@@ -184,9 +184,7 @@ def check_effect(effect: np.ndarray, smallest: float) -> None:
         )
 
 
-def check_removable(
-    visible: np.ndarray, amodal: np.ndarray, *, smallest: float, most_hidden: float
-) -> None:
+def check_removable(visible: np.ndarray, amodal: np.ndarray, *, smallest: float, most_hidden: float) -> None:
     """Raise Rejected (gates `too_small`, `too_hidden`) unless an object is seen in enough of the frame, and
     enough of it.
 

@@ -32,14 +32,13 @@ from datagen.errors import CatalogueError, Rejected
 from datagen.placements import scattered, upper_hemisphere
 from datagen.quality import check_foreground, check_removable
 from datagen.recipes.base import sample_meta
+from datagen.recipes.objects import draw_object, require_objects
 from datagen.recipes.scene_plan import (
     LitConfig,
     Range,
-    check_objects,
     check_ranges,
     draw_camera,
     draw_lighting,
-    draw_object,
     lamp_spec,
     log_uniform,
     scene_of,
@@ -122,7 +121,7 @@ class ObjectRemoval:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has enough sorts of objects, and its lightings."""
-        check_objects(catalogue, split, self.kind)
+        require_objects(catalogue, split, self.kind)
         there = len(catalogue.of("object", split)) + len(catalogue.of("family", split))
         if there < self.config.sorts:
             raise CatalogueError(
@@ -191,8 +190,8 @@ class ObjectRemoval:
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = dilated(visible > 0, grow_px).astype(np.uint8) * 255
         try:
-            check_foreground(source, mask, "source")
-            check_foreground(target, np.full_like(mask, 255), "target")
+            check_foreground(source, mask, "source", config.gates)
+            check_foreground(target, np.full_like(mask, 255), "target", config.gates)
         except Rejected as refused:
             return refused
         shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
@@ -232,7 +231,7 @@ class ObjectRemoval:
         ids: list[str] = []
         # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
         while len(ids) < count:
-            drawn = draw_object(draw, catalogue, split, config.objects_share)
+            drawn = draw_object(draw, catalogue, split, config)
             sorts = {taken.partition(":")[0] for taken in ids}
             if drawn.partition(":")[0] not in sorts or len(sorts) >= config.sorts:
                 ids.append(drawn)

@@ -10,7 +10,6 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from datagen.assets import LIGHTING_KINDS, Asset, Catalogue, LightingKind, Split
 from datagen.blender.protocol import (
     LampSpec,
-    ObjectSpec,
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
@@ -18,7 +17,8 @@ from datagen.blender.protocol import (
     from_json,
 )
 from datagen.frame_sizes import SizeMix
-from datagen.recipes.base import RecipeConfig
+from datagen.frozen import FrozenModel
+from datagen.recipes.objects import ObjectShares, object_spec
 
 if TYPE_CHECKING:
     from datagen.studio import Studio
@@ -27,13 +27,11 @@ Range = tuple[float, float]
 Weights = dict[LightingKind, NonNegativeFloat]
 
 
-class RenderedConfig(RecipeConfig):
+class RenderedConfig(ObjectShares):
     """Keys of every recipe that renders. Ranges are [low, high], drawn uniformly unless said otherwise."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
     sizes: SizeMix | None = None  # set: a size is drawn for each group, and `size_WH` is not used
-    # Share of objects that come from the user's folders, in splits where both sorts exist.
-    objects_share: float = Field(0.5, ge=0, le=1)
     elevation_deg: Range = (-10.0, 35.0)  # of the camera above the object's middle
     # Horizontal. The camera's distance follows from it and from `fill`: a narrow view stands far away.
     fov_deg: Range = (25.0, 50.0)
@@ -91,27 +89,12 @@ class LitConfig(RenderedConfig):
             catalogue.require_lightings(kind, split, self.kind)
 
 
-def check_ranges(config: RecipeConfig, *names: str) -> None:
+def check_ranges(config: FrozenModel, *names: str) -> None:
     """Raise ValueError for a range whose ends are the wrong way round."""
     for name in names:
         low, high = getattr(config, name)
         if low > high:
             raise ValueError(f"{name} is [{low}, {high}]; write the lower end first")
-
-
-def check_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:
-    """Raise CatalogueError unless the split has an object of some sort."""
-    if not catalogue.of("object", split):
-        catalogue.require("family", split, recipe)
-
-
-def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, objects_share: float) -> str:
-    """The id of one object: a file's, or `family:seed`."""
-    objects, families = catalogue.of("object", split), catalogue.of("family", split)
-    if objects and (not families or draw.random() < objects_share):
-        return objects[draw.integers(len(objects))].id
-    family = families[draw.integers(len(families))]
-    return f"{family.id}:{draw.integers(2**31)}"
 
 
 def draw_camera(draw: np.random.Generator, config: RenderedConfig, elevation_deg: Range) -> dict[str, Any]:
@@ -156,14 +139,6 @@ def scene_of(params: dict[str, Any], studio: "Studio") -> SceneSpec:
         objects.append(PlacedObject(object=object_spec(entry["id"], studio), **placement))
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params.get("receivers", ()))
     return SceneSpec(objects=tuple(objects), receivers=receivers)
-
-
-def object_spec(object_id: str, studio: "Studio") -> ObjectSpec:
-    """What Blender is asked to load for an id of `draw_object`."""
-    family, _, seed = object_id.partition(":")
-    if seed:
-        return ObjectSpec(family=family, seed=int(seed))
-    return ObjectSpec(path=studio.catalogue.get(family).path)
 
 
 def lamp_spec(lamp: dict[str, Any], scale: float = 1.0) -> LampSpec:

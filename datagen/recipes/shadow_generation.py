@@ -24,15 +24,14 @@ from datagen.effects import dilated, effect_mask
 from datagen.errors import Rejected
 from datagen.light_maps import MapLight, encode_light_map
 from datagen.placements import in_camera, upper_hemisphere
-from datagen.quality import check_effect, check_foreground, check_render
+from datagen.quality import Gates, check_effect, check_foreground, check_render
 from datagen.recipes.base import sample_meta
+from datagen.recipes.objects import draw_object, require_objects
 from datagen.recipes.scene_plan import (
     Range,
     RenderedConfig,
-    check_objects,
     check_ranges,
     draw_camera,
-    draw_object,
     lamp_spec,
     log_uniform,
     scene_of,
@@ -52,6 +51,9 @@ class ShadowGenerationConfig(RenderedConfig):
 
     kind: Literal["shadow_generation"] = "shadow_generation"
     pairs_per_group: PositiveInt = 2  # lamps, each of which makes a pair
+    # The object is the same in source and target, so a difference is looked for on the ground instead
+    # (`smallest_shadow`); thin objects in long frames cover little.
+    gates: Gates = Gates(difference=0.0, coverage=(0.004, 0.95))
     elevation_deg: Range = (12.0, 55.0)
     fill: Range = (0.35, 0.55)  # room for the shadow
     offset: Range = (-0.1, 0.1)
@@ -88,7 +90,7 @@ class ShadowGeneration:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object."""
-        check_objects(catalogue, split, self.kind)
+        require_objects(catalogue, split, self.kind)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
@@ -101,7 +103,7 @@ class ShadowGeneration:
         return {
             "objects": [
                 {
-                    "id": draw_object(of_object, catalogue, split, config.objects_share),
+                    "id": draw_object(of_object, catalogue, split, config),
                     "yaw_rad": float(of_object.uniform(0, math.tau)),
                     "standing": True,
                 }
@@ -138,7 +140,7 @@ class ShadowGeneration:
 
         studio.phase("render")
         whole, own, bare = render(), render(receivers="holdout"), render(hidden=(0,))
-        check_render(own.rgba, own.albedo)
+        check_render(own.rgba, own.albedo, config.gates)
         studio.phase("compose")
         # Beyond the ground's horizon lie the surroundings, of one radiance.
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
@@ -152,7 +154,7 @@ class ShadowGeneration:
         replaced = changed & (mask < 255)
         source = np.where(replaced[..., None], unshadowed, target)
         try:
-            check_foreground(target, mask, "target")
+            check_foreground(target, mask, "target", config.gates)
             check_effect(effect & (mask == 0), config.smallest_shadow)
         except Rejected as refused:
             return refused

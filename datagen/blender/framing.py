@@ -47,6 +47,20 @@ def frame(
     return pose, float(z.min() + distance), float(z.max() + distance)
 
 
+def nearest_ground(pose: CameraPose, size_WH: tuple[int, int]) -> float:
+    """Smallest depth at which the frame sees the plane z = 0, infinite where it does not."""
+    matrix = np.array(pose.camera_to_world)
+    half_x = math.tan(pose.fov_x_rad / 2)
+    half_y = half_x * size_WH[1] / size_WH[0]
+    corners = np.array([(x, y, -1.0) for x in (-half_x, half_x) for y in (-half_y, half_y)])
+    # Depth to a plane is smallest at a corner: its inverse is linear over the frame.
+    fall = -(corners @ matrix[:3, :3].T)[:, 2]
+    with np.errstate(divide="ignore"):
+        depths = matrix[2, 3] / fall
+    seen = depths[depths > 0]
+    return float(seen.min()) if len(seen) else math.inf
+
+
 def _axes(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Right, up and forward of a camera without roll."""
     cos_az, sin_az = math.cos(camera.azimuth_rad), math.sin(camera.azimuth_rad)

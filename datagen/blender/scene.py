@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from datagen.blender.framing import frame
+from datagen.blender.framing import frame, nearest_ground
 from datagen.blender.imports import import_file
 from datagen.blender.protocol import (
     OBJECT_NAME,
@@ -222,8 +222,9 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = pose.fov_x_rad
     lens.shift_x = lens.shift_y = 0.0
-    # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters.
-    lens.clip_start = 0.5 * nearest
+    # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
+    # but before the ground that the frame's lower edge sees.
+    lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))
     lens.clip_end = 2 * max(farthest, FAR)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH

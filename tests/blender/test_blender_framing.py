@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from datagen.blender.framing import frame
+from datagen.blender.framing import frame, nearest_ground
 from datagen.blender.protocol import CameraSpec
 
 
@@ -65,3 +65,17 @@ def test_a_flat_object_seen_edge_on_still_gets_a_camera_in_front_of_it() -> None
 def test_views_without_a_meaning_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must be positive|no meaning"):
         CameraSpec(**{"azimuth_rad": 0.0, "elevation_rad": 0.0, "fov_x_rad": 0.6} | wrong)
+
+
+def test_the_nearest_ground_of_a_frame_is_where_its_lower_edge_meets_it() -> None:
+    box = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (0, 2)], float)
+    for elevation_deg in (5, 30, 80):
+        camera = CameraSpec(azimuth_rad=0.7, elevation_rad=math.radians(elevation_deg), fov_x_rad=1.0)
+        pose, _, _ = frame(box, camera, (64, 96))
+        height = pose.camera_to_world[2][3]
+        half_y = math.atan(math.tan(0.5) * 96 / 64)
+        # The lower edge looks down by elevation + half the vertical field; depth is along the axis.
+        expected = height / math.sin(math.radians(elevation_deg) + half_y) * math.cos(half_y)
+        assert nearest_ground(pose, (64, 96)) == pytest.approx(expected)
+    below = CameraSpec(azimuth_rad=0.0, elevation_rad=math.radians(-60), fov_x_rad=0.3)
+    assert nearest_ground(frame(box - [0, 0, 9], below, (64, 64))[0], (64, 64)) > 0

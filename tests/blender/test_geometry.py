@@ -158,12 +158,22 @@ def test_a_plane_has_its_depth_and_normals_at_three_poses(tmp_path: Path) -> Non
 
 
 def test_a_room_is_valid_up_to_the_far_limit_and_its_ground_is_level(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, sphere(), room_share=1.0, objects=[2, 2], walls=[1, 1], far_m=20.0)
+    plan = plan_of(
+        tmp_path,
+        sphere(),
+        room_share=1.0,
+        objects=[2, 2],
+        walls=[1, 1],
+        far_m=20.0,
+        elevation_deg=[5, 12],
+        fov_deg=[55, 60],
+    )
     for pair in made(plan, tmp_path):
         params = json.loads(pair["meta.json"]["params"])
         assert (len(params["objects"]), len(params["receivers"])) == (2, 2)
         rotation, position, ray = rays(params)
         valid = pair["mask.png"] == 255
+        assert valid[-10:].all()  # the ground is not cut off below
         assert 0 < pair["depth.npy"][valid].min() < pair["depth.npy"][valid].max() <= 20
         up = pair["normal.npy"].astype(np.float64) @ rotation.T
         ground = valid & (up[..., 2] > 0.999)

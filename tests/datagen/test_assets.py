@@ -37,6 +37,16 @@ def test_embedded_families_are_those_that_exist_and_two_whole_ones_are_held_out(
     assert all(asset.family == asset.id for asset in listed)
 
 
+def test_families_of_the_published_figures_keep_their_splits() -> None:
+    sides = {split: {asset.id for asset in EMBEDDED.of("family", split)} for split in SPLITS}
+    assert sides["test"] == {"mug", "toy_car"}
+    assert sides["validation"] == {"guitar"}
+    assert sides["train"] >= {"chair", "table_lamp", "teapot", "vase", "potted_plant", "shoe", "camera"}
+    tagged = [asset.id for asset in EMBEDDED.assets if "human" in asset.tags]
+    assert tagged == ["mannequin"]
+    assert len(FAMILIES) - len(tagged) >= 12
+
+
 def test_embedded_hdris_are_the_wheels_and_two_are_held_out() -> None:
     hdris = [asset for split in SPLITS for asset in EMBEDDED.lightings("hdri", split)]
     if not hdris:

@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from datagen.blender.families.parts import Part
 
 FAMILIES: tuple[str, ...] = (
+    "alarm_clock",
     "camera",
     "chair",
     "guitar",
+    "mannequin",
     "mug",
     "potted_plant",
     "shoe",
     "table_lamp",
     "teapot",
+    "teddy_bear",
     "toy_car",
     "vase",
+    "watering_can",
 )
 
 

@@ -32,6 +32,9 @@ MAX_TEXELS = 16384 * 8192
 # In the header of a lighting that could not be made: why. The file stands in its place and costs its groups.
 UNUSABLE = "pairbridge_unusable"
 
+# The sun's disc in a physical sky stays below 1e6 times the sky; what is above this is no measurement.
+MAX_RADIANCE = 1e9
+
 # Share of the sphere, from the darkest, that counts as "the picture" rather than as a lamp in it.
 _PICTURE_SHARE = 0.9
 
@@ -108,26 +111,33 @@ def load_environment(path: Path) -> Environment:
     """The equirectangular image at `path` (.exr, .hdr).
 
     Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
-    damaged, empty, not RGB or grey, too large, not finite, or black, or that stands for a lighting which
-    could not be made (`write_unusable`).
+    damaged, empty, not RGB or grey, too large, not twice as wide as high, not finite, black, or brighter than
+    any sun, or that stands for a lighting which could not be made (`write_unusable`).
     """
     if path.suffix.lower() == ".exr":
         why = exr_attribute(path, UNUSABLE)
         if why is not None:
-            raise broken_lighting(path, why)
+            raise broken_lighting(path, "not_made", why)
+        if path.is_file() and path.stat().st_size == 0:
+            raise broken_lighting(path, "empty_file", "it is damaged: 0 bytes")
         pixels = _read_exr(path)
     else:
         pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
-            raise broken_lighting(path, "it is not a readable Radiance image")
+            raise broken_lighting(path, "damaged", "it is not a readable Radiance image")
         pixels = pixels[..., 2::-1]
     height, width, _ = pixels.shape
-    if height < 2 or width < 4:
-        raise broken_lighting(path, f"it has {width}x{height} pixels")
+    if height < 2 or abs(width - 2 * height) > 1:
+        why = f"it has {width}x{height} pixels, and an equirectangular image is twice as wide as high"
+        raise broken_lighting(path, "not_equirectangular", why)
     if not np.isfinite(pixels).all():
-        raise broken_lighting(path, "it holds infinities or NaN")
-    if pixels.max() <= 0:
-        raise broken_lighting(path, "it is black everywhere")
+        raise broken_lighting(path, "not_finite", "it holds infinities or NaN")
+    brightest = float(pixels.max())
+    if brightest <= 0:
+        raise broken_lighting(path, "black", "it is black everywhere")
+    if brightest > MAX_RADIANCE:
+        why = f"its brightest value is {brightest:g}, above {MAX_RADIANCE:g}: no sun is so bright"
+        raise broken_lighting(path, "out_of_range", why)
     return Environment(np.ascontiguousarray(np.maximum(pixels, 0), np.float32))
 
 
@@ -224,12 +234,13 @@ def exr_attribute(path: Path, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def broken_lighting(path: Path, why: str) -> AssetError:
-    """The error for a lighting file that cannot be used."""
+def broken_lighting(path: Path, fault: str, why: str) -> AssetError:
+    """The error for a lighting file that cannot be used; `fault` names the damage in one word."""
     return AssetError(
         f"lighting {path.name} cannot be used: {why}",
         consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy=f"replace or remove {path}",
+        fault=fault,
     )
 
 
@@ -239,12 +250,16 @@ def _read_exr(path: Path) -> np.ndarray:
             low, high = file.header()["dataWindow"]
         width, height = int(high[0]) - int(low[0]) + 1, int(high[1]) - int(low[1]) + 1
         if width * height > MAX_TEXELS:
-            raise broken_lighting(path, f"it claims {width}x{height} pixels, above the cap of {MAX_TEXELS}")
+            raise broken_lighting(
+                path, "too_large", f"it claims {width}x{height} pixels, above the cap of {MAX_TEXELS}"
+            )
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, OSError, KeyError) as error:
-        raise broken_lighting(path, f"it is damaged ({error})") from error
+        raise broken_lighting(path, "damaged", f"it is damaged ({error})") from error
     names = ("R", "G", "B") if {"R", "G", "B"} <= channels.keys() else ("Y", "Y", "Y")
     if names[0] not in channels:
-        raise broken_lighting(path, f"it has the channels {', '.join(sorted(channels))}, neither RGB nor Y")
+        raise broken_lighting(
+            path, "no_colour", f"it has the channels {', '.join(sorted(channels))}, neither RGB nor Y"
+        )
     return np.stack([channels[name].astype(np.float32) for name in names], axis=-1)

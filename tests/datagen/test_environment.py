@@ -138,19 +138,22 @@ def test_radiance_files_load_and_negative_light_becomes_zero(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
+    ("name", "fault", "reason"),
     [
-        ("empty.exr", "damaged"),
-        ("noise.exr", "damaged"),
-        ("cut.exr", "damaged"),
-        ("infinite.exr", "infinities"),
-        ("tiny.exr", "1x1"),
-        ("black.exr", "black"),
-        ("empty.hdr", "readable"),
-        ("noise.hdr", "readable"),
+        ("empty.exr", "empty_file", "damaged"),
+        ("noise.exr", "damaged", "damaged"),
+        ("cut.exr", "damaged", "damaged"),
+        ("infinite.exr", "not_finite", "infinities"),
+        ("nan.exr", "not_finite", "NaN"),
+        ("tiny.exr", "not_equirectangular", "1x1"),
+        ("square.exr", "not_equirectangular", "64x64"),
+        ("black.exr", "black", "black"),
+        ("nova.exr", "out_of_range", "1e+12"),
+        ("empty.hdr", "damaged", "readable"),
+        ("noise.hdr", "damaged", "readable"),
     ],
 )
-def test_broken_lightings_are_named(tmp_path: Path, name: str, reason: str) -> None:
+def test_broken_lightings_are_named(tmp_path: Path, name: str, fault: str, reason: str) -> None:
     path = tmp_path / name
     if name.startswith("empty"):
         path.write_bytes(b"")
@@ -159,15 +162,18 @@ def test_broken_lightings_are_named(tmp_path: Path, name: str, reason: str) -> N
     elif name == "cut.exr":
         write_exr(tmp_path / "whole.exr", np.random.default_rng(5).random((64, 128, 3), np.float32))
         path.write_bytes((tmp_path / "whole.exr").read_bytes()[:20000])
-    elif name == "infinite.exr":
+    elif name in ("infinite.exr", "nan.exr", "nova.exr"):
         pixels = smooth(64)
-        pixels[3, 4] = np.inf
+        pixels[3, 4] = {"infinite": np.inf, "nan": np.nan, "nova": 1e12}[path.stem]
         write_exr(path, pixels)
+    elif name == "square.exr":
+        write_exr(path, np.ones((64, 64, 3), np.float32))
     elif name == "tiny.exr":
         write_exr(path, np.ones((1, 1, 3), np.float32))
     else:
         write_exr(path, np.zeros((4, 8, 3), np.float32))
     with pytest.raises(AssetError) as refused:
         load_environment(path)
+    assert refused.value.fault == fault
     assert name in refused.value.cause
     assert reason in refused.value.cause

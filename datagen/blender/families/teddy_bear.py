@@ -79,7 +79,7 @@ def teddy_bear_rand(rng: np.random.Generator) -> TeddyBearParams:
         pale=replace(plush, colour=light, accent=palette.shaded(light, 0.8), finish="weave"),
         nose=replace(material_rand(skin, ("leather", "plastic")), colour=palette.hsv(0.06, 0.4, 0.2)),
         eye=replace(
-            material_rand(skin, ("plastic",)),
+            material_rand(skin, ("plastic", "pane")),
             colour=palette.hsv(0.06, 0.5, skin.uniform(0.18, 0.3)),
             finish="glossy",
             roughness=0.15,

@@ -1,6 +1,7 @@
 """One file per way of making a pair; this registry is what configurations and plans know them by."""
 
 from datagen.recipes.base import Recipe, RecipeConfig
+from datagen.recipes.controllable_relighting import ControllableRelighting, ControllableRelightingConfig
 from datagen.recipes.geometry import Geometry, GeometryConfig
 from datagen.recipes.object_removal import ObjectRemoval, ObjectRemovalConfig
 from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
@@ -13,6 +14,7 @@ RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
     "geometry": (GeometryConfig, Geometry),
     "photo_relighting": (PhotoRelightingConfig, PhotoRelighting),
     "object_removal": (ObjectRemovalConfig, ObjectRemoval),
+    "controllable_relighting": (ControllableRelightingConfig, ControllableRelighting),
     "shadow_generation": (ShadowGenerationConfig, ShadowGeneration),
     "photo_removal": (PhotoRemovalConfig, PhotoRemoval),
 }

@@ -32,29 +32,6 @@ def write_obj(path: Path, vertices: np.ndarray, faces=BOX_FACES, material: str =
     return path
 
 
-def write_sphere(path: Path, material: str, *, rings: int = 48) -> Path:
-    """A smooth unit sphere at the origin."""
-    sides = 2 * rings
-    theta = np.pi * np.arange(rings + 1) / rings
-    phi = 2 * np.pi * np.arange(sides) / sides
-    vertices = np.stack(
-        [
-            np.outer(np.sin(theta), np.cos(phi)),
-            np.outer(np.cos(theta), np.ones(sides)),
-            -np.outer(np.sin(theta), np.sin(phi)),
-        ],
-        axis=-1,
-    ).reshape(-1, 3)
-    faces = []
-    for ring in range(rings):
-        for side in range(sides):
-            here, beside = ring * sides + side + 1, ring * sides + (side + 1) % sides + 1
-            faces.append((here, here + sides, beside + sides, beside))
-    write_obj(path, vertices, faces, material)
-    path.write_text(path.read_text().replace("\nf ", "\ns 1\nf ", 1))
-    return path
-
-
 def gltf_of_two_boxes(buffer_uri: str | None) -> tuple[dict, bytes]:
     """Two unit boxes as two roots 10 apart on X, the second scaled by 2, and the binary buffer.
 

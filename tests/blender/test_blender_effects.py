@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asset_files import write_sphere
+from ball_file import write_ball
 
 from datagen.blender.client import BlenderClient
 from datagen.blender.protocol import (
@@ -54,7 +54,7 @@ def test_the_effect_of_a_sphere_is_its_silhouette_and_its_shadow(
     blender: BlenderClient, tmp_path: Path
 ) -> None:
     # A black ball bounces no light, so nothing else of the ground changes.
-    ball = write_sphere(tmp_path / "ball.obj", material="Kd 0 0 0\nKs 0 0 0")
+    ball = write_ball(tmp_path / "ball.obj", material="Kd 0 0 0\nKs 0 0 0")
     white = SurfaceSpec(kind="plain", colour=(0.6,) * 3, accent=(0.6,) * 3, roughness=1.0)
     blender.load_scene(
         SceneSpec(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asset_files import write_sphere
+from ball_file import write_ball
 
 from datagen.blender.client import BlenderClient
 from datagen.blender.protocol import (
@@ -37,7 +37,7 @@ VIEW = CameraSpec(azimuth_rad=-math.pi / 2, elevation_rad=0.45, fov_x_rad=0.7, f
 def balls(files: Path, tmp_path_factory: pytest.TempPathFactory) -> SceneSpec:
     """Two spheres on the ground, the first half hidden behind the second."""
     folder = tmp_path_factory.mktemp("balls")
-    path = write_sphere(folder / "ball.obj", material="Kd 0.4 0.4 0.4\nKs 0 0 0")
+    path = write_ball(folder / "ball.obj", material="Kd 0.4 0.4 0.4\nKs 0 0 0")
     write_exr(folder / "dim.exr", np.full((8, 16, 3), 0.1, np.float32))
     return SceneSpec(
         objects=tuple(

@@ -1,5 +1,6 @@
 """Makes groups of a rendering recipe from a small config, for the tests of recipes."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def plan_of(recipe: dict[str, Any], *, samples: int = 4, seed: int = 3, **assets
 
 def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list[Pair | Rejected]:
     """The pairs of one group of the plan's first stream."""
+    return next(make_groups(plan, [group], root, threads=threads))
+
+
+def make_groups(
+    plan: DatasetPlan, groups: Iterable[int], root: Path, *, threads: int = 1
+) -> Iterator[list[Pair | Rejected]]:
+    """The pairs of each group, made in one studio."""
     with Studio(
         plan.config,
         plan.catalogue,
@@ -34,4 +42,5 @@ def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list
         threads=threads,
         log_path=root / "blender.log",
     ) as studio:
-        return plan.recipes["it"].make(plan.group(plan.streams[0], group), studio)
+        for group in groups:
+            yield plan.recipes["it"].make(plan.group(plan.streams[0], group), studio)

@@ -1,0 +1,238 @@
+"""An object under a lighting of the catalogue becomes the same object under one to three coloured lamps.
+
+The lamps of a group are rendered apart, each white and of strength 1, so that light adds up afterwards:
+
+    source = view(over(f fg_lighting))        target = view(over(sum_i c_i fg_i + e f fg_lighting))
+
+with c_i = intensity x colour of lamp i and a little e of the old light, which keeps the unlit side from being
+black, drawn anew for each pair: one render for each lamp and one of the
+source give any number of mixes (`pairs_per_group`), and a mix costs no render. Both lie on a flat background,
+as cut-outs do at test time.
+
+`light.png` is the RGB light map of the mix (`datagen.light_maps`): each lamp's amplitude is c_i as a share of
+the recipe's strongest. `meta.json` states the lamps in camera coordinates.
+"""
+
+import colorsys
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from datagen.assets import Catalogue, Split
+from datagen.blender.protocol import CameraPose, CameraSpec, from_json
+from datagen.compositing import alpha_to_mask, over_linear
+from datagen.environment import normalising_factor
+from datagen.errors import Rejected
+from datagen.light_maps import MapLight, encode_light_map
+from datagen.placements import in_camera, upper_hemisphere
+from datagen.quality import check_foreground, check_render
+from datagen.recipes.base import sample_meta
+from datagen.recipes.objects import draw_object, require_objects
+from datagen.recipes.scene_plan import (
+    LitConfig,
+    Range,
+    check_ranges,
+    draw_camera,
+    draw_lighting,
+    lamp_spec,
+    log_uniform,
+    scene_of,
+)
+from datagen.sample import Pair
+from datagen.seeds import rng
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+
+class ControllableRelightingConfig(LitConfig):
+    """Lengths are in radii of the object's bounding sphere, which floats at the origin."""
+
+    kind: Literal["controllable_relighting"] = "controllable_relighting"
+    pairs_per_group: PositiveInt = 4  # mixes of the lamps' colours and intensities
+    lamps: tuple[PositiveInt, PositiveInt] = (1, 3)
+    lamp_elevation_deg: Range = (0.0, 90.0)  # directions are uniform over this zone of the upper hemisphere
+    lamp_distance: PositiveFloat = 4.0  # of every lamp
+    lamp_diameter: Range = (0.3, 4.0)  # log-uniform
+    intensity: Range = (0.4, 1.5)  # radiance of a white surface that faces the lamp
+    saturation: Range = (0.0, 0.85)  # of a lamp's colour; its hue is uniform
+    ambient: Range = (0.03, 0.12)  # e: share of the source's light that stays in the target
+    background: float = Field(1.0, ge=0)  # linear grey level behind the object; 1 is white
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ControllableRelightingConfig":
+        check_ranges(
+            self, "lamps", "lamp_elevation_deg", "lamp_diameter", "intensity", "saturation", "ambient"
+        )
+        if not 0 <= self.lamp_elevation_deg[0] <= self.lamp_elevation_deg[1] <= 90:
+            raise ValueError("lamp_elevation_deg must lie in [0, 90]: lamps hang on the upper hemisphere")
+        if not 0 <= self.saturation[0] <= self.saturation[1] <= 1:
+            raise ValueError("saturation must lie in [0, 1]")
+        if min(self.lamp_diameter[0], self.intensity[0]) <= 0 or self.lamp_distance < 2:
+            raise ValueError("lamps need a positive diameter and intensity, and a distance of at least 2")
+        return self
+
+
+class ControllableRelighting:
+    """The recipe; see the module's docstring."""
+
+    kind = "controllable_relighting"
+    fields = ("light.png", "mask.png", "meta.json", "source.png", "target.png")
+
+    def __init__(self, config: ControllableRelightingConfig) -> None:
+        self.config = config
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has an object, and lightings for the source."""
+        require_objects(catalogue, split, self.kind)
+        self.config.check_lightings(catalogue, split)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """Object, camera, lamps and the mixes of one group."""
+        config = self.config
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_object, of_camera, of_lamps, of_mixes, of_source, of_size = draw.spawn(6)
+        lighting = draw_lighting(of_source, catalogue, split, config.weights(split), [])
+        count = int(of_lamps.integers(config.lamps[0], config.lamps[1] + 1))
+        return {
+            "objects": [
+                {
+                    "id": draw_object(of_object, catalogue, split, config),
+                    "yaw_rad": float(of_object.uniform(0, math.tau)),
+                }
+            ],
+            "camera": draw_camera(of_camera, config, config.elevation_deg),
+            "size_WH": config.draw_size(of_size),
+            "lighting": {"id": lighting.id, "rotation_rad": float(of_source.uniform(0, math.tau))},
+            "lamps": [self._lamp(of_lamps) for _ in range(count)],
+            "mixes": [self._mix(of_mixes, count) for _ in range(config.pairs_per_group)],
+            "cycles_seed": int(draw.integers(2**31)),
+        }
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """One render under the lighting, one for each lamp; then sums."""
+        params, config = spec.params, self.config
+        studio.phase("load")
+        studio.blender.load_scene(scene_of(params, studio))
+        camera = from_json(CameraSpec, params["camera"])
+        pose = studio.blender.set_camera(camera, tuple(params["size_WH"]))
+        lighting = params["lighting"]
+        environment = studio.environment(lighting["id"])
+        factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
+        copy = studio.lighting_copy(lighting["id"])
+        studio.phase("render")
+        lit = studio.blender.render(
+            environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=params["cycles_seed"]
+        )
+        check_render(lit.rgba, lit.albedo, config.gates)
+        lamps = [
+            studio.blender.render(
+                environment_path=copy,
+                rotation_rad=lighting["rotation_rad"],
+                seed=params["cycles_seed"],
+                strength=0.0,
+                lamps=(lamp_spec(lamp),),
+            ).rgba
+            for lamp in params["lamps"]
+        ]
+        studio.phase("compose")
+        source = studio.view.apply(over_linear(lit.rgba, np.float32(config.background), factor))
+        return [
+            self._pair(spec, number, (source, lit.rgba), lamps, pose, factor, studio)
+            for number in range(len(params["mixes"]))
+        ]
+
+    def _pair(
+        self,
+        spec: "GroupSpec",
+        number: int,
+        before: tuple[np.ndarray, np.ndarray],
+        lamps: list[np.ndarray],
+        pose: CameraPose,
+        factor: float,
+        studio: "Studio",
+    ) -> Pair | Rejected:
+        params, config = spec.params, self.config
+        source, under_lighting = before
+        mix = params["mixes"][number]
+        # Light adds up; alpha is the same under every lamp.
+        lit = under_lighting * np.float32(mix["ambient"] * factor)
+        for rgba, colour in zip(lamps, mix["colours"], strict=True):
+            lit[..., :3] += rgba[..., :3] * np.array(colour, np.float32)
+        lit[..., 3] = under_lighting[..., 3]
+        target = studio.view.apply(over_linear(lit, np.float32(config.background)))
+        mask = alpha_to_mask(lit[..., 3])
+        try:
+            check_foreground(source, mask, "source", config.gates)
+            check_foreground(target, mask, "target", config.gates)
+        except Rejected as refused:
+            return refused
+        lights = [
+            self._light(lamp, colour, pose)
+            for lamp, colour in zip(params["lamps"], mix["colours"], strict=True)
+        ]
+        shared = ("objects", "camera", "size_WH", "cycles_seed")
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=[
+                ("object", params["objects"][0]["id"]),
+                ("lighting of the source", params["lighting"]["id"]),
+            ],
+            mask_source="rendered alpha",
+            relighter="rendered",
+            params={
+                **{name: params[name] for name in shared},
+                "lighting": {**params["lighting"], "factor": factor},
+                "ambient": mix["ambient"],
+                "lights": lights,
+            },
+        )
+        map_lights = [MapLight.from_params(light) for light in lights]
+        return {
+            "source.png": source,
+            "target.png": target,
+            "mask.png": mask,
+            "light.png": encode_light_map(map_lights, tuple(params["size_WH"]), grey=False),
+            "meta.json": meta,
+        }
+
+    def _light(self, lamp: dict[str, Any], colour: list[float], pose: CameraPose) -> dict[str, Any]:
+        """One lamp of a mix as `meta.json` states it; `direction` is in camera coordinates."""
+        return {
+            "direction": list(in_camera(pose, tuple(lamp["direction"]))),
+            "direction_world": lamp["direction"],
+            "spread_rad": math.atan(lamp["diameter"] / 2 / lamp["distance"]),
+            "amplitude": [channel / self.config.intensity[1] for channel in colour],
+            "distance": lamp["distance"],
+            "diameter": lamp["diameter"],
+            "radiance": colour,
+        }
+
+    def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:
+        return {
+            "direction": list(upper_hemisphere(draw, self.config.lamp_elevation_deg)),
+            "distance": self.config.lamp_distance,
+            "diameter": log_uniform(draw, self.config.lamp_diameter),
+            "colour": [1.0, 1.0, 1.0],
+        }
+
+    def _mix(self, draw: np.random.Generator, num_lamps: int) -> dict[str, Any]:
+        return {
+            "colours": [self._colour(draw) for _ in range(num_lamps)],
+            "ambient": float(draw.uniform(*self.config.ambient)),
+        }
+
+    def _colour(self, draw: np.random.Generator) -> list[float]:
+        """intensity x colour of one lamp in one mix; the brightest channel is the intensity."""
+        hue, saturation = draw.uniform(), draw.uniform(*self.config.saturation)
+        intensity = draw.uniform(*self.config.intensity)
+        # Saturation of linear light: a display colour of 0.85 would be nearly monochromatic.
+        return [float(intensity * channel) for channel in colorsys.hsv_to_rgb(hue, saturation, 1.0)]

@@ -30,7 +30,7 @@ FIELD_DESCRIPTIONS = {
     "effect.png": "8 bit; 255 where the object changes the picture: itself, its shadow and reflections",
     "light.png": "8 bit light map (datagen.light_maps): grey for shadows, RGB for coloured lights",
     "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
-    "geometry: 255 = depth and normal are valid",
+    "geometry: 255 = depth and normal are valid; restoration: 255 = degraded",
     "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
     "normal.npy": "unit normals in camera space (x right, y up, z to the camera), float16 (H, W, 3); 0 where "
     "mask.png is not 255",

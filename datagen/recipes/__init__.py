@@ -7,11 +7,13 @@ from datagen.recipes.object_removal import ObjectRemoval, ObjectRemovalConfig
 from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
 from datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
 from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
+from datagen.recipes.restoration import Restoration, RestorationConfig
 from datagen.recipes.shadow_generation import ShadowGeneration, ShadowGenerationConfig
 
 RECIPES: dict[str, tuple[type[RecipeConfig], type[Recipe]]] = {
     "relighting_swap": (RelightingSwapConfig, RelightingSwap),
     "geometry": (GeometryConfig, Geometry),
+    "restoration": (RestorationConfig, Restoration),
     "photo_relighting": (PhotoRelightingConfig, PhotoRelighting),
     "object_removal": (ObjectRemovalConfig, ObjectRemoval),
     "controllable_relighting": (ControllableRelightingConfig, ControllableRelighting),

@@ -17,6 +17,7 @@ The reader makes the target: `target: depth` or `target: normal` in the mix (doc
 import dataclasses
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -98,6 +99,17 @@ class GeometryConfig(RecipeConfig):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One rendered view: as a picture, as arrays, and what it was made from."""
+
+    image: np.ndarray  # uint8 (H, W, 3) sRGB
+    passes: RenderedPasses
+    pose: CameraPose
+    assets: list[tuple[str, str]]  # (role, id), for `sample_meta`
+    record: dict[str, Any]  # JSON-able, for `params`
+
+
 class Geometry:
     """The recipe; see the module's docstring."""
 
@@ -149,8 +161,7 @@ class Geometry:
 
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """Load the scene once, then render each camera once: all fields come out of that render."""
-        studio.phase("load")
-        studio.blender.load_scene(_scene(spec.params, studio))
+        self.load(spec.params, studio)
         made: list[Pair | Rejected] = []
         for number in range(len(spec.params["views"])):
             try:
@@ -159,15 +170,16 @@ class Geometry:
                 made.append(refused)
         return made
 
-    def _pair(self, spec: "GroupSpec", number: int, studio: "Studio") -> Pair:
-        config, view = self.config, spec.params["views"][number]
+    def see(self, params: dict[str, Any], number: int, studio: "Studio") -> "Seen":
+        """Render one view of the scene that is loaded, and show it. Raises Rejected if a gate refuses it."""
+        config, view = self.config, params["views"][number]
         lighting = view["lighting"]
         environment = studio.environment(lighting["id"])
         copy = studio.lighting_copy(lighting["id"])
         studio.phase("render")
         pose = studio.blender.set_camera(from_json(CameraSpec, view["camera"]), config.size_WH)
         passes = studio.blender.render(
-            environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=spec.params["cycles_seed"]
+            environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=params["cycles_seed"]
         )
         studio.phase("compose")
         objects = passes.rgba[..., 3] if passes.coverage is None else np.minimum(passes.coverage.sum(0), 1)
@@ -175,37 +187,52 @@ class Geometry:
         check_framing(objects, config.gates)
         check_textures(objects, passes.albedo, config.gates)
         factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
-        if spec.params["receivers"]:
+        if params["receivers"]:
             factor = config.room_level / max(_metered(passes.rgba), 1e-6)
         camera_to_world = np.array(pose.camera_to_world)
         behind = background(
             environment, camera_to_world, pose.fov_x_rad, config.size_WH, lighting["rotation_rad"]
         )
         scale = np.array([factor, factor, factor, 1], np.float32)
-        source = studio.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
-        check_foreground(source, alpha_to_mask(objects), "source", config.gates)
-        depth, normal, valid = geometry_of(passes, pose, config.far_m)
-        meta = sample_meta(
-            spec,
-            number,
-            studio,
+        image = studio.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
+        check_foreground(image, alpha_to_mask(objects), "source", config.gates)
+        return Seen(
+            image=image,
+            passes=passes,
+            pose=pose,
             assets=[
-                *(("object", item["object"]) for item in spec.params["objects"]),
+                *(("object", item["object"]) for item in params["objects"]),
                 ("lighting", lighting["id"]),
             ],
-            mask_source="rendered geometry",
-            relighter="none",
-            params={
-                "objects": spec.params["objects"],
-                "receivers": spec.params["receivers"],
-                "cycles_seed": spec.params["cycles_seed"],
+            record={
+                "objects": params["objects"],
+                "receivers": params["receivers"],
+                "cycles_seed": params["cycles_seed"],
                 "camera": view["camera"],
                 "lighting": {**lighting, "factor": factor},
                 "view": {"camera_to_world": camera_to_world.tolist(), "fov_x_rad": pose.fov_x_rad},
             },
         )
+
+    def load(self, params: dict[str, Any], studio: "Studio") -> None:
+        """Put the scene of a plan into Blender. Raises AssetError for a broken object."""
+        studio.phase("load")
+        studio.blender.load_scene(_scene(params, studio))
+
+    def _pair(self, spec: "GroupSpec", number: int, studio: "Studio") -> Pair:
+        seen = self.see(spec.params, number, studio)
+        depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config.far_m)
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=seen.assets,
+            mask_source="rendered geometry",
+            relighter="none",
+            params=seen.record,
+        )
         return {
-            "source.png": source,
+            "source.png": seen.image,
             "depth.npy": depth,
             "normal.npy": normal,
             "mask.png": valid.astype(np.uint8) * 255,

@@ -1,0 +1,170 @@
+"""A degraded image becomes the image: super-resolution, deblurring, denoising, JPEG and holes.
+
+    target = a crop of a photograph, or a rendered view
+    source = the target, degraded as `datagen.degradations` says
+
+The mask is what was degraded: the whole image, or the hole. Where targets are renders, the scene is one of
+the recipe `geometry`.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, model_validator
+
+from datagen.assets import Catalogue, Split
+from datagen.degradations import (
+    DegradationKind,
+    SecondOrderConfig,
+    degrade,
+    draw_second_order,
+    hole_box,
+)
+from datagen.errors import Rejected
+from datagen.quality import Gates
+from datagen.recipes.base import sample_meta
+from datagen.recipes.geometry import Geometry, GeometryConfig
+from datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
+from datagen.sample import Pair
+from datagen.seeds import rng
+
+if TYPE_CHECKING:
+    from datagen.plan import GroupSpec
+    from datagen.studio import Studio
+
+KINDS: tuple[DegradationKind, ...] = ("second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole")
+
+
+class RestorationConfig(PhotoRecipeConfig):
+    """Each group is one photograph or rendered scene, `pairs_per_group` views of it, each degraded once."""
+
+    kind: Literal["restoration"] = "restoration"
+    gates: Gates = Gates(mask=(0.02, 1.0))  # all of an image is degraded
+    targets_from: dict[Literal["photo", "render"], NonNegativeFloat] = Field(
+        default_factory=lambda: {"photo": 1.0}
+    )
+    # Relative shares of degradations.
+    degradations: dict[DegradationKind, NonNegativeFloat] = Field(
+        default_factory=lambda: {"second_order": 1.0}
+    )
+    second_order: SecondOrderConfig = SecondOrderConfig()
+    # The scenes of rendered targets; its sizes, numbers and gates are those of this recipe.
+    scene: GeometryConfig = GeometryConfig()
+
+    @model_validator(mode="after")
+    def _shares(self) -> "RestorationConfig":
+        if sum(self.targets_from.values()) <= 0 or sum(self.degradations.values()) <= 0:
+            raise ValueError("targets_from and degradations need at least one positive weight each")
+        return self
+
+
+class Restoration:
+    """The recipe; see the module's docstring."""
+
+    kind = "restoration"
+    fields = ("mask.png", "meta.json", "source.png", "target.png")
+
+    def __init__(self, config: RestorationConfig) -> None:
+        self.config = config
+        self._scenes = Geometry(
+            config.scene.model_copy(
+                update={
+                    "size_WH": config.size_WH,
+                    "pairs_per_group": config.pairs_per_group,
+                    "gates": config.gates,
+                }
+            )
+        )
+
+    def check(self, catalogue: Catalogue, split: Split) -> None:
+        """Raise CatalogueError unless the split has what the targets are taken from."""
+        if self.config.targets_from.get("photo", 0) > 0:
+            catalogue.require("photo", split, self.kind)
+        if self.config.targets_from.get("render", 0) > 0:
+            self._scenes.check(catalogue, split)
+
+    def plan(
+        self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
+    ) -> dict[str, Any]:
+        """Where the targets come from, and for each pair its crop or view and its degradation."""
+        draw = rng(seed, recipe_id, split, group)
+        # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
+        of_target, of_crops, of_degradations = draw.spawn(3)
+        renders, photos = (self.config.targets_from.get(name, 0.0) for name in ("render", "photo"))
+        rendered = of_target.random() * (renders + photos) < renders
+        planned: dict[str, Any] = {
+            "pairs": [
+                {
+                    "crop": plan_crop(of_crops, self.config.crop),
+                    "flip": bool(of_crops.random() < self.config.flip),
+                    **self._plan_degradation(of_degradations),
+                }
+                for _ in range(self.config.pairs_per_group)
+            ]
+        }
+        if rendered:
+            return planned | {"scene": self._scenes.plan(seed, recipe_id, split, group, catalogue)}
+        choices = catalogue.of("photo", split)
+        return planned | {"photo": choices[of_target.integers(len(choices))].id}
+
+    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+        """Crop the photograph or render the views, and degrade each."""
+        scene = spec.params.get("scene")
+        if scene:
+            self._scenes.load(scene, studio)
+        else:
+            studio.phase("load")
+            photo = studio.photo(spec.params["photo"])
+        made: list[Pair | Rejected] = []
+        for number in range(len(spec.params["pairs"])):
+            try:
+                if scene:
+                    seen = self._scenes.see(scene, number, studio)
+                    target, assets, record = seen.image, seen.assets, {"scene": seen.record}
+                else:
+                    target, box = self._crop(photo, spec.params["pairs"][number])
+                    assets, record = [("photograph", spec.params["photo"])], {"box_xywh": list(box)}
+                made.append(self._pair(spec, number, target, assets, record, studio))
+            except Rejected as refused:
+                made.append(refused)
+        return made
+
+    def _crop(self, photo: np.ndarray, pair: dict[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
+        size = self.config.size_WH
+        box = crop_box(pair["crop"], photo.shape[1::-1], size, max_enlargement=self.config.max_enlargement)
+        return take_crop(photo, box, size, pair["flip"]), box
+
+    def _pair(
+        self,
+        spec: "GroupSpec",
+        number: int,
+        target: np.ndarray,
+        assets: list[tuple[str, str]],
+        record: dict[str, Any],
+        studio: "Studio",
+    ) -> Pair:
+        studio.phase("degrade")
+        pair = spec.params["pairs"][number]
+        source = degrade(target, pair["degradation"], pair["parameters"], pair["noise_seed"])
+        mask = np.full(target.shape[:2], 255, np.uint8)
+        if pair["degradation"] == "centre_hole":
+            y, x, height, width = hole_box(*mask.shape)
+            mask[:] = 0
+            mask[y : y + height, x : x + width] = 255
+        meta = sample_meta(
+            spec,
+            number,
+            studio,
+            assets=assets,
+            mask_source="where the image is degraded",
+            relighter="none",
+            params={**pair, **record},
+        )
+        return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
+
+    def _plan_degradation(self, draw: np.random.Generator) -> dict[str, Any]:
+        shares = np.cumsum([self.config.degradations.get(kind, 0.0) for kind in KINDS])
+        at = int(np.searchsorted(shares, draw.random() * shares[-1], "right"))
+        kind = KINDS[min(at, len(KINDS) - 1)]
+        parameters = draw_second_order(draw, self.config.second_order) if kind == "second_order" else {}
+        return {"degradation": kind, "parameters": parameters, "noise_seed": int(draw.integers(2**31))}

@@ -17,6 +17,7 @@ from datagen.frozen import FrozenModel
 
 if TYPE_CHECKING:
     from datagen.plan import DatasetPlan
+    from datagen.recipes.base import Recipe
 
 MANIFEST_NAME = "dataset.json"
 MANIFEST_FORMAT = "pairbridge-dataset/1"
@@ -127,7 +128,7 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
                 kind=recipe.kind,
                 pairs_per_group=recipe.config.pairs_per_group,
                 redraws=recipe.config.redraws,
-                fields={field: _description(recipe.kind, field) for field in recipe.fields},
+                fields={field: _description(recipe, field) for field in recipe.fields},
                 splits={
                     stream.split: SplitEntry(
                         groups=stream.num_groups, pairs=stream.num_pairs, shards=stream.num_shards
@@ -162,14 +163,15 @@ def write_manifest(dataset_dir: Path, manifest: DatasetManifest) -> None:
         )
 
 
-def _description(kind: str, field: str) -> str:
-    if field not in FIELD_DESCRIPTIONS:
+def _description(recipe: "Recipe", field: str) -> str:
+    known = FIELD_DESCRIPTIONS | getattr(recipe, "descriptions", {})
+    if field not in known:
         raise ConfigError(
-            f"recipe kind {kind} makes the field {field}, which dataset.json cannot describe",
+            f"recipe kind {recipe.kind} makes the field {field}, which dataset.json cannot describe",
             consequence="readers would not know what it holds",
-            remedy="add it to FIELD_DESCRIPTIONS in datagen/manifest.py",
+            remedy="add it to the recipe's `descriptions`, or to FIELD_DESCRIPTIONS in datagen/manifest.py",
         )
-    return FIELD_DESCRIPTIONS[field]
+    return known[field]
 
 
 def _unusable(path: Path, why: str) -> ShardError:

@@ -80,7 +80,7 @@ def load_config(path: Path, model: type[Model], overrides: Sequence[str] = ()) -
 def check(document: Document, model: type[Model]) -> Model:
     """`document` as a `model`, its relative paths made absolute. Raises ConfigError."""
     try:
-        checked = model.model_validate(_with_anchored_sources(document))
+        checked = model.model_validate(_with_anchored_recipes(_with_anchored_sources(document), document))
     except ValidationError as error:
         raise explain(error, document, model) from error
     return _with_absolute_paths(checked, (), document)
@@ -141,6 +141,23 @@ def _with_anchored_sources(document: Document) -> Any:
             source = {**source, "path": str((folder / path).resolve())}
         sources.append(source)
     return {**document.value, "sources": sources}
+
+
+def _with_anchored_recipes(value: Any, document: Document) -> Any:
+    """The value with the files of a dataset's own recipes (`recipe: file.py:Class`) made absolute: they are
+    read while the config is checked.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("recipes"), dict):
+        return value
+    recipes = {}
+    for recipe_id, recipe in value["recipes"].items():
+        named = recipe.get("recipe") if isinstance(recipe, dict) else None
+        if isinstance(named, str) and ".py:" in named:
+            path, _, name = named.rpartition(":")
+            folder = document.origin(("recipes", recipe_id, "recipe")).folder
+            recipe = {**recipe, "recipe": f"{(folder / path).resolve()}:{name}"}
+        recipes[recipe_id] = recipe
+    return {**value, "recipes": recipes}
 
 
 def _with_absolute_paths(value: Any, place: Place, document: Document) -> Any:

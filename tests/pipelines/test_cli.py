@@ -238,7 +238,7 @@ def test_train_evaluate_and_translate_follow_each_other(pairbridge, dataset, tmp
     assert "step 2: " in out
     status, out, _ = pairbridge("evaluate", tmp_path / "evaluation.yaml", "--run", run)
     assert status == 0
-    assert "gain over untouched source" in out
+    assert "model minus untouched source" in out
 
     draw = np.random.default_rng(0)
     image, mask = draw.integers(0, 256, (30, 45, 3), np.uint8), np.full((30, 45), 255, np.uint8)

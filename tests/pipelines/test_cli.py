@@ -266,5 +266,5 @@ def test_run_prints_the_figures_and_skips_the_second_time(pairbridge, finished_r
     status, out, _ = pairbridge(*command)
     assert status == 2  # some pairs are in quarantine
     assert out.count("skipped, nothing it depends on has changed") == 5
-    assert "dB foreground PSNR [" in out
+    assert "dB Foreground PSNR [" in out
     assert f"report: {finished_run.folder / 'report.html'}" in out

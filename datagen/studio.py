@@ -56,7 +56,7 @@ class Studio:
         self.threads = threads
         self.log_path = log_path
         self.phase = phase
-        self._environments: OrderedDict[str, Environment] = OrderedDict()
+        self._environments: OrderedDict[tuple[str, bool], Environment] = OrderedDict()
         self._blender: BlenderClient | None = None
         self._maskers: dict[MaskerConfig, Masker] = {}
         self._relighters: dict[RelighterConfig, Relighter] = {}
@@ -110,13 +110,19 @@ class Studio:
 
         return Cutouts(self.photo, self.masker)
 
-    def environment(self, asset_id: str) -> Environment:
-        """The full lighting, from a bounded cache. Raises AssetError if its file is broken."""
-        if asset_id in self._environments:
-            self._environments.move_to_end(asset_id)
-            return self._environments[asset_id]
+    def environment(self, asset_id: str, *, mirrored: bool = False) -> Environment:
+        """The full lighting, on wish mirrored left to right, from a bounded cache.
+
+        Raises AssetError if its file is broken.
+        """
+        key = (asset_id, mirrored)
+        if key in self._environments:
+            self._environments.move_to_end(key)
+            return self._environments[key]
         environment = load_environment(self.catalogue.get(asset_id).path)
-        self._environments[asset_id] = environment
+        if mirrored:
+            environment = Environment(np.ascontiguousarray(environment.pixels[:, ::-1]))
+        self._environments[key] = environment
         while (
             len(self._environments) > 1
             and sum(held.num_bytes for held in self._environments.values()) > ENVIRONMENT_CACHE_BYTES
@@ -124,12 +130,12 @@ class Studio:
             self._environments.popitem(last=False)
         return environment
 
-    def lighting_copy(self, asset_id: str) -> Path:
+    def lighting_copy(self, asset_id: str, *, mirrored: bool = False) -> Path:
         """The small copy of a lighting that Blender lights with, written once per studio."""
-        path = self.scratch_dir / f"lighting-{asset_id}.exr"
+        path = self.scratch_dir / f"lighting-{asset_id}{'-mirrored' if mirrored else ''}.exr"
         if not path.exists():
             width = self.config.render.lighting_copy_width
-            write_exr(path, lighting_copy(self.environment(asset_id), width))
+            write_exr(path, lighting_copy(self.environment(asset_id, mirrored=mirrored), width))
         return path
 
     @cached_property

@@ -52,10 +52,10 @@ def render_scenes(spec: "GroupSpec", recipe: "RelightingSwap", studio: "Studio")
         a, b = layers[pair["a"]], layers[pair["b"]]
         scene = TrueScene(
             name=name,
-            subject=spec.params["object"],
-            photo=studio.view.apply(over_linear(a.foreground, a.background)),
+            subject=", ".join(entry["id"] for entry in spec.params["objects"]),
+            photo=studio.view.apply(a.picture()),
             mask=alpha_to_mask(a.foreground[..., 3]),
-            other=studio.view.apply(over_linear(b.foreground, b.background)),
+            other=studio.view.apply(b.picture()),
             other_background=studio.view.apply(b.background),
             truth=studio.view.apply(over_linear(b.foreground, a.background)),
         )

@@ -68,6 +68,8 @@ class CalibrationConfig(FrozenModel):
     def _captured_light(cls, scenes: RelightingSwapConfig) -> RelightingSwapConfig:
         if any(kind != "hdri" for split in scenes.groups for kind, _ in scenes.weights(split)):
             raise ValueError("a calibration bakes no lightings: `lighting_kinds` must be hdri alone")
+        if scenes.standing > 0:
+            raise ValueError("a ground is no part of an object: `standing` must be 0 in a calibration")
         return scenes
 
     def dataset(self) -> DatasetConfig:
@@ -257,7 +259,7 @@ def _render(
     ):
         for number, (stream, group) in enumerate(groups, start=1):
             spec = plan.group(stream, group)
-            on_progress(f"rendering {number} of {len(groups)}: {spec.params['object']}")
+            on_progress(f"rendering {number} of {len(groups)}: {spec.keys[0]}")
             try:
                 scenes += render_scenes(spec, recipe, studio)
             except (Rejected, AssetError) as error:

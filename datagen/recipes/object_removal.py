@@ -41,6 +41,7 @@ from datagen.recipes.scene_plan import (
     draw_lighting,
     lamp_spec,
     log_uniform,
+    receiver_params,
     scene_of,
 )
 from datagen.sample import Pair
@@ -272,7 +273,7 @@ class ObjectRemoval:
             receivers.append(
                 ReceiverSpec(surface=surface, azimuth_rad=float(azimuth), distance=float(distance))
             )
-        return [dataclasses.asdict(receiver) for receiver in receivers]
+        return [receiver_params(receiver) for receiver in receivers]
 
     def _lamps(self, draw: np.random.Generator, camera_azimuth_rad: float) -> list[dict[str, Any]]:
         """None, or one on the camera's side of the walls, in units of the normalised lighting."""

@@ -13,7 +13,6 @@ from datagen.blender.protocol import (
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
-    SurfaceSpec,
     from_json,
 )
 from datagen.frame_sizes import SizeMix
@@ -126,9 +125,9 @@ def log_uniform(draw: np.random.Generator, ends: Range) -> float:
     return math.exp(draw.uniform(low, high))
 
 
-def surface_params(surface: SurfaceSpec) -> dict[str, Any]:
-    """A surface as JSON-able parameters."""
-    return dataclasses.asdict(surface)
+def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
+    """A receiver as JSON-able parameters."""
+    return dataclasses.asdict(receiver)
 
 
 def scene_of(params: dict[str, Any], studio: "Studio") -> SceneSpec:

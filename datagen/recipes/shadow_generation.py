@@ -18,7 +18,14 @@ import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from datagen.assets import Catalogue, Split
-from datagen.blender.protocol import CameraPose, CameraSpec, RenderedPasses, SurfaceSpec, from_json
+from datagen.blender.protocol import (
+    CameraPose,
+    CameraSpec,
+    ReceiverSpec,
+    RenderedPasses,
+    SurfaceSpec,
+    from_json,
+)
 from datagen.compositing import alpha_to_mask, over_linear
 from datagen.effects import dilated, effect_mask
 from datagen.errors import Rejected
@@ -34,8 +41,8 @@ from datagen.recipes.scene_plan import (
     draw_camera,
     lamp_spec,
     log_uniform,
+    receiver_params,
     scene_of,
-    surface_params,
 )
 from datagen.sample import Pair
 from datagen.seeds import rng
@@ -108,7 +115,7 @@ class ShadowGeneration:
                     "standing": True,
                 }
             ],
-            "receivers": [{"surface": surface_params(self._ground(of_ground))}],
+            "receivers": [receiver_params(ReceiverSpec(surface=self._ground(of_ground)))],
             "camera": draw_camera(of_camera, config, config.elevation_deg),
             "size_WH": config.draw_size(of_size),
             "ambient": float(of_lamps.uniform(*config.ambient)),

@@ -117,7 +117,7 @@ def test_ranges_and_distinctness_of_a_relighting_group() -> None:
             assert all(0.7 <= channel <= 1.3 for channel in pair["tint"])
         assert math.radians(25) <= params["camera"]["fov_x_rad"] <= math.radians(50)
         assert 0 <= params["cycles_seed"] < 2**31
-        assert params["object"].partition(":")[0].endswith("-train")
+        assert params["objects"][0]["id"].partition(":")[0].endswith("-train")
 
 
 def test_strength_is_log_uniform_and_families_are_uniform() -> None:
@@ -127,7 +127,7 @@ def test_strength_is_log_uniform_and_families_are_uniform() -> None:
     middle = (math.log(0.45) + math.log(2.2)) / 2
     spread = (math.log(2.2) - math.log(0.45)) / math.sqrt(12)
     assert sum(logs) / len(logs) == pytest.approx(middle, abs=4 * spread / math.sqrt(len(logs)))
-    counts = Counter(params["object"].partition(":")[0] for params in drawn)
+    counts = Counter(params["objects"][0]["id"].partition(":")[0] for params in drawn)
     assert len(counts) == 4
     assert max(abs(count - 500) for count in counts.values()) < 4 * math.sqrt(2000 * 0.25 * 0.75)
 
@@ -144,7 +144,7 @@ def test_a_lone_lighting_comes_at_rotations_that_differ() -> None:
 
 def test_user_objects_take_their_share() -> None:
     plan = plan_of(catalogue(num_objects=3), groups={"train": 2000}, objects_share=0.25)
-    chosen = [plan.group(plan.streams[0], group).params["object"] for group in range(2000)]
+    chosen = [plan.group(plan.streams[0], group).params["objects"][0]["id"] for group in range(2000)]
     share = sum(name.startswith("object") for name in chosen) / 2000
     assert share == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / 2000))
     assert all((":" in name) == name.startswith("family") for name in chosen)
@@ -176,7 +176,7 @@ def test_no_group_uses_an_asset_of_another_split() -> None:
     for stream in plan.streams:
         for group in range(stream.num_groups):
             params = plan.group(stream, group).params
-            names = [params["object"], *(lighting["id"] for lighting in params["lightings"])]
+            names = [params["objects"][0]["id"], *(lighting["id"] for lighting in params["lightings"])]
             assert {plan.catalogue.get(name).split for name in names} == {stream.split}
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from datagen.assets import build_catalogue
 from datagen.config import DatasetConfig
+from datagen.environment import load_environment
 from datagen.errors import Rejected
 from datagen.plan import DatasetPlan, make_plan
 from datagen.sample import Pair, encode_field
@@ -104,10 +105,53 @@ def test_provenance_names_every_asset_and_no_clock_or_host(tmp_path: Path) -> No
         ]
         assert meta["key"] == spec.keys[number]
         roles = {entry["role"]: entry for entry in meta["assets"]}
-        assert roles["object"]["id"] == spec.params["object"]
+        assert roles["object"]["id"] == spec.params["objects"][0]["id"]
         assert roles["lighting of the target"]["licence"] == "CC0-1.0"
         assert all(len(entry["sha256"]) == 64 for entry in meta["assets"])
         params = json.loads(meta["params"])
         assert params["lighting_b"]["id"] == roles["lighting of the target"]["id"]
         assert params["lighting_a"]["factor"] > 0
         assert str(tmp_path) not in json.dumps(meta)
+
+
+STANDING = {"standing": 1.0, "objects": [2, 2], "flip": 1.0, "size_WH": [80, 56]}
+
+
+@pytest.mark.render
+def test_standing_objects_change_and_their_ground_and_shadow_stay(tmp_path: Path) -> None:
+    pairs = make(plan_of(**STANDING), 0, tmp_path)
+    for pair in pairs:
+        assert pair["source.png"].shape == (56, 80, 3)
+        outside, inside = pair["mask.png"] == 0, pair["mask.png"] == 255
+        assert outside.any()
+        assert (pair["source.png"][outside] == pair["target.png"][outside]).all()
+        assert np.abs(pair["source.png"][inside].astype(int) - pair["target.png"][inside]).mean() > 3
+        params = json.loads(pair["meta.json"]["params"])
+        assert len(params["objects"]) == 2
+        assert len(params["receivers"]) == 1
+        assert params["lighting_a"]["flipped"]
+    # Without strength and tint, each foreground is the other target's.
+    first, second = pairs
+    inside = first["mask.png"] == 255
+    assert (first["source.png"][inside] == second["target.png"][inside]).all()
+
+
+@pytest.mark.render
+def test_a_mirrored_lighting_is_mirrored_in_light_and_background(tmp_path: Path) -> None:
+    plan = plan_of()
+    with Studio(
+        plan.config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "log"
+    ) as studio:
+        plain, mirrored = (studio.environment("studio", mirrored=flag) for flag in (False, True))
+        assert (plain.pixels[:, ::-1] == mirrored.pixels).all()
+        copies = [studio.lighting_copy("studio", mirrored=flag) for flag in (False, True)]
+        small, turned = (load_environment(path).pixels for path in copies)
+        np.testing.assert_allclose(small[:, ::-1], turned, rtol=1e-3)
+
+
+def test_groups_have_sizes_of_their_own_where_a_mix_is_given() -> None:
+    plan = plan_of(groups={"train": 300}, sizes={"budgets": {96: 1, 128: 1}, "aspect": [0.25, 4.0]})
+    sizes = {tuple(plan.group(plan.streams[0], group).params["size_WH"]) for group in range(300)}
+    aspects = [width / height for width, height in sizes]
+    assert min(aspects) < 0.3
+    assert max(aspects) > 3.3

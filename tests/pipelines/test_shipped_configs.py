@@ -30,7 +30,7 @@ def test_a_dataset_can_be_planned_down_to_its_last_group(name: str) -> None:
 def test_production_renders_at_full_quality(name: str) -> None:
     config = load_config(find_config("datasets", name), DatasetConfig)
     assert config.render.samples >= 64
-    assert min(config.recipes["relighting"].size_WH) >= 512
+    assert config.recipes["relighting"].mean_pixels >= 512**2
 
 
 def test_the_demo_varies_light_as_much_as_the_verdict_on_it_says() -> None:

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 import pytest
 from broken_assets import BROKEN, SOUND, write_broken_assets
+from tiny_rendered import lamp
 
 from datagen.assets import build_catalogue
 from datagen.commit import read_sidecars
 from datagen.config import DatasetConfig
+from datagen.environment import write_exr
 from datagen.plan import make_plan
 from datagen.verify import verify_dataset
 from pipelines.asset_folders import folder_assets, folder_config
@@ -72,6 +74,9 @@ def test_a_dataset_over_broken_assets_holds_what_the_sound_ones_give(
 ) -> None:
     root, out = tmp_path / "assets", tmp_path / "out"
     write_broken_assets(root, hang=False)
+    # Enough sound lightings that some groups draw nothing broken at all.
+    for number in range(8):
+        write_exr(root / "hdris" / f"more-{number}.exr", lamp(number / 8))
     config = DatasetConfig.model_validate(
         {
             "name": "broken",
@@ -86,7 +91,7 @@ def test_a_dataset_over_broken_assets_holds_what_the_sound_ones_give(
             "recipes": {
                 "swap": {
                     "kind": "relighting_swap",
-                    "groups": {"train": 60},
+                    "groups": {"train": 40},
                     "size_WH": [32, 32],
                     "lightings_per_group": 2,
                     "strength": [0.8, 1.2],
@@ -114,5 +119,5 @@ def test_a_dataset_over_broken_assets_holds_what_the_sound_ones_give(
                 blamed.add(paths[holes[key]["asset"]])
             else:
                 assert key in made
-    assert len(blamed) >= 8
+    assert len(blamed) >= 7
     assert made

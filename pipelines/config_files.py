@@ -16,7 +16,9 @@ from datagen.errors import ConfigError
 from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
-ConfigKind = Literal["datasets", "imports", "mixes", "training", "evaluation", "runs", "calibration"]
+ConfigKind = Literal[
+    "datasets", "imports", "mixes", "training", "evaluation", "runs", "calibration", "sweeps"
+]
 _SINGULAR = {
     "datasets": "dataset",
     "imports": "import",
@@ -25,6 +27,7 @@ _SINGULAR = {
     "evaluation": "evaluation",
     "runs": "run",
     "calibration": "calibration",
+    "sweeps": "sweep",
 }
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -25,8 +25,9 @@ from pipelines.training_progress import show_training
 from pipelines.worst_cases import write_worst_sheet
 from training.checkpoint import CheckpointError, checkpoint_folders
 from training.evaluation import evaluate
+from training.evaluation_config import EvaluationConfig
 from training.loop import train
-from training.mix_config import dataset_folder
+from training.mix_config import MixConfig, dataset_folder
 from training.pairs import PairSource
 
 STAGE_NAMES = ("generate", "verify", "train", "evaluate", "report")
@@ -63,7 +64,8 @@ def _records(run: Run) -> StageRecords:
     return StageRecords(run.folder / "stages")
 
 
-def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
+def dataset_stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
+    """The stages that make the run's dataset and prove it whole."""
     return (
         Stage(
             name="generate",
@@ -81,26 +83,29 @@ def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
             make=lambda: _verify(run),
             outputs=lambda: _dataset_digest(run.dataset_dir),
         ),
+    )
+
+
+def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
+    return (
+        *dataset_stages(run, workers, address),
         Stage(
             name="train",
             inputs=lambda: {
                 "training": {**run.training.meaning(), "steps": run.training.steps},
                 "mix": run.mix.model_dump(mode="json"),
-                "data": {
-                    source.name: _source_digest(source.folder(run.folder), source.recipe, source.split)
-                    for source in run.mix.sources
-                },
+                "data": mixed_data(run.mix, run.folder),
             },
             make=lambda: _train(run),
-            outputs=lambda: _checkpoint_digest(run.training_dir),
+            outputs=lambda: checkpoint_digest(run.training_dir),
             discard=lambda: set_aside(run.training_dir),
         ),
         Stage(
             name="evaluate",
             inputs=lambda: {
                 "evaluation": run.evaluation.model_dump(mode="json"),
-                "checkpoint": _checkpoint_digest(run.training_dir),
-                "data": _evaluated_data(run),
+                "checkpoint": checkpoint_digest(run.training_dir),
+                "data": evaluated_data(run.evaluation, run.folder),
             },
             make=lambda: _evaluate(run),
             outputs=lambda: folder_digest([run.evaluation_dir / "evaluation.json"]),
@@ -184,15 +189,23 @@ def _source_digest(dataset_dir: Path, recipe: str, split: str) -> str | None:
     return PairSource(dataset_dir, recipe, split).digest
 
 
-def _evaluated_data(run: Run) -> dict[str, Any]:
+def mixed_data(mix: MixConfig, run_root: Path) -> dict[str, Any]:
+    """Digest of the pairs of every source of a mix, None where there are none yet."""
     return {
-        source.name: _source_digest(
-            dataset_folder(source.path, run.folder), source.recipe, run.evaluation.split
-        )
-        for source in run.evaluation.sources
+        source.name: _source_digest(source.folder(run_root), source.recipe, source.split)
+        for source in mix.sources
     }
 
 
-def _checkpoint_digest(training_dir: Path) -> str | None:
+def evaluated_data(evaluation: EvaluationConfig, run_root: Path) -> dict[str, Any]:
+    """The same of every source of an evaluation."""
+    return {
+        source.name: _source_digest(dataset_folder(source.path, run_root), source.recipe, evaluation.split)
+        for source in evaluation.sources
+    }
+
+
+def checkpoint_digest(training_dir: Path) -> str | None:
+    """Digest of the newest checkpoint's files, None where there is none."""
     complete = checkpoint_folders(training_dir / "checkpoints")
     return folder_digest(sorted(complete[-1].iterdir())) if complete else None

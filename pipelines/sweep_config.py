@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from datagen.frozen import FrozenModel
+from training.metrics import METRICS
 from training.timesteps import AnyTimesteps
 
 Axis = Literal["synthetic_share", "sigma", "pixel_weight", "timesteps", "nfe"]
@@ -63,6 +64,8 @@ class SweepConfig(FrozenModel):
     def _check(self) -> Self:
         if any(grid.synthetic_share for grid in self.grids) and not self.synthetic:
             raise ValueError("synthetic_share needs `synthetic`, the names of the sources it is the share of")
+        if self.metric not in METRICS:
+            raise ValueError(f"metric {self.metric!r} is none of {', '.join(METRICS)}")
         names = [grid.name for grid in self.grids]
         if len(set(names)) != len(names):
             raise ValueError(f"grid names {names} repeat")

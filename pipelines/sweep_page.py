@@ -10,12 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datagen.atomic import write_atomically
 from datagen.manifest import DatasetManifest
-from pipelines.report import METRIC_NAMES
 from pipelines.run_config import Run
 from pipelines.stand_ins import stand_ins
 from pipelines.sweep_cells import Cell
 from pipelines.sweep_config import Grid, SweepConfig
 from pipelines.sweep_plots import plot_png, plot_uri
+from training.metrics import METRICS
 from training.pairs import PairSource
 
 AXIS_NAMES = {
@@ -45,14 +45,14 @@ def collect_sweep(
     sweep: SweepConfig, run: Run, cells: Sequence[Cell], evaluation_dir: Callable[[Cell], Path]
 ) -> dict[str, Any]:
     """JSON-able: every figure of the page, from the evaluations on disk, which must all be there."""
-    label, unit, digits, more = METRIC_NAMES[sweep.metric]
+    metric = METRICS[sweep.metric]
     return {
         "sweep": sweep.name,
         "run": run.config.name,
         "metric": sweep.metric,
-        "metric_label": f"{label}, {unit}" if unit else label,
-        "digits": digits,
-        "more_is_better": more,
+        "metric_label": f"{metric.label}, {metric.unit}" if metric.unit else metric.label,
+        "digits": metric.digits,
+        "more_is_better": metric.more,
         "seeds": list(sweep.seeds),
         "models": len({cell.model for cell in cells}),
         "steps": run.training.steps,

@@ -64,12 +64,10 @@ class CreditReader:
     def _entries(self, path: Path):
         for name in (f"{path.stem}.json", f"{path.name}.json"):
             yield self._json(path.with_name(name))
-        here = [item for item in sorted(path.parent.iterdir()) if item.is_file()]
+        here = self._by_suffix(path.parent)
         # A picture or a licence text beside it is no second asset.
-        if sum(item.suffix.lower() == path.suffix.lower() for item in here) == 1:
-            notes = [item for item in here if item.suffix.lower() == ".json"]
-            if len(notes) == 1 and path.suffix.lower() != ".json":
-                yield self._json(notes[0])
+        if len(here[path.suffix.lower()]) == len(here.get(".json", ())) == 1:
+            yield self._json(here[".json"][0])
         shard = path.parent
         yield _keyed(self._json(shard.parent.parent / "metadata" / f"{shard.name}.json.gz"), path.stem)
         folder = path.parent
@@ -81,6 +79,19 @@ class CreditReader:
             folder = folder.parent
         if path.suffix.lower() in (".glb", ".gltf"):
             yield _gltf_asset(path)
+
+    def _by_suffix(self, folder: Path) -> dict[str, list[Path]]:
+        # Once a folder: there may be a hundred thousand files in it.
+        if folder not in self._listed:
+            listed: dict[str, list[Path]] = {}
+            for item in sorted(folder.iterdir()):
+                listed.setdefault(item.suffix.lower(), []).append(item)
+            self._listed[folder] = listed
+        return self._listed[folder]
+
+    @cached_property
+    def _listed(self) -> dict[Path, dict[str, list[Path]]]:
+        return {}
 
     @cached_property
     def _opened(self) -> dict[Path, Any]:

@@ -4,14 +4,20 @@ Objects bring pictures along: one that an object's file names, or that lies in a
 photograph and no lighting.
 """
 
+import re
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 from datagen.asset_sources import user_assets
 from datagen.assets import Asset, AssetsConfig
 
 # Files that name their pictures in plain bytes.
 _DESCRIPTIONS = frozenset({".gltf", ".mtl", ".fbx", ".usd", ".usda", ".usdc", ".blend"})
+_ENDING = re.compile(rb"\.(?:png|jpe?g|webp|exr|hdr)", re.IGNORECASE)
+# What cannot be in a file's name, or stands around one: separators, quotes, USD's @, bytes of a binary file.
+_AROUND = re.compile(rb"[\x00-\x1f\"<>|:*?/\\\\@]")
+_LONGEST_NAME = 200
 _TEXTURE_FOLDERS = frozenset({"textures", "texture", "tex", "maps"})
 # Of each description; a mesh may follow, but the names come early or the file is small.
 _READ_BYTES = 64 << 20
@@ -53,15 +59,28 @@ class _TextureNames:
         inside = picture.relative_to(self._root).parent
         if any(part.lower() in _TEXTURE_FOLDERS for part in inside.parts):
             return True
-        name = picture.name.encode()
         above = [self._root / inside, *(self._root / part for part in inside.parents)]
-        return any(name in text for folder in above for text in self._texts.get(folder, ()))
+        return any(picture.name in self._named.get(folder, ()) for folder in above)
 
     @cached_property
-    def _texts(self) -> dict[Path, list[bytes]]:
-        texts: dict[Path, list[bytes]] = {}
+    def _named(self) -> dict[Path, set[str]]:
+        """Folder -> the names of pictures in the object files that lie in it."""
+        named: dict[Path, set[str]] = {}
         for path in sorted(self._root.rglob("*")):
             if path.suffix.lower() in _DESCRIPTIONS and path.is_file():
                 with open(path, "rb") as stream:
-                    texts.setdefault(path.parent, []).append(stream.read(_READ_BYTES))
-        return texts
+                    data = stream.read(_READ_BYTES)
+                named.setdefault(path.parent, set()).update(_pictures(data))
+        return named
+
+
+def _pictures(data: bytes) -> set[str]:
+    """The names of pictures in an object's file, and a few strings beside."""
+    names = set()
+    # The ending first, and only then what stands before it: linear in the data, whatever it is.
+    for match in _ENDING.finditer(data):
+        name = _AROUND.split(data[max(0, match.start() - _LONGEST_NAME) : match.end()])[-1]
+        # "map_Kd old wood.png" may mean "old wood.png" or "wood.png".
+        words = unquote(name.decode("utf-8", "replace")).split(" ")
+        names.update(" ".join(words[start:]) for start in range(len(words)))
+    return names

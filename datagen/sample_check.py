@@ -1,6 +1,7 @@
 """What one sample must satisfy beyond its bytes: provenance that matches the dataset, no leakage, decodable
 fields."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ from datagen.errors import ShardError
 from datagen.manifest import AssetEntry, DatasetManifest
 from datagen.plan import Stream
 from datagen.sample import decode_field
+from datagen.variety import Variety, VarietyCount
 
 
 class SampleCheck:
@@ -19,6 +21,11 @@ class SampleCheck:
         self._decode = decode
         # Readers take the columns of `meta.json` from the first samples and lose what only later ones have.
         self._meta_keys: dict[str, list[str]] = {}
+        self._varieties: defaultdict[tuple[str, str], VarietyCount] = defaultdict(VarietyCount)
+
+    def variety(self, stream: Stream) -> Variety:
+        """Of the stream's samples that were checked so far and could be read."""
+        return self._varieties[stream.recipe_id, stream.split].result()
 
     def problems(self, stream: Stream, key: str, sample: dict[str, bytes], *, draw: int) -> Iterator[str]:
         """What is wrong with one sample, each starting with its key; `draw` is the one it came from."""
@@ -32,7 +39,10 @@ class SampleCheck:
                 yield f"{key}: {error.cause}"
                 continue
             if field == "meta.json":
-                yield from (f"{key}: meta.json {problem}" for problem in self._meta(stream, key, value, draw))
+                problems = list(self._meta(stream, key, value, draw))
+                yield from (f"{key}: meta.json {problem}" for problem in problems)
+                if not problems:
+                    self._varieties[stream.recipe_id, stream.split].add(sample, value)
             elif field.endswith(".png"):
                 shapes[field] = value.shape[:2]
         if len(set(shapes.values())) > 1:

@@ -7,7 +7,7 @@ goes on.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datagen.assets import SPLITS
@@ -20,6 +20,7 @@ from datagen.records import Sidecar
 from datagen.sample_check import SampleCheck
 from datagen.shards import Shard
 from datagen.tar import walk_tar
+from datagen.variety import Variety
 
 _REBUILD = "delete the shard's .tar and .json and run `pairbridge generate` again: only it is rebuilt"
 _RESUME = "run `pairbridge generate` with the same config: it makes what is missing"
@@ -45,6 +46,7 @@ class StreamStatus:
     holes: int
     shards_planned: int
     shards_committed: int
+    variety: Variety | None = None  # where the samples themselves were read
 
     @property
     def complete(self) -> bool:
@@ -116,7 +118,8 @@ def verify_dataset(
             sidecar, problems = _check_shard(dataset_dir / "shards", manifest, shard, checks)
             findings += problems
             sidecars += [sidecar] if sidecar else []
-        statuses.append(_status(stream, sidecars))
+        variety = checks.variety(stream)
+        statuses.append(replace(_status(stream, sidecars), variety=variety))
         readable += sidecars
     findings += _check_folder(dataset_dir, manifest)
     findings += _check_quarantine(dataset_dir, readable)

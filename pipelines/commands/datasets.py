@@ -122,13 +122,14 @@ def verify(
     """
     from datagen.import_manifest import is_import
     from datagen.verify import verify_dataset
-    from pipelines.commands.plan_view import show_status
+    from pipelines.commands.plan_view import show_status, show_variety
 
     if is_import(dataset):
         verify_imported(dataset, decode=decode)
         return
     report = verify_dataset(dataset, decode=decode)
     show_status(report.streams)
+    show_variety(report.streams)
     for finding in report.findings:
         print(f"{finding.where}: {finding.problem}\n  remedy: {finding.remedy}")
     if not report.ok:

@@ -74,6 +74,25 @@ def show_status(streams: Iterable[StreamStatus]) -> None:
     _console().print(table)
 
 
+def show_variety(streams: Iterable[StreamStatus]) -> None:
+    """Distinct objects, lightings and sizes, as `verify` counted them."""
+    table = _table("recipe", "split", "objects", "lightings", "sizes", "aspect")
+    for stream in streams:
+        variety = stream.variety
+        if variety is None or variety.aspects is None:
+            continue
+        low, high = variety.aspects
+        table.add_row(
+            stream.recipe,
+            stream.split,
+            str(variety.objects),
+            str(variety.lightings),
+            " ".join(f"{side}²" for side in variety.budgets),
+            f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}",
+        )
+    _console().print(table)
+
+
 def _show_layout(plan: DatasetPlan, console: Console) -> None:
     table = _table("recipe", "kind", "split", "groups", "pairs", "shards")
     for stream in plan.streams:

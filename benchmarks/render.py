@@ -1,119 +1,193 @@
-"""Fixed cost of a render: wall time up to decoded arrays, minus Cycles' own render time in the EXR header.
+"""The renderer's figures as a table, and as JSON: fixed cost, quality, smooth materials, scaling, memory.
 
-    python benchmarks/render.py [--threads N] [--repeats 30] [--size 256] [--samples 16]
+    python benchmarks/render.py [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
 
-Three families, each from a fresh scene for each kind of change: another HDRI, another rotation of the same
-HDRI, another camera under the same light. Automatic importance maps and live skies would show up here,
-because Cycles counts them as synchronisation. The target is a median of 0.05 s for each change on an idle
-two-core machine.
+Each part replaces its own entry of the JSON file and leaves the others as they are, so that parts can be run
+one at a time on an idle machine (the parts quality and smooth do not depend on its load). Targets are printed
+beside what was measured.
 """
 
 import argparse
-import dataclasses
-import itertools
-import math
+import json
 import os
 import statistics
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import render_fixed
+import render_memory
+import render_quality
+import render_throughput
 
 from datagen.assets import AssetsConfig, build_catalogue
-from datagen.blender.client import BlenderClient
-from datagen.blender.protocol import CameraSpec, ObjectSpec, RenderedPasses
+from datagen.blender.protocol import ObjectSpec
 from datagen.blender.settings import RenderSettings
-from datagen.environment import lighting_copy, load_environment, write_exr
 
-FAMILIES = ("mug", "teapot", "vase")
-TARGET_S = 0.05
+Verdict = dict[str, Any]
 
 
-def hdri_swaps(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
-    blender.set_camera(camera(0.0), (size, size))
-    for path in itertools.cycle(hdris):
-        yield blender.render(environment_path=path, rotation_rad=0.0, seed=1)
+def fixed(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    rows = _printed(
+        render_fixed.fixed_cost(
+            folder,
+            size=arguments.size,
+            samples=16,
+            threads=arguments.threads,
+            repeats=arguments.repeats,
+        )
+    )
+    medians = {
+        change: statistics.median(row["fixed_s"] for row in rows if row["change"] == change)
+        for change in dict.fromkeys(row["change"] for row in rows)
+    }
+    met = all(seconds <= render_fixed.TARGET_S for seconds in medians.values())
+    return {"target": f"<= {render_fixed.TARGET_S} s each", "measured": medians, "met": met, "rows": rows}
 
 
-def rotations(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
-    blender.set_camera(camera(0.0), (size, size))
-    for step in itertools.count():
-        yield blender.render(environment_path=hdris[0], rotation_rad=0.1 * step, seed=1)
+def quality(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    settings = RenderSettings()
+    with render_quality.Bench(folder, arguments.size, arguments.threads) as bench:
+        rows = _printed(
+            render_quality.losses(
+                bench,
+                ObjectSpec(family="teapot", seed=1),
+                settings.lighting_copy_width,
+                settings.importance_map_width,
+                render_quality.bundled_hdris(),
+                seeds=(1, 2, 3),
+            )
+        )
+    return _of_losses(rows, arguments)
 
 
-def camera_moves(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
-    for step in itertools.count():
-        start_s = time.perf_counter()
-        blender.set_camera(camera(0.1 * step), (size, size))
-        moved_s = time.perf_counter() - start_s
-        passes = blender.render(environment_path=hdris[0], rotation_rad=0.0, seed=1)
-        yield dataclasses.replace(passes, wall_s=passes.wall_s + moved_s)
+def smooth(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    settings, rows = RenderSettings(), []
+    with render_quality.Bench(folder, arguments.size, arguments.threads) as bench:
+        for roughness in (0.2, 0.12, 0.08, 0.05):
+            widths = (
+                settings.lighting_copy_width_for(roughness),
+                settings.importance_map_width_for(roughness),
+            )
+            found = render_quality.losses(
+                bench,
+                ObjectSpec(path=render_quality.shiny_sphere(folder, roughness, 1.0)),
+                *widths,
+                render_quality.bundled_hdris(),
+                seeds=(1, 2, 3),
+            )
+            rows += _printed({"roughness": roughness, "copy": widths[0], **row} for row in found)
+    return _of_losses(rows, arguments)
 
 
-def camera(azimuth_rad: float) -> CameraSpec:
-    return CameraSpec(azimuth_rad=azimuth_rad, elevation_rad=0.3, fov_x_rad=math.radians(35))
+def scaling(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    made = [
+        render_throughput.throughput(
+            folder, workers, groups=arguments.groups, size=arguments.size, samples=16
+        )
+        for workers in (1, 2)
+    ]
+    rows = _printed(iter(made))
+    ratio = round(rows[1]["pairs_per_s"] / rows[0]["pairs_per_s"], 3)
+    return {
+        "target": f">= {render_throughput.LEAST_SCALING} of one worker's pairs per second",
+        "measured": ratio,
+        "met": ratio >= render_throughput.LEAST_SCALING,
+        "rows": rows,
+    }
+
+
+def encoding(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    (row,) = _printed(
+        iter([render_throughput.throughput(folder, 1, groups=arguments.groups, size=512, samples=64)])
+    )
+    return {
+        "target": f"< {render_throughput.LARGEST_SHARE} of a worker's time",
+        "measured": row["share_beside_rendering"],
+        "met": row["share_beside_rendering"] < render_throughput.LARGEST_SHARE,
+        "rows": [row],
+    }
+
+
+def memory(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    catalogue = build_catalogue(AssetsConfig(), None)
+    families = tuple(sorted(asset.id for asset in catalogue.assets if asset.kind == "family"))
+    rows = _printed(render_memory.memory(folder, families, objects=arguments.objects, every=50))
+    settled = next(row["rss_mib"] for row in rows if row["objects"] == render_memory.SETTLED_AFTER)
+    growth = round(rows[-1]["rss_mib"] / settled - 1, 3)
+    return {
+        "target": f"< {render_memory.LARGEST_GROWTH} growth over {arguments.objects} objects",
+        "measured": growth,
+        "met": growth < render_memory.LARGEST_GROWTH,
+        "rows": rows,
+    }
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], Verdict]] = {
+    "fixed": fixed,
+    "quality": quality,
+    "smooth": smooth,
+    "scaling": scaling,
+    "encoding": encoding,
+    "memory": memory,
+}
+
+
+def _of_losses(rows: list[dict], arguments: argparse.Namespace) -> Verdict:
+    mean = round(statistics.fmean(row["loss_db"] for row in rows), 3)
+    worst = max(row["loss_db"] for row in rows)
+    return {
+        "target": f"mean loss <= {render_quality.MEAN_LOSS_DB} dB, "
+        f"none above {render_quality.LARGEST_LOSS_DB}",
+        "measured": {"mean_loss_db": mean, "largest_loss_db": worst},
+        "met": mean <= render_quality.MEAN_LOSS_DB and worst <= render_quality.LARGEST_LOSS_DB,
+        "size": arguments.size,
+        "rows": rows,
+    }
+
+
+def _printed(rows: Iterator[dict]) -> list[dict]:
+    found = []
+    for row in rows:
+        if not found:
+            print("  " + "  ".join(f"{name:>13s}" for name in row), flush=True)
+        print("  " + "  ".join(f"{_short(value):>13s}" for value in row.values()), flush=True)
+        found.append(row)
+    return found
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--json", type=Path, help="the file whose entries are replaced")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--size", type=int, default=256, help="pixels of a side")
+    parser.add_argument("--repeats", type=int, default=30, help="renders of each change, part fixed")
+    parser.add_argument("--groups", type=int, default=24, help="groups of two pairs, parts scaling, encoding")
+    parser.add_argument("--objects", type=int, default=500, help="part memory")
     arguments = parser.parse_args()
-    settings = RenderSettings(samples=arguments.samples)
-    print(
-        f"{arguments.size}x{arguments.size}, {arguments.samples} samples, {arguments.threads} threads, "
-        f"lighting copy {settings.lighting_copy_width}, importance map {settings.importance_map_width}; "
-        f"medians of {arguments.repeats} in seconds; load average {os.getloadavg()[0]:.1f}"
-    )
-    columns = "".join(f"{name:>9s}" for name in ("fixed", "wall", "render", "load", "first"))
-    print(f"{'family':10s} {'change':12s}{columns}")
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        BlenderClient(
-            settings,
-            scratch_dir=Path(folder),
-            log_path=Path(folder) / "blender.log",
-            threads=arguments.threads,
-            request_timeout_s=120,
-        ) as blender,
-    ):
-        hdris = write_copies(Path(folder), settings.lighting_copy_width)
-        blender.load_object(ObjectSpec(family=FAMILIES[0], seed=0))
-        fixed: dict[str, list[float]] = {}
-        for family, change in itertools.product(FAMILIES, (hdri_swaps, rotations, camera_moves)):
-            start_s = time.perf_counter()
-            blender.load_object(ObjectSpec(family=family, seed=1))
-            load_s = time.perf_counter() - start_s
-            renders = change(blender, hdris, arguments.size)
-            # The first render builds the scene; it is the object's cost, not a change's.
-            first = next(renders)
-            measured = list(itertools.islice(renders, arguments.repeats))
-            costs = [passes.wall_s - passes.render_s for passes in measured]
-            fixed.setdefault(change.__name__, []).extend(costs)
-            walls = [passes.wall_s for passes in measured]
-            inside = [passes.render_s for passes in measured]
-            row = [statistics.median(values) for values in (costs, walls, inside)] + [load_s, first.wall_s]
-            print(
-                f"{family:10s} {change.__name__:12s}" + "".join(f"{value:9.3f}" for value in row), flush=True
-            )
-    for change, costs in fixed.items():
-        median_s = statistics.median(costs)
-        verdict = "within" if median_s <= TARGET_S else "ABOVE"
-        print(f"{change}: {median_s:.3f} s, {verdict} the target of {TARGET_S} s ({len(costs)} renders)")
+    for name in arguments.parts:
+        before = os.getloadavg()[0]
+        print(f"{name} (load average {before:.1f})", flush=True)
+        with tempfile.TemporaryDirectory(prefix="pairbridge-render-") as folder:
+            verdict = PARTS[name](Path(folder), arguments)
+        verdict["load_average_before"] = round(before, 1)
+        outcome = "met" if verdict["met"] else "MISSED"
+        print(f"{name}: {verdict['measured']}, target {verdict['target']}: {outcome}")
+        if arguments.json:
+            _replace(arguments.json, name, verdict)
 
 
-def write_copies(folder: Path, width: int) -> list[Path]:
-    """The lighting copies of all bundled HDRIs."""
-    catalogue = build_catalogue(AssetsConfig(), None)
-    paths = []
-    for asset in sorted((a for a in catalogue.assets if a.kind == "hdri"), key=lambda a: a.id):
-        paths.append(folder / f"{asset.id}.exr")
-        write_exr(paths[-1], lighting_copy(load_environment(asset.path), width))
-    return paths
+def _replace(path: Path, name: str, verdict: Verdict) -> None:
+    there = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**there, name: verdict}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

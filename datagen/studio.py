@@ -131,10 +131,14 @@ class Studio:
         return environment
 
     def lighting_copy(self, asset_id: str, *, mirrored: bool = False) -> Path:
-        """The small copy of a lighting that Blender lights with, written once per studio."""
-        path = self.scratch_dir / f"lighting-{asset_id}{'-mirrored' if mirrored else ''}.exr"
+        """The small copy of a lighting that Blender lights the loaded scene with, written once per studio.
+
+        It is wider where the scene holds smooth metal or glass: see `RenderSettings.lighting_copy_width_for`.
+        So ask for it after the scene is loaded.
+        """
+        width = self.config.render.lighting_copy_width_for(self.blender.smoothest)
+        path = self.scratch_dir / f"lighting-{asset_id}-{width}{'-mirrored' if mirrored else ''}.exr"
         if not path.exists():
-            width = self.config.render.lighting_copy_width
             write_exr(path, lighting_copy(self.environment(asset_id, mirrored=mirrored), width))
         return path
 

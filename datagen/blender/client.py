@@ -78,6 +78,8 @@ class BlenderClient:
         self._addons = addons
         self._process: BlenderProcess | None = None
         self._object: str | None = None
+        self.smoothest = 1.0
+        """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
         self._num_objects = 0
 
     def __enter__(self) -> "BlenderClient":
@@ -107,6 +109,7 @@ class BlenderClient:
         self._object = ", ".join(placed.object.name for placed in scene.objects)
         self._num_objects = len(scene.objects)
         reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
+        self.smoothest = float(reply["smoothest"])
         return tuple(from_json(ObjectInfo, info) for info in reply["objects"])
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:

@@ -16,6 +16,7 @@ from datagen.blender.passes import enable_passes, render_to
 from datagen.blender.protocol import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
 from datagen.blender.settings import RenderSettings
 from datagen.blender.silhouettes import silhouettes_alone
+from datagen.blender.smoothness import smoothest_roughness
 from datagen.object_rules import AddonConfig, ObjectRules
 
 
@@ -49,9 +50,10 @@ class Session:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)
         infos, self._vertices = scene.load(spec, self._source)
-        world.build_world(self._settings)
+        smoothest = smoothest_roughness()
+        world.build_world(self._settings.importance_map_width_for(smoothest))
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
-        return {"objects": [dataclasses.asdict(info) for info in infos]}
+        return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
         if self._vertices is None:

@@ -4,9 +4,16 @@ The values are recorded in the dataset's configuration. Times and decibels in th
 256x256 and 16 samples on two CPU cores.
 """
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+# Full width at half height of a reflected GGX lobe, in rad per alpha (4 x 0.644); Blender's alpha is the
+# square of its roughness.
+LOBE_WIDTH = 2.57
+# Above, the importance map (four times as wide) costs more than it brings and soon exceeds what Cycles takes.
+WIDEST_COPY = 2048
 
 Device = Literal["cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
@@ -78,3 +85,18 @@ class RenderSettings(BaseModel):
     pixel_filter: Literal["BLACKMAN_HARRIS", "GAUSSIAN", "BOX"] = "BLACKMAN_HARRIS"
     pixel_filter_width: float = Field(default=1.5, gt=0)
     """Blender's default. The 0.01 of an older published lineage gives jagged edges and aliased alpha."""
+
+    def lighting_copy_width_for(self, smoothest: float) -> int:
+        """Width of the copy that lights a scene whose smoothest metal or glass has this roughness in [0, 1].
+
+        The lobe of a GGX reflection is about 2.57 roughness² rad wide at half its height; a texel of the copy
+        is not to be wider than that, so the width is at least 2.44 / roughness², up to WIDEST_COPY.
+        """
+        needed = 2 * math.pi / (LOBE_WIDTH * max(smoothest, 1e-3) ** 2)
+        stepped = 32 * math.ceil(needed / 32)
+        return max(self.lighting_copy_width, min(stepped, WIDEST_COPY))
+
+    def importance_map_width_for(self, smoothest: float) -> int:
+        """Width of the map for that copy: in the same proportion, up to Cycles' largest."""
+        widened = self.lighting_copy_width_for(smoothest) / self.lighting_copy_width
+        return min(round(self.importance_map_width * widened), 8192)

@@ -9,7 +9,6 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from datagen.blender.settings import RenderSettings
 from datagen.errors import AssetError
 
 WORLD = "surroundings"
@@ -17,15 +16,15 @@ NODE = "lighting"
 STRENGTH_NODE = "strength"
 
 
-def build_world(settings: RenderSettings) -> None:
-    """Give the fresh scene its world.
+def build_world(map_width: int) -> None:
+    """Give the fresh scene its world, with an importance map of this width.
 
     The map's size is set here only: persistent data makes Cycles ignore a later change.
     """
     world = bpy.data.worlds.new(WORLD)
     bpy.context.scene.world = world
     world.cycles.sampling_method = "MANUAL"
-    world.cycles.sample_map_resolution = settings.importance_map_width
+    world.cycles.sample_map_resolution = map_width
     world.use_nodes = True
     tree = world.node_tree
     tree.nodes.clear()

@@ -1,0 +1,88 @@
+"""Fixed cost of a render: wall time up to decoded arrays, minus Cycles' own render time in the EXR header.
+
+Three families, each from a fresh scene for each kind of change: another HDRI, another rotation of the same
+HDRI, another camera under the same light. Automatic importance maps and live skies would show up here,
+because Cycles counts them as synchronisation.
+"""
+
+import dataclasses
+import itertools
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from render_quality import bundled_hdris
+
+from datagen.blender.client import BlenderClient
+from datagen.blender.protocol import CameraSpec, ObjectSpec, RenderedPasses
+from datagen.blender.settings import RenderSettings
+from datagen.environment import lighting_copy, load_environment, write_exr
+
+FAMILIES = ("mug", "teapot", "vase")
+TARGET_S = 0.05
+
+
+def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: int) -> Iterator[dict]:
+    """One row for each family and kind of change; medians in seconds."""
+    settings = RenderSettings(samples=samples)
+    hdris = _write_copies(folder, settings.lighting_copy_width)
+    with BlenderClient(
+        settings,
+        scratch_dir=folder,
+        log_path=folder / "blender.log",
+        threads=threads,
+        request_timeout_s=600,
+    ) as blender:
+        blender.load_object(ObjectSpec(family=FAMILIES[0], seed=0))
+        for family, change in itertools.product(FAMILIES, (_hdri_swaps, _rotations, _camera_moves)):
+            start_s = time.perf_counter()
+            blender.load_object(ObjectSpec(family=family, seed=1))
+            load_s = time.perf_counter() - start_s
+            renders = change(blender, hdris, size)
+            # The first render builds the scene; it is the object's cost, not a change's.
+            first = next(renders)
+            measured = list(itertools.islice(renders, repeats))
+            yield {
+                "family": family,
+                "change": change.__name__.strip("_"),
+                "fixed_s": round(statistics.median(one.wall_s - one.render_s for one in measured), 4),
+                "wall_s": round(statistics.median(one.wall_s for one in measured), 4),
+                "render_s": round(statistics.median(one.render_s for one in measured), 4),
+                "load_s": round(load_s, 4),
+                "first_s": round(first.wall_s, 4),
+            }
+
+
+def _hdri_swaps(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
+    blender.set_camera(_camera(0.0), (size, size))
+    for path in itertools.cycle(hdris):
+        yield blender.render(environment_path=path, rotation_rad=0.0, seed=1)
+
+
+def _rotations(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
+    blender.set_camera(_camera(0.0), (size, size))
+    for step in itertools.count():
+        yield blender.render(environment_path=hdris[0], rotation_rad=0.1 * step, seed=1)
+
+
+def _camera_moves(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
+    for step in itertools.count():
+        start_s = time.perf_counter()
+        blender.set_camera(_camera(0.1 * step), (size, size))
+        moved_s = time.perf_counter() - start_s
+        passes = blender.render(environment_path=hdris[0], rotation_rad=0.0, seed=1)
+        yield dataclasses.replace(passes, wall_s=passes.wall_s + moved_s)
+
+
+def _camera(azimuth_rad: float) -> CameraSpec:
+    return CameraSpec(azimuth_rad=azimuth_rad, elevation_rad=0.3, fov_x_rad=math.radians(35))
+
+
+def _write_copies(folder: Path, width: int) -> list[Path]:
+    paths = []
+    for asset in bundled_hdris():
+        paths.append(folder / f"{asset.id}.exr")
+        write_exr(paths[-1], lighting_copy(load_environment(asset.path), width))
+    return paths

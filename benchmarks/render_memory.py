@@ -1,0 +1,40 @@
+"""Resident memory of one Blender process over many objects: if it grew, workers would fill a machine."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from render_quality import bundled_hdris
+
+from datagen.blender.client import BlenderClient
+from datagen.blender.protocol import CameraSpec, ObjectSpec
+from datagen.blender.settings import RenderSettings
+from datagen.environment import lighting_copy, load_environment, write_exr
+
+LARGEST_GROWTH = 0.10
+# Before it, importers, kernels and Python's own pools are still being filled.
+SETTLED_AFTER = 20
+
+
+def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int) -> Iterator[dict]:
+    """Resident MiB of the process after every `every`-th object, each another one, each rendered once."""
+    path = folder / "light.exr"
+    write_exr(path, lighting_copy(load_environment(bundled_hdris()[0].path), 160))
+    with BlenderClient(
+        RenderSettings(samples=1),
+        scratch_dir=folder,
+        log_path=folder / "blender.log",
+        threads=1,
+        request_timeout_s=600,
+        recycle_rss_mib=1 << 20,  # never: growth is what is measured
+    ) as blender:
+        for number in range(objects):
+            blender.load_object(ObjectSpec(family=families[number % len(families)], seed=number))
+            blender.set_camera(
+                CameraSpec(azimuth_rad=0.1 * number, elevation_rad=0.3, fov_x_rad=math.radians(35)), (64, 64)
+            )
+            blender.render(environment_path=path, rotation_rad=0.0, seed=1)
+            if number + 1 == SETTLED_AFTER or (number + 1) % every == 0:
+                rss = psutil.Process(blender.pid).memory_info().rss / 2**20
+                yield {"objects": number + 1, "rss_mib": round(rss)}

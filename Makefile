@@ -15,6 +15,7 @@ test: setup
 
 # The long tests alone; together with `make test` they are all of them.
 test-all: setup
+	@bash .ci/setup browser
 	.venv/bin/python -m pytest -q -m long
 
 lint: setup

@@ -1,40 +1,153 @@
-"""One image file through a trained model."""
+"""Images through a trained model: what is given is brought into the form that the model was trained on.
 
+A removal model gets its hole filled with seeded noise, a relighting model the foreground cut out and pasted
+on the new background; everything else goes in as it is. Outputs are PNG, of the input's size.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from datagen.errors import AssetError, ConfigError
+from datagen.errors import AssetError, ConfigError, PairbridgeError
+from datagen.import_manifest import ImportManifest, is_import
+from datagen.manifest import DatasetManifest
+from datagen.matting import MaskerConfig, cut_out, open_masker
+from datagen.pasting import estimate_foreground
+from datagen.photographs import decode_grey, decode_image
 from pipelines.sheets import write_png
-from training.checkpoint import checkpoint_folders
+from training.checkpoint import CheckpointState, checkpoint_folders, read_state
+from training.framing import Frame, crop_and_resize
+from training.mix_config import MixConfig
 from training.model import TranslationModel
+from training.published import fill_hole, is_published, load_published
+from training.samplers import PosteriorSampler, Sampler
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def translate_file(
-    checkpoint: Path, image: Path, out: Path, *, mask: Path | None, steps: int, seed: int, device: str
-) -> None:
-    """Write the translation of `image` to the PNG `out`, at its own size.
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model ready to translate. `removes`: its mask is a hole, which is filled with noise before."""
 
-    Raises ConfigError for a checkpoint that is not there or a mask that does not fit, AssetError for an
-    image that cannot be decoded, CheckpointError for a damaged checkpoint.
+    model: TranslationModel
+    removes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W).
+
+    background: put behind the image's foreground, which is `mask` or else what `masker` finds.
     """
-    if out.suffix.lower() != ".png":
-        raise ConfigError(
-            f"--out {out} is no .png file",
-            consequence="the result would be lost or altered by compression",
-            remedy="name a file that ends in .png",
-        )
+
+    image: np.ndarray
+    mask: np.ndarray | None = None
+    background: np.ndarray | None = None
+    masker: MaskerConfig | None = None
+    steps: int = 1
+    seed: int = 0
+    sampler: Sampler = field(default_factory=PosteriorSampler)
+
+
+def open_model(source: Path, device: str = "cpu") -> OpenedModel:
+    """The model of a published folder, a checkpoint's, or the newest of a run's.
+
+    Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
+    """
     if device == "cuda" and not _cuda_works():
         raise ConfigError(
             "--device cuda, and torch finds no GPU",
             consequence="nothing was translated",
             remedy="leave the option out, or see what `pairbridge doctor` says about the GPU",
         )
-    model = TranslationModel.load(newest_checkpoint(checkpoint), device)
-    source = _read(image, cv2.IMREAD_COLOR)
-    matte = None if mask is None else _read(mask, cv2.IMREAD_GRAYSCALE)
-    write_png(out, model.translate(source, matte, steps=steps, seed=seed))
+    if is_published(source):
+        pipeline = load_published(source, device)
+        return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
+    checkpoint = newest_checkpoint(source)
+    model = TranslationModel.load(checkpoint, device)
+    return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
+
+
+def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
+    """The translation, uint8 (H, W, 3) of the image's size; a function of the request alone.
+
+    Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
+    """
+    image, mask = request.image, request.mask
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ConfigError(
+            f"the mask has shape {mask.shape}, the image {image.shape[:2]}",
+            consequence="resizing here would move the edge",
+            remedy="bring both to one size",
+        )
+    if request.background is not None:
+        image, mask = _paste(request)
+    elif opened.removes and mask is not None:
+        image = fill_hole(image, mask, request.seed)
+    return opened.model.translate(
+        image,
+        mask,
+        steps=request.steps,
+        seed=request.seed,
+        sampler=request.sampler,
+    )
+
+
+def translate_files(
+    opened: OpenedModel,
+    source: Path,
+    out: Path,
+    *,
+    request: Callable[[Path], Request],
+    on_done: Callable[[Path], None] = lambda path: None,
+) -> list[tuple[Path, PairbridgeError]]:
+    """One image file into the PNG `out`, or each image of a folder into the folder `out`, by stem.
+
+    `request` makes of a file what is to be translated. Of a folder, images that cannot be read or translated
+    are left out and returned with their error. Raises ConfigError for names that do not fit, and the error
+    itself for a single image.
+    """
+    if not source.is_dir():
+        _check_png(out)
+        write_png(out, translate_image(opened, request(source)))
+        on_done(out)
+        return []
+    failed: list[tuple[Path, PairbridgeError]] = []
+    for path in _images_of(source):
+        target = out / f"{path.stem}.png"
+        try:
+            write_png(target, translate_image(opened, request(path)))
+        except (AssetError, ConfigError) as error:
+            failed.append((path, error))
+            continue
+        on_done(target)
+    return failed
+
+
+def beside(given: Path | None, image: Path) -> Path | None:
+    """The file that goes with an image: `given` itself, or of a folder the one with the image's stem."""
+    if given is None or not given.is_dir():
+        return given
+    found = [path for path in sorted(given.iterdir()) if path.stem == image.stem and _is_image(path)]
+    if not found:
+        raise ConfigError(
+            f"{given} has no image named {image.stem}",
+            consequence=f"{image.name} was not translated",
+            remedy="name the files alike, or give one file for all",
+        )
+    return found[0]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3). Raises AssetError for what is no image file."""
+    return decode_image(_bytes(path), path.name)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """uint8 (H, W). Raises AssetError for what is no grey image file."""
+    return decode_grey(_bytes(path), path.name)
 
 
 def newest_checkpoint(folder: Path) -> Path:
@@ -50,20 +163,87 @@ def newest_checkpoint(folder: Path) -> Path:
     raise ConfigError(
         f"{folder} holds no checkpoint",
         consequence="there is no model to translate with",
-        remedy="name a run's folder such as runs/demo, or one of its train/checkpoints/step-*",
+        remedy="name a run's folder such as runs/demo, one of its train/checkpoints/step-*, or a published"
+        " model",
     )
 
 
-def _read(path: Path, flags: int) -> np.ndarray:
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
-    image = cv2.imdecode(data, flags) if data.size else None
-    if image is None:
+def run_of(checkpoint: Path) -> Path | None:
+    """The folder of the run whose train/checkpoints/ this is in."""
+    parents = checkpoint.absolute().parents
+    return parents[2] if [parent.name for parent in parents[:2]] == ["checkpoints", "train"] else None
+
+
+def removes(state: CheckpointState, run: Path | None) -> bool:
+    """Whether every source of the mix is of removal pairs, whose masks are holes.
+
+    Where the data are not at hand, a model that sees no mask can only have been given holes.
+    """
+    found = []
+    for source in MixConfig.model_validate(state.mix).sources:
+        try:
+            folder = source.folder(run or Path())
+            if is_import(folder):
+                found.append(ImportManifest.from_folder(folder).kind == "imported_removal")
+            else:
+                kind = DatasetManifest.from_folder(folder).recipes[source.recipe].kind
+                found.append(kind.endswith("_removal"))
+        except (PairbridgeError, KeyError):
+            return "mask" not in state.config["denoiser"]["conditions"]
+    return all(found)
+
+
+def _paste(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """The foreground where it is, on the background cropped to the image's size; and its mask."""
+    image, mask = request.image, request.mask
+    if mask is None:
+        mask = cut_out(open_masker(request.masker), image)
+    height, width = image.shape[:2]
+    behind = crop_and_resize(request.background, Frame((width, height)))
+    alpha = mask[..., None].astype(np.float32) / 255
+    # The rim's own colours, without the old background that shines through it.
+    foreground = estimate_foreground(image, mask)
+    return np.rint(behind + alpha * (foreground - behind)).astype(np.uint8), mask
+
+
+def _check_png(out: Path) -> None:
+    if out.suffix.lower() != ".png":
+        raise ConfigError(
+            f"--out {out} is no .png file",
+            consequence="the result would be lost or altered by compression",
+            remedy="name a file that ends in .png",
+        )
+
+
+def _images_of(folder: Path) -> list[Path]:
+    images = [path for path in sorted(folder.iterdir()) if _is_image(path)]
+    stems = [path.stem for path in images]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice or not images:
+        why = f"holds {twice[0]!r} under two suffixes" if twice else f"holds no {', '.join(SUFFIXES)} file"
+        raise ConfigError(
+            f"{folder} {why}",
+            consequence="results are named by stem, and one would overwrite the other"
+            if twice
+            else "there is nothing to translate",
+            remedy="rename one of them" if twice else "name an image, or a folder of images",
+        )
+    return images
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
         raise AssetError(
-            f"{path} cannot be decoded as an image",
+            f"{path} cannot be read: {error.strerror}",
             consequence="nothing was translated",
             remedy="name a JPEG, PNG or WebP file",
-        )
-    return image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+        ) from error
 
 
 def _cuda_works() -> bool:

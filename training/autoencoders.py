@@ -7,7 +7,7 @@ loss needs.
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +59,9 @@ AutoencoderConfig = Annotated[HaarConfig | FolderConfig, Field(discriminator="ki
 
 
 def build_autoencoder(config: HaarConfig | FolderConfig) -> Autoencoder:
-    return HaarTransform(config.levels) if isinstance(config, HaarConfig) else FolderAutoencoder(config.path)
+    if isinstance(config, HaarConfig):
+        return HaarTransform(config.levels)
+    return FolderAutoencoder.load(config.path)
 
 
 class HaarTransform(nn.Module):
@@ -107,19 +109,15 @@ class FolderAutoencoder(nn.Module):
     half precision.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: AutoencoderKL | AutoencoderTiny, *, name: str, digest: str) -> None:
         super().__init__()
-        kind = _autoencoder_class(path)
-        self.model = kind.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-        )
-        self.model.eval().requires_grad_(False)
+        self.model = model.eval().requires_grad_(False)
         config = self.model.config
-        self.name = path.name
+        self.name = name
+        self.digest = digest
         self.channels = config.latent_channels
         self.mask_channels = 1
-        self.factor = _downscaling(kind, config)
-        self.digest = digest({file.name: file_sha256(file) for file in _weight_files(path)})
+        self.factor = _downscaling(type(model), config)
         # z = (mode - shift) * scale per channel; diffusers writes the same two numbers in three different
         # ways.
         mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
@@ -128,6 +126,15 @@ class FolderAutoencoder(nn.Module):
         self.black = None
         self.register_buffer("shift", shift.float().reshape(-1, 1, 1))
         self.register_buffer("scale", scale.float().reshape(-1, 1, 1))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises ConfigError for a folder that does not hold one."""
+        model = _autoencoder_class(path).from_pretrained(
+            path, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+        )
+        of_files = digest({file.name: file_sha256(file) for file in _weight_files(path)})
+        return cls(model, name=path.name, digest=of_files)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

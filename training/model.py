@@ -16,6 +16,7 @@ from training.checkpoint import read_state, read_tensors, refuse_changes
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.samplers import PosteriorSampler, Sampler, check_grid, sample
+from training.tiling import decode_tiled
 
 
 def training_buckets(config: TrainingConfig, autoencoder: Autoencoder) -> BucketSequence:
@@ -117,7 +118,7 @@ class TranslationModel:
             sigma=self.config.bridge.sigma,
             generator=torch.Generator().manual_seed(seed31(seed, "translate")),
         )
-        images = self.autoencoder.decode(latent)[..., :height, :width]
+        images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
         levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
         outputs = levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
         if self.config.outside_mask == "keep" and masks is not None:

@@ -1,11 +1,11 @@
-"""`pairbridge mix | train | evaluate | translate`: from datasets to a judged model and its use."""
+"""`pairbridge mix | train | evaluate | publish | translate | app`: from datasets to a model and its use."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import Set, stop_interrupted
+from pipelines.commands.options import EXIT_PARTIAL, Set, stop_interrupted
 
 RunFolder = Annotated[
     Path,
@@ -18,8 +18,9 @@ MixName = Annotated[str, typer.Argument(metavar="MIX", help="A mix's YAML file, 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (mix, train, evaluate, translate):
+    for command in (mix, train, evaluate, publish, translate):
         app.command()(command)
+    app.command("app")(browser_app)
 
 
 def mix(
@@ -90,24 +91,90 @@ def evaluate(
         print(f"worst pairs: {sheet}")
 
 
+def publish(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run's folder: its newest checkpoint; or a checkpoint."),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+) -> None:
+    """Write a model as a folder for others: a diffusers pipeline with a card that says what made it."""
+    from pipelines.publishing import publish as publish_model
+
+    print(publish_model(source, out))
+
+
 def translate(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="CHECKPOINT", help="A checkpoint's folder, or a run's folder: then its newest."
+            metavar="MODEL",
+            help="A published model, a checkpoint's folder, or a run's folder: then its newest checkpoint.",
         ),
     ],
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="The image to translate, of any size.")],
-    out: Annotated[Path, typer.Option("--out", help="The PNG to write.")],
-    mask: Annotated[
-        Path | None, typer.Option("--mask", help="Its mask, of the same size: white on the foreground.")
+    out: Annotated[Path, typer.Option("--out", help="The PNG to write; of a folder of images, the folder.")],
+    image: Annotated[
+        Path | None,
+        typer.Argument(metavar="IMAGE", help="The image to translate, of any size, or a folder of images."),
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            help="Its mask, of the same size: white on the foreground, or on what to remove. For a folder, a"
+            " folder of masks named alike.",
+        ),
+    ] = None,
+    foreground: Annotated[
+        Path | None,
+        typer.Option("--foreground", help="In place of IMAGE: cut out, and pasted on --background."),
+    ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option("--background", help="What goes behind it, cropped to its size."),
+    ] = None,
+    masker: Annotated[
+        str, typer.Option(help="What cuts out: grabcut, or birefnet with its weights in the weights folder.")
+    ] = "grabcut",
     steps: Annotated[int, typer.Option(min=1, help="Network evaluations.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise; one step draws none.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of all noise: of a hole, and between steps.")] = 0,
+    sampler: Annotated[
+        str, typer.Option(help="Between steps: posterior, euler_maruyama, dbim or reference.")
+    ] = "posterior",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Translate one image with a trained model."""
-    from pipelines.translation import translate_file
+    """Translate images with a trained model: remove what a mask shows, relight a foreground, and so on.
 
-    translate_file(checkpoint, image, out, mask=mask, steps=steps, seed=seed, device=device)
-    print(out)
+    Ends with status 2 if images of a folder could not be translated.
+    """
+    from pipelines.translating import TranslateOptions, run_translate
+
+    options = TranslateOptions(
+        model=checkpoint,
+        image=image,
+        out=out,
+        mask=mask,
+        foreground=foreground,
+        background=background,
+        masker=masker,
+        steps=steps,
+        seed=seed,
+        sampler=sampler,
+        device=device,
+    )
+    if run_translate(options, say=print):
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def browser_app(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A published model, a checkpoint's or a run's folder.")
+    ],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """The same in a browser, on this machine alone; needs the extra `app`."""
+    from pipelines.browser_app import serve
+
+    serve(model, host=host, port=port, device=device)

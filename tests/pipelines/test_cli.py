@@ -21,7 +21,8 @@ from training.model import TranslationModel
 
 COMMANDS = [
     *("demo", "run", "plan", "generate", "mix", "status"),
-    *("verify", "inspect", "train", "evaluate", "translate", "calibrate", "doctor"),
+    *("verify", "inspect", "train", "evaluate", "publish", "translate", "app"),
+    *("calibrate", "doctor"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
 

@@ -36,7 +36,7 @@ def model(*, trained: bool, config: TrainingConfig = CONFIG) -> TranslationModel
     return TranslationModel(config, autoencoder, denoiser)
 
 
-@pytest.mark.parametrize("size", [(32, 32), (96, 64), (33, 47), (1, 1), (5, 200)])
+@pytest.mark.parametrize("size", [(32, 32), (96, 64), (33, 47), (1, 1), (5, 200), (30, 700)])
 def test_an_untrained_model_returns_its_input_bit_for_bit(size: tuple[int, int]) -> None:
     source, mask = picture(*size)
     assert np.array_equal(model(trained=False).translate(source, mask), source)

@@ -28,6 +28,11 @@ class ExecutionConfig(FrozenModel):
 
     request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
     start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
+    # A GPU's first render, which compiles kernels; one worker of a machine at a time.
+    warm_up_timeout_s: PositiveFloat = 600.0
+    # Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
+    # reports), two to four fill it; each needs its share of the card's memory. null: as many as come.
+    workers_per_gpu: PositiveInt | None = None
     recycle_rss_mib: PositiveInt = 4096  # Blender leaks; above this its process is replaced between groups
     # So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
     # assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined.

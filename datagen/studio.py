@@ -170,6 +170,7 @@ def open_blender(
         threads=threads,
         request_timeout_s=config.execution.request_timeout_s,
         start_timeout_s=config.execution.start_timeout_s,
+        warm_up_timeout_s=config.execution.warm_up_timeout_s,
         recycle_rss_mib=config.execution.recycle_rss_mib,
         object_rules=config.assets.object_rules,
         addons=config.assets.addons,

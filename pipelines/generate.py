@@ -121,7 +121,9 @@ def _work(
     with ray_session(address, workers), stop_on_signals() as stop:
         config = order.plan.config
         needs_gpu = config.render.device != "cpu" or ask_for_gpu(config.recipes.values())
-        resources = share_of_cluster(workers, needs_gpu=needs_gpu)
+        resources = share_of_cluster(
+            workers, needs_gpu=needs_gpu, workers_per_gpu=config.execution.workers_per_gpu
+        )
         order = replace(order, threads=resources.cpus)
         with Crew(worker_class, order, workers, resources, limits) as crew:
             driver.run(crew, stop)

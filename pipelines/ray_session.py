@@ -43,7 +43,7 @@ def ray_session(address: str | None, workers: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def share_of_cluster(workers: int, *, needs_gpu: bool) -> Resources:
+def share_of_cluster(workers: int, *, needs_gpu: bool, workers_per_gpu: int | None = None) -> Resources:
     """An equal share of the cluster's cores, and of its GPUs if one is needed, for each of `workers`.
 
     Raises ConfigError if there are fewer cores than workers, or no GPU: Ray would wait for them in silence.
@@ -65,7 +65,23 @@ def share_of_cluster(workers: int, *, needs_gpu: bool) -> Resources:
     # The smallest machine decides how many cores a worker can have and still be placed.
     smallest = min(int(node["Resources"].get("CPU", 0)) for node in _usable_nodes())
     threads = max(1, min(cpus // workers, smallest))
-    return Resources(cpus=threads, gpus=min(1.0, gpus / workers) if needs_gpu else 0.0)
+    return Resources(cpus=threads, gpus=gpu_share(workers, int(gpus), workers_per_gpu) if needs_gpu else 0.0)
+
+
+def gpu_share(workers: int, gpus: int, workers_per_gpu: int | None) -> float:
+    """What each of `workers` takes of a GPU: 1/n, where n workers share one card.
+
+    n is `workers_per_gpu`, or the smallest with which all workers find a place. Never a share such as 2/3,
+    of which a card holds only one. Raises ConfigError if there are more workers than places.
+    """
+    sharing = workers_per_gpu or -(-workers // gpus)
+    if workers > gpus * sharing:
+        raise ConfigError(
+            f"{workers} workers, {sharing} to a GPU, need {-(-workers // sharing)} GPUs; Ray offers {gpus}",
+            consequence="the workers without a place would never start",
+            remedy=f"ask for at most {gpus * sharing} workers, or raise execution.workers_per_gpu",
+        )
+    return 1 / sharing
 
 
 def _usable_nodes() -> list[dict]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from datagen.blender.devices import one_at_a_time
 from datagen.blender.errors import (
     BlenderCrashed,
     BlenderRequestFailed,
@@ -43,6 +44,9 @@ ReceiverRole = Literal["shown", "holdout"]
 class BlenderClient:
     """Requests to a Blender child process. A context manager; no process runs before the first request.
 
+    A process that is to render on a GPU renders a few pixels first, one process of the machine at a time,
+    within `warm_up_timeout_s`: the first use of a card compiles kernels for minutes.
+
     Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
     AssetError when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing,
     BlenderRequestFailed for anything else that Blender refuses. After a time-out or a crash the next
@@ -63,6 +67,7 @@ class BlenderClient:
         threads: int,
         request_timeout_s: float,
         start_timeout_s: float = 60,
+        warm_up_timeout_s: float = 1200,
         recycle_rss_mib: int = 4096,
         object_rules: ObjectRules = DEFAULT_RULES,
         addons: tuple[AddonConfig, ...] = (),
@@ -73,6 +78,7 @@ class BlenderClient:
         self._threads = threads
         self._request_timeout_s = request_timeout_s
         self._start_timeout_s = start_timeout_s
+        self._warm_up_timeout_s = warm_up_timeout_s
         self._recycle_rss_mib = recycle_rss_mib
         self._object_rules = object_rules
         self._addons = addons
@@ -92,6 +98,17 @@ class BlenderClient:
     def pid(self) -> int | None:
         """Process (and process group) id of the running child."""
         return self._process.pid if self._process else None
+
+    def warm_up(self) -> None:
+        """Render a few pixels, as a process that is to render on a GPU does by itself when it starts."""
+        if self._process is None:
+            self._start()
+        # As phase "start": kernels that do not compile say nothing about an object.
+        message = {"operation": "warm_up"}
+        reply = self._exchange(message, "start", self._warm_up_timeout_s, self._log.size())
+        if "error" in reply:
+            self.close()
+            raise self._refusal("warm_up", reply["error"])
 
     def load_object(self, obj: ObjectSpec) -> ObjectInfo:
         """`load_scene` for `obj` alone, on nothing, in the unit sphere around the origin."""
@@ -213,6 +230,9 @@ class BlenderClient:
         if "error" in reply:
             self.close()
             raise self._refusal("start", reply["error"])
+        if self._settings.device != "cpu":
+            with one_at_a_time():
+                self.warm_up()
 
     def _exchange(
         self, message: dict[str, Any] | None, phase: str, timeout_s: float, printed: int

@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from datagen.blender.devices import check_kept, devices_to_use
 from datagen.blender.framing import frame, nearest_ground
 from datagen.blender.imports import import_file
 from datagen.blender.protocol import (
@@ -21,7 +22,7 @@ from datagen.blender.protocol import (
 )
 from datagen.blender.receivers import FAR, build_receiver
 from datagen.blender.settings import RenderSettings
-from datagen.errors import AssetError, PairbridgeError
+from datagen.errors import AssetError
 from datagen.object_rules import ObjectRules
 
 # Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
@@ -31,10 +32,6 @@ BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 NUMBER = "pairbridge_number"
 HIDDEN_IN_FILE = "pairbridge_hidden"
 DROPPED_TYPES = frozenset({"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"})
-
-
-class DeviceMissing(PairbridgeError):
-    """The requested compute device is not there."""
 
 
 def reset(settings: RenderSettings, threads: int) -> None:
@@ -118,27 +115,20 @@ def _choose_device(scene: bpy.types.Scene, device: str) -> None:
         preferences.compute_device_type = "NONE"
         scene.cycles.device = "CPU"
         return
-    kind = device.upper()
     try:
-        preferences.compute_device_type = kind
-        found = [entry for entry in preferences.get_devices_for_type(kind) if entry.type == kind]
+        preferences.compute_device_type = device.upper()
+        # Also fills `devices`, which is empty until it is asked for.
+        preferences.get_devices_for_type(device.upper())
+        listed = list(preferences.devices)
     except (TypeError, ValueError):
-        found = []
-    if not found:
-        raise DeviceMissing(
-            f"render.device is {device!r}, and Blender finds no such device here",
-            consequence="the CPU would be many times slower without a word, so nothing is rendered",
-            remedy="set render.device to cpu, or install the GPU's driver; see `pairbridge doctor`",
-        )
-    for entry in preferences.devices:
-        entry.use = entry.type == kind
+        # This build of Blender does not know the kind.
+        listed = []
+    for entry, wanted in zip(listed, devices_to_use(device, [entry.type for entry in listed]), strict=True):
+        entry.use = wanted
     scene.cycles.device = "GPU"
-    if preferences.compute_device_type != kind or not preferences.has_active_device():
-        raise DeviceMissing(
-            f"Blender did not keep {device!r} as its device",
-            consequence="it would render on the CPU, so nothing is rendered",
-            remedy="run `pairbridge doctor`, which lists the devices",
-        )
+    # An entry may be left of a card that is gone; Cycles itself knows whether one that is used is there.
+    used = [entry.type for entry in preferences.devices if entry.use]
+    check_kept(device, preferences.compute_device_type, used if preferences.has_active_device() else [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +219,17 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
     return pose
+
+
+def add_cube_and_camera() -> None:
+    """Something to render, eight pixels wide, for a warm-up."""
+    scene = bpy.context.scene
+    bpy.ops.mesh.primitive_cube_add()
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.location = (0.0, 0.0, 5.0)  # it looks down
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.resolution_x = scene.render.resolution_y = 8
 
 
 def _drop_what_is_not_geometry() -> None:

@@ -75,7 +75,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: its result, or its error in a form that the client raises again."""
     from datagen.blender.addons import AddonUnusable
-    from datagen.blender.scene import DeviceMissing
+    from datagen.blender.devices import DeviceMissing
     from datagen.errors import AssetError
 
     try:

@@ -46,6 +46,17 @@ class Session:
         self._reset()
         return {}
 
+    def warm_up(self) -> dict[str, Any]:
+        """Render next to nothing, so that a GPU's kernels are compiled and in its cache."""
+        self._reset()
+        world.build_world(self._settings.importance_map_width)
+        scene.add_cube_and_camera()
+        enable_passes(coverage=False)
+        bpy.context.scene.cycles.samples = 1
+        render_to(self._image_path)
+        self._reset()
+        return {}
+
     def load_scene(self, scene_spec: dict[str, Any]) -> dict[str, Any]:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)

@@ -44,6 +44,7 @@ def bring_assets(folder: Path) -> tuple[int, int]:
 
 @pytest.mark.long
 @pytest.mark.render
+@pytest.mark.timeout(1800)
 def test_every_command_of_the_walk_works_as_it_is_written(tmp_path: Path) -> None:
     size = bring_assets(tmp_path / "my")
     scripts = Path(sys.executable).parent

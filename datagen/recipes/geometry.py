@@ -27,7 +27,6 @@ from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
 from datagen.blender.protocol import (
     CameraPose,
     CameraSpec,
-    ObjectSpec,
     PlacedObject,
     ReceiverSpec,
     RenderedPasses,
@@ -40,7 +39,8 @@ from datagen.environment import LUMINANCE, background, normalising_factor
 from datagen.errors import Rejected
 from datagen.placements import scattered
 from datagen.quality import Gates, check_finite, check_foreground, check_framing, check_textures
-from datagen.recipes.base import RecipeConfig, sample_meta
+from datagen.recipes.base import sample_meta
+from datagen.recipes.objects import ObjectShares, draw_object, object_spec, require_objects
 from datagen.sample import Pair
 from datagen.seeds import rng
 from datagen.surfaces import ground_surface, wall_surface
@@ -57,7 +57,7 @@ _SOLID = 0.99
 _WALL_SPREAD_RAD = math.radians(70)
 
 
-class GeometryConfig(RecipeConfig):
+class GeometryConfig(ObjectShares):
     """Each group is one scene, seen by `pairs_per_group` cameras, each under a lighting of its own."""
 
     kind: Literal["geometry"] = "geometry"
@@ -68,9 +68,6 @@ class GeometryConfig(RecipeConfig):
     objects: tuple[PositiveInt, PositiveInt] = (1, 3)  # in a room, least and most
     walls: tuple[int, int] = (0, 2)  # in a room, least and most
     lighting_kinds: dict[LightingKind, float] = Field(default_factory=lambda: {"hdri": 1.0})
-    objects_share: float = Field(
-        0.5, ge=0, le=1
-    )  # of objects from the user's folders, where both sorts exist
     elevation_deg: Range = (-10.0, 50.0)  # of the camera; in a room never below 5
     fov_deg: Range = (25.0, 60.0)  # horizontal
     fill: Range = (0.5, 0.9)  # share of the frame's tighter side that the objects span
@@ -122,8 +119,7 @@ class Geometry:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
-        if not catalogue.of("object", split):
-            catalogue.require("family", split, self.kind)
+        require_objects(catalogue, split, self.kind)
         for kind in self._kinds:
             catalogue.require_lightings(kind, split, self.kind)
 
@@ -244,7 +240,9 @@ class Geometry:
     ) -> list[dict[str, Any]]:
         """Names, sizes and places; the first object has the radius 1, the others are up to half smaller."""
         low, high = self.config.objects if room else (1, 1)
-        names = [self._plan_object(draw, catalogue, split) for _ in range(draw.integers(low, high + 1))]
+        names = [
+            draw_object(draw, catalogue, split, self.config) for _ in range(draw.integers(low, high + 1))
+        ]
         radii = [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in names[1:])]
         places = scattered(draw, radii, gap=0.1)
         return [
@@ -258,12 +256,6 @@ class Geometry:
             }
             for name, radius, (x, y) in zip(names, radii, places, strict=True)
         ]
-
-    def _plan_object(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> str:
-        objects, families = catalogue.of("object", split), catalogue.of("family", split)
-        if objects and (not families or draw.random() < self.config.objects_share):
-            return objects[draw.integers(len(objects))].id
-        return f"{families[draw.integers(len(families))].id}:{draw.integers(2**31)}"
 
     def _plan_room(
         self, draw: np.random.Generator, objects: list[dict[str, Any]], azimuth_rad: float
@@ -314,14 +306,8 @@ def _metered(rgba: np.ndarray) -> float:
 
 
 def _scene(params: dict[str, Any], studio: "Studio") -> SceneSpec:
-    objects = []
-    for item in params["objects"]:
-        family, _, seed = item["object"].partition(":")
-        named = (
-            ObjectSpec(family=family, seed=int(seed))
-            if seed
-            else ObjectSpec(path=studio.catalogue.get(family).path)
-        )
-        objects.append(PlacedObject(**{**item, "object": named}))
+    objects = [
+        PlacedObject(**{**item, "object": object_spec(item["object"], studio)}) for item in params["objects"]
+    ]
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
     return SceneSpec(objects=tuple(objects), receivers=receivers)

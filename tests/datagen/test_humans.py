@@ -6,6 +6,7 @@ import pytest
 
 from datagen.assets import AssetsConfig, Catalogue, build_catalogue
 from datagen.errors import CatalogueError
+from datagen.recipes import RECIPES
 from datagen.recipes.objects import ObjectShares, draw_object
 from datagen.seeds import rng
 
@@ -63,3 +64,9 @@ def test_wrong_tags_are_refused_by_name(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "a", "x", pins="x: {tags: human}\n")
     with pytest.raises(CatalogueError, match="list of words"):
         build_catalogue(AssetsConfig(embedded=False, objects=(folder,)), None)
+
+
+def test_every_recipe_that_renders_objects_takes_a_share_of_people() -> None:
+    taking = {kind for kind, (config, _) in RECIPES.items() if issubclass(config, ObjectShares)}
+    rendering = {"relighting_swap", "object_removal", "shadow_generation", "controllable_relighting"}
+    assert taking >= rendering | {"geometry"}

@@ -60,6 +60,8 @@ def main() -> None:
     settings = RenderSettings(samples=arguments.samples)
     hdris = [asset for asset in build_catalogue(AssetsConfig(), None).assets if asset.kind == "hdri"]
     memory, start_s = [], time.perf_counter()
+    tenth = max(1, arguments.objects // 10)
+    print(f"{'objects':>10s} {'median MiB':>12s} {'highest MiB':>12s}")
     with (
         tempfile.TemporaryDirectory() as folder,
         BlenderClient(
@@ -85,15 +87,13 @@ def main() -> None:
                 light = lights[(number + offset) % len(lights)]
                 blender.render(environment_path=light, rotation_rad=0.1 * number, seed=number)
             memory.append(resident_mib(blender.pid))
+            if len(memory) % tenth == 0:
+                part = memory[-tenth:]
+                print(f"{len(memory):10d} {statistics.median(part):12.0f} {max(part):12.0f}", flush=True)
         assert blender.pid == first_pid, "the process was replaced, so its memory says nothing"
     seconds = time.perf_counter() - start_s
-    tenth = max(1, len(memory) // 10)
     early, late = statistics.median(memory[tenth : 2 * tenth]), statistics.median(memory[-tenth:])
     growth = late / early - 1
-    print(f"{'objects':>10s} {'median MiB':>12s} {'highest MiB':>12s}")
-    for start in range(0, len(memory), tenth):
-        part = memory[start : start + tenth]
-        print(f"{start + len(part):10d} {statistics.median(part):12.0f} {max(part):12.0f}")
     verdict = "within" if growth < TARGET else "ABOVE"
     print(
         f"{len(memory)} objects, {2 * len(memory)} renders in {seconds:.0f} s: {early:.0f} to {late:.0f} "

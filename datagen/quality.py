@@ -49,8 +49,9 @@ class Gates(FrozenModel):
     # Smallest standard deviation of foreground luminance [no_shading]: a silhouette filled with one value.
     contrast: NonNegativeFloat = 1.5
     # Largest standard deviation of pixel noise in the target, under its mask where it has one [noisy]: the
-    # median of the diagonal differences of 2x2 blocks, blind to edges and shading. Fine textures reach 10.
-    noise: NonNegativeFloat = 20.0
+    # median of the diagonal differences of 2x2 blocks, blind to edges and shading. The bundled photographs
+    # have 0.5 to 3.5, at any size.
+    noise: NonNegativeFloat = 15.0
     # Smallest mean absolute difference of source and target, under the mask where there is one [too_alike].
     difference: NonNegativeFloat = 0.5
 
@@ -61,10 +62,6 @@ class Gates(FrozenModel):
             if not 0 <= low <= high:
                 raise ValueError(f"{name} is [{low}, {high}]; write the lower end first, from 0 up")
         return self
-
-
-# For what is judged outside a recipe.
-DEFAULT_GATES = Gates()
 
 
 def check_pair(pair: Pair, gates: Gates) -> None:
@@ -88,7 +85,7 @@ def check_pair(pair: Pair, gates: Gates) -> None:
         _check_difference(images["source"], images["target"], mask, gates)
 
 
-def check_render(rgba: np.ndarray, albedo: np.ndarray, gates: Gates = DEFAULT_GATES) -> None:
+def check_render(rgba: np.ndarray, albedo: np.ndarray, gates: Gates) -> None:
     """Raise Rejected unless a rendered foreground is finite, well framed and fully textured.
 
     `rgba` (H, W, 4) float32 premultiplied linear, `albedo` (H, W, 3) float32.
@@ -106,7 +103,7 @@ def check_finite(rgba: np.ndarray) -> None:
         )
 
 
-def check_framing(alpha: np.ndarray, gates: Gates = DEFAULT_GATES) -> None:
+def check_framing(alpha: np.ndarray, gates: Gates) -> None:
     """Raise Rejected for an object of alpha (H, W) in [0, 1] that is too small, too large or cut off."""
     coverage = float(np.clip(alpha, 0, 1).mean())
     low, high = gates.coverage
@@ -126,7 +123,7 @@ def check_framing(alpha: np.ndarray, gates: Gates = DEFAULT_GATES) -> None:
         )
 
 
-def check_textures(alpha: np.ndarray, albedo: np.ndarray, gates: Gates = DEFAULT_GATES) -> None:
+def check_textures(alpha: np.ndarray, albedo: np.ndarray, gates: Gates) -> None:
     """Raise Rejected (gate `missing_texture`) if too much of an object is Blender's magenta."""
     solid = alpha > 0.99
     magenta = (albedo[..., 0] > 0.95) & (albedo[..., 1] < 0.02) & (albedo[..., 2] > 0.95)
@@ -139,7 +136,7 @@ def check_textures(alpha: np.ndarray, albedo: np.ndarray, gates: Gates = DEFAULT
         )
 
 
-def check_foreground(image: np.ndarray, mask: np.ndarray, role: str, gates: Gates = DEFAULT_GATES) -> None:
+def check_foreground(image: np.ndarray, mask: np.ndarray, role: str, gates: Gates) -> None:
     """Raise Rejected if the foreground of an 8-bit image is black, blown or without shading.
 
     `image` uint8 (H, W, 3), `mask` uint8 (H, W), `role` names the image in the reason ("source", "target").

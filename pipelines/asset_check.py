@@ -20,7 +20,7 @@ from datagen.config import DatasetConfig
 from datagen.environment import Environment, load_environment, normalising_factor, write_exr
 from datagen.errors import AssetError, PairbridgeError, Rejected
 from datagen.photographs import read_photograph
-from datagen.quality import check_render
+from datagen.quality import Gates, check_render
 from datagen.seeds import rng
 from datagen.soft_boxes import studio_rig
 from datagen.view import ViewTransform
@@ -135,7 +135,7 @@ def _object(
     info = blender.load_object(ObjectSpec(path=path))
     blender.set_camera(VIEW, (size, size))
     passes = blender.render(environment_path=light_path, rotation_rad=0.0, seed=1)
-    check_render(passes.rgba, passes.albedo)
+    check_render(passes.rgba, passes.albedo, Gates())
     factor = normalising_factor(light, picture=0.4, limit=0.8)
     scale = np.array([factor, factor, factor, 1], np.float32)
     behind = np.full((size, size, 3), BACKDROP, np.float32)

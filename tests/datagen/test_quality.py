@@ -25,8 +25,8 @@ def shaded(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_shaded_ball_passes() -> None:
-    check_render(*render())
-    check_foreground(*shaded(20, 220), "target")
+    check_render(*render(), Gates())
+    check_foreground(*shaded(20, 220), "target", Gates())
 
 
 @pytest.mark.parametrize("spoil", ["nan", "empty", "full", "magenta", "cut"])
@@ -43,7 +43,7 @@ def test_a_failed_render_is_refused(spoil: str) -> None:
     else:
         albedo[DISC & (XX > 0)] = (1, 0, 1)
     with pytest.raises(Rejected) as refused:
-        check_render(rgba, albedo)
+        check_render(rgba, albedo, Gates())
     gate, reason = {
         "nan": ("not_finite", "NaN"),
         "empty": ("too_small", "covers 0.0000"),
@@ -61,7 +61,7 @@ def test_a_failed_render_is_refused(spoil: str) -> None:
 )
 def test_a_foreground_without_light_or_shape_is_refused(low: float, high: float, reason: str) -> None:
     with pytest.raises(Rejected) as refused:
-        check_foreground(*shaded(low, high), "source")
+        check_foreground(*shaded(low, high), "source", Gates())
     assert reason in refused.value.cause
     assert refused.value.gate == reason.replace("no ", "no_")
     assert "source" in refused.value.cause
@@ -70,9 +70,9 @@ def test_a_foreground_without_light_or_shape_is_refused(low: float, high: float,
 def test_only_the_foreground_is_judged() -> None:
     image, mask = shaded(20, 220)
     image[mask == 0] = 0
-    check_foreground(image, mask, "target")
+    check_foreground(image, mask, "target", Gates())
     image[mask == 0] = 255
-    check_foreground(image, mask, "target")
+    check_foreground(image, mask, "target", Gates())
 
 
 def pair() -> dict[str, np.ndarray]:

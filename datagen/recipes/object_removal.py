@@ -65,7 +65,7 @@ class ObjectRemovalConfig(LitConfig):
     walls: tuple[NonNegativeInt, NonNegativeInt] = (1, 2)  # behind the objects; two make a corner
     wall_distance: Range = (0.3, 2.5)  # from the outermost object
     elevation_deg: Range = (12.0, 40.0)
-    fill: Range = (0.7, 0.95)
+    fill: Range = (0.7, 0.9)
     lamp_share: float = Field(0.5, ge=0, le=1)  # of groups that a lamp lights beside the lighting
     lamp_intensity: Range = (0.3, 1.2)  # radiance of white ground that faces it
     lamp_diameter: Range = (0.3, 3.0)  # log-uniform

@@ -13,6 +13,8 @@ from datagen.blender.protocol import (
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
+    decode_line,
+    encode_line,
     from_json,
 )
 from datagen.frame_sizes import SizeMix
@@ -126,8 +128,8 @@ def log_uniform(draw: np.random.Generator, ends: Range) -> float:
 
 
 def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
-    """A receiver as JSON-able parameters."""
-    return dataclasses.asdict(receiver)
+    """A receiver as JSON-able parameters: lists for tuples, as they come back from JSON."""
+    return decode_line(encode_line(dataclasses.asdict(receiver)))
 
 
 def scene_of(params: dict[str, Any], studio: "Studio") -> SceneSpec:

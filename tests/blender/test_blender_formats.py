@@ -99,8 +99,8 @@ def test_a_blend_with_a_note_plain_arithmetic_or_unrendered_things_is_used(
     ("rules", "fault"),
     [
         (ObjectRules(max_faces=5), "too_many_faces"),
-        (ObjectRules(radius=(1e-3, 1.0)), "size"),
-        (ObjectRules(max_texture_side=3), "texture_too_large"),
+        pytest.param(ObjectRules(radius=(1e-3, 1.0)), "size", marks=pytest.mark.long),
+        pytest.param(ObjectRules(max_texture_side=3), "texture_too_large", marks=pytest.mark.long),
     ],
 )
 def test_limits_are_those_of_the_configuration(
@@ -146,7 +146,7 @@ license = ["SPDX:GPL-3.0-or-later"]
 """
 
 
-@pytest.mark.parametrize("form", ["file", "folder", "extension"])
+@pytest.mark.parametrize("form", ["file", pytest.param("folder", marks=pytest.mark.long), "extension"])
 def test_an_addon_reads_its_own_format_object_after_object(
     open_client: Callable[..., BlenderClient], tmp_path: Path, form: str
 ) -> None:
@@ -170,7 +170,14 @@ def test_an_addon_reads_its_own_format_object_after_object(
     client.close()
 
 
-@pytest.mark.parametrize("content", ["raise ValueError('not today')", "x = 1", None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "raise ValueError('not today')",
+        pytest.param("x = 1", marks=pytest.mark.long),
+        pytest.param(None, marks=pytest.mark.long),
+    ],
+)
 def test_an_addon_that_cannot_be_enabled_stops_the_run(
     open_client: Callable[..., BlenderClient], tmp_path: Path, content: str | None
 ) -> None:

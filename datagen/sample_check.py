@@ -42,7 +42,10 @@ class SampleCheck:
                 problems = list(self._meta(stream, key, value, draw))
                 yield from (f"{key}: meta.json {problem}" for problem in problems)
                 if not problems:
-                    self._varieties[stream.recipe_id, stream.split].add(sample, value)
+                    try:
+                        self._varieties[stream.recipe_id, stream.split].add(sample, value)
+                    except ShardError as error:
+                        yield f"{key}: {error.cause}"
             elif field.endswith(".png"):
                 shapes[field] = value.shape[:2]
         if len(set(shapes.values())) > 1:

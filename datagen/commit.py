@@ -17,11 +17,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from datagen.atomic import TEMP_MARK, sync_folder, write_atomically
 from datagen.canonical import canonical_json, file_sha256
 from datagen.errors import ConfigError, ShardError
-from datagen.records import GroupRecord, SampleRecord, ShardInfo, Sidecar
+from datagen.records import GroupRecord, SampleRecord, ShardInfo, Sidecar, pack_group
 from datagen.tar import TRAILER
 
 _CHUNK_BYTES = 1 << 20
@@ -95,11 +96,18 @@ def committed_sidecar(shards_dir: Path, shard: ShardInfo) -> Sidecar | None:
     Raises ShardError for damage and ConfigError if the folder holds this shard of another plan (see the
     table above).
     """
+    sidecar = matching_sidecar(shards_dir, shard)
+    if sidecar is not None:
+        check_tar_size(shards_dir, sidecar)
+    return sidecar
+
+
+def matching_sidecar(shards_dir: Path, shard: ShardInfo) -> Sidecar | None:
+    """`committed_sidecar` without a look at the tar, which may lie elsewhere."""
     path = sidecar_path(shards_dir, shard.name)
     if not path.exists():
         return None
     sidecar = Sidecar.from_file(path)
-    check_tar_size(shards_dir, sidecar)
     changed = [
         f"{name} {getattr(sidecar.shard, name)} there, {getattr(shard, name)} now"
         for name in ShardInfo.model_fields
@@ -117,17 +125,52 @@ def committed_sidecar(shards_dir: Path, shard: ShardInfo) -> Sidecar | None:
 def check_tar_size(shards_dir: Path, sidecar: Sidecar) -> None:
     """Raise ShardError unless the tar of a committed shard is there with its recorded size."""
     path = tar_path(shards_dir, sidecar.shard.name)
-    if not path.is_file():
-        found = "is missing"
-    elif (size := path.stat().st_size) != sidecar.bytes:
-        found = f"has {size} bytes instead of {sidecar.bytes}"
-    else:
+    check_size(str(path), path.stat().st_size if path.is_file() else None, sidecar.bytes)
+
+
+def check_size(tar: str, size: int | None, committed: int) -> None:
+    """Raise ShardError unless a tar (its path or URL) has its committed size; None: there is none."""
+    if size == committed:
         return
+    found = "is missing" if size is None else f"has {size} bytes instead of {committed}"
     raise ShardError(
-        f"{path} {found}, although its sidecar says it was committed",
+        f"{tar} {found}, although its sidecar says it was committed",
         consequence="the dataset is damaged; samples are missing",
-        remedy=f"restore the file, or delete {path.with_suffix('.json')} and run `pairbridge generate` again",
+        remedy=f"restore the file, or delete {tar.removesuffix('.tar')}.json and run `pairbridge generate` "
+        "again",
     )
+
+
+def split_shard(
+    shards_dir: Path, sidecar: Sidecar, keys_of_groups: Iterable[tuple[int, Iterable[str]]]
+) -> Iterator[tuple[bytes, GroupRecord]]:
+    """The parts and records that a committed shard was made of, to be committed again with more groups.
+
+    keys_of_groups: (group, its planned keys), in order. Raises ShardError if the tar is not the one that was
+    committed, so that damage is never given a new checksum.
+    """
+    path = tar_path(shards_dir, sidecar.shard.name)
+    check_tar_size(shards_dir, sidecar)
+    if file_sha256(path) != sidecar.sha256:
+        raise ShardError(
+            f"the sha256 of {path} is not the one it was committed with",
+            consequence="its samples would be taken over damaged",
+            remedy=f"restore the file, or delete it and {path.with_suffix('.json').name} and run again",
+        )
+    samples = {sample.key: sample for sample in sidecar.samples}
+    holes = {hole.key: hole for hole in sidecar.holes}
+    with open(path, "rb") as tar:
+        for group, keys in keys_of_groups:
+            keys = list(keys)
+            outcomes = [holes[key] if key in holes else (key, _fields(tar, samples[key])) for key in keys]
+            yield pack_group(group, outcomes, [each for each in sidecar.rejections if each.key in keys])
+
+
+def uncommit_shard(shards_dir: Path, name: str) -> None:
+    """Take back a commit: the sidecar goes first, so that a kill in between leaves a tar that is swept."""
+    sidecar_path(shards_dir, name).unlink()
+    sync_folder(shards_dir)
+    tar_path(shards_dir, name).unlink()
 
 
 def sweep_unfinished(shards_dir: Path) -> list[str]:
@@ -174,6 +217,14 @@ def write_quarantine(dataset_dir: Path) -> None:
     write_atomically(
         dataset_dir / "quarantine.jsonl", [quarantine_jsonl(read_sidecars(dataset_dir / "shards"))]
     )
+
+
+def _fields(tar: BinaryIO, sample: SampleRecord) -> dict[str, bytes]:
+    content = {}
+    for field, (offset, size) in sample.fields.items():
+        tar.seek(offset)
+        content[field] = tar.read(size)
+    return content
 
 
 def _shift(sample: SampleRecord, start: int) -> SampleRecord:

@@ -3,9 +3,17 @@
 import re
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from datagen.assets import AssetsConfig
 from datagen.blender.settings import RenderSettings
@@ -23,6 +31,18 @@ AnyRecipeConfig = Annotated[
 _RECIPE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}\Z")
 
 
+class PoolConfig(FrozenModel):
+    """Workers that make some of the recipes, and what each of them takes from a Ray cluster."""
+
+    recipes: tuple[str, ...] = Field(min_length=1)  # ids; every recipe belongs to exactly one pool
+    workers: PositiveInt
+    cpus: PositiveInt = 1  # also the threads of its Blender
+    gpus: NonNegativeFloat = 0.0  # 0.25: four workers share a GPU
+    resources: dict[str, PositiveFloat] = Field(default_factory=dict)  # of Ray, by name, such as {spot: 1}
+    # pack: fill one machine after the other; spread: as many machines as there are.
+    placement: Literal["pack", "spread"] = "pack"
+
+
 class ExecutionConfig(FrozenModel):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
@@ -37,6 +57,9 @@ class ExecutionConfig(FrozenModel):
     # So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
     # assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined.
     stop_after_given_up: PositiveInt = 10
+    # Render workers beside model workers, by name; left out, all workers make everything, and `--workers` of
+    # them share the cluster's cores and GPUs equally.
+    pools: dict[str, PoolConfig] = Field(default_factory=dict)
 
 
 class DatasetConfig(FrozenModel):
@@ -63,6 +86,18 @@ class DatasetConfig(FrozenModel):
                 )
         return recipes
 
+    @model_validator(mode="after")
+    def _pools_share_out_the_recipes(self) -> "DatasetConfig":
+        named = [recipe_id for pool in self.execution.pools.values() for recipe_id in pool.recipes]
+        unknown = sorted(set(named) - set(self.recipes))
+        left = sorted(set(self.recipes) - set(named))
+        if unknown:
+            raise ValueError(f"execution.pools names {unknown[0]!r}, which is no recipe of this dataset")
+        if named and (left or len(set(named)) != len(named)):
+            what = f"{left[0]!r} is in none" if left else "a recipe is in two"
+            raise ValueError(f"execution.pools: every recipe belongs to exactly one pool, and {what}")
+        return self
+
     def content(self) -> dict[str, Any]:
         """The config as JSON without what cannot change a byte: execution, and the place of asset folders.
 
@@ -78,7 +113,17 @@ class DatasetConfig(FrozenModel):
         }
         return full
 
+    def identity(self) -> dict[str, Any]:
+        """`content()` without the numbers of groups: what a sample, wherever it is in the plan, is made by.
+
+        A dataset that grows keeps it, and with it the digests in its shards.
+        """
+        content = self.content()
+        for recipe in content["recipes"].values():
+            del recipe["groups"]
+        return content
+
     @property
     def digest(self) -> str:
-        """Hex digest of `content()`."""
-        return digest(self.content())
+        """Hex digest of `identity()`."""
+        return digest(self.identity())

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt
 
 from datagen.asset_sources import baked_asset
-from datagen.assets import SPLITS, Asset, Catalogue, Split, build_catalogue
+from datagen.assets import SPLITS, Asset, Catalogue, Split
 from datagen.blender.protocol import SkySpec
 from datagen.canonical import canonical_json
 from datagen.environment import (
@@ -106,11 +106,15 @@ def planned_lightings(config: "DatasetConfig", catalogue: Catalogue) -> Iterator
 
 
 def bake_lightings(
-    config: "DatasetConfig", dataset_dir: Path, blender_factory: Callable[[], "BlenderClient"]
+    config: "DatasetConfig",
+    catalogue: Catalogue,
+    dataset_dir: Path,
+    blender_factory: Callable[[], "BlenderClient"],
 ) -> None:
     """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
 
-    Files appear whole or not at all, and one whose header shows the right parameters is kept, so a killed
+    `catalogue` holds the HDRIs that blends are made of, and no baked lighting. Files appear whole or not at
+    all, and one whose header shows the right parameters is kept, so a killed
     run goes on where it was. A blend with a damaged parent becomes a file that says so: it costs the groups
     that draw it, like the parent itself, and is tried again by the next run. `blender_factory` is called at
     most once, and only if a sky is missing. Raises CatalogueError if blends lack parents, and the errors of
@@ -118,7 +122,6 @@ def bake_lightings(
     """
     folder = dataset_dir / "lightings"
     folder.mkdir(parents=True, exist_ok=True)
-    catalogue = build_catalogue(config.assets, None)
     planned = list(planned_lightings(config, catalogue))
     wanted = {lighting.id for lighting in planned}
     for path in sorted(folder.glob("*.exr")):

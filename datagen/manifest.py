@@ -72,6 +72,14 @@ class AssetEntry(FrozenModel):
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
+    since: NonNegativeInt = 0  # the number of the extension that brought it in
+
+
+class ExtensionEntry(FrozenModel):
+    """Assets that joined later: groups before `first_groups`, by stream, do not draw from them."""
+
+    plan_digest: str
+    first_groups: dict[str, NonNegativeInt]
 
 
 class DatasetManifest(FrozenModel):
@@ -87,7 +95,13 @@ class DatasetManifest(FrozenModel):
     groups_per_shard: PositiveInt
     recipes: dict[str, RecipeEntry] = Field(min_length=1)
     assets: tuple[AssetEntry, ...]
+    extensions: tuple[ExtensionEntry, ...] = ()
     versions: dict[str, str]
+
+    def plan_digest_at(self, stream: str, group: int) -> str:
+        """The plan digest of a shard of `stream` (`<split>-<recipe>`) whose last group is `group`."""
+        past = [entry.plan_digest for entry in self.extensions if group >= entry.first_groups.get(stream, 0)]
+        return past[-1] if past else self.plan_digest
 
     def to_json(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
@@ -120,7 +134,7 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
         seed=plan.config.seed,
         config=plan.config.content(),
         config_digest=plan.config.digest,
-        plan_digest=plan.digest,
+        plan_digest=plan.digests[0],
         view=plan.config.view.model_dump(mode="json"),
         groups_per_shard=plan.config.groups_per_shard,
         recipes={
@@ -139,13 +153,19 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
             )
             for recipe_id, recipe in plan.recipes.items()
         },
-        assets=tuple(AssetEntry(**asset.record()) for asset in plan.catalogue.assets),
+        assets=tuple(
+            AssetEntry(**asset.record(), since=_since(asset.id, plan)) for asset in plan.catalogue.assets
+        ),
+        extensions=tuple(
+            ExtensionEntry(plan_digest=plan_digest, first_groups=extension.first_groups)
+            for extension, plan_digest in zip(plan.extensions, plan.digests[1:], strict=True)
+        ),
         versions=recorded_versions(),
     )
 
 
 def write_manifest(dataset_dir: Path, manifest: DatasetManifest) -> None:
-    """Write dataset.json, or accept the one that is there if it says the same.
+    """Write dataset.json, or replace the one that is there by one with more groups or another extension.
 
     Raises ConfigError, naming the changed fields, if the folder belongs to another plan or other versions.
     """
@@ -154,13 +174,35 @@ def write_manifest(dataset_dir: Path, manifest: DatasetManifest) -> None:
         write_atomically(path, [manifest.to_json()])
         return
     there = DatasetManifest.from_folder(dataset_dir)
-    changes = changed_fields(there.model_dump(mode="json"), manifest.model_dump(mode="json"))
-    if changes:
+    if there == manifest:
+        return
+    changes = changed_fields(_fixed_part(there), _fixed_part(manifest))
+    if not changes:
+        write_atomically(path, [manifest.to_json()])
+    else:
         raise ConfigError(
             f"{path} was written for another dataset: {'; '.join(changes)}",
             consequence="shards of two plans, or of two versions, would be mixed in one folder",
             remedy="generate into a new folder, or restore the configuration and versions that made this one",
         )
+
+
+def _fixed_part(manifest: DatasetManifest) -> dict[str, Any]:
+    """What neither growth nor an extension changes; that the numbers only grow is checked with the config
+    (`datagen.growth`).
+    """
+    content = manifest.model_dump(mode="json", exclude={"config", "extensions"})
+    for recipe in content["recipes"].values():
+        del recipe["splits"]
+    content["assets"] = {asset["id"]: asset for asset in content["assets"] if not asset["since"]}
+    return content
+
+
+def _since(asset_id: str, plan: "DatasetPlan") -> int:
+    numbers = (
+        number for number, extension in enumerate(plan.extensions, 1) if asset_id in extension.asset_ids
+    )
+    return next(numbers, 0)
 
 
 def _description(recipe: "Recipe", field: str) -> str:

@@ -32,6 +32,10 @@ class Stream:
     fields: tuple[str, ...]
 
     @property
+    def name(self) -> str:
+        return f"{self.split}-{self.recipe_id}"
+
+    @property
     def num_shards(self) -> int:
         return -(-self.num_groups // self.groups_per_shard)
 
@@ -42,7 +46,7 @@ class Stream:
     def shard(self, index: int) -> "ShardSpec":
         first = index * self.groups_per_shard
         return ShardSpec(
-            name=f"{self.split}-{self.recipe_id}-{index:06d}",
+            name=f"{self.name}-{index:06d}",
             stream=self,
             index=index,
             first_group=first,
@@ -84,11 +88,20 @@ class GroupSpec:
 
 
 @dataclass(frozen=True)
+class Extension:
+    """Assets that joined a dataset already begun: groups before `first_groups` do not draw from them."""
+
+    asset_ids: frozenset[str]
+    first_groups: dict[str, int]  # by the stream's name; a stream that is not named draws from them at once
+
+
+@dataclass(frozen=True)
 class DatasetPlan:
     """A whole dataset before anything is made. Build it with `make_plan`, which checks it first."""
 
     config: DatasetConfig
-    catalogue: Catalogue
+    catalogue: Catalogue  # every asset; early groups draw from a part of it where `extensions` say so
+    extensions: tuple[Extension, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         # What is cached is left behind: a recipe of the user's own comes from the text in the config, and its
@@ -128,8 +141,7 @@ class DatasetPlan:
     def shard(self, name: str) -> ShardSpec:
         """The shard of this name. Raises ConfigError if the plan has none."""
         for stream in self.streams:
-            prefix = f"{stream.split}-{stream.recipe_id}-"
-            index = name.removeprefix(prefix)
+            index = name.removeprefix(f"{stream.name}-")
             if index != name and index.isdecimal() and int(index) < stream.num_shards:
                 shard = stream.shard(int(index))
                 if shard.name == name:
@@ -157,8 +169,9 @@ class DatasetPlan:
         `draw` counts from 0; a redraw has a root seed of its own, so that no recipe needs to know of it.
         """
         recipe = self.recipes[stream.recipe_id]
+        catalogue = self._catalogues[self._generation(stream, group)]
         seed = root_seed(self.config.seed, "redraw", draw) if draw else self.config.seed
-        params = recipe.plan(seed, stream.recipe_id, stream.split, group, self.catalogue)
+        params = recipe.plan(seed, stream.recipe_id, stream.split, group, catalogue)
         return GroupSpec(stream=stream, group=group, params=params, keys=stream.keys(group), draw=draw)
 
     @property
@@ -169,15 +182,43 @@ class DatasetPlan:
     def num_pairs(self) -> int:
         return sum(stream.num_pairs for stream in self.streams)
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """Hex digest of all that can change a byte of the dataset: config, and catalogue with hashes."""
-        return digest({"config": self.config.content(), "catalogue": self.catalogue.digest})
+        """Hex digest of all that can change a byte of a sample: config without the numbers of groups, and
+        catalogue with hashes.
+        """
+        return self.digests[-1]
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The digest as it was before any extension, and after each."""
+        identity = self.config.identity()
+        return tuple(
+            digest({"config": identity, "catalogue": catalogue.digest}) for catalogue in self._catalogues
+        )
+
+    def shard_digest(self, shard: ShardSpec) -> str:
+        """The digest that the last group of the shard falls under."""
+        return self.digests[self._generation(shard.stream, shard.groups[-1])]
+
+    @cached_property
+    def _catalogues(self) -> tuple[Catalogue, ...]:
+        """What there was to draw from before any extension, and after each."""
+        catalogues = [self.catalogue]
+        for extension in reversed(self.extensions):
+            older = (asset for asset in catalogues[0].assets if asset.id not in extension.asset_ids)
+            catalogues.insert(0, Catalogue(tuple(older)))
+        return tuple(catalogues)
+
+    def _generation(self, stream: Stream, group: int) -> int:
+        return sum(group >= extension.first_groups.get(stream.name, 0) for extension in self.extensions)
 
 
-def make_plan(config: DatasetConfig, catalogue: Catalogue) -> DatasetPlan:
+def make_plan(
+    config: DatasetConfig, catalogue: Catalogue, extensions: tuple[Extension, ...] = ()
+) -> DatasetPlan:
     """The plan of a dataset. Raises CatalogueError, with the counts, if a split it needs is empty."""
-    plan = DatasetPlan(config, catalogue)
+    plan = DatasetPlan(config, catalogue, extensions)
     for stream in plan.streams:
         plan.recipes[stream.recipe_id].check(catalogue, stream.split)
     return plan

@@ -11,7 +11,9 @@ A sample is a set of files `<key>.<field>`. The encoding follows from the field'
 
 import io
 import json
+import math
 import re
+import tokenize
 from typing import Any
 
 import cv2
@@ -25,6 +27,8 @@ FIELD_PATTERN = re.compile(r"[a-z0-9_]+\.(png|npy|json)\Z")
 
 # A decoded image above this is refused before decoding: a few kilobytes of PNG can claim terabytes.
 MAX_PIXELS = 128_000_000
+# Parsed, JSON takes up to fifty times its own size; a meta.json has a few kilobytes.
+MAX_JSON_BYTES = 4 << 20
 
 FieldValue = np.ndarray | dict[str, Any]
 Pair = dict[str, FieldValue]
@@ -53,9 +57,11 @@ def decode_field(field: str, data: bytes) -> FieldValue:
     suffix = _suffix(field)
     try:
         if suffix == "json":
+            if len(data) > MAX_JSON_BYTES:
+                raise ValueError(f"it has {len(data)} bytes, above the cap of {MAX_JSON_BYTES}")
             return json.loads(data)
         if suffix == "npy":
-            return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            return _array(data)
     except (ValueError, EOFError, RecursionError) as error:
         raise _undecodable(field, str(error)) from error
     width, height = png_size(field, data)
@@ -65,6 +71,23 @@ def decode_field(field: str, data: bytes) -> FieldValue:
     if image is None:
         raise _undecodable(field, "the PNG is damaged")
     return image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1])
+
+
+def _array(data: bytes) -> np.ndarray:
+    """A header of a few bytes can claim terabytes: it is held against what follows before memory is taken."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"it is of NumPy format {version}; 1.0 is written here")
+    try:
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    except (SyntaxError, tokenize.TokenError, TypeError, OverflowError) as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
+    claimed, there = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
+    if dtype.hasobject or claimed != there:
+        raise ValueError(f"it claims {claimed} bytes of {dtype}, and {there} bytes follow")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
 
 
 def png_size(field: str, data: bytes) -> tuple[int, int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from datagen.commit import check_tar_size, sidecar_path, tar_path
 from datagen.errors import ShardError
+from datagen.mirror import fetch_tar, origin
 from datagen.records import Hole, Sidecar
 from datagen.tar import BLOCK, member_header, padding, pread_exactly
 
@@ -21,8 +22,11 @@ class Shard:
     """One committed shard. About 30 bytes of memory a sample plus 16 a field."""
 
     def __init__(self, shards_dir: Path, sidecar: Sidecar) -> None:
-        check_tar_size(shards_dir, sidecar)
         self.path = tar_path(shards_dir, sidecar.shard.name)
+        # A shard of a dataset elsewhere comes here, whole and checked, when it is first read.
+        self._origin = origin(shards_dir)
+        if self._origin is None or self.path.is_file():
+            check_tar_size(shards_dir, sidecar)
         self.name = sidecar.shard.name
         self.sha256 = sidecar.sha256
         self.holes: tuple[Hole, ...] = sidecar.holes
@@ -57,6 +61,8 @@ class Shard:
         header bits). Flips inside the data show when it is decoded (PNG and JSON check themselves) and in
         `pairbridge verify`.
         """
+        if self._origin is not None:
+            fetch_tar(self._origin, self.path, self.sha256)
         key, spans = self.key(index), self._spans[index].tolist()
         start = spans[0][0] - BLOCK
         end = spans[-1][0] + spans[-1][1]

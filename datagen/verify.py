@@ -7,14 +7,18 @@ goes on.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from datagen.assets import SPLITS
 from datagen.canonical import file_sha256
 from datagen.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
 from datagen.errors import PairbridgeError, ShardError
 from datagen.manifest import MANIFEST_NAME, DatasetManifest
+from datagen.mirror import local_folder, origin, sync
+from datagen.object_store import ObjectStore, cache_root, is_url
 from datagen.plan import ShardSpec, Stream
 from datagen.records import Sidecar
 from datagen.sample_check import SampleCheck
@@ -84,9 +88,10 @@ def manifest_streams(manifest: DatasetManifest) -> Iterator[Stream]:
             )
 
 
-def dataset_status(dataset_dir: Path) -> tuple[StreamStatus, ...]:
+def dataset_status(dataset: str | Path) -> tuple[StreamStatus, ...]:
     """Planned and committed counts per recipe and split; reads sidecars only, so it is quick and can be
     wrong about damaged tars. Raises ShardError if dataset.json or a sidecar is unusable."""
+    dataset_dir = local_folder(dataset)
     manifest = DatasetManifest.from_folder(dataset_dir)
     shards_dir = dataset_dir / "shards"
     statuses = []
@@ -98,10 +103,43 @@ def dataset_status(dataset_dir: Path) -> tuple[StreamStatus, ...]:
 
 
 def verify_dataset(
-    dataset_dir: Path, *, decode: bool = False, on_shard: Callable[[str], None] = lambda name: None
+    dataset: str | Path, *, decode: bool = False, on_shard: Callable[[str], None] = lambda name: None
 ) -> Report:
     """Check every planned shard and sample. `decode` also decodes every image and array, which takes most
-    of the time; `on_shard` is called with each shard's name before it is read."""
+    of the time; `on_shard` is called with each shard's name before it is read.
+
+    Of a dataset on an object store (`dataset` is its URL) everything is copied anew, one shard at a time:
+    what counts is what the store holds, not what a cache remembers. Raises StoreFailed if it does not answer.
+    """
+    if not is_url(dataset):
+        return _verify(Path(dataset), nullcontext, decode, on_shard)
+    cache_root().mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="verify-", dir=cache_root()) as scratch:
+        folder = Path(scratch) / Path(str(dataset)).name
+        store = ObjectStore(str(dataset))
+        sync(str(dataset), folder)
+        listed = store.list("shards")
+
+        @contextmanager
+        def tar_of(shard_name: str) -> Iterator[None]:
+            name = f"shards/{shard_name}.tar"
+            if name in listed:
+                store.fetch(name, folder / name)
+            yield
+            (folder / name).unlink(missing_ok=True)
+
+        report = _verify(folder, tar_of, decode, on_shard)
+        manifest = DatasetManifest.from_folder(folder) if (folder / MANIFEST_NAME).is_file() else None
+        foreign = _check_folder(manifest, sorted(Path(name).name for name in listed)) if manifest else ()
+        return replace(report, findings=(*report.findings, *foreign))
+
+
+def _verify(
+    dataset_dir: Path,
+    tar_of: Callable[[str], AbstractContextManager],
+    decode: bool,
+    on_shard: Callable[[str], None],
+) -> Report:
     try:
         manifest = DatasetManifest.from_folder(dataset_dir)
     except ShardError as error:
@@ -115,13 +153,17 @@ def verify_dataset(
         for index in range(stream.num_shards):
             shard = stream.shard(index)
             on_shard(shard.name)
-            sidecar, problems = _check_shard(dataset_dir / "shards", manifest, shard, checks)
+            with tar_of(shard.name):
+                sidecar, problems = _check_shard(dataset_dir / "shards", manifest, shard, checks)
             findings += problems
             sidecars += [sidecar] if sidecar else []
         variety = checks.variety(stream)
         statuses.append(replace(_status(stream, sidecars), variety=variety))
         readable += sidecars
-    findings += _check_folder(dataset_dir, manifest)
+    shards_dir = dataset_dir / "shards"
+    if origin(shards_dir) is None:
+        names = sorted(path.name for path in shards_dir.iterdir()) if shards_dir.is_dir() else []
+        findings += _check_folder(manifest, names)
     findings += _check_quarantine(dataset_dir, readable)
     return Report(
         dataset=manifest.name,
@@ -168,7 +210,8 @@ def _check_shard(
 
 def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sidecar) -> Iterator[str]:
     info = sidecar.shard
-    if (info.plan_digest, info.config_digest) != (manifest.plan_digest, manifest.config_digest):
+    plan_digest = manifest.plan_digest_at(shard.stream.name, shard.groups[-1])
+    if (info.plan_digest, info.config_digest) != (plan_digest, manifest.config_digest):
         yield "it was made by another plan or config than dataset.json states"
     if (info.first_group, info.num_groups) != (shard.first_group, shard.num_groups):
         planned = f"{shard.first_group}+{shard.num_groups}"
@@ -259,16 +302,14 @@ def _check_licences(manifest: DatasetManifest) -> Iterator[Finding]:
             )
 
 
-def _check_folder(dataset_dir: Path, manifest: DatasetManifest) -> Iterator[Finding]:
+def _check_folder(manifest: DatasetManifest, names: list[str]) -> Iterator[Finding]:
     expected = {
         f"{stream.shard(index).name}{suffix}"
         for stream in manifest_streams(manifest)
         for index in range(stream.num_shards)
         for suffix in (".tar", ".json")
     }
-    shards_dir = dataset_dir / "shards"
-    found = sorted(path.name for path in shards_dir.iterdir()) if shards_dir.is_dir() else []
-    for name in found:
+    for name in names:
         if name not in expected:
             yield Finding(
                 f"shards/{name}", "the plan has no such file", "move it out of the dataset's folder"

@@ -54,12 +54,13 @@ class Agenda:
         self._exhausted = False
         self._faults = RetryLedger()
 
-    def next(self, *, worker_is_unused: bool) -> Task | None:
+    def next(self, *, worker_is_unused: bool, others_idle: bool = True) -> Task | None:
         """The next task that a worker may start now, or None: what is left, if anything, must wait.
 
         Tasks that want a worker of their own are given to unused workers only; see `wants_unused_worker`.
+        `others_idle`: no other agenda has anything in flight, so that a task may run with nothing beside it.
         """
-        if any(task.alone for task in self._in_flight.values()):
+        if self.runs_alone:
             return None
         if worker_is_unused and self._own_worker:
             return self._start(self._own_worker.popleft())
@@ -68,9 +69,14 @@ class Agenda:
         self._open_shards()
         if self._untried:
             return self._start(self._untried.popleft())
-        if worker_is_unused and self._alone_may_start:
+        if worker_is_unused and others_idle and self._alone_may_start:
             return self._start(self._alone.popleft())
         return None
+
+    @property
+    def runs_alone(self) -> bool:
+        """A task is in flight that nothing else may run beside."""
+        return any(task.alone for task in self._in_flight.values())
 
     @property
     def wants_unused_worker(self) -> bool:

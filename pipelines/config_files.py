@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from datagen.errors import ConfigError
+from datagen.object_store import is_url
 from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
@@ -139,7 +140,7 @@ def _with_anchored_sources(document: Document) -> Any:
     sources = []
     for index, source in enumerate(document.value["sources"]):
         path = source.get("path") if isinstance(source, dict) else None
-        if isinstance(path, str) and not path.startswith(RUN_PREFIX):
+        if isinstance(path, str) and not path.startswith(RUN_PREFIX) and not is_url(path):
             folder = document.origin(("sources", index, "path")).folder
             source = {**source, "path": str((folder / path).resolve())}
         sources.append(source)

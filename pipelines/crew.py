@@ -5,7 +5,7 @@ in flight, so the culprit of a death is always known; Ray itself retries nothing
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from datagen.plan import GroupSpec
 from pipelines import worker_logs
 from pipelines.agenda import Task
 from pipelines.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
+from pipelines.pools import Pool
 from pipelines.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
 
 # Ray has no common base for "the process that ran it is gone"; RayTaskError is an exception of our own code.
@@ -35,14 +36,6 @@ class WorkerBug(PairbridgeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Resources:
-    """What one worker takes from the cluster."""
-
-    cpus: int
-    gpus: float
-
-
-@dataclass(frozen=True, slots=True)
 class Finished:
     """The end of one attempt. Nothing was staged if `outcome.fault` is set."""
 
@@ -57,6 +50,7 @@ class Slot:
     """A place for one worker after another: `info` is set once it is ready, `task` while it makes a group."""
 
     name: str
+    pool: Pool
     actor: Any = None
     call: Any = None  # the one call in flight: `open`, or `run` of `task`
     began_s: float = 0.0
@@ -70,29 +64,30 @@ class Slot:
 
 
 class Crew:
-    """`size` workers. A context manager; leaving it ends every worker.
+    """The workers of all pools. A context manager; leaving it ends every worker.
 
-    `order.name` is replaced by each slot's own.
+    `order.name` and `order.threads` are replaced by each slot's own.
     """
 
     def __init__(
-        self,
-        worker_class: type[GroupWorker],
-        order: WorkOrder,
-        size: int,
-        resources: Resources,
-        limits: Limits,
+        self, worker_class: type[GroupWorker], order: WorkOrder, pools: Sequence[Pool], limits: Limits
     ) -> None:
-        self._actor_class = ray.remote(
-            max_concurrency=1,
-            max_restarts=0,
-            max_task_retries=0,
-            num_cpus=resources.cpus,
-            num_gpus=resources.gpus,
-        )(worker_class)
+        self._actor_classes = {
+            pool.name: ray.remote(
+                max_concurrency=1,
+                max_restarts=0,
+                max_task_retries=0,
+                num_cpus=pool.cpus,
+                num_gpus=pool.gpus,
+                resources=pool.resources,
+                scheduling_strategy="SPREAD" if pool.spread else "DEFAULT",
+            )(worker_class)
+            for pool in pools
+        }
         self._order = order
         self._limits = limits
-        self._slots = [Slot(f"worker-{index:02d}") for index in range(size)]
+        places = [pool for pool in pools for _ in range(pool.workers)]
+        self._slots = [Slot(f"worker-{index:02d}", pool) for index, pool in enumerate(places)]
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
@@ -103,18 +98,18 @@ class Crew:
     def __exit__(self, *exc_info: object) -> None:
         self._end(self._slots)
 
-    @property
-    def ready(self) -> list[Slot]:
-        return [slot for slot in self._slots if slot.is_ready]
+    def ready(self, pool: str) -> list[Slot]:
+        """The workers of one pool that could start a group now."""
+        return [slot for slot in self._slots if slot.is_ready and slot.pool.name == pool]
 
     @property
     def num_busy(self) -> int:
         return sum(slot.task is not None for slot in self._slots)
 
-    def renew_one(self) -> None:
-        """See to it that a worker comes up that has done nothing yet, unless one is on its way."""
-        if all(slot.info for slot in self._slots):
-            self._restart(next(slot for slot in self._slots if slot.is_ready))
+    def renew_one(self, pool: str) -> None:
+        """See to it that a worker of the pool comes up that has done nothing yet, unless one is coming."""
+        if all(slot.info for slot in self._slots if slot.pool.name == pool):
+            self._restart(self.ready(pool)[0])
 
     def submit(self, slot: Slot, task: Task, spec: GroupSpec) -> None:
         """Give a ready worker a group."""
@@ -217,7 +212,10 @@ class Crew:
         )
 
     def _start(self, slot: Slot) -> None:
-        slot.actor = self._actor_class.remote(replace(self._order, name=slot.name))
+        # Of the worker before, which may have run elsewhere: its last words are not this one's.
+        worker_logs.crash_path(self._order.dataset_dir, slot.name).unlink(missing_ok=True)
+        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
+        slot.actor = self._actor_classes[slot.pool.name].remote(order)
         slot.call = slot.actor.open.remote()
         slot.began_s = time.monotonic()
         slot.info, slot.task, slot.groups_done = None, None, 0

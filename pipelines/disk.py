@@ -1,4 +1,6 @@
-"""A full disk, wherever it shows: logs, ledger, scratch files and shards all end in the same clear stop."""
+"""A full or read-only disk, wherever it shows: logs, ledger, scratch files and shards all end in the same
+clear stop.
+"""
 
 import errno
 import shutil
@@ -7,14 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from datagen.atomic import DiskFull
+from datagen.errors import PairbridgeError
+
+
+class OutputNotWritable(PairbridgeError):
+    """The output folder does not take files: read-only, or another user's."""
 
 
 @contextmanager
 def disk_errors(dataset_dir: Path) -> Iterator[None]:
-    """Turn ENOSPC and EDQUOT inside the body into DiskFull; other errors pass."""
+    """Turn ENOSPC and EDQUOT inside the body into DiskFull, EROFS and EACCES into OutputNotWritable; other
+    errors pass.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES):
+            raise OutputNotWritable(
+                f"{error.filename or dataset_dir} cannot be written: {error.strerror}",
+                consequence="nothing more can be made; everything committed before is whole",
+                remedy=f"mount {dataset_dir} for writing, or give this user the right to, and run the same "
+                "command again: it resumes",
+            ) from error
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         free = shutil.disk_usage(dataset_dir).free

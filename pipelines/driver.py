@@ -9,16 +9,16 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from datagen.atomic import DiskFull
-from datagen.commit import commit_shard, committed_sidecar, sweep_unfinished
 from datagen.errors import PairbridgeError
 from datagen.plan import DatasetPlan, ShardSpec
-from datagen.records import ShardInfo, pack_group
+from datagen.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from datagen.tar import TRAILER
 from pipelines.agenda import Agenda, OpenShard, Task
 from pipelines.crew import Crew, Finished
@@ -26,10 +26,10 @@ from pipelines.holes import given_up
 from pipelines.ledger import Ledger
 from pipelines.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
 from pipelines.progress import OnProgress, Snapshot
+from pipelines.shelf import FolderShelf
 from pipelines.staging import Staging, stage_part, stage_record
 from pipelines.worker_logs import LOGS_NAME
 
-SHARDS_NAME = "shards"
 # Beside the shard itself: its sidecar, the ledger, and what others write meanwhile.
 COMMIT_RESERVE_BYTES = 4 << 20
 
@@ -77,21 +77,24 @@ class Driver:
     def __init__(
         self,
         plan: DatasetPlan,
-        dataset_dir: Path,
+        shelf: FolderShelf,
         staging: Staging,
         ledger: Ledger,
         on_progress: OnProgress,
+        *,
+        pools: Mapping[str, Set[str]],
     ) -> None:
+        """`pools`: the recipes that each pool of the crew makes, every recipe in one of them."""
         self._plan = plan
-        self._dataset_dir = dataset_dir
-        self._shards_dir = dataset_dir / SHARDS_NAME
+        self._dataset_dir = shelf.dataset_dir
+        self._shelf = shelf
         self._staging = staging
         self._ledger = ledger
         self._on_progress = on_progress
-        self._shards_dir.mkdir(exist_ok=True)
-        for name in sweep_unfinished(self._shards_dir):
+        for name in shelf.sweep():
             ledger.write("swept", file=name)
-        self._agenda = Agenda(self._open_shards())
+        self._agendas = {pool: Agenda(self._open_shards(recipes)) for pool, recipes in pools.items()}
+        self._pool_of = {recipe_id: pool for pool, recipes in pools.items() for recipe_id in recipes}
         self._given_up = GivenUp(plan.config.execution.stop_after_given_up)
         self._shards_total = sum(stream.num_shards for stream in plan.streams)
         self._shards_done = self._pairs_done = self._quarantined = self._retries = 0
@@ -101,7 +104,8 @@ class Driver:
     @property
     def finished(self) -> bool:
         """Every shard is committed. Raises ShardError for damage, ConfigError for shards of another plan."""
-        return self._agenda.finished
+        # A list: each of them opens its next shards, and says what is damaged.
+        return all([agenda.finished for agenda in self._agendas.values()])
 
     def run(self, crew: Crew, stop: StopRequest) -> None:
         """Commit every shard that is not committed yet.
@@ -113,20 +117,24 @@ class Driver:
         self._began_s = time.monotonic()
         while True:
             self._commit_complete()
+            self._shelf.check()
             if self.finished:
+                self._shelf.settle()
                 return
             self._check_stop(crew, stop)
             if not stop.count:
                 self._assign(crew)
             for finished in crew.poll():
                 self._settle(finished)
-            if self._agenda.idle:
+            if all(agenda.idle for agenda in self._agendas.values()):
                 self._quarantine_given_up()
             self.report(crew.num_busy)
 
-    def _open_shards(self) -> Iterator[OpenShard]:
+    def _open_shards(self, recipes: Set[str]) -> Iterator[OpenShard]:
         for shard in self._plan.shards():
-            sidecar = committed_sidecar(self._shards_dir, self._info(shard))
+            if shard.stream.recipe_id not in recipes:
+                continue
+            sidecar = self._committed(shard)
             if sidecar is not None:
                 self._shards_done += 1
                 self._pairs_done += sidecar.count
@@ -138,13 +146,43 @@ class Driver:
                 self._quarantined += len(record.holes)
             yield OpenShard(shard, missing)
 
+    def _committed(self, shard: ShardSpec) -> Sidecar | None:
+        """The sidecar of a committed shard. One that was full in a smaller dataset is taken apart again: its
+        groups wait in staging for those that join them.
+        """
+        there = self._shelf.there(shard.name)
+        if there is not None:
+            smaller = replace(shard, num_groups=min(there.shard.num_groups, shard.num_groups))
+            if smaller != shard and there.shard == self._info(smaller):
+                self._reopen(smaller, there)
+        return self._shelf.committed(self._info(shard))
+
+    def _reopen(self, shard: ShardSpec, sidecar: Sidecar) -> None:
+        folder = self._staging.shard_folder(shard)
+        folder.mkdir(exist_ok=True)
+        keys_of_groups = ((group, shard.stream.keys(group)) for group in shard.groups)
+        for part, record in self._shelf.split(sidecar, keys_of_groups):
+            stage_part(folder, part, record)
+            stage_record(folder, record)
+        self._shelf.uncommit(shard.name)
+        self._ledger.write("reopened", shard=shard.name, groups=shard.num_groups)
+
     def _assign(self, crew: Crew) -> None:
-        if self._agenda.wants_unused_worker and crew.ready and all(slot.groups_done for slot in crew.ready):
-            crew.renew_one()
-        for slot in crew.ready:
-            task = self._agenda.next(worker_is_unused=slot.groups_done == 0)
-            if task is not None:
-                crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
+        for pool, agenda in self._agendas.items():
+            others = [other for other in self._agendas.values() if other is not agenda]
+            if any(other.runs_alone for other in others):
+                continue
+            ready = crew.ready(pool)
+            if agenda.wants_unused_worker and ready and all(slot.groups_done for slot in ready):
+                crew.renew_one(pool)
+            for slot in crew.ready(pool):
+                others_idle = all(other.idle for other in others)
+                task = agenda.next(worker_is_unused=slot.groups_done == 0, others_idle=others_idle)
+                if task is not None:
+                    crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
+
+    def _agenda_of(self, task: Task) -> Agenda:
+        return self._agendas[self._pool_of[task.shard.stream.recipe_id]]
 
     def _settle(self, finished: Finished) -> None:
         task, outcome = finished.task, finished.outcome
@@ -157,6 +195,8 @@ class Driver:
             "wall_s": outcome.wall_s,
         }
         if outcome.fault is None:
+            if outcome.parcel is not None:
+                self._stage(task, *outcome.parcel)
             self._ledger.write(
                 "group",
                 **facts,
@@ -167,10 +207,10 @@ class Driver:
                 rss_mib=outcome.rss_mib,
             )
             self._count(outcome.num_pairs, outcome.num_holes)
-            self._agenda.settled(task)
+            self._agenda_of(task).settled(task)
             self._quarantine_given_up()
             return
-        verdict = self._agenda.failed(task, outcome.fault)
+        verdict = self._agenda_of(task).failed(task, outcome.fault)
         self._ledger.write(
             "fault",
             **facts,
@@ -194,11 +234,14 @@ class Driver:
     def _give_up(self, task: Task, draw: int, reason: str) -> None:
         spec = self._plan.group(task.shard.stream, task.group, draw)
         part, record = pack_group(task.group, given_up(spec, reason, self._plan.catalogue))
+        self._stage(task, part, record)
+        self._count(0, len(record.holes))
+        self._agenda_of(task).settled(task)
+
+    def _stage(self, task: Task, part: bytes, record: GroupRecord) -> None:
         folder = self._staging.shard_folder(task.shard)
         stage_part(folder, part, record)
         stage_record(folder, record)
-        self._count(0, len(record.holes))
-        self._agenda.settled(task)
 
     def _count(self, pairs: int, holes: int) -> None:
         self._pairs_done += pairs
@@ -206,11 +249,11 @@ class Driver:
         self._made_here += pairs + holes
 
     def _commit_complete(self) -> None:
-        while (shard := self._agenda.pop_complete()) is not None:
+        for shard in self._complete():
             began = time.monotonic()
             parts = self._staging.parts(shard)
             self._check_room(shard, sum(record.bytes for record, _ in parts) + len(TRAILER))
-            sidecar = commit_shard(self._shards_dir, self._info(shard), parts)
+            sidecar = self._shelf.commit(self._info(shard), parts)
             self._staging.discard(shard)
             self._shards_done += 1
             self._ledger.write(
@@ -222,9 +265,14 @@ class Driver:
                 wall_s=round(time.monotonic() - began, 4),
             )
 
+    def _complete(self) -> Iterator[ShardSpec]:
+        for agenda in self._agendas.values():
+            while (shard := agenda.pop_complete()) is not None:
+                yield shard
+
     def _check_room(self, shard: ShardSpec, num_bytes: int) -> None:
         needed = num_bytes + COMMIT_RESERVE_BYTES
-        free = shutil.disk_usage(self._shards_dir).free
+        free = shutil.disk_usage(self._dataset_dir).free
         if free < needed:
             raise DiskFull(
                 f"committing {shard.name} needs {needed} bytes; {free} are free under {self._dataset_dir}",
@@ -267,7 +315,7 @@ class Driver:
             name=shard.name,
             first_group=shard.first_group,
             num_groups=shard.num_groups,
-            plan_digest=self._plan.digest,
+            plan_digest=self._plan.shard_digest(shard),
             config_digest=self._plan.config.digest,
         )
 

@@ -4,33 +4,40 @@ resumes.
 
 import contextlib
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datagen.assets import build_catalogue
+from datagen.assets import Catalogue, build_catalogue
 from datagen.atomic import DiskFull
 from datagen.blender.client import BlenderClient
+from datagen.canonical import digest
 from datagen.card import write_card
 from datagen.commit import write_quarantine
 from datagen.config import DatasetConfig
-from datagen.diff import changed_fields
 from datagen.errors import ConfigError, ShardError
+from datagen.growth import FrozenAssets, first_assets, frozen_assets, refused_changes
 from datagen.lightings import bake_lightings
 from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, write_manifest
+from datagen.object_store import ObjectStore, StoreFailed, cache_root, is_url
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
-from datagen.tools import ask_for_gpu
 from pipelines.crew import Crew
 from pipelines.disk import disk_errors
 from pipelines.driver import Driver, Interrupted, stop_on_signals
-from pipelines.ledger import Ledger
+from pipelines.file_server import start_file_server
+from pipelines.ledger import LEDGER_NAME, Ledger
 from pipelines.lock import dataset_lock
 from pipelines.policy import Limits
+from pipelines.pools import pooled_recipes, pools_of
 from pipelines.progress import OnProgress, Snapshot, show_progress
-from pipelines.ray_session import ray_session, share_of_cluster
+from pipelines.ray_session import ray_session
 from pipelines.scratch import scratch_folder
-from pipelines.staging import Staging, new_token
+from pipelines.shelf import LIGHTINGS_NAME, FolderShelf, StoreShelf, closing
+from pipelines.staging import Fenced, Staging, new_token
+from pipelines.store_lease import store_lease
 from pipelines.worker import GroupWorker, WorkOrder
 from pipelines.worker_logs import LOGS_NAME
 
@@ -39,44 +46,67 @@ from pipelines.worker_logs import LOGS_NAME
 class GenerateResult:
     """A finished dataset: every planned pair is in a shard or in quarantine."""
 
-    dataset_dir: Path
+    dataset_dir: Path  # of a dataset on an object store: the folder that worked for it
     num_pairs: int
     num_quarantined: int
     num_shards: int
+    unused_assets: tuple[str, ...]  # joined the folders after the dataset was begun; nothing was made of them
 
 
 def generate(
     config: DatasetConfig,
-    out: Path,
+    out: str | Path,
     *,
     workers: int,
     address: str | None = None,
     on_progress: OnProgress | None = None,
     worker_class: type[GroupWorker] = GroupWorker,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
+    extend_assets: bool = False,
+    work_dir: Path | None = None,
 ) -> GenerateResult:
     """Make the dataset of `config` in `out` with `workers` Ray workers, or go on with what is there.
 
-    `address` names an existing Ray cluster; `out` must then be on a filesystem that all its machines share.
+    `out` is a folder, or the URL of an object store (s3://bucket/folder). Lock, staging and logs of the
+    latter are in `work_dir`, by default one of the cache's: keep it and nothing that was finished is made
+    again; lose it and what the store has not is. `address` names an existing Ray cluster. Workers that see
+    the driver's folders write there; others hand what they made to the driver.
     The tars, sidecars, dataset.json and quarantine.jsonl depend on config, assets and versions alone: not on
     `workers`, `limits`, the cluster, or how often the call was killed before.
+
+    A `config` that differs from the dataset's by larger numbers of groups alone grows it: what is committed
+    stays, but for a last shard that was not full, which is filled up. The list of assets is frozen when a
+    dataset is begun; with `extend_assets`, files that joined the folders since are taken in, for groups that
+    were not planned before.
 
     Raises DatasetLocked, ConfigError (also for a folder of another config, with the changed fields),
     CatalogueError, DiskFull, Interrupted (SIGINT, SIGTERM), KilledRepeatedly, CrashesEverywhere,
     WorkersDoNotStart, WorkerBug and BlenderUnavailable; after each of them the same call resumes.
     """
-    out = Path(out).absolute()
-    out.mkdir(parents=True, exist_ok=True)
+    url = str(out) if is_url(out) else None
+    out = Path(out).absolute() if url is None else (work_dir or _work_dir(url)).absolute()
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
     token = new_token()
     latest = _Latest(on_progress or show_progress())
-    with disk_errors(out), _interrupts(), dataset_lock(out, token), Ledger(out) as ledger:
+    with (
+        disk_errors(out),
+        _interrupts(),
+        dataset_lock(out, token),
+        _shelf(out, url, token) as shelf,
+        Ledger(out) as ledger,
+    ):
         ledger.write("run", token=token, workers=workers, address=address)
-        plan = plan_with_lightings(config, out)
+        plan, unused = plan_with_lightings(config, out, extend_assets=extend_assets)
+        if unused:
+            ledger.write("assets not used", ids=unused)
         write_manifest(out, build_manifest(plan))
+        lightings = sorted(path.relative_to(out).as_posix() for path in out.glob(f"{LIGHTINGS_NAME}/*.exr"))
+        shelf.put_records(MANIFEST_NAME, *lightings)
         staging = Staging.take_over(out, token, plan)
-        driver = Driver(plan, out, staging, ledger, latest)
+        driver = Driver(plan, shelf, staging, ledger, latest, pools=pooled_recipes(config))
         try:
-            with _derived_files(out):
+            with _derived_files(out, shelf):
                 if not driver.finished:
                     order = WorkOrder(plan, out, staging.folder, name="", threads=1)
                     _work(driver, order, workers, address, worker_class, limits)
@@ -84,20 +114,26 @@ def generate(
             driver.report(last=True)
         staging.close()
         ledger.write("finished", pairs=latest.snapshot.pairs_done, quarantined=latest.snapshot.quarantined)
+        shelf.put_records(LEDGER_NAME)
     return GenerateResult(
         dataset_dir=out,
         num_pairs=latest.snapshot.pairs_done,
         num_quarantined=latest.snapshot.quarantined,
         num_shards=latest.snapshot.shards_done,
+        unused_assets=unused,
     )
 
 
-def plan_with_lightings(config: DatasetConfig, out: Path) -> DatasetPlan:
-    """The checked plan of `out`, with every lighting baked in `out/lightings`, where a run finds it again.
+def plan_with_lightings(
+    config: DatasetConfig, out: Path, *, extend_assets: bool = False
+) -> tuple[DatasetPlan, tuple[str, ...]]:
+    """The checked plan of `out`, with every lighting baked in `out/lightings`, where a run finds it again;
+    and the ids of assets that joined the folders since the dataset was begun and are not used.
 
-    The caller holds the folder's lock. Raises ConfigError if the folder holds a dataset of another config.
+    The caller holds the folder's lock. Raises ConfigError if the folder holds a dataset of another config,
+    CatalogueError if one of its assets has changed or gone.
     """
-    _check_config(config, out)
+    assets = _assets(config, out, extend=extend_assets)
     (out / LOGS_NAME).mkdir(exist_ok=True)
     with scratch_folder() as scratch:
 
@@ -105,8 +141,10 @@ def plan_with_lightings(config: DatasetConfig, out: Path) -> DatasetPlan:
             log_path = out / LOGS_NAME / "lightings.log"
             return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
 
-        bake_lightings(config, out, blender)
-    return make_plan(config, build_catalogue(config.assets, out / "lightings"))
+        bake_lightings(config, assets.first, out, blender)
+    baked = build_catalogue(config.assets, out / "lightings").assets
+    catalogue = Catalogue(tuple(asset for asset in baked if asset.id not in assets.unused))
+    return make_plan(config, catalogue, assets.extensions), assets.unused
 
 
 def _work(
@@ -119,58 +157,87 @@ def _work(
 ) -> None:
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
     with ray_session(address, workers), stop_on_signals() as stop:
-        config = order.plan.config
-        needs_gpu = config.render.device != "cpu" or ask_for_gpu(config.recipes.values())
-        resources = share_of_cluster(
-            workers, needs_gpu=needs_gpu, workers_per_gpu=config.execution.workers_per_gpu
-        )
-        order = replace(order, threads=resources.cpus)
-        with Crew(worker_class, order, workers, resources, limits) as crew:
+        pools = pools_of(order.plan.config, workers)
+        # A cluster may have, or get, machines that see none of this one's folders.
+        files = start_file_server(order.plan) if address is not None else None
+        with Crew(worker_class, replace(order, files=files), pools, limits) as crew:
             driver.run(crew, stop)
 
 
-def _check_config(config: DatasetConfig, out: Path) -> None:
+def _assets(config: DatasetConfig, out: Path, *, extend: bool) -> FrozenAssets:
     # Before the lightings are touched: baking would replace those of the other config.
+    found = build_catalogue(config.assets, None)
     if not (out / MANIFEST_NAME).exists():
-        return
-    changes = changed_fields(DatasetManifest.from_folder(out).config, config.content())
+        return first_assets(found)
+    manifest = DatasetManifest.from_folder(out)
+    changes = refused_changes(manifest.config, config)
     if changes:
         raise ConfigError(
             f"{out} holds a dataset of another configuration: {'; '.join(changes)}",
             consequence="shards of two configurations in one folder would repeat or lose samples",
             remedy="generate into a new folder, or restore the configuration that made this one",
         )
+    return frozen_assets(found, manifest, extend=extend)
 
 
 @contextlib.contextmanager
-def _derived_files(out: Path) -> Iterator[None]:
+def _shelf(out: Path, url: str | None, token: str) -> Iterator[FolderShelf]:
+    if url is None:
+        yield FolderShelf(out)
+        return
+    store = ObjectStore(url)
+    with (
+        store_lease(store, out, token) as still_ours,
+        closing(StoreShelf.adopt(out, store, still_ours)) as shelf,
+    ):
+        yield shelf
+
+
+def _work_dir(url: str) -> Path:
+    return cache_root() / "work" / digest(url.rstrip("/"))[:16]
+
+
+@contextlib.contextmanager
+def _derived_files(out: Path, shelf: FolderShelf) -> Iterator[None]:
     """Bring quarantine.jsonl and README.md up to date after the body, also when it stops early."""
     try:
         yield
-    except (OSError, DiskFull, ShardError):
-        raise  # there is no room for them, or the shards they are derived from are damaged
+    except (OSError, DiskFull, ShardError, StoreFailed, Fenced):
+        raise  # there is no room for them, or what they are derived from or belong to is in doubt
     except BaseException:
-        _write_derived(out)
+        _write_derived(out, shelf)
         raise
-    _write_derived(out)
+    _write_derived(out, shelf)
 
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[None]:
-    """Ctrl-C outside the driver's loop, with nothing in flight: while lightings are baked or Ray starts."""
+    """SIGINT and SIGTERM outside the driver's loop, with nothing in flight: while lightings are baked, Ray
+    starts, or the last files are written.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _interrupt) if on_main_thread else None
     try:
         yield
     except KeyboardInterrupt:
         raise Interrupted(
-            "stopped before the first group",
-            consequence="nothing partial was left; finished lightings are kept",
+            "stopped while no group was being made",
+            consequence="nothing partial was left; finished lightings and groups are kept",
             remedy="run the same command again: it goes on from here",
         ) from None
+    finally:
+        if on_main_thread:
+            signal.signal(signal.SIGTERM, before)
 
 
-def _write_derived(out: Path) -> None:
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _write_derived(out: Path, shelf: FolderShelf) -> None:
     write_quarantine(out)
     write_card(out)
+    shelf.put_records("quarantine.jsonl", "README.md")
 
 
 class _Latest:

@@ -74,13 +74,13 @@ def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
 
 
 def config_differs(config: DatasetConfig, out: Path) -> list[str]:
-    """What separates `config` from the one that made the dataset in `out`; empty also where there is none."""
-    from datagen.diff import changed_fields
+    """What forbids `config` to go on with the dataset in `out`; empty also where there is none."""
+    from datagen.growth import refused_changes
     from datagen.manifest import MANIFEST_NAME, DatasetManifest
 
     if not (out / MANIFEST_NAME).exists():
         return []
-    return changed_fields(DatasetManifest.from_folder(out).config, config.content())
+    return refused_changes(DatasetManifest.from_folder(out).config, config)
 
 
 def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:

@@ -31,7 +31,7 @@ def preview(config: DatasetConfig, out: Path, num_pairs: int, *, workers: int) -
     out = Path(out).absolute()
     out.mkdir(parents=True, exist_ok=True)
     with dataset_lock(out, new_token()), TemporaryDirectory(prefix="pairbridge-preview-") as folder:
-        plan = plan_with_lightings(config, out)
+        plan, _ = plan_with_lightings(config, out)
         order = WorkOrder(plan, Path(folder), Path(folder), name="preview", threads=workers)
         first_streams: dict[str, Stream] = {}
         for stream in plan.streams:

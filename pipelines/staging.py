@@ -24,6 +24,11 @@ STAGING_NAME = "staging"
 _PLAN_FILE = "plan_digest"
 
 
+def sees_staging(folder: Path) -> bool:
+    """Whether this process sees a run's staging folder: its name holds the run's own token."""
+    return (folder / _PLAN_FILE).is_file()
+
+
 class Fenced(PairbridgeError):
     """This worker's run is over: another driver has taken its staging folder."""
 

@@ -21,12 +21,14 @@ from datagen.records import GroupRecord, Hole, Rejection, pack_group
 from datagen.redraw import Refusal, make_group
 from datagen.sample import Pair, encode_field
 from datagen.studio import Studio
+from datagen.weights import ENVIRONMENT as WEIGHTS_ENVIRONMENT
 from pipelines import worker_logs
 from pipelines.disk import disk_errors
 from pipelines.holes import refused, rejection
+from pipelines.node_files import FileSource, NodeCatalogue, NodeFiles
 from pipelines.policy import Fault, fault_of_signal
 from pipelines.scratch import scratch_folder
-from pipelines.staging import stage_part, stage_record
+from pipelines.staging import sees_staging, stage_part, stage_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class WorkOrder:
     staging_dir: Path  # the folder of the run's token; the worker never creates it
     name: str
     threads: int
+    files: FileSource | None = None  # for a worker that does not see the folders above: where it gets files
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class GroupOutcome:
     reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
     detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
     draw: int = 0  # of the group, in which the fault was; a worker that died itself can no longer say
+    parcel: tuple[bytes, GroupRecord] | None = None  # of a worker that sees no staging: the driver stages it
     wall_s: float
     phase_s: dict[str, float]
     rss_mib: int
@@ -75,10 +79,21 @@ class GroupWorker:
     def open(self) -> WorkerInfo:
         """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
         order = self.order
-        log_path = worker_logs.log_path(order.dataset_dir, order.name)
-        with disk_errors(order.dataset_dir):
+        scratch = self._resources.enter_context(scratch_folder())
+        self._sees_staging = order.files is None or sees_staging(order.staging_dir)
+        catalogue = order.plan.catalogue
+        if not self._sees_staging:
+            files = NodeFiles(order.files)
+            catalogue = NodeCatalogue(catalogue.assets, locate=files.locate)
+            weights = files.weights_folder()
+            if weights is not None:
+                os.environ[WEIGHTS_ENVIRONMENT] = str(weights)
+        # Where the driver's folder is not seen, logs last as long as the worker.
+        self._home = order.dataset_dir if self._sees_staging else scratch
+        log_path = worker_logs.log_path(self._home, order.name)
+        with disk_errors(self._home):
             log_path.parent.mkdir(exist_ok=True)
-            crash_path = worker_logs.crash_path(order.dataset_dir, order.name)
+            crash_path = worker_logs.crash_path(self._home, order.name)
             last_words = self._resources.enter_context(crash_path.open("w"))
             self._log = self._resources.enter_context(log_path.open("a", buffering=1))
         faulthandler.enable(last_words)
@@ -86,8 +101,8 @@ class GroupWorker:
         self.studio = self._resources.enter_context(
             Studio(
                 order.plan.config,
-                order.plan.catalogue,
-                scratch_dir=self._resources.enter_context(scratch_folder()),
+                catalogue,
+                scratch_dir=scratch / "studio",
                 threads=order.threads,
                 log_path=log_path,
                 phase=self.phase,
@@ -121,7 +136,7 @@ class GroupWorker:
         """
         began = time.monotonic()
         self._begin("plan")
-        with disk_errors(self.order.dataset_dir):
+        with disk_errors(self._home):
             worker_logs.note_group(self._log, shard.name, spec.group)
             try:
                 result = self._attempt(shard, spec)
@@ -142,7 +157,7 @@ class GroupWorker:
 
         Raises what `run` does, and the errors of Blender.
         """
-        catalogue = self.order.plan.catalogue
+        catalogue = self.studio.catalogue
         made = make_group(self.order.plan, spec, self.studio, self._note_draw)
         outcomes = [
             refused(outcome, catalogue) if isinstance(outcome, Refusal) else outcome
@@ -172,9 +187,12 @@ class GroupWorker:
             return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
         except MemoryError as error:
             return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
+        counts = {"num_pairs": len(record.samples), "num_holes": len(record.holes), "num_bytes": len(part)}
         self.phase("stage")
+        if not self._sees_staging:
+            return {**counts, "parcel": (part, record)}
         self.stage(shard, part, record)
-        return {"num_pairs": len(record.samples), "num_holes": len(record.holes), "num_bytes": len(part)}
+        return counts
 
     def _note_draw(self, spec: GroupSpec) -> None:
         self._draw = spec.draw

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -24,3 +25,34 @@ def ray_address() -> Iterator[str]:
     )
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty bucket of a real S3 server on loopback (moto's).
+
+    Credentials and endpoint are in the environment, as a user gives them; caches of remote datasets go to a
+    folder of this test run.
+    """
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(
+        logging.ERROR
+    )  # a line per request, in the output of every failure
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    given = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "not-to-be-written-anywhere",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PAIRBRIDGE_CACHE": str(tmp_path_factory.mktemp("cache")),
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in given.items():
+            environment.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="pairs")
+        yield "s3://pairs"
+    server.stop()

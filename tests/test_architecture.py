@@ -25,6 +25,8 @@ SHARED_WITH_TRAINING = {
     "datagen.imported",
     "datagen.light_maps",
     "datagen.manifest",
+    "datagen.mirror",
+    "datagen.object_store",
     "datagen.records",
     "datagen.sample",
     "datagen.seeds",

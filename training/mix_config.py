@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator
 
 from datagen.errors import ConfigError
 from datagen.frozen import FrozenModel
+from datagen.mirror import local_folder
 
 RUN_PREFIX = "run:"
 
@@ -51,10 +52,12 @@ class MixConfig(FrozenModel):
 
 
 def dataset_folder(path: str, run_root: Path) -> Path:
-    """`run:x` is `run_root`/x; any other path must be absolute by now. Raises ConfigError otherwise."""
+    """`run:x` is `run_root`/x, an URL (s3://, gs://) is mirrored in the cache, and any other path must be
+    absolute by now. Raises ConfigError otherwise, StoreFailed if the store does not answer.
+    """
     if path.startswith(RUN_PREFIX):
         return run_root / path.removeprefix(RUN_PREFIX)
-    folder = Path(path)
+    folder = local_folder(path)
     if not folder.is_absolute():
         raise ConfigError(
             f"the dataset path {path!r} is relative, and no file it could be relative to is known",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from datagen.object_store import is_url
 from pipelines.commands.imports import show_imported, verify_imported
 from pipelines.commands.options import (
     EXIT_PARTIAL,
@@ -15,6 +16,7 @@ from pipelines.commands.options import (
     DryRun,
     Set,
     Workers,
+    place,
     stop_interrupted,
     usable_cores,
 )
@@ -54,7 +56,12 @@ def plan(
 
 def generate(
     config: DatasetConfigName,
-    out: Annotated[Path, typer.Option("--out", help="The dataset's folder; an unfinished one is resumed.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", parser=place, help="The dataset's folder or s3:// URL; an unfinished one is resumed."
+        ),
+    ],
     workers: Workers = None,
     address: Address = None,
     preview: Annotated[
@@ -63,10 +70,24 @@ def generate(
             min=1, help="Make only a contact sheet of this many first pairs of every recipe, no dataset."
         ),
     ] = None,
+    extend_assets: Annotated[
+        bool,
+        typer.Option(
+            "--extend-assets",
+            help="Take in files that joined the asset folders since; groups planned before do not use them.",
+        ),
+    ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            "--work", help="For an URL: the folder of lock, staging and logs [default: one in the cache]."
+        ),
+    ] = None,
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Make a dataset with Ray workers. Kill it whenever you like: the same command goes on.
+    """Make a dataset with Ray workers. Kill it whenever you like: the same command goes on, and with larger
+    numbers of groups in the config it grows.
 
     Ends with status 2 if some pairs are in quarantine (see quarantine.jsonl), 130 if interrupted.
     """
@@ -89,21 +110,36 @@ def generate(
     from pipelines.generate import generate as run_generate
 
     try:
-        result = run_generate(loaded, out, workers=workers or usable_cores(), address=address)
+        result = run_generate(
+            loaded,
+            out,
+            workers=workers or usable_cores(),
+            address=address,
+            extend_assets=extend_assets,
+            work_dir=work,
+        )
     except Interrupted as error:
         stop_interrupted(error)
-    print(f"{result.num_pairs} pairs in {result.num_shards} shards under {result.dataset_dir / 'shards'}")
+    print(f"{result.num_pairs} pairs in {result.num_shards} shards under {out}/shards")
+    if result.unused_assets:
+        print(
+            f"not used, since they joined the asset folders later: {', '.join(result.unused_assets[:8])}"
+            f"{' and more' if len(result.unused_assets) > 8 else ''}; "
+            "more groups with --extend-assets make something of them"
+        )
     if result.num_quarantined:
-        print(f"{result.num_quarantined} pairs are in quarantine; {out / 'quarantine.jsonl'} says why")
+        print(f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why")
         raise typer.Exit(EXIT_PARTIAL)
 
 
 def status(dataset: DatasetFolder) -> None:
     """Count what is there, from the sidecars alone."""
     from datagen.import_manifest import is_import
+    from datagen.mirror import local_folder
     from datagen.verify import dataset_status
     from pipelines.commands.plan_view import show_status
 
+    dataset = local_folder(dataset)
     if is_import(dataset):
         show_imported(dataset)
         return
@@ -124,7 +160,7 @@ def verify(
     from datagen.verify import verify_dataset
     from pipelines.commands.plan_view import show_status, show_variety
 
-    if is_import(dataset):
+    if not is_url(dataset) and is_import(dataset):
         verify_imported(dataset, decode=decode)
         return
     report = verify_dataset(dataset, decode=decode)

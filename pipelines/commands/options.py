@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from datagen.errors import PairbridgeError
+from datagen.object_store import is_url
 
 EXIT_PARTIAL = 2
 EXIT_INTERRUPTED = 130
@@ -19,8 +20,18 @@ Set = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Change one key of the configuration; may be repeated."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+def place(text: str) -> str | Path:
+    """A folder, or the URL of an object store, which a Path would garble."""
+    return text if is_url(text) else Path(text)
+
+
 DatasetFolder = Annotated[
-    Path, typer.Argument(metavar="DATASET", help="A dataset's folder (it holds dataset.json).")
+    Path,
+    typer.Argument(
+        metavar="DATASET", parser=place, help="A dataset's folder (it holds dataset.json), or its s3:// URL."
+    ),
 ]
 Workers = Annotated[
     int | None,

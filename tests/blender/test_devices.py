@@ -9,7 +9,7 @@ import pytest
 
 from datagen.blender.devices import DeviceMissing, check_kept, devices_to_use, one_at_a_time
 from datagen.errors import ConfigError
-from pipelines.ray_session import gpu_share
+from pipelines.pools import gpu_share
 
 # What Blender lists on a machine with two NVIDIA cards.
 NVIDIA = ["CUDA", "CUDA", "OPTIX", "OPTIX", "CPU"]

@@ -97,7 +97,7 @@ def no_blender():
 
 def test_bake_makes_what_the_config_asks_for_and_catalogues_it(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 2, "test": 1}, blends={"train": 1})
-    bake_lightings(asked, tmp_path / "set", no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
     catalogue = build_catalogue(asked.assets, tmp_path / "set" / "lightings")
     assert [asset.id for asset in catalogue.lightings("rig", "train")] == ["rig-train-000", "rig-train-001"]
     assert [asset.id for asset in catalogue.lightings("rig", "test")] == ["rig-test-000"]
@@ -112,13 +112,13 @@ def test_bake_makes_what_the_config_asks_for_and_catalogues_it(tmp_path: Path) -
 def test_an_interrupted_bake_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 3}, blends={"train": 1})
     calm, rough = tmp_path / "calm" / "lightings", tmp_path / "rough" / "lightings"
-    bake_lightings(asked, calm.parent, no_blender)
-    bake_lightings(asked, rough.parent, no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), calm.parent, no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), rough.parent, no_blender)
     kept = (rough / "rig-train-001.exr").stat().st_mtime_ns
     (rough / "rig-train-000.exr").unlink()
     (rough / "rig-train-002.exr").write_bytes((calm / "rig-train-002.exr").read_bytes()[:40])
     (rough / "rig-train-007.exr").write_bytes(b"of an older config")
-    bake_lightings(asked, rough.parent, no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), rough.parent, no_blender)
     assert {path.name: path.read_bytes() for path in calm.iterdir()} == {
         path.name: path.read_bytes() for path in rough.iterdir()
     }
@@ -127,16 +127,21 @@ def test_an_interrupted_bake_ends_with_the_bytes_of_an_undisturbed_one(tmp_path:
 
 def test_another_seed_bakes_other_lightings_in_place(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 1})
-    bake_lightings(asked, tmp_path / "set", no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
     path = tmp_path / "set" / "lightings" / "rig-train-000.exr"
     before = exr_attribute(path, "pairbridge_parameters")
-    bake_lightings(asked.model_copy(update={"seed": 9}), tmp_path / "set", no_blender)
+    bake_lightings(
+        asked.model_copy(update={"seed": 9}),
+        build_catalogue(asked.assets, None),
+        tmp_path / "set",
+        no_blender,
+    )
     assert exr_attribute(path, "pairbridge_parameters") != before
 
 
 def test_a_blend_mixes_its_parents_at_one_exposure(tmp_path: Path) -> None:
     asked = config(tmp_path, blends={"train": 1})
-    bake_lightings(asked, tmp_path / "set", no_blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
     mixed = load_environment(tmp_path / "set" / "lightings" / "blend-train-000.exr")
     # both parents are the same picture at levels 0.2 and 5: metered, they weigh the same
     parent = load_environment(tmp_path / "hdris" / "dim.exr")
@@ -147,7 +152,7 @@ def test_a_blend_mixes_its_parents_at_one_exposure(tmp_path: Path) -> None:
 def test_blends_need_two_parents_in_their_own_split(tmp_path: Path) -> None:
     asked = config(tmp_path, blends={"test": 1})
     with pytest.raises(CatalogueError) as refused:
-        bake_lightings(asked, tmp_path / "set", no_blender)
+        bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
     assert "train 2, validation 0, test 0" in refused.value.cause
 
 
@@ -172,8 +177,8 @@ def test_a_sky_is_baked_with_its_sun_over_a_ground_it_lights(tmp_path: Path) -> 
     def blender():
         return open_blender(asked, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1)
 
-    bake_lightings(asked, tmp_path / "a", blender)
-    bake_lightings(asked, tmp_path / "b", blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "a", blender)
+    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "b", blender)
     baked = [tmp_path / name / "lightings" / "sky-train-000.exr" for name in ("a", "b")]
     assert baked[0].read_bytes() == baked[1].read_bytes()
     pixels = load_environment(baked[0]).pixels

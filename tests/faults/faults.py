@@ -9,6 +9,7 @@ A fault is (target, point, place): kill `target` when the work on `place` reache
 | staged part | group | the part has its final name, its record is not written |
 | tar | shard | the driver has written half of the shard's tar |
 | tar to sidecar | shard | the tar has its final name, the sidecar is not written |
+| bake, ray, card | - | the driver bakes lightings, starts Ray, writes the last files |
 """
 
 import contextlib
@@ -33,6 +34,7 @@ class Fault:
     target: str
     point: str
     place: str  # "train-swap-000000 2" for a group, "train-swap-000000" for a shard
+    number: int = signal.SIGKILL
 
 
 class FaultBox:
@@ -55,12 +57,17 @@ class FaultBox:
                 # without its fault; Ray ends it in a moment.
                 time.sleep(60)
             victim = {"worker": os.getpid(), "driver": driver, "blender": blender}[fault.target]
-            self._marker(fault).write_text(
-                json.dumps(asdict(fault) | {"unfinished": self._unfinished(place)})
-            )
-            os.kill(victim, signal.SIGKILL)
-            while _lives(victim):
+            facts = asdict(fault) | {"unfinished": self._unfinished(place)}
+            self._marker(fault).write_text(json.dumps(facts))
+            os.kill(victim, fault.number)
+            while fault.number == signal.SIGKILL and _lives(victim):
                 time.sleep(0.005)
+            # Who comes here has outlived its victim.
+            self._marker(fault).write_text(json.dumps(facts | {"outlived": True}))
+
+    def wants_blender(self, point: str, place: str) -> bool:
+        fault = self.faults.get((point, place))
+        return fault is not None and fault.target == "blender"
 
     def fired(self) -> list[dict]:
         return [json.loads(path.read_text()) for path in sorted(self.folder.glob("*.json"))]

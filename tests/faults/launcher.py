@@ -13,12 +13,12 @@ from unittest import mock
 
 import datagen.atomic
 import datagen.commit
-import pipelines.driver
+import pipelines.generate
+import pipelines.shelf
 from datagen.config import DatasetConfig
 from datagen.errors import PairbridgeError
 from pipelines import staging
 from pipelines.driver import Interrupted
-from pipelines.generate import generate
 from pipelines.policy import Limits
 from pipelines.progress import LogLines
 from pipelines.worker import GroupWorker
@@ -60,7 +60,9 @@ class FaultyWorker(GroupWorker):
         yield halves[1]
 
     def meet(self, point):
-        BOX.meet(point, self.place, driver=DRIVER_PID, blender=self.studio.blender.pid)
+        # Blender is started only for those that want to kill it.
+        blender = (self.studio.blender.pid) if BOX.wants_blender(point, self.place) else None
+        BOX.meet(point, self.place, driver=DRIVER_PID, blender=blender)
 
 
 def commit_shard(shards_dir, shard, parts):
@@ -77,10 +79,22 @@ def commit_shard(shards_dir, shard, parts):
     return sidecar
 
 
+def meeting(point, function):
+    """`function`, but the driver meets the fault box before it."""
+
+    def met(*args, **kwargs):
+        BOX.meet(point, "-", driver=DRIVER_PID)
+        return function(*args, **kwargs)
+
+    return met
+
+
 if __name__ == "__main__":
-    pipelines.driver.commit_shard = commit_shard
+    for name, point in (("bake_lightings", "bake"), ("ray_session", "ray"), ("write_card", "card")):
+        setattr(pipelines.generate, name, meeting(point, getattr(pipelines.generate, name)))
+    pipelines.shelf.commit_shard = commit_shard
     try:
-        generate(
+        pipelines.generate.generate(
             DatasetConfig.model_validate(JOB["config"]),
             Path(JOB["out"]),
             workers=JOB["workers"],

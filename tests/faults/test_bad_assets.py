@@ -112,6 +112,21 @@ def test_an_object_that_kills_the_process_is_quarantined_and_the_rest_is_made(
 
 
 @pytest.mark.long
+def test_an_object_whose_loading_never_ends_is_quarantined_and_the_rest_is_made(
+    assets, tmp_path, ray_address
+):
+    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "endless.glb")
+    pin(assets / "objects", ["endless"])
+    config = tiny_config(assets, groups=4)
+    config = config.model_copy(
+        update={"execution": config.execution.model_copy(update={"request_timeout_s": 10.0})}
+    )
+    out = poisoned_run(config, tmp_path / "out", workers=2)
+    for hole in assert_only_the_bad_asset_is_missing(config, out, "endless"):
+        assert "Blender gave no answer in time in phase load" in hole["reason"]
+
+
+@pytest.mark.long
 def test_quarantine_entries_do_not_depend_on_who_crashed_when(poisoned_assets, tmp_path, ray_address):
     config = tiny_config(poisoned_assets, groups=8)
     one, two = (poisoned_run(config, tmp_path / str(workers), workers) for workers in (1, 2))

@@ -77,30 +77,33 @@ def test_a_few_kills_of_everything_change_no_byte(launcher, assets, tmp_path):
 
 
 @pytest.mark.long
-def test_twenty_kills_of_workers_change_no_byte(launcher, assets, tmp_path):
-    config = tiny_config(assets, groups=24)
-    faults = kills(11, "worker", range(24), 20)
+def test_fifty_kills_of_workers_in_one_run_change_no_byte(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=54)
+    faults = kills(11, "worker", range(54), 50)
     calm = calm_run(config, tmp_path)
     out = tmp_path / "rough"
     assert run_until_done(launcher, config, out, faults) == 0
     assert_all_hit_unfinished_work(launcher, out, faults)
     assert_undisturbed(launcher, out, calm)
     losses = [event for event in read_ledger(out) if event["event"] == "fault"]
-    assert len(losses) == 20
+    assert len(losses) == 50
     assert {event["verdict"] for event in losses} == {"retry"}
 
 
 @pytest.mark.long
-def test_twenty_kills_of_the_driver_change_no_byte(launcher, assets, tmp_path):
-    config = tiny_config(assets, groups=24)
-    shards = random.Random(13).sample(range(8), 6)
-    faults = kills(12, "driver", range(24), 14)
-    faults += [
+def test_twelve_kills_of_the_driver_with_workers_that_outlive_it_change_no_byte(launcher, assets, tmp_path):
+    config = tiny_config(assets, groups=18)
+    shards = random.Random(13).sample(range(6), 4)
+    of_workers = kills(12, "driver", range(18), 8)
+    faults = of_workers + [
         Fault("driver", DRIVER_POINTS[index % 2], f"train-swap-{shard:06d}")
         for index, shard in enumerate(shards)
     ]
     calm = calm_run(config, tmp_path)
     out = tmp_path / "rough"
-    assert run_until_done(launcher, config, out, faults) == 20
+    assert run_until_done(launcher, config, out, faults) == 12
     assert_all_hit_unfinished_work(launcher, out, faults)
+    # The workers that saw the driver die went on, and what they still did went nowhere.
+    outlived = [marker for marker in launcher.fired(out) if marker.get("outlived")]
+    assert len(outlived) == len(of_workers)
     assert_undisturbed(launcher, out, calm)

@@ -7,16 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from faults import Fault, FaultBox
 from launching import promised, wait_for
+from tiny_removal import removal_config
 from tiny_rendered import tiny_config
 
 from datagen.atomic import DiskFull
-from datagen.errors import ConfigError
 from datagen.verify import verify_dataset
 from pipelines.crew import WorkerBug
+from pipelines.disk import OutputNotWritable
 from pipelines.driver import KilledRepeatedly
 from pipelines.generate import generate
 from pipelines.ledger import read_ledger
@@ -29,6 +31,11 @@ pytestmark = pytest.mark.render
 
 # Ray's workers cannot import a test module: its worker classes travel as code.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    return tmp_path / "photos"
 
 
 def partial_files(out: Path) -> list[Path]:
@@ -58,6 +65,33 @@ def test_a_signal_stops_cleanly_and_the_same_call_resumes(launcher, assets, tmp_
     assert sorted(groups) == list(range(6))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_every_stage_stops_cleanly_and_the_same_call_resumes(launcher, photos, tmp_path, number):
+    """Baking, Ray's start, a group, a commit, the last files: one run, stopped at each of them in turn."""
+    config = removal_config(photos, groups=3)
+    shard = "train-holes-000000"
+    faults = [
+        Fault("driver", "bake", "-", number),
+        Fault("driver", "ray", "-", number),
+        Fault("driver", "compose", f"{shard} 0", number),
+        Fault("driver", "tar", shard, number),
+        Fault("driver", "tar to sidecar", "train-holes-000001", number),
+        Fault("driver", "card", "-", number),
+    ]
+    out = tmp_path / "out"
+    for stops in range(1, len(faults) + 2):
+        status = launcher.run(config, out, faults)
+        assert not partial_files(out), launcher.log(out)
+        if status == 0:
+            break
+        assert status == 130, launcher.log(out)
+        assert launcher.log(out).count("run the same command again") == stops
+    assert len(launcher.fired(out)) == len(faults)
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
+    assert verify_dataset(out).ok
+
+
 def test_a_second_driver_is_refused_while_the_first_runs(launcher, assets, tmp_path):
     config = tiny_config(assets, groups=2)
     out = tmp_path / "out"
@@ -66,15 +100,6 @@ def test_a_second_driver_is_refused_while_the_first_runs(launcher, assets, tmp_p
     with pytest.raises(DatasetLocked, match=f"process {process.pid}"):
         generate(config, out, workers=1, on_progress=LogLines())
     assert process.wait(60) == 0, launcher.log(out)
-
-
-def test_a_folder_of_another_config_is_refused_with_what_changed(assets, tmp_path, ray_address):
-    out = tmp_path / "out"
-    generate(tiny_config(assets, groups=1), out, workers=1, on_progress=LogLines())
-    before = promised(out)
-    with pytest.raises(ConfigError, match=r"recipes\.swap\.groups\.train: 1 there, 2 now"):
-        generate(tiny_config(assets, groups=2), out, workers=1, on_progress=LogLines())
-    assert promised(out) == before
 
 
 class HangingWorker(GroupWorker):
@@ -104,6 +129,77 @@ def test_a_group_that_hangs_is_killed_retried_and_quarantined(assets, tmp_path, 
     faults = [event for event in read_ledger(out) if event["event"] == "fault"]
     assert [(event["group"], event["fault"]) for event in faults] == [(1, "timed out")] * 3
     assert "no result in 4 s, last in phase render" in (out / "quarantine.jsonl").read_text()
+
+
+class StoppedBlenderWorker(GroupWorker):
+    """Its Blender is stopped (SIGSTOP) in every render of group 1: it lives, and never answers."""
+
+    def run(self, shard, spec):
+        self.group = spec.group
+        return super().run(shard, spec)
+
+    def phase(self, name):
+        super().phase(name)
+        if name == "render" and self.group == 1:
+            os.kill(self.studio.blender.pid, signal.SIGSTOP)
+
+
+def test_a_stopped_blender_is_killed_retried_and_its_group_quarantined(assets, tmp_path, ray_address):
+    config = tiny_config(assets, groups=3)
+    config = config.model_copy(
+        update={"execution": config.execution.model_copy(update={"request_timeout_s": 8.0})}
+    )
+    out = tmp_path / "out"
+    result = generate(config, out, workers=2, on_progress=LogLines(), worker_class=StoppedBlenderWorker)
+    assert (result.num_pairs, result.num_quarantined) == (4, 2)
+    assert "Blender gave no answer in time in phase render" in (out / "quarantine.jsonl").read_text()
+    faults = [event for event in read_ledger(out) if event["event"] == "fault"]
+    assert [(event["group"], event["fault"]) for event in faults] == [(1, "timed out")] * 3
+    assert verify_dataset(out).ok
+
+
+class StoppedWorker(GroupWorker):
+    """Is stopped itself at its first attempt at group 1."""
+
+    def phase(self, name):
+        super().phase(name)
+        mark = self.order.dataset_dir.with_suffix(".stopped")
+        if name == "compose" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@pytest.mark.long
+def test_a_stopped_worker_is_killed_and_its_group_made_by_another(photos, tmp_path, ray_address):
+    config = removal_config(photos, groups=3)
+    out = tmp_path / "out"
+    limits = Limits(group_timeout_s=4.0)
+    generate(config, out, workers=2, on_progress=LogLines(), worker_class=StoppedWorker, limits=limits)
+    faults = [event["fault"] for event in read_ledger(out) if event["event"] == "fault"]
+    assert faults == ["timed out"]
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
+
+
+class HungryWorker(GroupWorker):
+    """Asks for a terabyte at its first attempt at a group: a real MemoryError."""
+
+    def phase(self, name):
+        super().phase(name)
+        mark = self.order.dataset_dir.with_suffix(".hungry")
+        if name == "compose" and not mark.exists():
+            mark.touch()
+            np.ones(1 << 40, np.uint8)
+
+
+def test_out_of_memory_costs_time_and_no_sample(photos, tmp_path, ray_address):
+    config = removal_config(photos, groups=3)
+    out = tmp_path / "out"
+    generate(config, out, workers=1, on_progress=LogLines(), worker_class=HungryWorker)
+    faults = [event for event in read_ledger(out) if event["event"] == "fault"]
+    assert [(event["fault"], event["reason"]) for event in faults] == [("lost", "out of memory")]
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
 
 
 class SelfKillingWorker(GroupWorker):
@@ -181,6 +277,25 @@ def test_a_full_disk_stops_the_run_and_more_room_resumes_it(assets, tmp_path, ra
     result = generate(config, out, workers=2, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (12, 0)
     assert verify_dataset(out).ok
+
+
+def test_a_read_only_output_stops_the_run_with_one_message_and_resumes(
+    photos, tmp_path, ray_address, small_disk
+):
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    config = removal_config(photos, groups=3)
+    out = small_disk / "out"
+    generate(removal_config(photos, groups=2), out, workers=1, on_progress=LogLines())
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OutputNotWritable, match="Read-only file system"):
+        generate(config, out, workers=1, on_progress=LogLines())
+    with pytest.raises(OutputNotWritable, match="Read-only file system"):
+        generate(config, small_disk / "another", workers=1, on_progress=LogLines())
+    assert verify_dataset(out).ok
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    generate(config, out, workers=1, on_progress=LogLines())
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
 
 
 def test_a_commit_that_would_not_fit_is_refused_with_the_bytes_it_needs(

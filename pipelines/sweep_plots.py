@@ -80,10 +80,11 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
     axes.axhline(panel["untouched"], color=INK, linestyle="--", linewidth=1)
     axes.annotate(
         "untouched source",
-        (0.01, panel["untouched"]),
+        (0.99, panel["untouched"]),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
         textcoords="offset points",
+        ha="right",
         color=INK,
         fontsize=8,
     )

@@ -98,9 +98,9 @@ def _shards(what: Path) -> Iterator[Shard]:
         return
     if not (what / "dataset.json").is_file():
         raise ConfigError(
-            f"{what} is neither a shard's .tar nor a dataset's folder",
+            f"{what} is neither a shard's .tar nor the folder of a dataset or import",
             consequence="there is nothing to show",
-            remedy="name a folder that `pairbridge generate` made, or one of its shards/*.tar",
+            remedy="name a folder that `pairbridge generate` or `import` made, or one of its shards/*.tar",
         )
     for sidecar in read_sidecars(what / "shards"):
         yield Shard(what / "shards", sidecar)

@@ -13,6 +13,7 @@ import numpy as np
 
 from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field, encode_field
+from pipelines.other_sources import OtherSource
 from training.pairs import PairSource
 
 # The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
@@ -51,6 +52,14 @@ def shown_pairs(dataset_dir: Path, recipes: Sequence[str], per_recipe: int) -> d
     there = DatasetManifest.from_folder(dataset_dir).recipes
     return {
         recipe: _pairs_of(dataset_dir, recipe, list(there[recipe].splits), per_recipe) for recipe in recipes
+    }
+
+
+def shown_others(sources: Sequence[OtherSource], per_source: int) -> dict[str, list[ShownPair]]:
+    """The same for what a run uses and did not make, by the source's name."""
+    return {
+        source.name: _pairs_of(source.folder, source.recipe, list(source.splits), per_source)
+        for source in sources
     }
 
 

@@ -7,11 +7,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from datagen.atomic import write_atomically
+from pipelines.other_sources import other_sources
 from pipelines.pictures import (
     ShownPair,
     ShownTranslation,
     data_uri,
     loss_curve,
+    shown_others,
     shown_pairs,
     shown_translations,
 )
@@ -40,22 +42,24 @@ def write_report(run: Run) -> None:
     """Write metrics.json, sheet.png and report.html into the run's folder; each appears whole."""
     metrics = collect(run)
     pairs = shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
+    others = shown_others(other_sources(run), PAIRS_PER_RECIPE)
     translations = {
         name: shown_translations(run.evaluation_dir, name, source["samples"])
         for name, source in metrics["evaluation"]["sources"].items()
     }
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
-    write_png(run.folder / "sheet.png", contact_sheet(_sections(pairs, translations)))
+    write_png(run.folder / "sheet.png", contact_sheet(_sections({**pairs, **others}, translations)))
     lines = read_lines(run.training_dir / "metrics.jsonl")
     write_atomically(
-        run.folder / "report.html", [render(metrics, pairs, translations, loss_curve(lines)).encode()]
+        run.folder / "report.html", [render(metrics, pairs, others, translations, loss_curve(lines)).encode()]
     )
 
 
 def render(
     metrics: dict[str, Any],
     pairs: dict[str, list[ShownPair]],
+    others: dict[str, list[ShownPair]],
     translations: dict[str, list[ShownTranslation]],
     curve: str,
 ) -> str:
@@ -77,6 +81,7 @@ def render(
     return environment.get_template("report.html.j2").render(
         metrics=metrics,
         pairs=pairs,
+        others=others,
         translations=translations,
         curve=curve,
         method_names=METHOD_NAMES,

@@ -18,6 +18,8 @@ from datagen.commit import read_sidecars, rejection_counts
 from datagen.manifest import DatasetManifest
 from datagen.verify import dataset_status
 from pipelines.ledger import read_ledger
+from pipelines.mask_figures import mask_figures
+from pipelines.other_sources import OtherSource, describe, other_sources
 from pipelines.run_config import Run
 from pipelines.stages import StageRecords
 from pipelines.stand_ins import stand_ins
@@ -36,16 +38,20 @@ def collect(run: Run) -> dict[str, Any]:
     finished.
     """
     manifest = DatasetManifest.from_folder(run.dataset_dir)
+    dataset, others = _dataset(run, manifest), other_sources(run)
+    described = [describe(source) for source in others]
     return {
         "run": run.config.name,
-        "dataset": _dataset(run, manifest),
+        "dataset": dataset,
+        "other_sources": described,
+        "masks": _masks(run, dataset, others),
         "mix": _mix(run),
         "training": _training(run),
         "evaluation": _evaluation(run),
         "timings": _timings(run),
         "gates": _gates(run.dataset_dir),
         "quarantine": _quarantine(run.dataset_dir),
-        "licences": _licences(manifest),
+        "licences": _licences(manifest, described),
         "stand_ins": stand_ins(run),
         "versions": {
             "python": platform.python_version(),
@@ -79,6 +85,19 @@ def _dataset(run: Run, manifest: DatasetManifest) -> dict[str, Any]:
             for stream in streams
         ],
     }
+
+
+def _masks(run: Run, dataset: dict[str, Any], others: list[OtherSource]) -> list[dict[str, Any]]:
+    """Of every recipe on the first of its splits that holds pairs."""
+    first = {
+        stream["recipe"]: (stream["recipe"], run.dataset_dir, stream["recipe"], stream["split"])
+        for stream in reversed(dataset["streams"])
+        if stream["pairs"]
+    }
+    made = [first[recipe] for recipe in run.dataset.recipes if recipe in first]
+    return mask_figures(
+        made + [(source.name, source.folder, source.recipe, source.splits[0]) for source in others]
+    )
 
 
 def _mix(run: Run) -> list[dict[str, Any]]:
@@ -219,19 +238,18 @@ def _quarantine(dataset_dir: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (-row["pairs"], row["reason"]))
 
 
-def _licences(manifest: DatasetManifest) -> list[dict[str, Any]]:
-    """What the dataset may have drawn from, by licence and author."""
-    grouped: dict[tuple[str, str], list[Any]] = defaultdict(list)
+def _licences(manifest: DatasetManifest, others: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the data may have drawn from, by licence and author: the dataset's assets, and what was mixed in
+    from elsewhere as a whole.
+    """
+    grouped: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
     for asset in manifest.assets:
-        grouped[asset.licence, asset.author].append(asset)
+        entry = {"id": asset.id, "kind": asset.lighting or asset.kind, "source": asset.source}
+        grouped[asset.licence, asset.author].append(entry)
+    for other in others:
+        entry = {"id": other["name"], "kind": other["kind"], "source": other["folder"]}
+        grouped[", ".join(other["licences"]), ", ".join(other["authors"])].append(entry)
     return [
-        {
-            "licence": licence,
-            "author": author,
-            "assets": [
-                {"id": asset.id, "kind": asset.lighting or asset.kind, "source": asset.source}
-                for asset in assets
-            ],
-        }
+        {"licence": licence, "author": author, "assets": assets}
         for (licence, author), assets in sorted(grouped.items())
     ]

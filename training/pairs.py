@@ -79,6 +79,11 @@ class PairSource:
         """Hex digest of what the pairs are read from: equal digests are equal pairs in equal order."""
         return self._store.digest
 
+    @property
+    def is_removal(self) -> bool:
+        """Whether sources have noise in the hole of the mask."""
+        return self._store.is_removal
+
     def key(self, index: int) -> str:
         return self._store.key(self._checked(index))
 

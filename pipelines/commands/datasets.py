@@ -181,7 +181,8 @@ def verify(
 
 def inspect(
     what: Annotated[
-        Path, typer.Argument(metavar="SHARD_OR_DATASET", help="A shard's .tar or a dataset's folder.")
+        Path,
+        typer.Argument(metavar="SHARD_OR_DATASET", help="A shard's .tar, or a dataset's or import's folder."),
     ],
     key: Annotated[str | None, typer.Option("--key", help="The sample to show [default: the first].")] = None,
     out: Annotated[
@@ -194,6 +195,9 @@ def inspect(
     """Show one sample: its meta.json here, its files and a contact sheet of it and the following ones in a
     folder.
     """
+    from datagen.import_manifest import is_import
+    from pipelines.import_inspection import inspect_imported
     from pipelines.inspection import inspect_samples
 
-    print(inspect_samples(what, key, out, samples))
+    shown = inspect_imported if is_import(what) else inspect_samples
+    print(shown(what, key, out, samples))

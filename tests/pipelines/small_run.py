@@ -1,9 +1,16 @@
-"""A run of photographs alone, which no test needs Blender for: real maskers, real Ray, a real training."""
+"""A run of photographs alone, which no test needs Blender for: real maskers, real Ray, a real training.
+
+A fifth of its mix is a folder of removal pairs that was imported.
+"""
 
 import shutil
 from pathlib import Path
 
 import skimage
+
+from datagen.imports.config import ImportConfig
+from datagen.imports.indexing import import_dataset
+from tests.datagen.foreign_datasets import write_folders
 
 RUN = """\
 name: small
@@ -40,6 +47,7 @@ MIX = """\
 sources:
   - {name: relit, path: "run:dataset", recipe: relit, weight: 0.7}
   - {name: holes, path: "run:dataset", recipe: holes, weight: 0.3}
+  - {name: plates, path: imported, recipe: elsewhere, weight: 0.25}
 """
 TRAINING = """\
 steps: 6
@@ -61,6 +69,17 @@ sample_images: 2
 sources:
   - {name: relit, path: "run:dataset", recipe: relit}
 """
+IMPORT = {
+    "name": "elsewhere",
+    "layout": {
+        "kind": "folders",
+        "task": "removal",
+        "fields": {"source": "before/{id}.jpg", "target": "after/{id}.png", "mask": "mask/{id}_mask.png"},
+    },
+    "splits": {"kind": "all", "split": "train"},
+    "licence": "CC-BY-4.0",
+    "author": "Plates & Sons",
+}
 CATALOGUE = """\
 own-chelsea: {split: test, licence: CC0-1.0, author: "<b>Jo</b> & Co", source: "https://example.org/chelsea"}
 own-coffee: {split: test, licence: CC0-1.0, author: "<b>Jo</b> & Co"}
@@ -68,13 +87,15 @@ own-coffee: {split: test, licence: CC0-1.0, author: "<b>Jo</b> & Co"}
 
 
 def write_small_run(folder: Path) -> Path:
-    """The five files and two photographs of their own; returns the run's YAML."""
+    """The five files, two photographs of their own, and an import; returns the run's YAML."""
     (folder / "photos").mkdir(parents=True)
     for name in ("chelsea", "coffee"):
         shutil.copy(
             Path(skimage.__file__).parent / "data" / f"{name}.png", folder / "photos" / f"own-{name}.png"
         )
     (folder / "photos" / "catalogue.yaml").write_text(CATALOGUE)
+    root = write_folders(folder / "elsewhere", [f"scene{number}/a" for number in range(4)])
+    import_dataset(ImportConfig.model_validate({**IMPORT, "root": root}), folder / "imported")
     texts = {"run": RUN, "dataset": DATASET, "mix": MIX, "training": TRAINING, "evaluation": EVALUATION}
     for name, text in texts.items():
         (folder / f"{name}.yaml").write_text(text)

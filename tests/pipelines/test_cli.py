@@ -225,8 +225,8 @@ def test_mix_prints_shares_epochs_and_who_is_exhausted_first(pairbridge, finishe
     )
     status, out, _ = pairbridge(*command)
     assert status == 0
-    assert "70.00%" in out
-    assert "7/10" in out
+    assert "56.00%" in out
+    assert "14/25" in out
     assert "is exhausted first" in out
 
 

@@ -1,6 +1,6 @@
-"""The photograph recipe from a YAML file to verified shards, in Ray, with IC-Light in the relighter's seat.
+"""The photograph recipe from a YAML file to verified shards, in Ray, as published: BiRefNet and IC-Light.
 
-The photographs are the embedded ones; the models are tiny and random, in the real layout.
+The photographs are the embedded ones; the models are tiny and random, in the real layouts.
 """
 
 import json
@@ -19,6 +19,7 @@ from datagen.verify import verify_dataset
 from datagen.weights import WeightsError
 from pipelines.config_files import load_config
 from pipelines.generate import generate
+from tests.datagen.birefnet_models import red_finder_state, write_folder
 
 DATASET = """\
 name: relit
@@ -34,6 +35,7 @@ recipes:
     background_from: {photo: 1}
     background: inpainted
     min_structure: -1     # random networks keep no edges
+    masker: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
     relighter:
       kind: iclight_fbc
       weights_root: models
@@ -48,6 +50,7 @@ recipes:
     size_WH: [48, 64]
     background_from: {photo: 1}
     min_structure: -1
+    masker: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
     relighter:
       {kind: iclight_fc, weights_root: models, base: tiny-base, resolution: 64, steps: 2, second_pass: null}
   gated:
@@ -64,6 +67,7 @@ recipes:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     write_weights(folder / "models")
+    write_folder(folder / "models" / "BiRefNet-matting", red_finder_state())
     (folder / "dataset.yaml").write_text(DATASET)
     return folder
 
@@ -99,11 +103,14 @@ def test_every_planned_pair_is_there_and_names_its_models(dataset: Path) -> None
         for sample in made:
             meta = sample["meta.json"]
             assert meta["relighter"] == name
-            assert meta["mask_source"] == "grabcut (stand-in)"
+            assert meta["mask_source"] == "BiRefNet-matting"
             assert meta["versions"]["diffusers"]
             params = json.loads(meta["params"])
             assert params["relighter"]["revision"].startswith("ic-light@sha256:")
             assert params["relighter"]["settings"]["steps"] == 2
+            assert params["masker"]["revision"].startswith("BiRefNet-matting@sha256:")
+            assert params["masker"]["settings"]["size_WH"] == [64, 64]
+            assert [params[tool]["is_stand_in"] for tool in ("masker", "relighter")] == [False, False]
             assert params["background"]["foreground"] in ("as_is", "inpainted", "none")
             source, target, mask = (sample[f"{part}.png"] for part in ("source", "target", "mask"))
             assert (source[mask == 0] == target[mask == 0]).all()
@@ -124,6 +131,7 @@ def test_no_file_of_the_dataset_knows_where_the_weights_lay(dataset: Path, folde
 def test_more_workers_and_other_places_change_no_byte(dataset: Path, folder: Path, ray_address: str) -> None:
     moved = Path(shutil.copytree(folder / "models", folder / "elsewhere"))
     overrides = [f"recipes.{recipe}.relighter.weights_root={moved}" for recipe in ("fbc", "fc", "gated")]
+    overrides += [f"recipes.{recipe}.masker.weights={moved / 'BiRefNet-matting'}" for recipe in ("fbc", "fc")]
     again = generate(config_of(folder, *overrides), folder / "two", workers=2, on_progress=lambda _: None)
     assert files(again.dataset_dir) == files(dataset)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from datagen.assets import AssetsConfig, build_catalogue
 from pipelines.cli import main
 from pipelines.config_files import load_config
-from tests.datagen.foreign_datasets import sample_members, write_folders, write_rord, write_tar
+from tests.datagen.foreign_datasets import hole, picture, sample_members, write_folders, write_rord, write_tar
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
 from training.buckets import BucketSequence
 from training.config import TrainingConfig
@@ -151,6 +151,24 @@ def test_status_and_verify_know_an_import(workplace: Path, pairbridge) -> None:
     assert status == 1
     assert "scene3-a: after/scene3/a.png: No such file" in out
     assert "1 problems" in out
+
+
+def test_inspect_shows_an_imported_pair(workplace: Path, pairbridge) -> None:
+    folder, out = workplace / "imports" / "removal", workplace / "seen"
+    status, printed, _ = pairbridge("inspect", folder, "--key", "scene3-a", "--out", out)
+    assert status == 0
+    shown, _, rest = printed.partition("\n}")
+    meta = json.loads(shown + "}")
+    assert meta["files"]["target"]["path"] == "after/scene3/a.png"
+    assert meta["mask_source"] == "imported"
+    assert "scene3-a is pair 4 of 9 of train" in rest
+    target = np.array(Image.open(out / "scene3-a.target.png"))
+    assert (target == picture("scene3/a after")).all()
+    assert (np.array(Image.open(out / "scene3-a.mask.png")) == hole("scene3/a") * 255).all()
+    assert np.array(Image.open(out / "scene3-a-sheet.png")).shape[1] == 1280
+    status, _, err = pairbridge("inspect", folder, "--key", "scene3-b", "--out", out)
+    assert status == 1
+    assert "did you mean 'scene3-a'?" in err
 
 
 def test_a_shipped_import_takes_a_root_and_tells_what_it_left_out(tmp_path: Path, pairbridge) -> None:

@@ -18,6 +18,7 @@ from datagen.verify import dataset_status
 from pipelines.report import duration, headline, percent, size, write_report
 from training.checkpoint import checkpoint_folders
 from training.model import TranslationModel
+from training.pairs import PairSource
 
 ATTRIBUTES_THAT_LOAD = {"src", "href", "srcset", "data", "poster", "action", "background"}
 
@@ -67,7 +68,9 @@ def test_its_pictures_are_the_pairs_and_the_translations(page: Page, finished_ru
     images = [
         cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR) for data in pngs
     ]
-    assert all(image.shape[:2] == (32, 32) for image in images)
+    # The dataset's are 32 x 32, the imported folder's are as they lie there.
+    assert {image.shape[:2] for image in images} == {(32, 32), (16, 24)}
+    assert sum(image.shape[:2] == (16, 24) for image in images) == 3 * 4
     strips = metrics["evaluation"]["sources"]["relit"]["samples"]
     first = cv2.imread(str(finished_run.evaluation_dir / strips[0]))
     assert np.array_equal(np.concatenate(images[:3], axis=1), first)
@@ -94,7 +97,7 @@ def test_shares_are_those_of_the_keys_that_were_consumed(finished_run, metrics) 
     assert {row["source"]: row["samples_consumed"] for row in metrics["mix"]} == dict(consumed)
     total = sum(consumed.values())
     assert total == 6 * 5
-    for row, share in zip(metrics["mix"], (0.7, 0.3), strict=True):
+    for row, share in zip(metrics["mix"], (0.56, 0.24, 0.2), strict=True):
         assert row["share_planned"] == pytest.approx(share)
         assert abs(row["samples_consumed"] - share * total) < 1
 
@@ -148,6 +151,35 @@ def test_licences_and_authors_are_listed_and_escaped(page: Page, finished_run) -
     assert "<b>Jo</b>" not in html
     assert "<b>Jo</b> & Co" in unescape(html)
     assert "NASA" in page.text
+
+
+def test_what_was_imported_is_shown_with_its_licence(page: Page, metrics) -> None:
+    (source,) = metrics["other_sources"]
+    assert (source["name"], source["kind"], source["recipe"]) == ("plates", "imported_removal", "elsewhere")
+    assert source["pairs"] == {"train": 4}
+    assert "Data from elsewhere" in page.text
+    assert "plates imported_removal, layout folders; CC-BY-4.0; Plates & Sons" in page.text
+    licences = {(entry["licence"], entry["author"]) for entry in metrics["licences"]}
+    assert ("CC-BY-4.0", "Plates & Sons") in licences
+
+
+def test_masks_have_their_figures_beside_lamas(page: Page, finished_run, metrics) -> None:
+    rows = {row["name"]: row for row in metrics["masks"]}
+    pairs = PairSource(finished_run.dataset_dir, "holes", "train")
+    assert rows["holes"]["masks"] == len(pairs)
+    coverage = np.mean([(pairs.pair(index).mask > 127).mean() for index in range(len(pairs))])
+    assert rows["holes"]["coverage"] == pytest.approx(coverage)
+    # A rectangle of 8 by 6 less a corner, in 24 by 16 pixels.
+    assert rows["plates"]["coverage"] == pytest.approx(47 / (24 * 16))
+    assert rows["plates"]["edge"] == pytest.approx(28 / 16 * np.pi / 4)
+    assert [name for name, row in rows.items() if row["reference"]] == [
+        "LaMa training, 256 pixels",
+        "LaMa test, thick, 512 pixels",
+        "LaMa test, medium, 512 pixels",
+        "LaMa test, thin, 512 pixels",
+    ]
+    for row in rows.values():
+        assert f"{row['name']} {row['masks']} {percent(row['coverage'])}" in page.text
 
 
 def test_the_contact_sheet_is_a_picture(finished_run) -> None:

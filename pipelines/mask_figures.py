@@ -1,0 +1,43 @@
+"""Figures of the removal masks that a run made or mixed, beside those of LaMa's published generator."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.lama_masks import EVALUATION, TRAINING
+from datagen.mask_statistics import lama_statistics, mask_statistics
+from training.pairs import PairSource
+
+# Masks looked at, per set: their mean coverage is then known to about 0.015.
+_MASKS = 128
+
+
+def mask_figures(sets: list[tuple[str, Path, str, str]]) -> list[dict[str, Any]]:
+    """A row for each set (name, folder, recipe, split) whose pairs are removal pairs, then LaMa's, where
+    there is any. `reference` marks the latter.
+    """
+    rows = [
+        {"name": name, "reference": False, **asdict(mask_statistics(_masks(pairs)))}
+        for name, folder, recipe, split in sets
+        if (pairs := PairSource(folder, recipe, split)).is_removal
+    ]
+    if not rows:
+        return []
+    return rows + [
+        {
+            "name": f"{settings.name}, {settings.reference_side} pixels",
+            "reference": True,
+            **asdict(lama_statistics(settings, _MASKS)),
+        }
+        for settings in (TRAINING, *EVALUATION)
+    ]
+
+
+def _masks(pairs: PairSource) -> Iterator[np.ndarray]:
+    """Spread evenly over the set."""
+    count = min(_MASKS, len(pairs))
+    for index in np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist():
+        yield pairs.pair(index).mask

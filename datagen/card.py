@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from datagen.atomic import write_atomically
 from datagen.commit import read_sidecars, rejection_counts
 from datagen.manifest import DatasetManifest, RecipeEntry
+from datagen.model_terms import model_terms
 from datagen.records import Sidecar
 from datagen.verify import StreamStatus, dataset_status
 
@@ -90,6 +91,7 @@ def dataset_card(
             "",
             *_table(("licence", "author", "assets"), _licence_rows(manifest)),
             "",
+            *_models_section(manifest),
             *_gates_section(sidecars),
             *_quarantine_section(reasons),
         )
@@ -172,6 +174,14 @@ def _licence_text(manifest: DatasetManifest) -> str:
 def _licence_rows(manifest: DatasetManifest) -> list[tuple[str, str, int]]:
     counts = Counter((asset.licence, asset.author) for asset in manifest.assets)
     return [(licence, author, count) for (licence, author), count in sorted(counts.items())]
+
+
+def _models_section(manifest: DatasetManifest) -> list[str]:
+    """Models had a part in sources and masks alone; still, whoever uses those asks for their terms."""
+    rows = model_terms(manifest.config["recipes"].values())
+    if not rows:
+        return []
+    return ["Models that masks and relit foregrounds come from:\n", *_table(("model", "terms"), rows), ""]
 
 
 def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:

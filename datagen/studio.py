@@ -96,10 +96,16 @@ class Studio:
         return self._maskers[config]
 
     def relighter(self, config: "RelighterConfig") -> "Relighter":
-        """The relighter of these settings, opened once."""
+        """The relighter of these settings; of learned ones the last that was asked for stays open.
+
+        A second pair of networks would double what a worker takes of a GPU; recipes follow each other, so
+        they are seldom exchanged.
+        """
         from datagen.relighting import open_relighter
 
         if config not in self._relighters:
+            # Let go first: both at once may not fit.
+            self._relighters = {held: tool for held, tool in self._relighters.items() if tool.is_stand_in}
             self._relighters[config] = open_relighter(config)
         return self._relighters[config]
 

@@ -32,6 +32,13 @@ class Model:
     commercial_use: bool = True
     files: tuple[WeightFile, ...]
 
+    @property
+    def terms(self) -> str:
+        """Its licence in one line, as shown before anything is done with it."""
+        limits = "" if self.commercial_use else "NON-COMMERCIAL: "
+        note = f" ({self.licence_note})" if self.licence_note else ""
+        return f"{limits}{self.licence}{note}"
+
 
 def _stable_diffusion(*, unet_sha256: str | None = None) -> tuple[WeightFile, ...]:
     """The parts of a Stable Diffusion 1.5 folder in diffusers' layout that IC-Light needs."""

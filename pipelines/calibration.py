@@ -34,6 +34,7 @@ from datagen.studio import Studio
 from datagen.tools import Tool, tool_name
 from datagen.truth import TrueScene, render_scenes
 from datagen.view import ViewTransform
+from pipelines.model_notice import show_model_terms
 from pipelines.paste_modes import PASTE_MODES, rim_error
 from pipelines.scratch import scratch_folder
 from training.metrics import foreground_mse, psnr
@@ -118,6 +119,7 @@ def calibrate(
     Models are opened first, so that weights which are missing end this before the first render. Raises
     CalibrationError if every scene is refused; Blender's own output goes to `log_path`.
     """
+    show_model_terms([config])
     maskers = with_stand_in(open_masker(config.masker), config.masker, GrabCutConfig(), open_masker)
     relighters = with_stand_in(
         open_relighter(config.relighter), config.relighter, ColourTransferConfig(), open_relighter

@@ -30,6 +30,7 @@ from pipelines.driver import Driver, Interrupted, stop_on_signals
 from pipelines.file_server import start_file_server
 from pipelines.ledger import LEDGER_NAME, Ledger
 from pipelines.lock import dataset_lock
+from pipelines.model_notice import show_model_terms
 from pipelines.policy import Limits
 from pipelines.pools import pooled_recipes, pools_of
 from pipelines.progress import OnProgress, Snapshot, show_progress
@@ -83,6 +84,7 @@ def generate(
     CatalogueError, DiskFull, Interrupted (SIGINT, SIGTERM), KilledRepeatedly, CrashesEverywhere,
     WorkersDoNotStart, WorkerBug and BlenderUnavailable; after each of them the same call resumes.
     """
+    show_model_terms(config.recipes.values())
     url = str(out) if is_url(out) else None
     out = Path(out).absolute() if url is None else (work_dir or _work_dir(url)).absolute()
     with disk_errors(out):

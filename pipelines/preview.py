@@ -12,6 +12,7 @@ from datagen.plan import DatasetPlan, Stream
 from datagen.records import Hole
 from pipelines.generate import plan_with_lightings
 from pipelines.lock import dataset_lock
+from pipelines.model_notice import show_model_terms
 from pipelines.pair_pictures import pair_pictures
 from pipelines.sheets import Item, Section, contact_sheet, write_png
 from pipelines.staging import new_token
@@ -28,6 +29,7 @@ def preview(config: DatasetConfig, out: Path, num_pairs: int, *, workers: int) -
     `out` holds a dataset of another config, DatasetLocked, and what `GroupWorker.make_pairs` raises: nothing
     is retried here.
     """
+    show_model_terms(config.recipes.values())
     out = Path(out).absolute()
     out.mkdir(parents=True, exist_ok=True)
     with dataset_lock(out, new_token()), TemporaryDirectory(prefix="pairbridge-preview-") as folder:

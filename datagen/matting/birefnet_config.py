@@ -18,6 +18,7 @@ Model = Literal[
     "BiRefNet_dynamic-matting",
     "BiRefNet_lite",
     "BiRefNet_lite-2K",
+    "RMBG-2.0",  # of the same architecture; not for commercial use
 ]
 
 # Width and height that each was trained at; whatever is not here takes 1024 x 1024.

@@ -4,10 +4,12 @@ Three things that a change of light does to a picture, none of which knows the s
 
 1. mean and spread of the foreground's colours move some way towards the background's (`datagen.colour`);
 2. each quarter of the subject is lit, in linear light, by the same quarter of the background;
-3. a soft slope of brightness in a random direction, and a random exposure.
+3. a soft slope of brightness in a random direction, a random exposure and a random tint.
 
-How far each goes is drawn per call. Shadows and highlights stay where they were: what a relighting model
-would redraw, this cannot.
+How far each goes is drawn per call. Exposure and tint range as far as those of rendered pairs
+(`datagen.recipes.relighting_swap`): a model that is mostly trained on those otherwise learns that sources are
+far from their targets, and overdoes it where they are near. Shadows and highlights stay where they were: what
+a relighting model would redraw, this cannot.
 """
 
 import math
@@ -16,7 +18,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from datagen.colour import colour_statistics, lab_to_rgb, rgb_to_lab
 from datagen.frozen import FrozenModel
@@ -31,14 +33,15 @@ _LEAST_SIDE, _MOST_SIDE = 0.4, 2.5
 
 
 class ColourTransferConfig(FrozenModel):
-    """How far the stand-in relighter goes; each is [low, high], drawn uniformly per call."""
+    """How far the stand-in relighter goes; each pair is [low, high], drawn uniformly per call."""
 
     kind: Literal["colour_transfer"] = "colour_transfer"
     lightness: Range = (0.15, 0.6)  # share of the way of the mean and spread of lightness
     chroma: Range = (0.15, 0.5)  # share of the way of the mean colour
     sides: Range = (0.3, 1.0)  # exponent on the light of each quarter; 0 = even light
     slope_stops: Range = (0.0, 1.2)  # brightness difference across the subject, in a random direction
-    exposure_stops: Range = (-0.6, 0.4)
+    exposure_stops: Range = (-1.15, 1.15)
+    tint: float = Field(0.3, ge=0, lt=1)  # each channel of the light by up to this share more or less
 
     @model_validator(mode="after")
     def _ordered(self) -> "ColourTransferConfig":
@@ -81,7 +84,8 @@ class ColourTransfer:
         gain = _quarters(background, across, down) ** sides
         angle = draw.uniform(0, math.tau)
         stops = exposure + slope * ((across - 0.5) * math.cos(angle) + (down - 0.5) * math.sin(angle))
-        lit = _brighten(srgb_decode(moved), gain * np.exp2(stops)[..., None])
+        tint = 1 + self.config.tint * draw.uniform(-1, 1, 3).astype(np.float32)
+        lit = _brighten(srgb_decode(moved), gain * tint * np.exp2(stops)[..., None])
         return np.rint(255 * srgb_encode(lit)).astype(np.uint8)
 
 

@@ -5,20 +5,20 @@ First pass: from noise (fbc), or from an image of the light (fc). Second pass: t
 half noised, denoised again with conditions encoded at the larger size. The result has the photograph's size
 and its geometry; what it shows outside the foreground is IC-Light's own and is not pasted.
 
-One instance holds one network pair: 860 M + 84 M weights. In half precision 1.9 GB of GPU memory, and with
-activations about 6 GB for one image at 512 x 512 and 16 GB at 1024 x 1024 (lllyasviel/IC-Light#43); batches
-multiply what is beyond the weights. In float32 twice that. `loaded: in_turn` keeps either network on the GPU,
-never both. Loading takes 3.4 GB of host memory for the merge.
+One instance holds one network pair, and a worker one instance: 860 M + 84 M weights. In half precision
+1.9 GB of GPU memory, and with activations about 6 GB for one image at 512 x 512 and 16 GB at 1024 x 1024
+(lllyasviel/IC-Light#43); batches multiply what is beyond the weights. In float32 twice that. With
+`loaded: in_turn` either network is on the GPU, never both. Loading takes 3.4 GB of host memory for the merge.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datagen.errors import ConfigError, Rejected
+from datagen.matting.torch_threads import fixed_threads
 from datagen.relighting.detail import transfer_detail
 from datagen.relighting.iclight_images import (
     back_to,
@@ -65,7 +65,7 @@ class IcLight:
 
         On one device, the result is a function of the requests in their order.
         """
-        with _fixed_threads(self.config.cpu_threads), torch.no_grad():
+        with fixed_threads(self.config.cpu_threads), torch.no_grad():
             try:
                 levels = self._run(requests)
             except torch.OutOfMemoryError as error:
@@ -180,13 +180,3 @@ def light_side(config: IcLightFcConfig, seed: int) -> str:
     if config.light != "random_side":
         return config.light
     return _SIDES[rng(seed, "ic-light", "side").integers(len(_SIDES))]
-
-
-@contextmanager
-def _fixed_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -20,8 +20,6 @@ Folder = Annotated[
     ),
 ]
 
-_NOT_COMMERCIAL = "NON-COMMERCIAL"
-
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(
@@ -106,7 +104,7 @@ def fetch(
         model.id: revision_of(model, revision, accept_non_commercial=non_commercial) for model in wanted
     }
     for model in wanted:
-        console.print(f"{model.id}: {licence_line(model)}")
+        console.print(f"{model.id}: {model.terms}")
     for model in wanted:
         console.print(f"{model.id}: {model.repository} at {commits[model.id]} -> {root / model.id}")
         fetch_model(model, root, commits[model.id])
@@ -116,13 +114,6 @@ def fetch(
 def licences_first(models: "Iterable[Model]") -> "list[Model]":
     """Those that may not be used commercially come first, so that nobody meets them last."""
     return sorted(models, key=lambda model: model.commercial_use)
-
-
-def licence_line(model: "Model") -> str:
-    """Its licence as shown before anything is done with it."""
-    limits = "" if model.commercial_use else f"{_NOT_COMMERCIAL}: "
-    note = f" ({model.licence_note})" if model.licence_note else ""
-    return f"{limits}{model.licence}{note}"
 
 
 def _listing(models: "Iterable[Model]") -> "Table":
@@ -136,7 +127,7 @@ def _listing(models: "Iterable[Model]") -> "Table":
         style = "" if model.commercial_use else "bold red"
         table.add_row(
             model.id,
-            Text(licence_line(model), style=style),
+            Text(model.terms, style=style),
             model.purpose,
             model.repository,
             model.revision[:12] if model.revision else "ask with --revision",
@@ -147,7 +138,7 @@ def _listing(models: "Iterable[Model]") -> "Table":
 def _report(found: "ModelCheck") -> "Iterable[str]":
     state = "usable" if found.is_usable else "absent" if found.is_absent else "incomplete or damaged"
     yield f"\n{found.model.id}: {state}"
-    yield f"  licence: {licence_line(found.model)}"
+    yield f"  licence: {found.model.terms}"
     for checked in found.files:
         yield _line(checked)
     for name in found.unsafe:

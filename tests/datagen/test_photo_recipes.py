@@ -163,7 +163,7 @@ def test_bad_photographs_are_refused_by_name_and_the_rest_is_made(
 
 def test_a_pair_that_changes_nothing_is_refused(assets: Path, tmp_path: Path) -> None:
     still = {name: [0, 0] for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops")}
-    still["kind"] = "colour_transfer"
+    still |= {"kind": "colour_transfer", "tint": 0}
     for refused in made(plan_of(assets, kind="photo_relighting", relighter=still), tmp_path, [0]):
         assert isinstance(refused, Rejected)
         assert "changed the foreground by" in refused.cause

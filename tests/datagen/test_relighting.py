@@ -19,6 +19,7 @@ STILL = {
     "sides": (0, 0),
     "slope_stops": (0, 0),
     "exposure_stops": (0, 0),
+    "tint": 0,
 }
 
 
@@ -79,6 +80,18 @@ def test_exposure_is_a_factor_in_linear_light_and_keeps_white_white(image: np.nd
     brighter = relight(background, ramp, exposure_stops=(1, 1))[0, :, 0].astype(int)
     assert (np.diff(brighter) >= 0).all()
     assert brighter[-1] < 255
+
+
+def test_a_tint_is_a_factor_per_channel_in_linear_light(image: np.ndarray) -> None:
+    factors = []
+    for seed in range(40):
+        tinted = srgb_decode(relight(halves(90, 90), image // 2, seed, tint=0.3) / 255)
+        ratio = tinted.reshape(-1, 3).mean(0) / srgb_decode((image // 2) / 255).reshape(-1, 3).mean(0)
+        factors.append(ratio)
+    assert np.min(factors) > 0.68
+    assert np.max(factors) < 1.31
+    assert np.std(factors, axis=0) == pytest.approx([0.3 / 3**0.5] * 3, rel=0.35)
+    assert abs(np.corrcoef(np.array(factors).T)[0, 1]) < 0.5
 
 
 def test_equal_arguments_give_equal_bytes_and_seeds_vary_the_light(image: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from datagen.canonical import file_sha256
+from datagen.model_terms import model_terms
 from datagen.weights import (
     Finding,
     WeightsError,
@@ -162,3 +163,17 @@ def test_the_folder_is_the_environments_else_beside_the_user(tmp_path: Path, mon
     assert weights_root() == tmp_path / "weights"
     monkeypatch.setenv("PAIRBRIDGE_WEIGHTS", str(tmp_path / "models"))
     assert weights_root() == tmp_path / "models"
+
+
+def test_terms_of_named_models_are_known_with_the_non_commercial_first() -> None:
+    recipes = [
+        {"masker": {"kind": "birefnet", "model": "BiRefNet"}, "relighter": {"kind": "colour_transfer"}},
+        {"masker": {"kind": "birefnet", "model": "RMBG-2.0"}, "relighter": None},
+        {"relighter": {"kind": "iclight_fc", "base": "my-own-base", "offsets": "ic-light"}},
+    ]
+    terms = model_terms(recipes)
+    assert [model for model, _ in terms] == ["RMBG-2.0", "BiRefNet", "ic-light", "my-own-base"]
+    assert terms[0][1].startswith("NON-COMMERCIAL: CC BY-NC 4.0")
+    assert terms[1][1] == "MIT"
+    assert terms[3][1] == "terms not known to pairbridge"
+    assert model_terms([{"masker": {"kind": "grabcut"}}, {}]) == []

@@ -74,7 +74,7 @@ class TinyDataset:
         return DatasetManifest(
             name=self.name,
             seed=7,
-            config={"name": self.name},
+            config={"name": self.name, "recipes": {}},
             config_digest=CONFIG_DIGEST,
             plan_digest=PLAN_DIGEST,
             view={"exposure": 1.0},

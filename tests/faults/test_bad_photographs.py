@@ -30,7 +30,7 @@ SHORT = ColourTransferConfig(slope_stops=(0.125, 0.125))
 class Short:
     """A relighter that gives back eight columns too few."""
 
-    name, revision, is_stand_in = "short", "0", False
+    name, revision, is_stand_in = "short", "0", True
 
     def relight(self, image: np.ndarray, alpha: np.ndarray, background: np.ndarray, seed: int) -> np.ndarray:
         return image[:, :-8]

@@ -117,6 +117,12 @@ def test_every_planned_pair_is_there_and_names_its_models(dataset: Path) -> None
             assert np.abs(source[mask > 200].astype(int) - target[mask > 200]).mean() > 4
 
 
+def test_the_card_states_the_terms_of_the_models(dataset: Path) -> None:
+    card = (dataset / "README.md").read_text()
+    assert "| BiRefNet-matting | MIT |" in card
+    assert "| ic-light | not stated by its authors" in card
+
+
 def test_what_lost_its_edges_is_quarantined_by_name(dataset: Path) -> None:
     lines = (dataset / "quarantine.jsonl").read_text().splitlines()
     assert [json.loads(line)["key"] for line in lines] == ["gated-train-00000000"]
@@ -137,12 +143,18 @@ def test_more_workers_and_other_places_change_no_byte(dataset: Path, folder: Pat
 
 
 def test_missing_weights_stop_the_run_and_say_what_to_do(
-    folder: Path, ray_address: str, tmp_path: Path
+    folder: Path, ray_address: str, tmp_path: Path, capsys
 ) -> None:
     config = config_of(folder, "recipes.fbc.relighter.base=realistic-vision-v51")
     with pytest.raises(WeightsError, match="realistic-vision-v51 lacks") as stopped:
         generate(config, tmp_path / "out", workers=1, on_progress=lambda _: None)
     assert "pairbridge weights fetch realistic-vision-v51" in stopped.value.remedy
+    # Before anything was used.
+    shown = capsys.readouterr().err
+    assert "uses BiRefNet-matting: MIT" in shown
+    assert "uses ic-light: not stated by its authors" in shown
+    assert "uses realistic-vision-v51: CreativeML OpenRAIL-M" in shown
+    assert "uses tiny-base: terms not known to pairbridge" in shown
 
 
 def test_a_relighter_that_wants_a_gpu_is_refused_where_ray_offers_none(

@@ -5,10 +5,12 @@ Each takes the photograph, the relit image (uint8 sRGB (H, W, 3)) and alpha (uin
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from datagen.pasting import estimate_foreground, paste_relit
+from datagen.foreground_colour import estimate_foreground, has_multilevel
+from datagen.pasting import paste_relit
 from datagen.view import srgb_decode, srgb_encode
 
 DEFAULT_MODE = "estimated foreground, sRGB (default)"
@@ -35,6 +37,8 @@ PASTE_MODES: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray
     "alpha-over, sRGB": paste_over,
     "estimated foreground, linear light": paste_in_linear_light,
 }
+if has_multilevel():
+    PASTE_MODES["foreground estimated by pymatting, sRGB"] = partial(paste_relit, method="multilevel")
 
 
 def rim_error(pasted: np.ndarray, truth: np.ndarray, alpha: np.ndarray) -> float | None:

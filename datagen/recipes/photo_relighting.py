@@ -17,6 +17,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 
 from datagen.assets import Catalogue, Split
 from datagen.errors import Rejected
+from datagen.foreground_colour import ForegroundMethod, method_record
 from datagen.matting import GrabCutConfig, MaskerConfig
 from datagen.pasting import paste_relit
 from datagen.quality import check_foreground
@@ -61,6 +62,9 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
     background_from_of_split: dict[Split, Weights] = Field(default_factory=dict)
     masker: MaskerConfig = GrabCutConfig()
     relighter: RelighterConfig = ColourTransferConfig()
+    # Estimates the foreground's own colour at soft edges, where the photograph shows it mixed with what is
+    # behind: `multilevel` is pymatting's, and needs the extra `matting`.
+    foreground_colour: ForegroundMethod = "blur_fusion"
     coverage: Range = (0.04, 0.9)  # least and largest share of the crop that the foreground may cover
     # The other photograph's own foreground: left where it is, or its place filled with smooth colours.
     background: OtherForeground = "as_is"
@@ -220,7 +224,7 @@ class PhotoRelighting:
                 f"below {self.config.min_structure}",
                 "give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
             )
-        source = paste_relit(target, relit, mask)
+        source = paste_relit(target, relit, mask, self.config.foreground_colour)
         change = _mean_change(source, target, mask)
         if change < self.config.min_change:
             raise _refused(
@@ -245,6 +249,7 @@ class PhotoRelighting:
                 "coverage": crop.coverage,
                 "change": change,
                 "structure": structure,
+                "foreground_colour": method_record(self.config.foreground_colour),
                 "masker": recorded(masker, self.config.masker),
                 "relighter": recorded(relighter, self.config.relighter),
             },

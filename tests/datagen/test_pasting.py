@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datagen.pasting import estimate_foreground, paste_relit
+from datagen.errors import ConfigError
+from datagen.foreground_colour import estimate_foreground, has_multilevel, method_record
+from datagen.pasting import paste_relit
 from datagen.seeds import rng
 
 
@@ -72,3 +74,31 @@ def test_alpha_0_keeps_the_photograph_and_alpha_255_the_relit(seed: int, size: t
     assert pasted.dtype == np.uint8
     assert (pasted[alpha == 0] == photo[alpha == 0]).all()
     assert (pasted[alpha == 255] == relit[alpha == 255]).all()
+
+
+@pytest.mark.skipif(not has_multilevel(), reason="needs the matting extra (pymatting)")
+@pytest.mark.long  # the first use on a machine compiles
+def test_pymattings_estimate_is_nearer_still_and_keeps_every_promise(scene) -> None:
+    weight = scene["alpha"][..., None] / 255
+    truth = weight * scene["foreground"]
+    blurred, multilevel = (
+        rms(weight * estimate_foreground(scene["photo"], scene["alpha"], method), truth, scene["rim"])
+        for method in ("blur_fusion", "multilevel")
+    )
+    assert multilevel < blurred
+    again = estimate_foreground(scene["photo"], scene["alpha"], "multilevel")
+    assert (again == estimate_foreground(scene["photo"], scene["alpha"], "multilevel")).all()
+    same = paste_relit(scene["photo"], scene["photo"], scene["alpha"], "multilevel")
+    assert (same == scene["photo"]).all()
+    relit = np.rint(scene["photo"] * 0.5).astype(np.uint8)
+    pasted = paste_relit(scene["photo"], relit, scene["alpha"], "multilevel")
+    assert (pasted[scene["alpha"] == 0] == scene["photo"][scene["alpha"] == 0]).all()
+    assert (pasted[scene["alpha"] == 255] == relit[scene["alpha"] == 255]).all()
+    assert method_record("multilevel")["library"].startswith("pymatting-1.")
+
+
+def test_without_pymatting_its_estimate_is_refused_with_the_remedy(scene, monkeypatch) -> None:
+    monkeypatch.setattr("datagen.foreground_colour.has_multilevel", lambda: False)
+    with pytest.raises(ConfigError, match="pymatting is not installed") as refused:
+        estimate_foreground(scene["photo"], scene["alpha"], "multilevel")
+    assert "pairbridge[matting]" in refused.value.remedy

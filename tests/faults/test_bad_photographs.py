@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import ray
-from tiny_iclight import write_weights
 
 from datagen.commit import read_sidecars
 from datagen.config import DatasetConfig
@@ -109,17 +108,6 @@ def test_maskers_and_relighters_that_fail_are_named_and_the_rest_is_made(
     recipes = {
         "sound": shared,
         "short": {**shared, "relighter": SHORT.model_dump()},
-        "edges": {
-            **shared,
-            "relighter": {
-                "kind": "iclight_fbc",
-                "weights_root": write_weights(tmp_path / "iclight"),
-                "base": "tiny-base",
-                "resolution": 64,
-                "steps": 1,
-                "second_pass": None,
-            },
-        },
     }
     # What is added to every logit of a real network.
     for name, bias in (("nothing", -30.0), ("everything", 30.0), ("nan", float("nan"))):
@@ -134,7 +122,6 @@ def test_maskers_and_relighters_that_fail_are_named_and_the_rest_is_made(
         "everything": "BiRefNet-matting found no foreground: its mask covers 1.0000 of the image",
         "nan": "BiRefNet-matting found no foreground: its mask holds infinities or NaN",
         "short": "short gave uint8 (64, 56, 3) for an image of uint8 (64, 64, 3)",
-        "edges": "the relit foreground lost its edges",
     }
     for recipe, reason in wanted.items():
         found = [hole["reason"] for hole in holes if hole["key"].startswith(f"{recipe}-")]

@@ -50,7 +50,7 @@ def run(recipes: dict, photos: Path, out: Path, worker_class: type = GroupWorker
         {
             "name": "p",
             "seed": 1,
-            "groups_per_shard": 4,
+            "groups_per_shard": 12,
             "assets": {"embedded": False, "photos": [photos]},
             "recipes": recipes,
         }

@@ -61,9 +61,8 @@ def run(recipes: dict, photos: Path, out: Path, worker_class: type = GroupWorker
 
 
 def made(out: Path, recipe: str) -> int:
-    return sum(
-        sidecar.count for sidecar in read_sidecars(out / "shards") if sidecar.shard.recipe_id == recipe
-    )
+    shards = [sidecar for sidecar in read_sidecars(out / "shards") if f"-{recipe}-" in sidecar.shard.name]
+    return sum(sidecar.count for sidecar in shards)
 
 
 def pin(folder: Path, names: list[str]) -> None:

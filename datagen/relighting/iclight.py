@@ -134,10 +134,11 @@ class IcLight:
         self, requests: Sequence[Request], grey: Sequence[np.ndarray], size_WH: tuple[int, int]
     ) -> Tensor:
         """(B, 4 or 8, h, w): the foreground's latent, then for fbc the background's."""
-        parts = [self._encode([resized(image, size_WH) for image in grey])]
+        images = [resized(image, size_WH) for image in grey]
         if not isinstance(self.config, IcLightFcConfig):
-            parts.append(self._encode([cover_crop(request.background, size_WH) for request in requests]))
-        return torch.cat(parts, dim=1)
+            images += [cover_crop(request.background, size_WH) for request in requests]
+        # In one batch, as the demonstrations do: its size can pick the kernel, and that the last bits.
+        return torch.cat(self._encode(images).chunk(len(images) // len(grey)), dim=1)
 
     def _light(self, requests: Sequence[Request], size_WH: tuple[int, int]) -> Tensor | None:
         """The latents that fc starts from; None starts from noise."""

@@ -15,6 +15,7 @@ from datagen.commit import read_sidecars
 from datagen.errors import ConfigError
 from datagen.sample import decode_field
 from datagen.shards import Shard, open_shard
+from pipelines.pair_pictures import depth_picture, normal_picture
 from pipelines.sheets import Item, Section, contact_sheet, write_png
 
 
@@ -55,8 +56,12 @@ def sample_section(title: str, items: list[tuple[str, dict[str, np.ndarray]]]) -
 
 
 def pictures(files: dict[str, bytes]) -> dict[str, np.ndarray]:
-    """The images of a sample, decoded."""
-    return {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
+    """The images of a sample, decoded, and its depth and normals as pictures."""
+    found = {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
+    arrays = {"depth.npy": depth_picture, "normal.npy": normal_picture}
+    return found | {
+        field: shown(decode_field(field, files[field])) for field, shown in arrays.items() if field in files
+    }
 
 
 def caption(meta: dict[str, Any]) -> str:

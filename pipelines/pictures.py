@@ -2,8 +2,9 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import cv2
 import matplotlib
 import numpy as np
 
+from datagen.import_manifest import is_import
 from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field, encode_field
+from datagen.shards import open_shards
 from pipelines.other_sources import OtherSource
+from pipelines.pair_pictures import pair_pictures
 from training.pairs import PairSource
 
 # The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
@@ -128,6 +132,14 @@ def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> 
     there = [split for split in SPLITS_SHOWN if split in splits]
     shares = {there[0]: count} if len(there) == 1 else {there[0]: count - count // 3, there[1]: count // 3}
     shown = []
+    if not is_import(dataset_dir):
+        fields = DatasetManifest.from_folder(dataset_dir).recipes[recipe].fields
+        if "target.png" not in fields:
+            return [
+                pair
+                for split, wanted in shares.items()
+                for pair in _geometry_of(dataset_dir, recipe, split, wanted)
+            ]
     for split, wanted in shares.items():
         pairs = PairSource(dataset_dir, recipe, split)
         for index in sorted(
@@ -137,6 +149,21 @@ def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> 
             used = ", ".join(dict.fromkeys(asset["id"] for asset in pair.meta["assets"]))
             shown.append(ShownPair(pair.key, used, split, pair.source, pair.target, pair.mask))
     return shown
+
+
+def _geometry_of(dataset_dir: Path, recipe: str, split: str, wanted: int) -> Iterator[ShownPair]:
+    """The first samples of a recipe without a target image; their normals stand where others have one."""
+    samples = (
+        (shard.key(index), shard.read(index))
+        for shard in open_shards(dataset_dir, recipe, split)
+        for index in range(len(shard))
+    )
+    for key, files in islice(samples, wanted):
+        pair = {field: decode_field(field, data) for field, data in files.items()}
+        images = pair_pictures(pair)
+        used = ", ".join(dict.fromkeys(asset["id"] for asset in pair["meta.json"]["assets"]))
+        target = images.get("target", images.get("normal", images["source"]))
+        yield ShownPair(key, used, split, images["source"], target, images["mask"])
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

@@ -82,6 +82,7 @@ def lamps() -> np.ndarray:
     return room
 
 
+@pytest.mark.long
 @pytest.mark.render
 def test_the_wider_copy_shows_a_mirror_what_the_full_file_does(tmp_path: Path) -> None:
     path = sphere(tmp_path / "mirror", roughness=0.05, metallic=1.0)

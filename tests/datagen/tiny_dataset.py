@@ -42,6 +42,8 @@ class TinyRecipe:
 
     @property
     def fields(self) -> tuple[str, ...]:
+        if self.kind == "geometry":
+            return ("depth.npy", "mask.png", "meta.json", "normal.npy", "source.png")
         source = () if self.kind.endswith("_removal") else ("source.png",)
         return tuple(sorted(("mask.png", "meta.json", "target.png", *source)))
 
@@ -146,6 +148,9 @@ class TinyDataset:
         for name in ("source.png", "target.png"):
             if name in recipe.fields:
                 made[name] = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        if recipe.kind == "geometry":
+            made["depth.npy"] = draw.uniform(1, 3, (height, width)).astype(np.float32)
+            made["normal.npy"] = np.full((height, width, 3), (0, 0, 1), np.float16)
         self.edit(made)
         return made
 

@@ -90,6 +90,7 @@ def test_another_text_is_another_dataset_and_another_place_is_not(folder: Path, 
     assert "0.05" in before.recipes["vignette"].code
 
 
+@pytest.mark.long
 def test_the_gates_of_the_config_hold_for_it(folder: Path, pairbridge, ray_address: str) -> None:
     out = folder / "out"
     command = ("generate", folder / "vignette.yaml", "--out", out, "--workers", 1, "--address", ray_address)

@@ -1,8 +1,13 @@
 """What a preview shows of a pair's arrays."""
 
+from pathlib import Path
+
 import numpy as np
 
+from pipelines.inspection import inspect_samples
 from pipelines.pair_pictures import depth_picture, normal_picture, pair_pictures
+from pipelines.pictures import shown_pairs
+from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
 
 
 def test_near_is_bright_far_is_dark_and_what_is_not_valid_is_black() -> None:
@@ -31,3 +36,17 @@ def test_pictures_come_in_the_order_people_look_for() -> None:
     assert found["source"].any()  # the reader's noise
     geometry = {"depth.npy": np.ones((4, 4), np.float32), "source.png": image, "light.png": image}
     assert list(pair_pictures(geometry)) == ["source", "depth", "light"]
+
+
+def test_reports_and_inspection_show_geometry_where_there_is_no_target(tmp_path: Path) -> None:
+    recipes = {"views": TinyRecipe(groups={"train": 2, "test": 1}, kind="geometry")}
+    dataset = TinyDataset(recipes=recipes).write(tmp_path / "dataset")
+    (pairs,) = shown_pairs(dataset, ["views"], 3).values()
+    assert [pair.split for pair in pairs] == ["train", "train", "test"]
+    assert all((pair.target == (128, 128, 255)).all() for pair in pairs)
+    assert all(pair.source.shape == pair.target.shape for pair in pairs)
+    inspect_samples(dataset, None, tmp_path / "out", 2)
+    written = {
+        path.name.partition(".")[2] for path in (tmp_path / "out").iterdir() if "sheet" not in path.name
+    }
+    assert written == {"depth.npy", "mask.png", "meta.json", "normal.npy", "source.png"}

@@ -96,7 +96,8 @@ if __name__ == "__main__":
     try:
         pipelines.generate.generate(
             DatasetConfig.model_validate(JOB["config"]),
-            Path(JOB["out"]),
+            JOB.get("url", JOB["out"]),
+            work_dir=Path(JOB["out"]),
             workers=JOB["workers"],
             address=JOB["address"],
             on_progress=LogLines(0.5),

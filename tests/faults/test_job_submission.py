@@ -4,10 +4,11 @@ files by checksum, and hand what they made to the driver.
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
-from blind_cluster import RAY, blind_cluster
+from blind_cluster import RAY, BlindCluster, blind_cluster
 from launching import promised
 from tiny_removal import add_photos
 from tiny_rendered import write_assets
@@ -46,6 +47,31 @@ recipes:
 """
 
 
+def submit(cluster: BlindCluster, working_dir: Path, entrypoint: list[str]) -> subprocess.CompletedProcess:
+    """`ray job submit`, again while the head says that it is not ready to take jobs."""
+    runtime = json.dumps({"env_vars": {"OMP_NUM_THREADS": "1"}})
+    options = [
+        "--address",
+        cluster.dashboard,
+        "--working-dir",
+        str(working_dir),
+        "--runtime-env-json",
+        runtime,
+    ]
+    deadline = time.monotonic() + 180
+    while True:
+        done = subprocess.run(
+            [RAY, "job", "submit", *options, "--", *entrypoint],
+            env=cluster.environment,
+            capture_output=True,
+            text=True,
+            timeout=500,
+        )
+        if "No available agent" not in done.stderr or time.monotonic() > deadline:
+            return done
+        time.sleep(2)
+
+
 def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, ray_address):
     hidden = tmp_path / "driver"
     write_assets(hidden / "assets")
@@ -55,17 +81,21 @@ def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, r
     (submitted / "dataset.yaml").write_text(DATASET.replace("ASSETS", str(hidden / "assets")))
     out = hidden / "out"
     with blind_cluster(hidden, tmp_path) as cluster:
-        runtime = {"env_vars": {"OMP_NUM_THREADS": "1"}}
-        done = subprocess.run(
-            [RAY, "job", "submit", "--address", cluster.dashboard, "--working-dir", str(submitted),
-             "--runtime-env-json", json.dumps(runtime), "--",
-             "pairbridge", "generate", "dataset.yaml", "--out", str(out),
-             "--address", "auto", "--workers", "2"],
-            env=cluster.environment,
-            capture_output=True,
-            text=True,
-            timeout=400,
-        )  # fmt: skip
+        done = submit(
+            cluster,
+            submitted,
+            [
+                "pairbridge",
+                "generate",
+                "dataset.yaml",
+                "--out",
+                str(out),
+                "--address",
+                "auto",
+                "--workers",
+                "2",
+            ],
+        )
         said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "succeeded" in said

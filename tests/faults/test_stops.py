@@ -65,6 +65,7 @@ def test_a_signal_stops_cleanly_and_the_same_call_resumes(launcher, assets, tmp_
     assert sorted(groups) == list(range(6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_at_every_stage_stops_cleanly_and_the_same_call_resumes(launcher, photos, tmp_path, number):
     """Baking, Ray's start, a group, a commit, the last files: one run, stopped at each of them in turn."""
@@ -144,6 +145,7 @@ class StoppedBlenderWorker(GroupWorker):
             os.kill(self.studio.blender.pid, signal.SIGSTOP)
 
 
+@pytest.mark.long
 def test_a_stopped_blender_is_killed_retried_and_its_group_quarantined(assets, tmp_path, ray_address):
     config = tiny_config(assets, groups=3)
     config = config.model_copy(

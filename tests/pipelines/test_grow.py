@@ -49,7 +49,7 @@ class Killed(BaseException):
     """Stands for a kill at one line: nothing after it runs."""
 
 
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_kill_while_the_last_shard_is_reopened_loses_nothing(tmp_path, ray_address, monkeypatch, after):
     small, large = (removal_config(tmp_path / "photos", groups=groups) for groups in (1, 2))
     out = make(small, tmp_path / "grown").dataset_dir

@@ -136,6 +136,7 @@ def test_damage_on_the_store_is_found_there_whatever_a_cache_remembers(s3, calm,
         make(removal_config(photos, groups=5), url, tmp_path / "work")
 
 
+@pytest.mark.long
 def test_a_dataset_on_a_store_grows_from_another_machine(s3, calm, tmp_path, photos) -> None:
     url = f"{s3}/grown"
     make(removal_config(photos, groups=3), url, tmp_path / "one machine")
@@ -189,6 +190,7 @@ def test_a_store_that_fails_stalls_or_keeps_half_a_write_changes_no_byte(
     assert verify_dataset(url).ok
 
 
+@pytest.mark.long
 def test_a_store_that_stays_away_stops_the_run_and_the_same_call_resumes(
     unreliable, calm, tmp_path, photos
 ) -> None:

@@ -44,7 +44,8 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
     cache.mkdir()
     head = start(
         [RAY, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", "--num-cpus=0",
-         "--include-dashboard=true", "--object-store-memory=100000000", "--block"],
+         "--include-dashboard=true", f"--dashboard-agent-listen-port={free_port()}",
+         "--object-store-memory=100000000", "--block"],
         environment,
         folder / "head.log",
     )  # fmt: skip
@@ -54,7 +55,7 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
         script = (
             f"mount -t tmpfs none '{hidden}' && find '{hidden}' -type f > '{seen}' && "
             f"exec '{RAY}' start --address=127.0.0.1:{port} --num-cpus=2 "
-            "--object-store-memory=100000000 --block"
+            f"--dashboard-agent-listen-port={free_port()} --object-store-memory=100000000 --block"
         )
         node = start(
             ["unshare", "--mount", "sh", "-c", script],

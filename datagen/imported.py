@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class ImportedPairs:
         return self.manifest.split_digest(self.split)
 
     @property
+    def fields(self) -> set[str]:
+        return {*self.manifest.codecs, "mask"}
+
+    @property
     def is_removal(self) -> bool:
         return self.manifest.kind == "imported_removal"
 
@@ -75,9 +79,9 @@ class ImportedPairs:
         except ValidationError as error:
             raise unusable(self._path, f"line {index + 1} is no entry: {error}") from error
 
-    def read(self, index: int) -> tuple[dict[str, Any], Images]:
+    def read(self, index: int, fields: Sequence[str] = ()) -> tuple[dict[str, Any], Images]:
         """(meta, images) of pair `index`: `target` uint8 (H, W, 3), `mask` (H, W), and `source` where there
-        is one.
+        is one; all that the import has, whatever `fields` asks for.
 
         The mask is the data set's; else where the target's depth is valid; else 255 everywhere. Raises
         ShardError, naming file and key, for what has gone, changed its size or cannot be decoded.

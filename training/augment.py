@@ -1,7 +1,8 @@
-"""Changes under which a relighting pair stays one: the same change on source, target and mask.
+"""Changes under which a pair stays one: the same change on source, target, mask and conditions.
 
 A mirrored scene is a scene, and so is one whose light and materials have their red, green and blue exchanged:
-the view transform treats channels alike.
+the view transform treats channels alike. Depth and normals know no colour, and a mirrored normal points the
+other way along x.
 """
 
 import torch
@@ -9,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from datagen.frozen import FrozenModel
+from training.targets import TargetKind
 
 
 class AugmentConfig(FrozenModel):
@@ -19,14 +21,31 @@ class AugmentConfig(FrozenModel):
     permute_colours: float = Field(default=0.0, ge=0, le=1)
 
 
-def augment(config: AugmentConfig, images: dict[str, Tensor], draws: Tensor) -> dict[str, Tensor]:
-    """One change for all (B, C, H, W) tensors of `images`, decided by `draws` (B, 3), uniform in [0, 1)."""
+def augment(
+    config: AugmentConfig,
+    images: dict[str, Tensor],
+    draws: Tensor,
+    target: TargetKind = TargetKind.IMAGE,
+) -> dict[str, Tensor]:
+    """One change for all (B, C, H, W) tensors of `images`, decided by `draws` (B, 3), uniform in [0, 1).
+
+    `target` is what images["target"] shows.
+    """
     flip = draws[:, 0] < config.flip
     permute = draws[:, 1] < config.permute_colours
     orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
     # draws are below 1, so the index is below 6.
     order = torch.where(permute[:, None], orders[(draws[:, 2] * 6).long()], orders[0])
-    return {name: _mirror(_reorder(image, order), flip) for name, image in images.items()}
+    changed = {}
+    for name, image in images.items():
+        is_geometry = name == "target" and target is not TargetKind.IMAGE
+        changed[name] = _mirror(image if is_geometry else _reorder(image, order), flip)
+    if target is TargetKind.NORMAL:
+        mirrored = flip.to(images["target"].device)[:, None] & torch.tensor(
+            [True, False, False], device=images["target"].device
+        )
+        changed["target"] = torch.where(mirrored[..., None, None], -changed["target"], changed["target"])
+    return changed
 
 
 def _mirror(image: Tensor, flip: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from training.augment import AugmentConfig
 from training.autoencoders import AutoencoderConfig, HaarConfig
 from training.bridge import Field as BridgeField
 from training.buckets import BucketsConfig, BucketSequence, check_side
-from training.denoisers import DenoiserConfig, Head
+from training.denoisers import DenoiserConfig, Head, UNetConfig
 from training.losses import LossConfig
 from training.optimiser import OptimiserConfig
 from training.timesteps import AnyTimesteps, DiscreteTimesteps
@@ -34,7 +34,7 @@ class TrainingConfig(FrozenModel):
     autoencoder: AutoencoderConfig = HaarConfig()
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
-    denoiser: DenoiserConfig = DenoiserConfig()
+    denoiser: DenoiserConfig = UNetConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
     # What a translation shows where the mask is 0. keep: its source, right for relighting, whose pairs agree
@@ -55,7 +55,8 @@ class TrainingConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.denoiser.head is Head.GAIN and self.autoencoder.kind != "haar":
+        gains = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is Head.GAIN
+        if gains and self.autoencoder.kind != "haar":
             raise ValueError(
                 "denoiser.head gain needs latents that are linear in the image: autoencoder.kind haar"
             )

@@ -1,4 +1,4 @@
-"""The network v(x_t, t, conditions): a diffusers UNet2DModel whose output starts at zero.
+"""The network v(x_t, t, conditions): a small UNet, or SDXL's, whose output starts at zero.
 
 With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right
 place for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t
@@ -7,18 +7,18 @@ reference code of LBM, not reversed).
 """
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from diffusers import UNet2DModel
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
 from datagen.frozen import FrozenModel
+from training.conditions import ConditionConfig, Conditions
+from training.latent_unet import LatentUNetConfig, build_latent_unet
 
 TIME_SCALE = 1000.0
-
-Condition = Literal["mask", "source"]
 
 COLOURS = 3
 
@@ -35,9 +35,11 @@ class Head(StrEnum):
     GAIN = "gain"
 
 
-class DenoiserConfig(FrozenModel):
-    """Widths from full latent resolution down; each further one halves the sides."""
+class UNetConfig(FrozenModel):
+    """A UNet of any size, from random weights."""
 
+    kind: Literal["unet"] = "unet"
+    # From full latent resolution down; each further level halves the sides.
     widths: tuple[int, ...] = (32, 48, 64, 64)
     layers_per_block: int = Field(default=1, ge=1)
     # Levels with self-attention, counted from 0 at full resolution; the middle block always has one.
@@ -46,9 +48,11 @@ class DenoiserConfig(FrozenModel):
     norm_groups: int = Field(default=8, ge=1)
     # gain is for relighting in Haar latents, where colours and their bands are known.
     head: Head = Head.ADD
-    # Concatenated to x_t along channels: the foreground or hole mask; the source latent, which makes the
-    # bridge conditional on x0 and so keeps its pairing beyond one step (notes/bridges.md, F4).
-    conditions: tuple[Condition, ...] = ("mask",)
+    # Concatenated to x_t along channels.
+    conditions: Conditions = (ConditionConfig(field="mask"),)
+    # Activations are computed again in the backward pass instead of kept: less memory, about a third more
+    # time.
+    gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -57,8 +61,6 @@ class DenoiserConfig(FrozenModel):
             raise ValueError(f"widths {uneven or '[]'} must be multiples of norm_groups and of head_width")
         if any(not 0 <= level < len(self.widths) for level in self.attention_levels):
             raise ValueError(f"attention_levels {self.attention_levels} outside 0..{len(self.widths) - 1}")
-        if len(set(self.conditions)) != len(self.conditions):
-            raise ValueError(f"conditions {self.conditions} repeat")
         return self
 
     @property
@@ -67,12 +69,23 @@ class DenoiserConfig(FrozenModel):
         return 2 ** (len(self.widths) - 1)
 
 
+def _kind_of(value: object) -> str:
+    """A small UNet where a config says nothing else."""
+    return value.get("kind", "unet") if isinstance(value, dict) else getattr(value, "kind", "unet")
+
+
+DenoiserConfig = Annotated[
+    Annotated[UNetConfig, Tag("unet")] | Annotated[LatentUNetConfig, Tag("latent_unet")],
+    Discriminator(_kind_of),
+]
+
+
 class Denoiser(nn.Module):
     """v = denoiser(x_t, t, conditions), all on one device; x_t (B, C, h, w), t (B,), v like x_t."""
 
     def __init__(
         self,
-        config: DenoiserConfig,
+        config: UNetConfig | LatentUNetConfig,
         *,
         latent_channels: int,
         mask_channels: int,
@@ -81,32 +94,50 @@ class Denoiser(nn.Module):
         """`black`, for Head.GAIN: latent of a black image, (latent_channels, 1, 1), ordered by colour."""
         super().__init__()
         self.config = config
-        channels = {"mask": mask_channels, "source": latent_channels}
-        levels = range(len(config.widths))
-        self.unet = UNet2DModel(
-            in_channels=latent_channels + sum(channels[condition] for condition in config.conditions),
-            out_channels=latent_channels + (COLOURS if config.head is Head.GAIN else 0),
-            block_out_channels=config.widths,
-            layers_per_block=config.layers_per_block,
-            down_block_types=tuple(_block("Down", level, config) for level in levels),
-            up_block_types=tuple(_block("Up", level, config) for level in reversed(levels)),
-            attention_head_dim=config.head_width,
-            norm_num_groups=config.norm_groups,
-            # Time scales features as well as shifting them (FiLM).
-            resnet_time_scale_shift="scale_shift",
+        self.has_gain = isinstance(config, UNetConfig) and config.head is Head.GAIN
+        in_channels = latent_channels + sum(
+            condition.width(latent_channels=latent_channels, mask_channels=mask_channels)
+            for condition in config.conditions
         )
+        if isinstance(config, LatentUNetConfig):
+            self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
+        else:
+            out_channels = latent_channels + (COLOURS if self.has_gain else 0)
+            self.unet = _build_unet(config, in_channels=in_channels, out_channels=out_channels)
+        if config.gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
         self.register_buffer("black", black, persistent=False)
-        nn.init.zeros_(self.unet.conv_out.weight)
-        nn.init.zeros_(self.unet.conv_out.bias)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
-        inputs = torch.cat([x_t, *(conditions[name] for name in self.config.conditions)], dim=1)
+        beside = (conditions[condition.field] for condition in self.config.conditions)
+        inputs = torch.cat([x_t, *beside], dim=1)
+        if isinstance(self.config, LatentUNetConfig):
+            return self.unet(inputs, t * TIME_SCALE, encoder_hidden_states=None).sample
         output = self.unet(inputs, t * TIME_SCALE).sample
-        if self.config.head is Head.ADD:
+        if not self.has_gain:
             return output
         offset, gain = output[:, :-COLOURS], output[:, -COLOURS:, None]
         return offset + (gain * (x_t - self.black).unflatten(1, (COLOURS, -1))).flatten(1, 2)
 
 
-def _block(side: str, level: int, config: DenoiserConfig) -> str:
+def _build_unet(config: UNetConfig, *, in_channels: int, out_channels: int) -> UNet2DModel:
+    levels = range(len(config.widths))
+    unet = UNet2DModel(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        block_out_channels=config.widths,
+        layers_per_block=config.layers_per_block,
+        down_block_types=tuple(_block("Down", level, config) for level in levels),
+        up_block_types=tuple(_block("Up", level, config) for level in reversed(levels)),
+        attention_head_dim=config.head_width,
+        norm_num_groups=config.norm_groups,
+        # Time scales features as well as shifting them (FiLM).
+        resnet_time_scale_shift="scale_shift",
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    return unet
+
+
+def _block(side: str, level: int, config: UNetConfig) -> str:
     return f"Attn{side}Block2D" if level in config.attention_levels else f"{side}Block2D"

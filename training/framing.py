@@ -26,11 +26,11 @@ def random_frame(size_WH: tuple[int, int], smallest: float, generator: np.random
     return Frame(size_WH, smallest + (1 - smallest) * scale, (x, y))
 
 
-def crop_and_resize(image: np.ndarray, frame: Frame) -> np.ndarray:
-    """uint8 (H, W) or (H, W, 3) -> the same kind at `frame.size_WH`.
+def crop_and_resize(image: np.ndarray, frame: Frame, *, interpolation: int | None = None) -> np.ndarray:
+    """(H, W) or (H, W, 3), uint8 or float32 -> the same kind at `frame.size_WH`.
 
-    The crop is rounded to whole pixels. Shrinking averages areas, enlarging is bilinear; an image that
-    already has the size is returned as it is.
+    The crop is rounded to whole pixels. Shrinking averages areas, enlarging is bilinear, unless OpenCV's
+    `interpolation` says otherwise; an image that already has the size is returned as it is.
     """
     height, width = image.shape[:2]
     wanted_w, wanted_h = frame.size_WH
@@ -42,5 +42,7 @@ def crop_and_resize(image: np.ndarray, frame: Frame) -> np.ndarray:
     crop = image[y : y + crop_h, x : x + crop_w]
     if (crop_w, crop_h) == frame.size_WH:
         return np.ascontiguousarray(crop)
-    shrinks = wanted_w <= crop_w and wanted_h <= crop_h
-    return cv2.resize(crop, frame.size_WH, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    if interpolation is None:
+        shrinks = wanted_w <= crop_w and wanted_h <= crop_h
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(crop, frame.size_WH, interpolation=interpolation)

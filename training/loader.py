@@ -7,7 +7,7 @@ reads its own contiguous part. Nothing is drawn from a global generator.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from datagen.errors import PairbridgeError, ShardError
 from datagen.seeds import rng
 from training.buckets import Bucket, BucketSequence
+from training.conditions import ConditionConfig
 from training.draws import Draw, DrawnSource, DrawPlan
 from training.framing import Frame, random_frame
 from training.mix_config import MixConfig
@@ -52,9 +53,11 @@ class MixedLoader:
         buckets: BucketSequence,
         workers: int = 0,
         ranks: Ranks | None = None,
+        conditions: Sequence[ConditionConfig] = (),
     ) -> None:
         """buckets: size of the images and samples a step over all ranks, of every batch; workers: loader
-        processes of this rank; ranks: this process's place, by default that of the torch process group.
+        processes of this rank; ranks: this process's place, by default that of the torch process group;
+        conditions: those of the network, whose images are read along.
 
         Raises ConfigError if a source lacks what the mix asks of it or the ranks do not divide a batch.
         """
@@ -62,7 +65,7 @@ class MixedLoader:
         buckets.check_ranks(self.ranks.world)
         self.mix = mix
         self.workers = workers
-        self.draws, pairs = plan_draws(mix, run_root=run_root, buckets=buckets)
+        self.draws, pairs = plan_draws(mix, run_root=run_root, buckets=buckets, conditions=conditions)
         self._dataset = _MixedPairs(self.draws, pairs, mix.random_crop)
 
     @property
@@ -81,7 +84,13 @@ class MixedLoader:
             "mix_on_exhausted": self.mix.on_exhausted,
             "mix_random_crop": self.mix.random_crop,
             "mix_sources": [
-                {"name": source.name, "parts": part, "pairs": len(pairs), "shards": pairs.digest}
+                {
+                    "name": source.name,
+                    "parts": part,
+                    "pairs": len(pairs),
+                    "shards": pairs.digest,
+                    "target": str(source.target),
+                }
                 for source, part, pairs in zip(
                     self.mix.sources, self.draws.schedule.parts, self._dataset.sources, strict=True
                 )
@@ -92,10 +101,11 @@ class MixedLoader:
         """This rank's part of global batches `start`, `start` + 1, ..., to the end of the mix if it has one.
 
         A batch: `source`, `target` float32 (B, 3, H, W) in [-1, 1]; `mask` float32 (B, 1, H, W) in [0, 1];
-        `batch_size`, the samples of the global batch, of which B are this rank's;
-        `keys` ("<source name>/<key>") and `source_names`, B strings each, of what was read; `substitutes`, a
-        list of {"wanted", "used", "reason"} for the unreadable pairs that were replaced by others of their
-        source; `number`, the global batch. Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
+        for a target that need not hold everywhere `valid`, like the mask; one image like the source per
+        condition; `batch_size`, the samples of the global batch, of which B are this rank's; `keys`
+        ("<source name>/<key>") and `source_names`, B strings each, of what was read; `substitutes`, a list of
+        {"wanted", "used", "reason"} for the unreadable pairs that were replaced by others of their source;
+        `number`, the global batch. Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
         """
         loader = DataLoader(
             self._dataset,
@@ -122,10 +132,15 @@ class MixedLoader:
 
 
 def plan_draws(
-    mix: MixConfig, *, run_root: Path, buckets: BucketSequence
+    mix: MixConfig, *, run_root: Path, buckets: BucketSequence, conditions: Sequence[ConditionConfig] = ()
 ) -> tuple[DrawPlan, list[PairSource]]:
     """Open every source of a mix and plan its draws; the sources are in the mix's order."""
-    pairs = [PairSource(source.folder(run_root), source.recipe, source.split) for source in mix.sources]
+    pairs = [
+        PairSource(
+            source.folder(run_root), source.recipe, source.split, target=source.target, conditions=conditions
+        )
+        for source in mix.sources
+    ]
     sources = [
         DrawnSource(source.name, source.weight, len(found))
         for source, found in zip(mix.sources, pairs, strict=True)
@@ -230,10 +245,17 @@ def _collate_or_error(rows: list[dict[str, Any] | SourceUnreadable]) -> Batch | 
 def _collate(rows: list[dict[str, Any]]) -> Batch:
     """One batch from rows of the same size; see `MixedLoader.batches`."""
     pairs: list[Pair] = [row["pair"] for row in rows]
+    masks = {"mask": [pair.mask for pair in pairs]}
+    if pairs[0].valid is not None:
+        masks["valid"] = [pair.valid for pair in pairs]
     return {
         "source": _image_tensor(np.stack([pair.source for pair in pairs])),
         "target": _image_tensor(np.stack([pair.target for pair in pairs])),
-        "mask": _mask_tensor(np.stack([pair.mask for pair in pairs])),
+        **{name: _mask_tensor(np.stack(images)) for name, images in masks.items()},
+        **{
+            name: _image_tensor(np.stack([pair.conditions[name] for pair in pairs]))
+            for name in pairs[0].conditions
+        },
         "keys": [f"{row['source_name']}/{row['pair'].key}" for row in rows],
         "source_names": [row["source_name"] for row in rows],
         "substitutes": [entry for row in rows for entry in row["substitutes"]],
@@ -243,7 +265,11 @@ def _collate(rows: list[dict[str, Any]]) -> Batch:
 
 
 def _image_tensor(images_BHWC: np.ndarray) -> torch.Tensor:
-    """uint8 (B, H, W, 3) -> float32 (B, 3, H, W) in [-1, 1]."""
+    """(B, H, W, 3), uint8 or float32 in [-1, 1], or grey (B, H, W) -> float32 (B, C, H, W) in [-1, 1]."""
+    if images_BHWC.ndim == 3:
+        images_BHWC = images_BHWC[..., None]
+    if images_BHWC.dtype == np.float32:
+        return torch.from_numpy(np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2)))
     # In NumPy: on tensors this small torch's threads cost five times what they save on a busy machine.
     images_BCHW = np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2), dtype=np.float32)
     return torch.from_numpy(images_BCHW / np.float32(127.5) - np.float32(1))

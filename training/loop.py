@@ -39,10 +39,10 @@ from training.denoisers import Denoiser
 from training.ema import make_ema
 from training.interrupt import StopRequest, stop_on_signals
 from training.loader import MixedLoader
-from training.losses import Loss
+from training.losses import Loss, PixelLoss
 from training.mix_config import MixConfig
 from training.model import build_denoiser, training_buckets
-from training.objective import bridge_loss
+from training.objective import bridge_loss, draw_step
 from training.optimiser import learning_rate, make_optimiser
 from training.ranks import Ranks
 from training.telemetry import Telemetry
@@ -100,6 +100,7 @@ class _Training:
         device = _device(config, self.ranks)
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
         self.buckets = training_buckets(config, self.autoencoder)
+        self.pixel_loss = PixelLoss(config.loss).to(device)
         self.denoiser: Denoiser = build_denoiser(config, self.autoencoder).to(device)
         self.optimiser = make_optimiser(config.optimiser, self.denoiser.parameters())
         self.ema = make_ema(
@@ -113,6 +114,7 @@ class _Training:
             buckets=self.buckets,
             workers=config.loader_workers,
             ranks=self.ranks,
+            conditions=config.denoiser.conditions,
         )
         if self.loader.num_batches is not None and self.loader.num_batches < config.steps:
             raise ConfigError(
@@ -148,7 +150,22 @@ class _Training:
             batch = next(batches)
             telemetry.waited(time.perf_counter() - before)
             rate = self._learning_rate()
-            loss = bridge_loss(self.config, model, self.autoencoder, batch, self.step, self.ranks)
+            draws = draw_step(
+                self.config,
+                self.autoencoder,
+                step=self.step,
+                samples=batch["batch_size"],
+                size_HW=tuple(batch["source"].shape[-2:]),
+            ).rows(self.ranks.share(batch["batch_size"]))
+            loss = bridge_loss(
+                self.config,
+                model,
+                self.autoencoder,
+                self.pixel_loss,
+                batch,
+                draws,
+                target_kind=self.mix.target,
+            )
             norm = self._update(loss, rate)
             telemetry.batch(
                 self.step, self.ranks.gather(_rows(batch, loss)), self.ranks.gather(batch["substitutes"])

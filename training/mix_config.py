@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator
 from datagen.errors import ConfigError
 from datagen.frozen import FrozenModel
 from datagen.mirror import local_folder
+from training.targets import TargetKind
 
 RUN_PREFIX = "run:"
 
@@ -21,6 +22,8 @@ class MixSource(FrozenModel):
     path: str
     recipe: str
     split: Literal["train", "validation", "test"] = "train"
+    # What its pairs lead to: their target image, their depth or their normals (training.targets).
+    target: TargetKind = TargetKind.IMAGE
     # Of any scale: 0.9 and 0.1 are the same mix as 9 and 1.
     weight: PositiveFloat = 1.0
 
@@ -48,7 +51,14 @@ class MixConfig(FrozenModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"source name {twice[0]!r} is used twice; keys are reported as <source>/<key>")
+        targets = sorted({source.target for source in sources})
+        if len(targets) > 1:
+            raise ValueError(f"targets {targets} in one mix: a network has one kind of output")
         return sources
+
+    @property
+    def target(self) -> TargetKind:
+        return self.sources[0].target
 
 
 def dataset_folder(path: str, run_root: Path) -> Path:

@@ -1,6 +1,8 @@
 """A trained translation model: bridge, autoencoder and averaged denoiser weights of one checkpoint."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -13,6 +15,7 @@ from datagen.seeds import seed31
 from training.autoencoders import Autoencoder, build_autoencoder
 from training.buckets import BucketSequence
 from training.checkpoint import read_state, read_tensors, refuse_changes
+from training.conditions import MASK, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.samplers import PosteriorSampler, Sampler, check_grid, sample
@@ -77,12 +80,17 @@ class TranslationModel:
         steps: int = 1,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
+        conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
-        """Translate one uint8 (H, W, 3) image; mask uint8 (H, W), 255 = foreground, if it wants one."""
+        """Translate one uint8 (H, W, 3) image; see `translate_batch`, whose arguments have a first axis
+        more.
+        """
         masks = None if mask is None else mask[None]
-        return self.translate_batch(source[None], masks, steps=steps, seed=seed, sampler=sampler)[0]
+        batched = {name: image[None] for name, image in conditions.items()}
+        return self.translate_batch(
+            source[None], masks, steps=steps, seed=seed, sampler=sampler, conditions=batched
+        )[0]
 
-    @torch.no_grad()
     def translate_batch(
         self,
         sources: np.ndarray,
@@ -91,61 +99,106 @@ class TranslationModel:
         steps: int = 1,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
+        conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
-        """Translate uint8 (B, H, W, 3) images of one size with `steps` network evaluations; same shape.
+        """`predict_batch` as uint8 images of the sources' shape.
 
         Where the training's `outside_mask` is `keep`, pixels of mask 0 come back byte for byte.
-        One step draws no random number, but with euler_maruyama; several draw from `seed` and depend on place
-        within the batch. Raises ConfigError where the model was not trained for `steps`, does not see what
-        the sampler needs, or a mask is missing or does not fit.
+        """
+        predicted = self.predict_batch(
+            sources, masks, steps=steps, seed=seed, sampler=sampler, conditions=conditions
+        )
+        outputs = np.rint((predicted + 1) * 127.5).astype(np.uint8)
+        if self.config.outside_mask == "keep" and masks is not None:
+            return _paste(outputs, sources, masks)
+        return outputs
+
+    @torch.no_grad()
+    def predict_batch(
+        self,
+        sources: np.ndarray,
+        masks: np.ndarray | None = None,
+        *,
+        steps: int = 1,
+        seed: int = 0,
+        sampler: Sampler = DEFAULT_SAMPLER,
+        conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> np.ndarray:
+        """What `steps` network evaluations make of uint8 (B, H, W, 3) images of one size: float32 in [-1,
+        1], as targets are (training.targets).
+
+        masks: uint8 (B, H, W), 255 = foreground, or to remove. conditions: the other images that the network
+        was trained to see, uint8, by field. One step draws no random number, but with euler_maruyama;
+        several draw from `seed` and depend on place within the batch. Raises ConfigError where the model was
+        not trained for `steps`, does not see what the sampler needs, or a mask or condition is missing or
+        does not fit.
         """
         times = sampler.times(steps)
         check_grid(times, self.config.timesteps)
         self._check_sampler(sampler)
-        self._check_mask(sources, masks)
         height, width = sources.shape[1:3]
         source = self._pad(_to_unit(sources, self.device))
-        mask = (
-            torch.zeros_like(source[:, :1]) if masks is None else self._pad(_mask_to_unit(masks, self.device))
-        )
         x0 = self.autoencoder.encode(source)
-        conditions = {"mask": self.autoencoder.encode_mask(mask), "source": x0}
+        seen = self._conditions(sources, masks, conditions, x0, source.shape[-2:])
         latent = sample(
             sampler,
-            lambda x, t: self.denoiser(x, t, conditions),
+            lambda x, t: self.denoiser(x, t, seen),
             x0,
             times,
             sigma=self.config.bridge.sigma,
             generator=torch.Generator().manual_seed(seed31(seed, "translate")),
         )
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
-        levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
-        outputs = levels.permute(0, 2, 3, 1).to(torch.uint8).cpu().numpy()
-        if self.config.outside_mask == "keep" and masks is not None:
-            return _paste(outputs, sources, masks)
-        return outputs
+        return images.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
 
     def _check_sampler(self, sampler: Sampler) -> None:
-        if sampler.needs_source and "source" not in self.config.denoiser.conditions:
+        if sampler.needs_source and all(one.field != SOURCE for one in self.config.denoiser.conditions):
             raise ConfigError(
                 f"the {sampler.kind} sampler needs a model that sees the source at every step",
                 consequence="the noise it subtracts cannot be told from the target",
                 remedy="use the posterior sampler, or train with `source` among denoiser.conditions",
             )
 
-    def _check_mask(self, sources: np.ndarray, masks: np.ndarray | None) -> None:
-        if masks is None and "mask" in self.config.denoiser.conditions:
-            raise ConfigError(
-                "this model was trained with a mask beside the image, and none was given",
-                consequence="it would not know what to relight",
-                remedy="pass the foreground mask (`--mask`), 255 on the foreground",
-            )
+    def _conditions(
+        self,
+        sources: np.ndarray,
+        masks: np.ndarray | None,
+        images: Mapping[str, np.ndarray],
+        x0: Tensor,
+        padded: tuple[int, int],
+    ) -> dict[str, Tensor]:
+        """The network's conditions; zeros for one that is missing and that training withheld now and then."""
         if masks is not None and masks.shape != sources.shape[:3]:
             raise ConfigError(
                 f"the mask has shape {masks.shape[1:]}, the image {sources.shape[1:3]}",
                 consequence="resizing here would move the edge",
                 remedy="bring both to one size",
             )
+        given: dict[str, Tensor] = {}
+        if masks is not None:
+            given[MASK] = self._pad(_mask_to_unit(masks, self.device))
+        for config in self.config.denoiser.conditions:
+            if config.field in images:
+                image = _to_unit(images[config.field], self.device)
+                whole = config.is_whole or image.shape[-2:] != sources.shape[1:3]
+                resized = F.interpolate(image, padded, mode="bilinear", antialias=True)
+                given[config.field] = resized if whole else self._pad(image)
+        seen = {}
+        for config in self.config.denoiser.conditions:
+            if config.field in given or config.field == SOURCE:
+                seen[config.field] = encode_condition(config, given, x0, self.autoencoder)
+            elif config.dropout:
+                channels = config.width(
+                    latent_channels=self.autoencoder.channels, mask_channels=self.autoencoder.mask_channels
+                )
+                seen[config.field] = x0.new_zeros(len(x0), channels, *x0.shape[-2:])
+            else:
+                raise ConfigError(
+                    f"this model was trained with a {config.field} beside the image, and none was given",
+                    consequence="it would not know what to do",
+                    remedy="pass it: `--mask`, 255 on the foreground; `--light-map` for light",
+                )
+        return seen
 
     def _pad(self, images: Tensor) -> Tensor:
         """Repeat the last row and column up to the next multiple that autoencoder and denoiser can halve."""
@@ -161,6 +214,7 @@ def _paste(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.nd
 
 
 def _to_unit(images: np.ndarray, device: torch.device) -> Tensor:
+    images = images if images.ndim == 4 else images[..., None]
     return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -1,9 +1,11 @@
 """From a batch of pairs to its loss: encode, put a point on the bridge, predict, compare.
 
-Every random number of step n is drawn for the global batch from one generator keyed by (seed, n), and a rank
-takes its rows: results do not depend on ranks, on resumes, or on any global generator.
+Every random number of step n is drawn for the global batch from one generator keyed by (seed, n), on the
+CPU, and a rank takes its rows: results do not depend on ranks, on accumulation, on resumes, or on any
+global generator. Nothing here waits for a GPU.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,54 +15,93 @@ from datagen.seeds import seed31
 from training.augment import augment
 from training.autoencoders import Autoencoder
 from training.bridge import estimate_target, interpolate, regression_target
+from training.conditions import encode_condition, image_fields, withhold
 from training.config import TrainingConfig
-from training.losses import Loss, latent_loss, pixel_loss
-from training.ranks import Ranks
+from training.devices import to_device
+from training.losses import Crops, Loss, PixelLoss, draw_crops, latent_loss, latent_validity
+from training.targets import TargetKind
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed31(seed, "train", step))
 
 
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """All that is random in one step, for the rows it was cut to; tensors on the CPU, samples first."""
+
+    augment: Tensor
+    t: Tensor
+    eps: Tensor
+    dropout: Tensor
+    crops: Crops
+
+    def rows(self, rows: slice) -> "Draws":
+        return Draws(
+            self.augment[rows], self.t[rows], self.eps[rows], self.dropout[rows], self.crops.of(rows)
+        )
+
+
+def draw_step(
+    config: TrainingConfig, autoencoder: Autoencoder, *, step: int, samples: int, size_HW: tuple[int, int]
+) -> Draws:
+    """The draws of global batch `step` of `samples` images of one size."""
+    generator = step_generator(config.seed, step)
+    latent_HW = tuple(side // autoencoder.factor for side in size_HW)
+    conditions = len(config.denoiser.conditions)
+    return Draws(
+        augment=torch.rand(samples, 3, generator=generator),
+        t=config.timesteps.sample(samples, generator),
+        eps=torch.randn(samples, autoencoder.channels, *latent_HW, generator=generator),
+        dropout=torch.rand(samples, conditions, generator=generator),
+        crops=draw_crops(config.loss, latent_HW, autoencoder.factor, samples, generator),
+    )
+
+
 def bridge_loss(
     config: TrainingConfig,
     denoiser: nn.Module,
     autoencoder: Autoencoder,
+    pixel_loss: PixelLoss,
     batch: dict[str, Any],
-    step: int,
-    ranks: Ranks,
+    draws: Draws,
+    *,
+    target_kind: TargetKind = TargetKind.IMAGE,
 ) -> Loss:
-    """The loss of this rank's rows of global batch `step`; `batch` as `training.loader` yields it."""
-    device = next(denoiser.parameters()).device
-    draws = step_generator(config.seed, step)
-    batch_size = batch["batch_size"]
-    rows = ranks.share(batch_size)
-    images = {name: batch[name].to(device) for name in ("source", "target", "mask")}
-    images = augment(config.augment, images, torch.rand(batch_size, 3, generator=draws)[rows])
+    """The loss of `batch`, as `training.loader` yields it, under `draws` of the same rows."""
+    device = _device_of(denoiser)
+    conditions = config.denoiser.conditions
+    names = ["source", "target", "mask", *(["valid"] if "valid" in batch else []), *image_fields(conditions)]
+    images = augment(
+        config.augment,
+        {name: to_device(batch[name], device) for name in names},
+        to_device(draws.augment, device),
+        target_kind,
+    )
     with torch.no_grad():
         x0 = autoencoder.encode(images["source"])
         x1 = autoencoder.encode(images["target"])
-        conditions = {"mask": autoencoder.encode_mask(images["mask"]), "source": x0}
-    t = config.timesteps.sample(batch_size, draws)[rows].to(device)
-    eps = torch.randn(batch_size, *x0.shape[1:], generator=draws)[rows].to(device)
+        seen = {one.field: encode_condition(one, images, x0, autoencoder) for one in conditions}
+        if any(one.dropout for one in conditions):
+            seen = withhold(conditions, seen, to_device(draws.dropout, device))
+    t, eps = to_device(draws.t, device), to_device(draws.eps, device)
     x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
-    v = _predict(config, denoiser, x_t, t, conditions)
+    v = _predict(config, denoiser, x_t, t, seen)
 
-    target = regression_target(config.bridge.field, x0, x1, x_t, t)
-    components = {"latent": latent_loss(v, target, t, config.loss.latent_weighting)}
+    valid = images.get("valid")
+    wanted = regression_target(config.bridge.field, x0, x1, x_t, t)
+    cells = None if valid is None else latent_validity(valid, autoencoder.factor)
+    components = {"latent": latent_loss(config.loss, v, wanted, t, cells)}
     if config.loss.pixel_weight:
-        components["pixel"] = pixel_loss(
-            estimate_target(x_t, v, t),
-            images["target"],
-            decode=autoencoder.decode,
-            factor=autoencoder.factor,
-            norm=config.loss.pixel_norm,
-            crop=config.loss.pixel_crop,
-            generator=draws,
-        )
+        estimate = estimate_target(x_t, v, t)
+        components["pixel"] = pixel_loss(estimate, images["target"], valid, autoencoder, draws.crops)
     weights = {"latent": config.loss.latent_weight, "pixel": config.loss.pixel_weight}
     total = sum(weights[name] * value for name, value in components.items())
     return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
+
+
+def _device_of(denoiser: nn.Module) -> torch.device:
+    return next(denoiser.parameters()).device
 
 
 def _predict(

@@ -2,11 +2,13 @@
 
 import bisect
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from datagen.canonical import digest
@@ -18,20 +20,26 @@ from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field
 from datagen.seeds import seed31
 from datagen.shards import Shard, open_shards
+from training.conditions import ConditionConfig
 from training.framing import Frame, crop_and_resize
-
-_IMAGES = ("source.png", "target.png", "mask.png")
+from training.targets import FIELDS, TargetKind, depth_target, normal_target
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """source and target: uint8 (H, W, 3) sRGB; mask: uint8 (H, W), 255 = foreground, or to remove."""
+    """source: uint8 (H, W, 3) sRGB; mask: uint8 (H, W), 255 = foreground, or to remove.
+
+    target: an image like the source; of other kinds float32 (H, W, 3) in [-1, 1], see training.targets, with
+    `valid` uint8 (H, W), 255 where it holds (None: everywhere). conditions: uint8 images, by field.
+    """
 
     key: str
     source: np.ndarray
     target: np.ndarray
     mask: np.ndarray
     meta: dict[str, Any]
+    valid: np.ndarray | None = None
+    conditions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class PairStore(Protocol):
@@ -45,6 +53,11 @@ class PairStore(Protocol):
         ...
 
     @property
+    def fields(self) -> set[str]:
+        """What `read` can give, without suffixes."""
+        ...
+
+    @property
     def is_removal(self) -> bool:
         """Whether the hole of the mask is to be filled with noise."""
         ...
@@ -55,21 +68,38 @@ class PairStore(Protocol):
         """File and key of a pair, for messages."""
         ...
 
-    def read(self, index: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """(meta, {"target": (H, W, 3), "mask": (H, W), and "source" where it is stored}), all uint8."""
+    def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(meta, arrays by field without suffix): those of `fields` ("target.png", ...) that there are.
+
+        An image is uint8, `mask` (H, W), the others (H, W, 3) or (H, W).
+        """
         ...
 
 
 class PairSource:
     """Map-style access to every pair of one recipe and split: of a generated dataset, or of an import."""
 
-    def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
-        """Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if
-        damaged.
+    def __init__(
+        self,
+        dataset_dir: Path,
+        recipe: str,
+        split: str,
+        *,
+        target: TargetKind = TargetKind.IMAGE,
+        conditions: Sequence[ConditionConfig] = (),
+    ) -> None:
+        """target: what pairs lead to; conditions: those of the network, whose image fields are read too.
+
+        Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
         """
         self.dataset_dir = dataset_dir
+        self.target = target
+        self._conditions = tuple(one for one in conditions if one.field not in ("mask", "source"))
+        extra = [f"{condition.field}.png" for condition in self._conditions]
+        self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
         store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
         self._store: PairStore = store(dataset_dir, recipe, split)
+        self._check_fields(recipe)
 
     def __len__(self) -> int:
         return len(self._store)
@@ -95,18 +125,55 @@ class PairSource:
         `noise_draw` it is another one for every draw. Raises ShardError, naming file and key, for anything
         that cannot be read or decoded.
         """
-        meta, images = self._store.read(self._checked(index))
+        meta, images = self._store.read(self._checked(index), self._fields)
         try:
-            mask, target = images["mask"], images["target"]
-            source = images.get("source", target)
-            _check_shapes(source, target, mask)
+            target, valid = self._target(images, frame)
+            source = (
+                images["source"]
+                if self.target is not TargetKind.IMAGE
+                else images.get("source", images["target"])
+            )
+            # Geometry of a whole view has no foreground.
+            mask = images.get("mask", np.full(source.shape[:2], 255, np.uint8))
+            _check_shapes(images, source.shape, {one.field for one in self._conditions if one.is_whole})
             if frame is not None:
-                source, target, mask = (crop_and_resize(image, frame) for image in (source, target, mask))
+                source, mask = (crop_and_resize(image, frame) for image in (source, mask))
             if self._store.is_removal:
                 source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
-            return Pair(key=meta["key"], source=source, target=target, mask=mask, meta=meta)
+            conditions = {one.field: _condition(one, images[one.field], frame) for one in self._conditions}
+            return Pair(meta["key"], source, target, mask, meta, valid, conditions)
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self._store.describe(index), error) from error
+
+    def _check_fields(self, recipe: str) -> None:
+        there = self._store.fields
+        wanted = {name.rpartition(".")[0] for name in FIELDS[self.target]}
+        # What an import leads to is in its `target`, whatever it shows.
+        has_target = bool(wanted & there) or isinstance(self._store, ImportedPairs)
+        missing = [] if has_target else [f"target {self.target}"]
+        missing += [f"condition {one.field}" for one in self._conditions if one.field not in there]
+        if missing:
+            raise ConfigError(
+                f"recipe {recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
+                f" it has {sorted(there)}",
+                consequence="no sample of it could be used",
+                remedy="name a target and conditions that the recipe stores, or take another recipe",
+            )
+
+    def _target(
+        self, images: dict[str, np.ndarray], frame: Frame | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if self.target is TargetKind.DEPTH and "depth" in images:
+            return depth_target(images["depth"], frame)
+        if self.target is TargetKind.NORMAL and "normal" in images:
+            return normal_target(images["normal"], frame)
+        target = images["target"]
+        framed = target if frame is None else crop_and_resize(target, frame)
+        if self.target is TargetKind.IMAGE:
+            return framed, None
+        # An import hands depth over as a picture on the same scale, its valid pixels as the mask.
+        valid = images["mask"] if frame is None else crop_and_resize(images["mask"], frame)
+        return framed.astype(np.float32) / 127.5 - 1, np.where(valid == 255, 255, 0).astype(np.uint8)
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
@@ -135,6 +202,7 @@ class ShardedPairs:
                 remedy="read quarantine.jsonl in the dataset's folder; it names the reasons",
             )
         self._is_removal = manifest.recipes[recipe].kind.endswith("_removal")
+        self._fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
 
     def __len__(self) -> int:
         return self._ends[-1]
@@ -142,6 +210,10 @@ class ShardedPairs:
     @property
     def digest(self) -> str:
         return digest([[shard.name, shard.sha256] for shard in self._shards])
+
+    @property
+    def fields(self) -> set[str]:
+        return self._fields
 
     @property
     def is_removal(self) -> bool:
@@ -155,16 +227,14 @@ class ShardedPairs:
         shard, place = self._locate(index)
         return f"{shard.path}, sample {shard.key(place)}"
 
-    def read(self, index: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         shard, place = self._locate(index)
         data = shard.read(place)
         try:
             # The key is the shard's own, whatever meta.json may say.
             meta = {**decode_field("meta.json", data["meta.json"]), "key": shard.key(place)}
             images = {
-                field.removesuffix(".png"): decode_field(field, data[field])
-                for field in _IMAGES
-                if field in data
+                name.rpartition(".")[0]: decode_field(name, data[name]) for name in fields if name in data
             }
         except (ShardError, KeyError, ValueError, TypeError) as error:
             raise _unusable(self.describe(index), error) from error
@@ -200,9 +270,20 @@ def _noise_seed(meta: dict[str, Any], draw: int | None) -> int:
     return own if draw is None else seed31(own, "draw", draw)
 
 
-def _check_shapes(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> None:
-    if source.ndim != 3 or source.shape != target.shape or mask.shape != source.shape[:2]:
-        raise ValueError(f"shapes differ: source {source.shape}, target {target.shape}, mask {mask.shape}")
+def _check_shapes(images: dict[str, np.ndarray], source: tuple[int, ...], whole: set[str]) -> None:
+    """All images of a pair have the source's sides, but those of `whole`; source and target have colours."""
+    shapes = {name: image.shape for name, image in images.items() if name not in whole}
+    colours = {len(shapes[name]) for name in ("source", "target", "normal") if name in shapes} | {len(source)}
+    if colours != {3} or any(shape[:2] != source[:2] for shape in shapes.values()):
+        raise ValueError(f"shapes differ: {shapes}")
+
+
+def _condition(config: ConditionConfig, image: np.ndarray, frame: Frame | None) -> np.ndarray:
+    if frame is None:
+        return image
+    if config.is_whole:
+        return cv2.resize(image, frame.size_WH, interpolation=cv2.INTER_AREA)
+    return crop_and_resize(image, frame)
 
 
 def _unusable(where: str, error: Exception) -> ShardError:

@@ -6,14 +6,14 @@ from pydantic import ValidationError
 
 from training.autoencoders import HaarConfig, build_autoencoder
 from training.bridge import estimate_target
-from training.denoisers import Denoiser, DenoiserConfig
+from training.denoisers import Denoiser, UNetConfig
 
 TINY = {"widths": (8, 16), "head_width": 8, "norm_groups": 4}
 
 
 def denoiser(**config) -> Denoiser:
     torch.manual_seed(0)
-    return Denoiser(DenoiserConfig(**TINY, **config), latent_channels=12, mask_channels=4)
+    return Denoiser(UNetConfig(**TINY, **config), latent_channels=12, mask_channels=4)
 
 
 def test_training_starts_from_output_equals_input() -> None:
@@ -28,7 +28,7 @@ def test_a_gain_multiplies_light_and_keeps_texture() -> None:
     """With a constant gain g and no offset, an image p in [-1, 1] becomes p + g (p + 1): black stays."""
     haar = build_autoencoder(HaarConfig(levels=2))
     model = Denoiser(
-        DenoiserConfig(**TINY, head="gain", conditions=()),
+        UNetConfig(**TINY, head="gain", conditions=()),
         latent_channels=haar.channels,
         mask_channels=haar.mask_channels,
         black=haar.black,
@@ -78,9 +78,10 @@ def test_a_corner_sees_the_opposite_corner() -> None:
         {"widths": (8, 10)},
         {"attention_levels": (2,)},
         {"conditions": ("mask", "mask")},
-        {"conditions": ("depth",)},
+        {"conditions": ({"field": "depth", "dropout": 1.0},)},
+        {"conditions": ({"field": "light map"},)},
     ],
 )
 def test_configs_that_cannot_be_built_are_refused(wrong) -> None:
     with pytest.raises(ValidationError):
-        DenoiserConfig(**{**TINY, **wrong})
+        UNetConfig(**{**TINY, **wrong})

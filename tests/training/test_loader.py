@@ -282,7 +282,7 @@ from training.buckets import BucketSequence
 from training.loader import MixedLoader
 from training.mix_config import MixConfig
 buckets = BucketSequence.single(size=16, batch_size=8)
-mix = MixConfig.model_validate({_mix(2).model_dump()!r})
+mix = MixConfig.model_validate({_mix(2).model_dump(mode="json")!r})
 batches = MixedLoader(mix, run_root=Path({str(run_root)!r}), buckets=buckets, workers=2).batches()
 next(batches)
 print(*(worker.pid for worker in mp.active_children()), flush=True)

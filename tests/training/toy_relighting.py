@@ -4,6 +4,7 @@ The target's foreground is the source's times a gain that follows the background
 has something to learn which one colour shift does not catch.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,16 @@ def ball_pair(seed: int) -> Pair:
 
 
 def write_toy_dataset(
-    folder: Path, recipe: str, splits: dict[str, int], *, seed: int = 0, per_object: int = 2
+    folder: Path,
+    recipe: str,
+    splits: dict[str, int],
+    *,
+    seed: int = 0,
+    per_object: int = 2,
+    make_pair: Callable[[int], Pair] = ball_pair,
 ) -> Path:
     """A finished dataset: `splits` pairs per split in one shard each, `per_object` pairs of each object."""
-    fields = ("mask.png", "meta.json", "source.png", "target.png")
+    fields = tuple(sorted([*make_pair(0), "meta.json"]))
     manifest = DatasetManifest(
         name="toy",
         seed=seed,
@@ -73,7 +80,7 @@ def write_toy_dataset(
                 "assets": [{"role": "object", "id": f"ball:{group // per_object}"}],
                 "params": canonical_json({}).decode(),
             }
-            pair = {**ball_pair(1_000_000 * place + 1000 * seed + group), "meta.json": meta}
+            pair = {**make_pair(1_000_000 * place + 1000 * seed + group), "meta.json": meta}
             data = {field: encode_field(field, pair[field]) for field in fields}
             part, record = pack_group(group, [(key, data)])
             path = folder / f"{split}-{group}.part"

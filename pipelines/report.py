@@ -50,7 +50,7 @@ def write_report(run: Run) -> None:
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
     write_png(run.folder / "sheet.png", contact_sheet(_sections({**pairs, **others}, translations)))
-    lines = read_lines(run.training_dir / "metrics.jsonl")
+    lines = read_lines(run.training_dir / "stats.jsonl")
     write_atomically(
         run.folder / "report.html", [render(metrics, pairs, others, translations, loss_curve(lines)).encode()]
     )

@@ -1,7 +1,7 @@
 """The whole job as one resumable command: generate, verify, train, evaluate, report.
 
 runs/<name>/dataset/        the dataset's folder
-runs/<name>/train/          checkpoints, metrics.jsonl, consumed.jsonl
+runs/<name>/train/          checkpoints, stats.jsonl, consumed.jsonl
 runs/<name>/evaluation/     evaluation.json, figures of every image (csv), sample strips, worst.png
 runs/<name>/metrics.json    every figure of the report
 runs/<name>/report.html     the report, one self-contained page; sheet.png is its contact sheet

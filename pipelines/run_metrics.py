@@ -130,7 +130,7 @@ def _mix(run: Run) -> list[dict[str, Any]]:
 
 
 def _training(run: Run) -> dict[str, Any]:
-    lines = read_lines(run.training_dir / "metrics.jsonl")
+    lines = read_lines(run.training_dir / "stats.jsonl")
     newest = checkpoint_folders(run.training_dir / "checkpoints")[-1]
     state = read_state(newest)
     tail = lines[-max(1, len(lines) // 10) :]

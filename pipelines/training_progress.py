@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,8 +13,13 @@ LINE_INTERVAL_S = 10.0
 
 
 @contextmanager
-def show_training(steps: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A callable for `training.loop.train(on_progress=...)`; it takes lines of metrics.jsonl."""
+def show_training(steps: int, *, silent: bool = False) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A callable for `training.loop.train(on_progress=...)`; it takes lines of stats.jsonl. `silent`: it
+    ignores them.
+    """
+    if silent:
+        yield lambda line: None
+        return
     if not sys.stdout.isatty():
         yield _Lines(steps)
         return
@@ -43,4 +49,5 @@ class _Lines:
 
 def _figures(line: dict[str, Any]) -> str:
     waiting = f"{line['data_wait']:.0%} waiting for data"
-    return f"loss {line['loss']:.5f}, {line['images_per_s']:.0f} images/s, {waiting}"
+    pace = f"{line['images_per_s']:.3g} images/s, {waiting}, {line['memory_mib'] / 1024:.1f} GiB"
+    return f"loss {line['loss']:.5f}, {pace}, {timedelta(seconds=round(line['seconds_left']))} left"

@@ -21,13 +21,14 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from datagen.atomic import sync_folder
 from datagen.canonical import canonical_json
 from datagen.diff import changed_fields
 from datagen.errors import PairbridgeError
 from datagen.frozen import FrozenModel
+from training.parallel import laid_out_like
 
 FORMAT = 1
 _FOLDER = re.compile(r"step-(\d{6,})\Z")
@@ -45,6 +46,8 @@ class CheckpointState(FrozenModel):
     step: int
     images: int
     ema_updates: int
+    # Mean loss of the first log line, which later ones are measured by.
+    first_loss: float | None = None
     # Samples consumed so far from each source.
     consumed: dict[str, int]
     config: dict[str, Any]
@@ -107,26 +110,26 @@ def read_tensors(folder: Path, name: str) -> dict[str, Tensor]:
         raise _unreadable(path, str(error)) from error
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+def optimiser_tensors(optimiser: torch.optim.Optimizer, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """AdamW's state under the names of the weights it belongs to; empty before the first step."""
     return {
         f"{name}.{key}": value
-        for name, weight in model.named_parameters()
+        for name, weight in weights.items()
         for key, value in optimiser.state[weight].items()
     }
 
 
 def restore_optimiser(
-    optimiser: torch.optim.Optimizer, model: nn.Module, tensors: Mapping[str, Tensor]
+    optimiser: torch.optim.Optimizer, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Inverse of `optimiser_tensors` for an optimiser built over `model.parameters()` in order."""
-    states: list[dict[str, Tensor]] = [{} for _ in model.parameters()]
-    place = {name: index for index, (name, _) in enumerate(model.named_parameters())}
+    """Inverse of `optimiser_tensors`, whole tensors, for an optimiser built over the values of `weights`."""
+    states: dict[str, dict[str, Tensor]] = {name: {} for name in weights}
     for full_name, value in tensors.items():
         name, key = full_name.rsplit(".", 1)
-        states[place[name]][key] = value
+        # The step counter is a number; all else has the weight's shape and is laid out like it.
+        states[name][key] = laid_out_like(value, weights[name]) if value.ndim else value
     # load_state_dict, rather than assignment, puts each tensor on the device and in the dtype AdamW wants.
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(enumerate(states))})
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(enumerate(states.values()))})
 
 
 def refuse_changes(folder: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:

@@ -16,6 +16,7 @@ from training.autoencoders import Autoencoder
 
 MASK = "mask"
 SOURCE = "source"
+LIGHT = "light"
 
 
 class ConditionConfig(FrozenModel):
@@ -51,7 +52,7 @@ class ConditionConfig(FrozenModel):
 
     @property
     def is_whole(self) -> bool:
-        return (self.frame or ("whole" if self.field == "light" else "aligned")) == "whole"
+        return (self.frame or ("whole" if self.field == LIGHT else "aligned")) == "whole"
 
     def width(self, *, latent_channels: int, mask_channels: int) -> int:
         """Channels that it adds to the network's input."""

@@ -13,6 +13,13 @@ from training.denoisers import DenoiserConfig, Head, UNetConfig
 from training.losses import LossConfig
 from training.optimiser import OptimiserConfig
 from training.timesteps import AnyTimesteps, DiscreteTimesteps
+from training.watch_config import WatchConfig
+
+# How fast a training goes and what it says of itself.
+_FREE = (
+    *("threads", "loader_workers", "device", "accumulate", "gradient_checkpointing", "compile", "parallel"),
+    *("log_every", "checkpoint_every", "keep_checkpoints", "diverged_at", "watch"),
+)
 
 
 class BridgeConfig(FrozenModel):
@@ -46,10 +53,22 @@ class TrainingConfig(FrozenModel):
     # bf16: autocast of the denoiser; weights, optimiser state and average stay float32.
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["cpu", "cuda"] = "cpu"
+    # The run stops where the mean loss between two log lines is this many times that of the first line.
+    diverged_at: float = Field(default=100.0, gt=1)
     # How fast, never what: these may change when a run resumes.
+    # Parts of a rank's batch that pass through the network one after the other before an optimiser step.
+    accumulate: int = Field(default=1, ge=1)
+    # Activations are computed again in the backward pass: less memory, about a third more time.
+    gradient_checkpointing: bool = False
+    # torch.compile of the denoiser; needs a C++ compiler on a CPU.
+    compile: bool = False
+    # Over the ranks of torchrun. ddp: each holds all weights. fsdp: weights, gradients, optimiser and
+    # average are sharded, for networks that do not fit one GPU.
+    parallel: Literal["ddp", "fsdp"] = "ddp"
     threads: int = Field(default=2, ge=1)
     loader_workers: int = Field(default=1, ge=0)
     log_every: int = Field(default=10, ge=1)
+    watch: WatchConfig = WatchConfig()
     checkpoint_every: int = Field(default=250, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
 
@@ -70,7 +89,7 @@ class TrainingConfig(FrozenModel):
 
     def meaning(self) -> dict:
         """The part of the config that decides what is learned, JSON-able."""
-        free = {"threads", "loader_workers", "log_every", "checkpoint_every", "keep_checkpoints", "device"}
+        free = set(_FREE)
         # At a constant rate a longer training begins exactly as the shorter one did.
         extendable = {"steps"} if self.optimiser.schedule == "constant" else set()
         return self.model_dump(mode="json", exclude=free | extendable)

@@ -50,9 +50,6 @@ class UNetConfig(FrozenModel):
     head: Head = Head.ADD
     # Concatenated to x_t along channels.
     conditions: Conditions = (ConditionConfig(field="mask"),)
-    # Activations are computed again in the backward pass instead of kept: less memory, about a third more
-    # time.
-    gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -104,8 +101,6 @@ class Denoiser(nn.Module):
         else:
             out_channels = latent_channels + (COLOURS if self.has_gain else 0)
             self.unet = _build_unet(config, in_channels=in_channels, out_channels=out_channels)
-        if config.gradient_checkpointing:
-            self.unet.enable_gradient_checkpointing()
         self.register_buffer("black", black, persistent=False)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:

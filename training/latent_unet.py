@@ -43,7 +43,6 @@ class LatentUNetConfig(FrozenModel):
     norm_groups: int = Field(default=32, ge=1)
     linear_projection: bool = True
     conditions: Conditions = ()
-    gradient_checkpointing: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -1,16 +1,21 @@
 """The training loop: batches in, checkpoints and JSON lines out. The same command resumes it, exactly.
 
     <run_dir>/checkpoints/step-000123/   see training.checkpoint
-    <run_dir>/metrics.jsonl              loss, rates and shares, every `log_every` steps
+    <run_dir>/stats.jsonl                loss, rates and shares, every `log_every` steps
     <run_dir>/consumed.jsonl             the keys of every batch that reached the optimiser
+    <run_dir>/pictures/                  what the average makes of held-out pairs, see training.watching
 
 On a CPU a resumed run is bitwise the undisturbed one: the data order is one integer, all noise is keyed by
 (seed, step), and no global random generator is read. Under torchrun (a process group that the caller has
 initialised) every rank calls `train` with the same arguments; the first one writes.
+
+Nothing inside a step waits for the device: its numbers are read while the next step runs. A step whose
+gradient is no number is therefore noticed one step later, and always before anything is saved.
 """
 
 import contextlib
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +25,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from datagen.errors import ConfigError, PairbridgeError
 from training.autoencoders import Autoencoder, build_autoencoder
@@ -38,18 +42,22 @@ from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.ema import make_ema
 from training.interrupt import StopRequest, stop_on_signals
+from training.latent_unet import LatentUNetConfig, base_digest, load_base
 from training.loader import MixedLoader
-from training.losses import Loss, PixelLoss
+from training.losses import PixelLoss
 from training.mix_config import MixConfig
 from training.model import build_denoiser, training_buckets
 from training.objective import bridge_loss, draw_step
 from training.optimiser import learning_rate, make_optimiser
+from training.parallel import ParallelNetwork, fill, gather, whole
 from training.ranks import Ranks
-from training.telemetry import Telemetry
+from training.readback import Readback
+from training.telemetry import StepRows, Telemetry
+from training.watching import Watch
 
 
 class TrainingDiverged(PairbridgeError):
-    """The loss or the gradient stopped being a number."""
+    """The gradient stopped being a number, or the loss grew out of all proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ def train(
 ) -> TrainResult:
     """Train to `config.steps`, from the newest checkpoint in `run_dir` if there is one.
 
-    `run_root` is what `run:` paths of the mix start from. `on_progress` gets each line of metrics.jsonl.
+    `run_root` is what `run:` paths of the mix start from. `on_progress` gets each line of stats.jsonl.
     SIGINT and SIGTERM end the run after the current step, with a checkpoint. Raises CheckpointError where
     config, mix or data differ from the checkpoint's, and TrainingDiverged.
     """
@@ -88,6 +96,17 @@ def train(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step that was queued, and whose numbers may still be on their way."""
+
+    number: int
+    images: int
+    learning_rate: float
+    batch: dict[str, Any]
+    numbers: Readback
+
+
 class _Training:
     """Weights, their average, the optimiser and the place in the data: what a checkpoint holds."""
 
@@ -97,14 +116,24 @@ class _Training:
         self.run_dir = run_dir
         self.checkpoints = run_dir / "checkpoints"
         self.ranks = Ranks.current()
-        device = _device(config, self.ranks)
-        self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
+        self.device = _device(config, self.ranks)
+        self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(self.device)
         self.buckets = training_buckets(config, self.autoencoder)
-        self.pixel_loss = PixelLoss(config.loss).to(device)
-        self.denoiser: Denoiser = build_denoiser(config, self.autoencoder).to(device)
-        self.optimiser = make_optimiser(config.optimiser, self.denoiser.parameters())
+        self.pixel_loss = PixelLoss(config.loss).to(self.device)
+        complete = checkpoint_folders(self.checkpoints)
+        self.denoiser: Denoiser = build_denoiser(config, self.autoencoder)
+        if not complete and isinstance(config.denoiser, LatentUNetConfig) and config.denoiser.base:
+            load_base(self.denoiser.unet, config.denoiser.base)
+        self.denoiser.to(self.device)
+        if config.gradient_checkpointing:
+            self.denoiser.unet.enable_gradient_checkpointing()
+        self.network = ParallelNetwork(self.denoiser, config.parallel, self.ranks)
+        if config.compile:
+            self.denoiser.compile()
+        self.weights = dict(self.denoiser.named_parameters())
+        self.optimiser = make_optimiser(config.optimiser, self.weights.values())
         self.ema = make_ema(
-            self.denoiser.parameters(),
+            self.weights.values(),
             half_life_images=config.ema_half_life_images,
             batch_size=self.buckets.mean_batch_size,
         )
@@ -122,83 +151,141 @@ class _Training:
                 consequence="training would stop in the middle of its learning rate schedule",
                 remedy=f"set steps to {self.loader.num_batches} or less, or on_exhausted to repeat",
             )
-        self.inputs = {"autoencoder": self.autoencoder.digest, **self.loader.digests}
+        self.inputs = {"autoencoder": self.autoencoder.digest, **self.loader.digests, **self._weight_inputs()}
+        self.watch = Watch(
+            config, mix, run_dir, run_root=run_root, size_WH=self.buckets.bucket(0).size_WH, ranks=self.ranks
+        )
         self.step = 0
+        self.first_loss: float | None = None
+        self.stop_seen = False
         self.consumed: Counter[str] = Counter({source.name: 0 for source in mix.sources})
-        complete = checkpoint_folders(self.checkpoints)
         if complete:
             self._restore(complete[-1])
 
     def run(self, stop: StopRequest, on_progress: Callable[[dict[str, Any]], None]) -> None:
         """Steps up to the last one, or until `stop`; leaves a checkpoint of where it ended."""
-        model: nn.Module = DistributedDataParallel(self.denoiser) if self.ranks.world > 1 else self.denoiser
-        telemetry = Telemetry(self.run_dir, step=self.step, consumed=self.consumed, writes=self.ranks.first)
-        with contextlib.closing(telemetry):
-            self._steps(model, telemetry, stop, on_progress)
+        telemetry = Telemetry(self.run_dir, step=self.step, consumed=self.consumed, ranks=self.ranks)
+        with contextlib.closing(telemetry), contextlib.closing(self.watch.begin(self.step)):
+            self._steps(telemetry, stop, on_progress)
 
     def _steps(
-        self,
-        model: nn.Module,
-        telemetry: Telemetry,
-        stop: StopRequest,
-        on_progress: Callable[[dict[str, Any]], None],
+        self, telemetry: Telemetry, stop: StopRequest, on_progress: Callable[[dict[str, Any]], None]
     ) -> None:
         batches = self.loader.batches(start=self.step)
-        stopped = False
-        while self.step < self.config.steps and not stopped:
+        queued: _Step | None = None
+        while self.step < self.config.steps and not self.stop_seen:
             before = time.perf_counter()
             batch = next(batches)
             telemetry.waited(time.perf_counter() - before)
-            rate = self._learning_rate()
-            draws = draw_step(
-                self.config,
-                self.autoencoder,
-                step=self.step,
-                samples=batch["batch_size"],
-                size_HW=tuple(batch["source"].shape[-2:]),
-            ).rows(self.ranks.share(batch["batch_size"]))
-            loss = bridge_loss(
-                self.config,
-                model,
-                self.autoencoder,
-                self.pixel_loss,
-                batch,
-                draws,
-                target_kind=self.mix.target,
-            )
-            norm = self._update(loss, rate)
-            telemetry.batch(
-                self.step, self.ranks.gather(_rows(batch, loss)), self.ranks.gather(batch["substitutes"])
-            )
-            last = self.step == self.config.steps
-            if last or self.step % self.config.log_every == 0:
-                line = telemetry.line(
-                    self.step, images=self._images(), gradient_norm=norm, learning_rate=rate
-                )
-                on_progress(line)
-            stopped = self.ranks.any(bool(stop))
-            if last or stopped or self.step % self.config.checkpoint_every == 0:
+            previous, queued = queued, self._queue_step(batch, stop)
+            if previous:
+                self._settle(previous, telemetry, on_progress)
+            if self.ranks.world == 1:
+                self.stop_seen = bool(stop)
+            due = self.step == self.config.steps or self.step % self.config.checkpoint_every == 0
+            if due or self.stop_seen or self.watch.due(self.step):
+                self._settle(queued, telemetry, on_progress)
+                queued = None
+            if due or self.stop_seen:
                 telemetry.sync()
                 self._save()
+            if self.watch.due(self.step):
+                self.watch.picture(self.step, self.autoencoder, self.denoiser, self.ema)
 
-    def _update(self, loss: Loss, rate: float) -> float:
-        """One optimiser step; the gradient's norm before clipping."""
+    def _queue_step(self, batch: dict[str, Any], stop: StopRequest) -> _Step:
+        """One optimiser step over the global batch. Nothing here waits for the device."""
+        rows = self.ranks.share(batch["batch_size"])
+        draws = draw_step(
+            self.config,
+            self.autoencoder,
+            step=self.step,
+            samples=batch["batch_size"],
+            size_HW=tuple(batch["source"].shape[-2:]),
+        ).rows(rows)
+        rate = self._learning_rate()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad(set_to_none=True)
-        loss.per_sample.mean().backward()
-        weights = list(self.denoiser.parameters())
-        norm = float(nn.utils.clip_grad_norm_(weights, self.config.optimiser.clip_norm))
-        if not math.isfinite(norm):
-            raise TrainingDiverged(
-                f"the gradient of step {self.step + 1} is {norm}",
-                consequence="the weights would be lost; the newest checkpoint still has those from before",
-                remedy="lower optimiser.learning_rate or lengthen optimiser.warmup_images, and start over",
-            )
+        count = rows.stop - rows.start
+        part_size = math.ceil(count / self.config.accumulate)
+        losses = []
+        for first in range(0, count, part_size):
+            part = slice(first, min(first + part_size, count))
+            with self.network.accumulating(more_to_come=part.stop < count):
+                loss = bridge_loss(
+                    self.config,
+                    self.network.module,
+                    self.autoencoder,
+                    self.pixel_loss,
+                    _part_of(batch, part),
+                    draws.rows(part),
+                    target_kind=self.mix.target,
+                )
+                # Ranks and parts are averaged, respectively summed: together the mean over the global batch.
+                (loss.per_sample.sum() / count).backward()
+            losses.append(loss)
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.config.optimiser.clip_norm)
         self.optimiser.step()
-        self.ema.step(weights)
+        self.ema.step(self.weights.values())
         self.step += 1
-        return norm
+        numbers = {
+            "norm": whole(norm),
+            "stop": self.ranks.any(bool(stop), self.device),
+            "loss": torch.cat([loss.per_sample for loss in losses]),
+        }
+        for name in losses[0].components:
+            numbers[f"loss_{name}"] = torch.cat([loss.components[name] for loss in losses])
+        return _Step(self.step, self._images(), rate, batch, Readback(numbers))
+
+    def _settle(
+        self, step: _Step, telemetry: Telemetry, on_progress: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Take note of a queued step's numbers. Raises TrainingDiverged."""
+        numbers = step.numbers.read()
+        norm = numbers["norm"][0]
+        if not math.isfinite(norm):
+            raise self._diverged(f"the gradient of step {step.number} is {norm}")
+        self.stop_seen = self.stop_seen or bool(numbers["stop"][0])
+        telemetry.step(
+            StepRows(
+                step=step.number,
+                keys=step.batch["keys"],
+                sources=step.batch["source_names"],
+                losses=numbers["loss"],
+                components={
+                    name.removeprefix("loss_"): values
+                    for name, values in numbers.items()
+                    if name.startswith("loss_")
+                },
+                substitutes=step.batch["substitutes"],
+            )
+        )
+        if step.number != self.config.steps and step.number % self.config.log_every:
+            return
+        line = telemetry.line(
+            step.number,
+            images=step.images,
+            total_images=self.buckets.samples(self.config.steps),
+            gradient_norm=norm,
+            learning_rate=step.learning_rate,
+        )
+        self.watch.figures(line)
+        on_progress(line)
+        self.first_loss = self.first_loss or line["loss"]
+        if line["loss"] > self.config.diverged_at * self.first_loss:
+            raise self._diverged(
+                f"the loss at step {step.number} is {line['loss']:.3g}, it began at {self.first_loss:.3g}"
+            )
+
+    def _diverged(self, cause: str) -> TrainingDiverged:
+        good = checkpoint_folders(self.checkpoints)
+        return TrainingDiverged(
+            cause,
+            consequence=f"training stops; the last good checkpoint is {good[-1]}"
+            if good
+            else "training stops; there is no checkpoint from before",
+            remedy="lower optimiser.learning_rate or lengthen optimiser.warmup_images, and start over",
+        )
 
     def _images(self) -> int:
         return self.buckets.samples(self.step)
@@ -207,23 +294,36 @@ class _Training:
         total = self.buckets.samples(self.config.steps)
         return learning_rate(self.config.optimiser, self._images(), total)
 
+    def _weight_inputs(self) -> dict[str, str]:
+        """Digests of published weights that training reads, where they are (base weights only at its
+        start).
+        """
+        found = {}
+        if self.pixel_loss.lpips is not None and self.config.loss.lpips:
+            found["lpips"] = self.config.loss.lpips.digest
+        denoiser = self.config.denoiser
+        if isinstance(denoiser, LatentUNetConfig) and denoiser.base and denoiser.base.is_dir():
+            found["base"] = base_digest(denoiser.base)
+        return found
+
     def _save(self) -> None:
+        averages = dict(zip(self.weights, self.ema.shadow_params, strict=True))
+        tensors = {
+            "model": gather(self.weights, self.ranks),
+            "ema": gather(averages, self.ranks),
+            "optimiser": gather(optimiser_tensors(self.optimiser, self.weights), self.ranks),
+        }
         if self.ranks.first:
             state = CheckpointState(
                 step=self.step,
                 images=self._images(),
                 ema_updates=self.ema.optimization_step,
+                first_loss=self.first_loss,
                 consumed=dict(self.consumed),
                 config=self.config.model_dump(mode="json"),
                 mix=self.mix.model_dump(mode="json"),
                 inputs=self.inputs,
             )
-            names = [name for name, _ in self.denoiser.named_parameters()]
-            tensors = {
-                "model": dict(self.denoiser.named_parameters()),
-                "ema": dict(zip(names, self.ema.shadow_params, strict=True)),
-                "optimiser": optimiser_tensors(self.optimiser, self.denoiser),
-            }
             write_checkpoint(self.checkpoints, state, tensors, keep=self.config.keep_checkpoints)
         self.ranks.barrier()
 
@@ -231,15 +331,16 @@ class _Training:
         state = read_state(folder)
         saved = TrainingConfig.model_validate(state.config)
         refuse_changes(folder, saved.meaning(), self.config.meaning(), "the training config")
+        # The base weights are in the checkpoint: their folder may have gone since.
+        self.inputs = {**{key: state.inputs[key] for key in ("base",) if key in state.inputs}, **self.inputs}
         # Not the mix's text: a dataset that moved, shard for shard, is still the same data.
-        refuse_changes(folder, state.inputs, self.inputs, "the mix or its data")
-        self.denoiser.load_state_dict(read_tensors(folder, "model"))
-        averages = read_tensors(folder, "ema")
-        for (name, _), shadow in zip(self.denoiser.named_parameters(), self.ema.shadow_params, strict=True):
-            shadow.copy_(averages[name])
+        refuse_changes(folder, state.inputs, self.inputs, "the mix, its data or the weights beside them")
+        fill(self.weights, read_tensors(folder, "model"))
+        fill(dict(zip(self.weights, self.ema.shadow_params, strict=True)), read_tensors(folder, "ema"))
         self.ema.optimization_step = state.ema_updates
-        restore_optimiser(self.optimiser, self.denoiser, read_tensors(folder, "optimiser"))
+        restore_optimiser(self.optimiser, self.weights, read_tensors(folder, "optimiser"))
         self.step = state.step
+        self.first_loss = state.first_loss
         self.consumed.update(state.consumed)
 
 
@@ -253,22 +354,14 @@ def _device(config: TrainingConfig, ranks: Ranks) -> torch.device:
             consequence="training on the CPU instead would take many times as long without a word",
             remedy="set device to cpu, or see what `pairbridge doctor` says about the GPU",
         )
-    device = torch.device("cuda", ranks.rank % torch.cuda.device_count())
-    # Objects are gathered over NCCL on the current device.
+    local_rank = int(os.environ.get("LOCAL_RANK", ranks.rank % torch.cuda.device_count()))
+    device = torch.device("cuda", local_rank)
     torch.cuda.set_device(device)
+    # TF32 where autocast leaves float32.
+    torch.set_float32_matmul_precision("high")
     return device
 
 
-def _rows(batch: dict[str, Any], loss: Loss) -> list[dict[str, Any]]:
-    """One plain record per sample of this rank, for `Telemetry.batch`."""
-    losses = loss.per_sample.tolist()
-    components = {name: values.tolist() for name, values in loss.components.items()}
-    return [
-        {
-            "key": key,
-            "source": source,
-            "loss": losses[row],
-            "components": {name: values[row] for name, values in components.items()},
-        }
-        for row, (key, source) in enumerate(zip(batch["keys"], batch["source_names"], strict=True))
-    ]
+def _part_of(batch: dict[str, Any], part: slice) -> dict[str, Any]:
+    """The tensors of some rows of a batch."""
+    return {name: value[part] for name, value in batch.items() if isinstance(value, torch.Tensor)}

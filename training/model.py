@@ -53,7 +53,7 @@ class TranslationModel:
         """`denoiser` with the weights to use; it is put in evaluation mode."""
         self.config = config
         self.autoencoder = autoencoder
-        self.denoiser = denoiser.eval().requires_grad_(False)
+        self.denoiser = denoiser.eval()
         self.device = next(denoiser.parameters()).device
 
     @classmethod

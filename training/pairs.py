@@ -16,11 +16,12 @@ from datagen.errors import ConfigError, PairbridgeError, ShardError
 from datagen.fill import fill_noise
 from datagen.import_manifest import ImportManifest, is_import
 from datagen.imported import ImportedPairs
+from datagen.light_maps import MapLight, encode_light_map
 from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field
 from datagen.seeds import seed31
 from datagen.shards import Shard, open_shards
-from training.conditions import ConditionConfig
+from training.conditions import LIGHT, MASK, SOURCE, ConditionConfig
 from training.framing import Frame, crop_and_resize
 from training.targets import FIELDS, TargetKind, depth_target, normal_target
 
@@ -94,7 +95,7 @@ class PairSource:
         """
         self.dataset_dir = dataset_dir
         self.target = target
-        self._conditions = tuple(one for one in conditions if one.field not in ("mask", "source"))
+        self._conditions = tuple(one for one in conditions if one.field not in (MASK, SOURCE))
         extra = [f"{condition.field}.png" for condition in self._conditions]
         self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
         store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
@@ -140,7 +141,7 @@ class PairSource:
                 source, mask = (crop_and_resize(image, frame) for image in (source, mask))
             if self._store.is_removal:
                 source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
-            conditions = {one.field: _condition(one, images[one.field], frame) for one in self._conditions}
+            conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
             return Pair(meta["key"], source, target, mask, meta, valid, conditions)
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self._store.describe(index), error) from error
@@ -151,7 +152,8 @@ class PairSource:
         # What an import leads to is in its `target`, whatever it shows.
         has_target = bool(wanted & there) or isinstance(self._store, ImportedPairs)
         missing = [] if has_target else [f"target {self.target}"]
-        missing += [f"condition {one.field}" for one in self._conditions if one.field not in there]
+        # A light map can be drawn from what meta.json says of the lights.
+        missing += [f"condition {one.field}" for one in self._conditions if one.field not in there | {LIGHT}]
         if missing:
             raise ConfigError(
                 f"recipe {recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
@@ -278,7 +280,14 @@ def _check_shapes(images: dict[str, np.ndarray], source: tuple[int, ...], whole:
         raise ValueError(f"shapes differ: {shapes}")
 
 
-def _condition(config: ConditionConfig, image: np.ndarray, frame: Frame | None) -> np.ndarray:
+def _condition(
+    config: ConditionConfig, images: dict[str, np.ndarray], meta: dict[str, Any], frame: Frame | None
+) -> np.ndarray:
+    if config.field == LIGHT and config.field not in images:
+        lights = [MapLight.from_params(light) for light in json.loads(meta["params"])["lights"]]
+        height, width = images["source"].shape[:2]
+        return encode_light_map(lights, frame.size_WH if frame else (width, height), grey=False)
+    image = images[config.field]
     if frame is None:
         return image
     if config.is_whole:

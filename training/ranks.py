@@ -1,9 +1,14 @@
 """The few things that processes of one training agree on. Alone, each is the identity."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
+import torch
 import torch.distributed as dist
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -39,10 +44,35 @@ class Ranks:
         dist.all_gather_object(parts, items)
         return [item for part in parts for item in part]
 
-    def any(self, flag: bool) -> bool:
-        """Whether any rank says so: all must stop at the same step, or the next all-reduce hangs."""
-        return flag if self.world == 1 else any(self.gather([flag]))
+    def any(self, flag: bool, device: torch.device) -> Tensor:
+        """1 where any rank says so, else 0, as a tensor on `device` that nothing waits for: all must stop at
+        the same step, or the next all-reduce hangs.
+        """
+        said = torch.full((1,), float(flag), device=device)
+        if self.world > 1:
+            dist.all_reduce(said, dist.ReduceOp.MAX)
+        return said
 
     def barrier(self) -> None:
         if self.world > 1:
             dist.barrier()
+
+
+@contextlib.contextmanager
+def process_group() -> Iterator[Ranks]:
+    """Under torchrun, the process group that its processes form, for as long as the block lasts; else
+    alone.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
+        yield Ranks.current()
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        # Objects travel by gloo, so that gathering a log line does not wait for the GPU.
+        dist.init_process_group("cpu:gloo,cuda:nccl")
+    else:
+        dist.init_process_group("gloo")
+    try:
+        yield Ranks.current()
+    finally:
+        dist.destroy_process_group()

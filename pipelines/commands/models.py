@@ -51,21 +51,27 @@ def train(
     run: RunFolder,
     settings: Set = None,
 ) -> None:
-    """Train on a mix of finished datasets; the same command resumes it exactly."""
+    """Train on a mix of finished datasets; the same command resumes it exactly.
+
+    On several GPUs: torchrun --nproc-per-node N --no-python pairbridge train ...
+    """
     from pipelines.config_files import find_config, load_config
     from pipelines.training_progress import show_training
     from training.config import TrainingConfig
     from training.loop import train as run_training
     from training.mix_config import MixConfig
+    from training.ranks import process_group
 
     config = load_config(find_config("training", training), TrainingConfig, settings or ())
     sources = load_config(find_config("mixes", mix), MixConfig)
     run = run.absolute()
-    with show_training(config.steps) as on_progress:
+    # Under torchrun every process comes here with the same arguments; the first one speaks.
+    with process_group() as ranks, show_training(config.steps, silent=not ranks.first) as on_progress:
         result = run_training(config, sources, run / "train", run_root=run, on_progress=on_progress)
     if result.interrupted:
         stop_interrupted(None)
-    print(f"step {result.step}: {result.checkpoint}")
+    if ranks.first:
+        print(f"step {result.step}: {result.checkpoint}")
 
 
 def evaluate(

@@ -124,7 +124,7 @@ def test_a_mix_of_shards_an_imported_folder_and_foreign_tars_trains_with_exact_s
         keys = [key for _, batch in consumed[:12] for key in batch if key.startswith(f"{name}/")]
         assert set(Counter(keys).values()) <= {len(keys) // size, len(keys) // size + 1}
         assert len(set(keys)) == size
-    lines = (run / "train" / "metrics.jsonl").read_text().splitlines()
+    lines = (run / "train" / "stats.jsonl").read_text().splitlines()
     assert np.isfinite([json.loads(line)["loss"] for line in lines if "loss" in json.loads(line)]).all()
 
 

@@ -94,13 +94,16 @@ def test_optimiser_state_survives_exactly(tmp_path: Path) -> None:
 
     model, optimiser = model_and_optimiser()
     steps(model, optimiser, 3)
-    tensors = {"model": model.state_dict(), "optimiser": optimiser_tensors(optimiser, model)}
+    tensors = {
+        "model": model.state_dict(),
+        "optimiser": optimiser_tensors(optimiser, dict(model.named_parameters())),
+    }
     folder = write_checkpoint(tmp_path, state(3), tensors, keep=1)
     steps(model, optimiser, 3)
 
     other, other_optimiser = model_and_optimiser()
     other.load_state_dict(read_tensors(folder, "model"))
-    restore_optimiser(other_optimiser, other, read_tensors(folder, "optimiser"))
+    restore_optimiser(other_optimiser, dict(other.named_parameters()), read_tensors(folder, "optimiser"))
     steps(other, other_optimiser, 3)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)

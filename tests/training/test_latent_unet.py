@@ -175,8 +175,9 @@ def test_gradient_checkpointing_changes_no_gradient() -> None:
     gradients = []
     for checkpointing in (False, True):
         torch.manual_seed(0)
-        config = LatentUNetConfig(**TINY, gradient_checkpointing=checkpointing)
-        denoiser = Denoiser(config, latent_channels=4, mask_channels=1).train()
+        denoiser = Denoiser(LatentUNetConfig(**TINY), latent_channels=4, mask_channels=1).train()
+        if checkpointing:
+            denoiser.unet.enable_gradient_checkpointing()
         torch.nn.init.ones_(denoiser.unet.conv_out.weight)
         x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
         denoiser(x, torch.tensor([0.5]), {}).square().mean().backward()

@@ -134,7 +134,7 @@ def test_consumed_shares_are_exact_at_every_batch(
 
 def test_each_line_of_metrics_accounts_for_the_batch(root: Path, tmp_path: Path) -> None:
     train(config(steps=5), mix(), tmp_path, run_root=root)
-    written = lines(tmp_path / "metrics.jsonl")
+    written = lines(tmp_path / "stats.jsonl")
     assert (written[-1]["step"], written[-1]["images"]) == (5, 20)
     assert written[-1]["shares"] == {"synthetic": 0.7, "photos": 0.3}
     for line in written:
@@ -152,7 +152,7 @@ def test_learning_rate_warms_up_and_falls_to_zero(root: Path, tmp_path: Path) ->
         tmp_path,
         run_root=root,
     )
-    rates = [line["learning_rate"] for line in lines(tmp_path / "metrics.jsonl")]
+    rates = [line["learning_rate"] for line in lines(tmp_path / "stats.jsonl")]
     assert rates[0] < rates[1] < rates[2] < 1e-3
     assert rates[3] == pytest.approx(1e-3)
     assert all(a > b for a, b in itertools.pairwise(rates[3:]))
@@ -162,7 +162,7 @@ def test_learning_rate_warms_up_and_falls_to_zero(root: Path, tmp_path: Path) ->
 def test_pixel_loss_is_added_with_its_weight(root: Path, tmp_path: Path) -> None:
     loss = {"latent_weight": 0.5, "pixel_weight": 2.0, "pixel_crop": 16}
     train(config(steps=2, loss=loss), mix(), tmp_path, run_root=root)
-    for line in lines(tmp_path / "metrics.jsonl"):
+    for line in lines(tmp_path / "stats.jsonl"):
         assert line["loss"] == pytest.approx(0.5 * line["loss_latent"] + 2 * line["loss_pixel"])
 
 
@@ -170,7 +170,7 @@ def test_bf16_keeps_float32_weights_and_stays_close_to_float32(root: Path, tmp_p
     exact = train(config(steps=4), mix(), tmp_path / "fp32", run_root=root)
     mixed = train(config(steps=4, precision="bf16"), mix(), tmp_path / "bf16", run_root=root)
     assert all(value.dtype == torch.float32 for value in tensors(mixed.checkpoint).values())
-    losses = [[line["loss"] for line in lines(tmp_path / run / "metrics.jsonl")] for run in ("fp32", "bf16")]
+    losses = [[line["loss"] for line in lines(tmp_path / run / "stats.jsonl")] for run in ("fp32", "bf16")]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert exact.step == mixed.step == 4
@@ -190,7 +190,7 @@ def test_training_lowers_the_loss_and_the_average_translates(root: Path, tmp_pat
         tmp_path,
         run_root=root,
     )
-    losses = [line["loss"] for line in lines(tmp_path / "metrics.jsonl")]
+    losses = [line["loss"] for line in lines(tmp_path / "stats.jsonl")]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
     weights, average = (read_tensors(result.checkpoint, name) for name in ("model", "ema"))
     assert weights.keys() == average.keys()
@@ -243,7 +243,7 @@ def test_a_mix_that_ends_too_early_is_refused_before_the_first_step(root: Path, 
 
 def test_a_diverging_training_stops_and_keeps_its_checkpoint(root: Path, tmp_path: Path) -> None:
     wild = {"learning_rate": 1e30, "warmup_images": 0, "weight_decay": 0.0}
-    with pytest.raises(TrainingDiverged, match="learning_rate"):
+    with pytest.raises(TrainingDiverged, match=r"last good checkpoint is .*step-00000"):
         train(config(checkpoint_every=1, optimiser=wild), mix(), tmp_path, run_root=root)
     kept = checkpoint_folders(tmp_path / "checkpoints")
     assert kept
@@ -271,7 +271,7 @@ def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(root: Path, tmp_path
         text=True,
         start_new_session=True,
     )
-    metrics = tmp_path / "metrics.jsonl"
+    metrics = tmp_path / "stats.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.exists() and metrics.stat().st_size) and process.poll() is None:
         assert time.monotonic() < deadline

@@ -1,4 +1,6 @@
-"""Two gloo ranks train the model that one process trains, and consume the same samples."""
+"""Two gloo ranks train the model that one process trains, replicated or sharded, and checkpoints open in
+any layout.
+"""
 
 import json
 import subprocess
@@ -6,52 +8,129 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import torch
+from ruamel.yaml import YAML
 from test_training_loop import config, mix
 from toy_relighting import write_toy_dataset
 
-from training.checkpoint import checkpoint_folders, read_tensors
+from training.checkpoint import checkpoint_folders, read_state, read_tensors
 from training.loop import train
 
+HERE = Path(__file__).parent
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(HERE.parents[1]), "OMP_NUM_THREADS": "1"}
+
 SCRIPT = """
-import sys
+import json, sys
 from pathlib import Path
 import torch.distributed as dist
-sys.path.insert(0, sys.argv[3])
+sys.path.insert(0, sys.argv[1])
 from test_training_loop import config, mix
 from training.loop import train
 dist.init_process_group("gloo")
-train(config(steps=6), mix(), Path(sys.argv[2]), run_root=Path(sys.argv[1]))
+for run, changes in json.loads(sys.argv[3]):
+    train(config(**changes), mix(), Path(sys.argv[2]) / run, run_root=Path(sys.argv[2]))
 dist.destroy_process_group()
 """
 
 
-def test_two_ranks_train_what_one_does(tmp_path: Path) -> None:
-    write_toy_dataset(tmp_path / "a", "relighting", {"train": 12})
-    write_toy_dataset(tmp_path / "b", "photos", {"train": 5}, seed=1)
-    alone = train(config(steps=6), mix(), tmp_path / "one", run_root=tmp_path)
-    script = tmp_path / "rank.py"
-    script.write_text(SCRIPT)
-    here = Path(__file__).parent
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
+def torchrun(*command: str | Path, timeout: float = 300) -> str:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     done = subprocess.run(
-        [*launcher, tmp_path, tmp_path / "two", here],
-        cwd=here.parents[1],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(here.parents[1]), "OMP_NUM_THREADS": "1"},
+        [*launcher, *command],
+        cwd=HERE.parents[1],
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    together = checkpoint_folders(tmp_path / "two" / "checkpoints")[-1]
-    a, b = read_tensors(alone.checkpoint, "model"), read_tensors(together, "model")
-    for name in a:
-        # Gradients are summed in another order; Adam turns that into at most a small share of a step.
-        torch.testing.assert_close(a[name], b[name], atol=2e-4, rtol=0)
+    return done.stdout
 
-    def keys(run: str) -> list[Counter[str]]:
-        text = (tmp_path / run / "consumed.jsonl").read_text()
+
+STEPS = 6
+PLAIN = {"steps": STEPS, "watch": {"pictures_every": 4, "rows": 2}}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    """Trained: alone; by two ranks, replicated and sharded; half alone and half sharded, and the other way
+    round.
+    """
+    root = tmp_path_factory.mktemp("ranks")
+    write_toy_dataset(root / "a", "relighting", {"train": 12, "validation": 4})
+    write_toy_dataset(root / "b", "photos", {"train": 5}, seed=1)
+    # Constant, so that half a training is the first half of a whole one.
+    constant = {"optimiser": {"warmup_images": 8, "schedule": "constant"}}
+    half = {**PLAIN, **constant, "steps": STEPS // 2}
+    train(config(**PLAIN), mix(), root / "alone", run_root=root)
+    train(config(**PLAIN, **constant), mix(), root / "alone-constant", run_root=root)
+    train(config(**half), mix(), root / "alone-then-sharded", run_root=root)
+    script = root / "rank.py"
+    script.write_text(SCRIPT)
+    jobs = [
+        ("replicated", PLAIN),
+        ("replicated-in-parts", {**PLAIN, "accumulate": 2}),
+        ("sharded", {**PLAIN, "parallel": "fsdp"}),
+        ("sharded-in-parts", {**PLAIN, "parallel": "fsdp", "accumulate": 2}),
+        ("alone-then-sharded", {**PLAIN, **constant, "parallel": "fsdp"}),
+        ("sharded-then-alone", {**half, "parallel": "fsdp"}),
+        ("sharded-then-replicated", {**half, "parallel": "fsdp"}),
+        ("sharded-then-replicated", {**PLAIN, **constant}),
+    ]
+    torchrun(script, HERE, root, json.dumps(jobs))
+    train(config(**PLAIN, **constant), mix(), root / "sharded-then-alone", run_root=root)
+    return root
+
+
+def newest(root: Path, run: str) -> Path:
+    return checkpoint_folders(root / run / "checkpoints")[-1]
+
+
+@pytest.mark.parametrize(
+    ("run", "reference"),
+    [
+        ("replicated", "alone"),
+        ("replicated-in-parts", "alone"),
+        ("sharded", "alone"),
+        ("sharded-in-parts", "alone"),
+        ("alone-then-sharded", "alone-constant"),
+        ("sharded-then-alone", "alone-constant"),
+        ("sharded-then-replicated", "alone-constant"),
+    ],
+)
+def test_every_layout_trains_what_one_process_does(runs: Path, run: str, reference: str) -> None:
+    assert read_state(newest(runs, run)).step == STEPS
+    for name in ("model", "ema", "optimiser"):
+        a, b = (read_tensors(newest(runs, which), name) for which in (reference, run))
+        assert a.keys() == b.keys()
+        for key in a:
+            # Gradients are summed in another order; Adam turns that into at most a small share of a step.
+            torch.testing.assert_close(a[key], b[key], atol=2e-4, rtol=0)
+
+    def keys(which: str) -> list[Counter[str]]:
+        text = (runs / which / "consumed.jsonl").read_text()
         return [Counter(json.loads(line)["keys"]) for line in text.splitlines()]
 
-    assert keys("one") == keys("two")
+    assert keys(run) == keys(reference)
+    losses = [
+        [json.loads(line)["loss"] for line in (runs / which / "stats.jsonl").read_text().splitlines()]
+        for which in (run, reference)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert (runs / run / "pictures" / "step-000004.png").is_file()
+
+
+def test_the_command_line_trains_under_torchrun(runs: Path, tmp_path: Path) -> None:
+    for name, settings in (("training", config(steps=2)), ("mix", mix())):
+        with open(tmp_path / f"{name}.yaml", "w") as stream:
+            YAML(typ="safe").dump(settings.model_dump(mode="json"), stream)
+    program = tmp_path / "command.py"
+    program.write_text("from pipelines.cli import main\nmain()\n")
+    for name in "ab":
+        (tmp_path / name).symlink_to(runs / name)
+    arguments = [tmp_path / "training.yaml", "--mix", tmp_path / "mix.yaml", "--run", tmp_path]
+    out = torchrun(program, "train", *arguments)
+    assert out.count("step 2: ") == 1
+    assert read_state(newest(tmp_path, "train")).step == 2

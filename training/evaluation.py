@@ -4,8 +4,8 @@ Methods: `model`, and the trivial predictors of its task (training.trivial). Tho
 training split, and are chosen on a validation split, of the same dataset; nothing is chosen on the split that
 is judged.
 
-All figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and resized to `size` as the trainer
-does it (training.framing); the foreground is the pair's mask, without dilation.
+Image figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and resized to `size` as the
+trainer does it (training.framing); the foreground is the pair's mask, without dilation.
 """
 
 import csv
@@ -26,11 +26,13 @@ from datagen.sample import encode_field
 from training.checkpoint import checkpoint_folders
 from training.evaluation_config import EvaluationConfig, EvaluationSource
 from training.framing import Frame
+from training.geometry_metrics import depth_metrics, normal_metrics
 from training.metrics import METRICS, bootstrap_interval, image_metrics
 from training.mix_config import dataset_folder
 from training.model import TranslationModel
 from training.pairs import Pair, PairSource, splits_of
 from training.set_distances import SetDistances
+from training.targets import to_picture
 from training.tasks import Task
 from training.trivial import Pairs, baselines
 
@@ -100,7 +102,13 @@ def _judge(
 ) -> dict[str, Any]:
     folder = dataset_folder(source.path, run_root)
     frame = Frame((config.size, config.size))
-    judged = PairSource(folder, source.recipe, config.split)
+    judged = PairSource(
+        folder,
+        source.recipe,
+        config.split,
+        target=source.task.target,
+        conditions=model.config.denoiser.conditions,
+    )
     count = min(len(judged), source.max_pairs or len(judged))
     methods = _methods(config, source, model, folder, frame)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
@@ -148,7 +156,17 @@ def _judge(
 
 
 def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
-    """The figures of one output by its task."""
+    """The figures of one output by its task. Raises ConfigError for depth that is not in metres."""
+    if task is Task.NORMALS:
+        return normal_metrics(output, pair.target, pair.valid == 255)
+    if task is Task.DEPTH:
+        if pair.depth_m is None:
+            raise ConfigError(
+                f"{pair.key}: its depth is a picture without a unit",
+                consequence="AbsRel compares metres",
+                remedy="judge on generated geometry, which stores metres",
+            )
+        return depth_metrics(output[..., 0], pair.depth_m, pair.valid == 255)
     return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
 
 
@@ -186,16 +204,20 @@ def _methods(
     config: EvaluationConfig, source: EvaluationSource, model: TranslationModel, folder: Path, frame: Frame
 ) -> dict[str, Method]:
     def of_model(pairs: list[Pair]) -> np.ndarray:
-        return model.translate_batch(
+        predict = model.predict_batch if source.task.is_geometry else model.translate_batch
+        return predict(
             np.stack([pair.source for pair in pairs]),
             np.stack([pair.mask for pair in pairs]),
             steps=config.sampling_steps,
             seed=config.seed,
             sampler=config.sampler,
+            conditions={
+                name: np.stack([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions
+            },
         )
 
     fitted = {
-        split: _pairs_of(folder, source.fit_recipe or source.recipe, split, frame)
+        split: _pairs_of(folder, source.fit_recipe or source.recipe, split, frame, source.task)
         for split in _fitting_splits(folder, source)
     }
     trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"))
@@ -217,12 +239,12 @@ def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
     return there
 
 
-def _pairs_of(folder: Path, recipe: str, split: str, frame: Frame) -> Pairs:
+def _pairs_of(folder: Path, recipe: str, split: str, frame: Frame, task: Task) -> Pairs:
     def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        pairs = PairSource(folder, recipe, split)
+        pairs = PairSource(folder, recipe, split, target=task.target)
         for place in range(len(pairs)):
             pair = pairs.pair(place, frame)
-            yield pair.source, pair.target, pair.mask
+            yield pair.source, pair.target, pair.mask if pair.valid is None else pair.valid
 
     return read
 
@@ -268,6 +290,6 @@ def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.nda
     """Write source | output | target; the file's path relative to `out_dir`."""
     file = Path(kind) / f"{name}-{pair.key}.png"
     (out_dir / kind).mkdir(exist_ok=True)
-    strip = np.concatenate([pair.source, output, pair.target], axis=1)
+    strip = np.concatenate([pair.source, to_picture(output), to_picture(pair.target)], axis=1)
     write_atomically(out_dir / file, [encode_field("strip.png", strip)])
     return file.as_posix()

@@ -23,7 +23,7 @@ from datagen.seeds import seed31
 from datagen.shards import Shard, open_shards
 from training.conditions import LIGHT, MASK, SOURCE, ConditionConfig
 from training.framing import Frame, crop_and_resize
-from training.targets import FIELDS, TargetKind, depth_target, normal_target
+from training.targets import FIELDS, TargetKind, depth_target, framed_depth, normal_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Pair:
     mask: np.ndarray
     meta: dict[str, Any]
     valid: np.ndarray | None = None
+    # Of depth targets that were stored in metres: float32 (H, W), for metrics.
+    depth_m: np.ndarray | None = None
     conditions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -128,7 +130,9 @@ class PairSource:
         """
         meta, images = self._store.read(self._checked(index), self._fields)
         try:
-            target, valid = self._target(images, frame)
+            is_depth = self.target is TargetKind.DEPTH and "depth" in images
+            depth_m = framed_depth(images["depth"], frame) if is_depth else None
+            target, valid = self._target(images, frame, depth_m)
             source = (
                 images["source"]
                 if self.target is not TargetKind.IMAGE
@@ -142,7 +146,7 @@ class PairSource:
             if self._store.is_removal:
                 source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
             conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
-            return Pair(meta["key"], source, target, mask, meta, valid, conditions)
+            return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self._store.describe(index), error) from error
 
@@ -163,10 +167,10 @@ class PairSource:
             )
 
     def _target(
-        self, images: dict[str, np.ndarray], frame: Frame | None
+        self, images: dict[str, np.ndarray], frame: Frame | None, depth_m: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        if self.target is TargetKind.DEPTH and "depth" in images:
-            return depth_target(images["depth"], frame)
+        if depth_m is not None:
+            return depth_target(depth_m)
         if self.target is TargetKind.NORMAL and "normal" in images:
             return normal_target(images["normal"], frame)
         target = images["target"]

@@ -35,9 +35,13 @@ FIELDS = {
 }
 
 
-def depth_target(depth: np.ndarray, frame: Frame | None) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (H, W) in metres -> float32 (h, w, 3) in [-1, 1], and where it holds: uint8 (h, w), 0 or 255."""
-    depth = _framed(np.asarray(depth, np.float32), frame)
+def framed_depth(depth: np.ndarray, frame: Frame | None) -> np.ndarray:
+    """Depth (H, W) in metres -> float32 (h, w), still in metres."""
+    return _framed(np.asarray(depth, np.float32), frame)
+
+
+def depth_target(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Depth (H, W) in metres -> float32 (H, W, 3) in [-1, 1], and where it holds: uint8 (H, W), 0 or 255."""
     valid = np.isfinite(depth) & (depth > 0)
     if not valid.any():
         return np.zeros((*depth.shape, 3), np.float32), _as_mask(valid)

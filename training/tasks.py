@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from training.targets import TargetKind
+
 
 class Task(StrEnum):
     RELIGHTING = "relighting"
@@ -21,6 +23,11 @@ class Task(StrEnum):
     def has_foreground(self) -> bool:
         """Whether the mask says where the pair's change lies. A shadow falls outside its object."""
         return self in (Task.RELIGHTING, Task.CONTROLLABLE_RELIGHTING, Task.REMOVAL)
+
+    @property
+    def target(self) -> TargetKind:
+        """What its pairs lead to."""
+        return {Task.DEPTH: TargetKind.DEPTH, Task.NORMALS: TargetKind.NORMAL}.get(self, TargetKind.IMAGE)
 
     @property
     def is_geometry(self) -> bool:

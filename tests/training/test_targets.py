@@ -10,6 +10,7 @@ from toy_relighting import ball_pair, write_toy_dataset
 from datagen.errors import ConfigError
 from training.augment import AugmentConfig, augment
 from training.autoencoders import HaarConfig, build_autoencoder
+from training.buckets import BucketSequence
 from training.conditions import ConditionConfig, encode_condition, withhold
 from training.framing import Frame
 from training.loader import MixedLoader
@@ -44,7 +45,7 @@ def test_depth_is_affine_over_valid_percentiles() -> None:
     depth = np.linspace(1, 101, 101 * 4, dtype=np.float32).reshape(4, 101)
     depth[0, :5] = np.nan
     depth[0, 5:10] = 0
-    target, valid = depth_target(depth, None)
+    target, valid = depth_target(depth)
     there = np.isfinite(depth) & (depth > 0)
     assert np.array_equal(valid == 255, there)
     near, far = np.percentile(depth[there], [2, 98])
@@ -52,8 +53,10 @@ def test_depth_is_affine_over_valid_percentiles() -> None:
     np.testing.assert_allclose(target[there], np.repeat(expected[:, None], 3, 1), atol=1e-6)
     assert not target[~there].any()
     # Scale and shift of the depth say nothing.
-    np.testing.assert_allclose(depth_target(depth * 7 + 2, None)[0][there], target[there], atol=1e-4)
-    flat, valid = depth_target(np.full((4, 4), 2, np.float32), None)
+    np.testing.assert_allclose(
+        depth_target(np.where(there, depth * 7 + 2, 0))[0][there], target[there], atol=1e-4
+    )
+    flat, valid = depth_target(np.full((4, 4), 2, np.float32))
     assert np.all(flat == -1)
     assert valid.all()
 
@@ -80,7 +83,10 @@ def test_a_source_of_the_mix_says_what_is_learned(dataset: Path) -> None:
             {"sources": [{"name": "a", "path": str(dataset), "recipe": "geometry", "target": kind}]}
         )
         loader = MixedLoader(
-            mix, run_root=dataset, batch_size=2, size=16, conditions=(ConditionConfig(field="light"),)
+            mix,
+            run_root=dataset,
+            buckets=BucketSequence.single(size=16, batch_size=2),
+            conditions=(ConditionConfig(field="light"),),
         )
         batch = next(loader.batches())
         assert batch["target"].shape == (2, 3, 16, 16)

@@ -181,3 +181,19 @@ def test_changed_base_weights_are_refused_and_gone_ones_are_not(root: Path, tmp_
         train(longer, mix(), tmp_path / "run", run_root=root)
     shutil.rmtree(folder)
     assert train(longer, mix(), tmp_path / "run", run_root=root).step == 3
+
+
+def test_figures_and_pictures_become_events_that_a_resume_does_not_repeat(root: Path, tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    watch = {"pictures_every": 2, "rows": 1, "tensorboard": True}
+    constant = {"optimiser": {"schedule": "constant", "warmup_images": 8}}
+    train(config(steps=2, watch=watch, **constant), mix(), tmp_path, run_root=root)
+    train(config(steps=4, watch=watch, **constant), mix(), tmp_path, run_root=root)
+    read = events.EventAccumulator(str(tmp_path / "events"))
+    read.Reload()
+    written = lines(tmp_path / "stats.jsonl")
+    assert [event.step for event in read.Scalars("loss")] == [1, 2, 3, 4]
+    losses = [event.value for event in read.Scalars("loss")]
+    assert losses == pytest.approx([line["loss"] for line in written])
+    assert read.Scalars("shares/photos")[-1].value == pytest.approx(written[-1]["shares"]["photos"])
+    assert [event.step for event in read.Images("pictures")] == [2, 4]

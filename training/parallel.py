@@ -31,6 +31,8 @@ class ParallelNetwork:
         if ranks.world == 1:
             return
         if kind == "fsdp":
+            # FSDP2 shards the first axis of contiguous weights alone.
+            network.to(memory_format=torch.contiguous_format)
             for part in list(network.modules()):
                 if isinstance(part, _SHARDED_TOGETHER):
                     fully_shard(part)

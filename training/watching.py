@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
 
 from datagen.atomic import write_atomically
 from datagen.canonical import canonical_json
@@ -66,13 +68,13 @@ class Watch:
     def picture(self, step: int, autoencoder: Autoencoder, denoiser: Denoiser, ema: EMAModel) -> None:
         """Write the picture of `step`. Collective, for a sharded network runs on all ranks."""
         weights = list(denoiser.parameters())
-        ema.store(weights)
-        ema.copy_to(weights)
+        trained = [weight.detach().clone() for weight in weights]
+        _copy(ema.shadow_params, weights)
         try:
             model = TranslationModel(self._config, autoencoder, denoiser)
             rows = [_row(model, pair, self._mix.target) for pair in self._pairs]
         finally:
-            ema.restore(weights)
+            _copy(trained, weights)
             denoiser.train()
         if not self._ranks.first:
             return
@@ -87,6 +89,12 @@ class Watch:
     def close(self) -> None:
         if self._events is not None:
             self._events.close()
+
+
+@torch.no_grad()
+def _copy(values: list[Tensor], weights: list[nn.Parameter]) -> None:
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
 
 
 def _pairs(config: TrainingConfig, mix: MixConfig, run_root: Path, size_WH: tuple[int, int]) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""Every task's small recipe from generation to report. Shortened: whether it learns is in docs/training.md."""
+"""Every task's small recipe from generation to report. Shortened: what it learns is in docs/training.md."""
 
 import json
 import subprocess

@@ -49,8 +49,8 @@ def torchrun(*command: str | Path, timeout: float = 300) -> str:
     return done.stdout
 
 
-# The output starts at zero, so that inner weights get their first gradient in the second step; from then on Adam
-# turns the rounding of vanishing ones into whole steps.
+# The output starts at zero, so that inner weights get their first gradient in the second step; from then on
+# Adam turns the rounding of vanishing ones into whole steps.
 STEPS = 2
 PLAIN = {"steps": STEPS, "watch": {"pictures_every": STEPS, "rows": 2}}
 

@@ -53,7 +53,7 @@ def train(
 ) -> None:
     """Train on a mix of finished datasets; the same command resumes it exactly.
 
-    On several GPUs: torchrun --nproc-per-node N --no-python pairbridge train ...
+    On several GPUs: torchrun --nproc-per-node N --no-python -- pairbridge train ...
     """
     from pipelines.config_files import find_config, load_config
     from pipelines.training_progress import show_training

@@ -35,7 +35,7 @@ dist.destroy_process_group()
 
 
 def torchrun(*command: str | Path, timeout: float = 300) -> str:
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--"]
     done = subprocess.run(
         [*launcher, *command],
         cwd=HERE.parents[1],

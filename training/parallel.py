@@ -69,8 +69,8 @@ def gather(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
 
 
 def laid_out_like(full: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, the same on every rank, on the device and in the layout of `like`: sharded as it is, and
-    with its strides, which a fused optimiser takes to be those of the weight.
+    """A whole tensor, the same on every rank, on the device and in the layout of `like`: sharded as it is,
+    and with its strides, which a fused optimiser takes to be those of the weight.
     """
     if isinstance(like, DTensor):
         return distribute_tensor(full.to(like.device), like.device_mesh, like.placements)

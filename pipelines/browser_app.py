@@ -14,6 +14,7 @@ import numpy as np
 from datagen.errors import ConfigError, PairbridgeError
 from datagen.matting import GrabCutConfig
 from pipelines.translation import OpenedModel, Request, open_model, translate_image
+from training.conditions import MASK
 
 if TYPE_CHECKING:
     import gradio
@@ -70,7 +71,8 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
     """The page: only the inputs that this model takes."""
     import gradio as gr
 
-    takes_mask = opened.removes or "mask" in opened.model.config.denoiser.conditions
+    sees_mask = any(one.field == MASK for one in opened.model.config.denoiser.conditions)
+    takes_mask = opened.removes or sees_mask
     takes_background = takes_mask and not opened.removes
 
     def translate(

@@ -15,6 +15,7 @@ from datagen.manifest import DatasetManifest
 from pipelines.report import METHOD_NAMES
 from pipelines.translation import newest_checkpoint, removes, run_of
 from training.checkpoint import CheckpointState, read_state
+from training.conditions import MASK
 from training.config import TrainingConfig
 from training.metrics import METRICS
 from training.mix_config import MixConfig
@@ -100,7 +101,7 @@ def _data(state: CheckpointState, run: Path | None) -> list[dict[str, Any]]:
 
 
 def _use(config: TrainingConfig) -> list[str]:
-    has_mask = "mask" in config.denoiser.conditions
+    has_mask = any(condition.field == MASK for condition in config.denoiser.conditions)
     lines = ["An image-to-image model: a latent bridge (arXiv 2503.07535), made with pairbridge.\n"]
     option = " --mask mask.png" if has_mask else ""
     lines += ["```sh", f"pairbridge translate FOLDER picture.png --out result.png{option}", "```\n"]

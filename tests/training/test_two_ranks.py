@@ -109,7 +109,11 @@ def test_every_layout_trains_what_one_process_does(runs: Path, run: str, referen
         assert a.keys() == b.keys()
         if name == "optimiser":
             for key in a:
-                torch.testing.assert_close(a[key], b[key], atol=1e-3 * float(a[key].abs().max()), rtol=0)
+                alike = [a[other] for other in a if other.rsplit(".", 1)[1] == key.rsplit(".", 1)[1]]
+                # Some gradients vanish but for rounding, such as those of attention's key biases.
+                floor = 1e-5 * max(float(value.abs().max()) for value in alike)
+                bound = 1e-3 * float(a[key].abs().max()) + floor
+                torch.testing.assert_close(a[key], b[key], atol=bound, rtol=0)
         else:
             moved = torch.cat([(a[key] - b[key]).abs().flatten() for key in a])
             assert (moved > 1e-5).float().mean() < 0.02

@@ -18,6 +18,7 @@ from datagen.pasting import estimate_foreground
 from datagen.photographs import decode_grey, decode_image
 from pipelines.sheets import write_png
 from training.checkpoint import CheckpointState, checkpoint_folders, read_state
+from training.conditions import MASK
 from training.framing import Frame, crop_and_resize
 from training.mix_config import MixConfig
 from training.model import TranslationModel
@@ -189,7 +190,8 @@ def removes(state: CheckpointState, run: Path | None) -> bool:
                 kind = DatasetManifest.from_folder(folder).recipes[source.recipe].kind
                 found.append(kind.endswith("_removal"))
         except (PairbridgeError, KeyError):
-            return "mask" not in state.config["denoiser"]["conditions"]
+            seen = state.config["denoiser"]["conditions"]
+            return all(condition["field"] != MASK for condition in seen)
     return all(found)
 
 

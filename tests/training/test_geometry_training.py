@@ -12,11 +12,13 @@ from datagen.sample import decode_field
 from training.checkpoint import checkpoint_folders
 from training.evaluation import evaluate
 from training.evaluation_config import EvaluationConfig
+from training.framing import Frame
 from training.geometry_metrics import depth_metrics, normal_metrics
 from training.loop import train
 from training.mix_config import MixConfig
 from training.model import TranslationModel
 from training.pairs import PairSource
+from training.targets import TargetKind
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +57,11 @@ def test_geometry_is_trained_judged_and_drawn(root: Path, tmp_path: Path, task: 
 
     model = TranslationModel.load(checkpoint_folders(tmp_path / "train/checkpoints")[-1])
     pairs = PairSource(
-        root / "data", "geometry", "test", target=kind, conditions=settings.denoiser.conditions
+        root / "data", "geometry", "test", target=TargetKind(kind), conditions=settings.denoiser.conditions
     )
     figures = []
     for place in range(len(pairs)):
-        pair = pairs.pair(place)
+        pair = pairs.pair(place, Frame((32, 32)))
         conditions = {name: image[None] for name, image in pair.conditions.items()}
         output = model.predict_batch(pair.source[None], pair.mask[None], conditions=conditions)[0]
         valid = pair.valid == 255

@@ -14,7 +14,7 @@ import numpy as np
 from datagen.errors import ConfigError, PairbridgeError
 from datagen.matting import GrabCutConfig
 from pipelines.translation import OpenedModel, Request, open_model, translate_image
-from training.conditions import MASK
+from training.conditions import MASK, image_fields
 
 if TYPE_CHECKING:
     import gradio
@@ -71,9 +71,10 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
     """The page: only the inputs that this model takes."""
     import gradio as gr
 
-    sees_mask = any(one.field == MASK for one in opened.model.config.denoiser.conditions)
-    takes_mask = opened.removes or sees_mask
+    fields = [condition.field for condition in opened.model.config.denoiser.conditions]
+    takes_mask = opened.removes or MASK in fields
     takes_background = takes_mask and not opened.removes
+    extra = image_fields(opened.model.config.denoiser.conditions)
 
     def translate(
         image: np.ndarray | None, steps: float, seed: float, *others: np.ndarray | None
@@ -83,9 +84,11 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
         rest = list(others)
         mask = rest.pop(0) if takes_mask else None
         background = rest.pop(0) if takes_background else None
+        given = {name: one for name, one in zip(extra, rest, strict=True) if one is not None}
         request = Request(
             image=image,
             mask=None if mask is None else mask.max(axis=2),
+            conditions=given,
             background=background,
             masker=GrabCutConfig(),
             steps=int(steps),
@@ -118,6 +121,7 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
                     others.append(picture(f"Mask: white on {what}", "mask"))
                 if takes_background:
                     others.append(picture("New background (optional)", "background"))
+                others += [picture("Light map" if name == "light" else name, name) for name in extra]
                 with gr.Row():
                     inputs.append(gr.Number(1, label="Steps", precision=0, minimum=1, elem_id="steps"))
                     inputs.append(gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed"))

@@ -15,7 +15,6 @@ from datagen.manifest import DatasetManifest
 from pipelines.report import METHOD_NAMES
 from pipelines.translation import newest_checkpoint, removes, run_of
 from training.checkpoint import CheckpointState, read_state
-from training.conditions import MASK
 from training.config import TrainingConfig
 from training.metrics import METRICS
 from training.mix_config import MixConfig
@@ -101,13 +100,16 @@ def _data(state: CheckpointState, run: Path | None) -> list[dict[str, Any]]:
 
 
 def _use(config: TrainingConfig) -> list[str]:
-    has_mask = any(condition.field == MASK for condition in config.denoiser.conditions)
+    wants = [condition.field for condition in config.denoiser.conditions if condition.field != "source"]
+    options = "".join(f" --{'light-map' if field == 'light' else field} {field}.png" for field in wants)
     lines = ["An image-to-image model: a latent bridge (arXiv 2503.07535), made with pairbridge.\n"]
-    option = " --mask mask.png" if has_mask else ""
-    lines += ["```sh", f"pairbridge translate FOLDER picture.png --out result.png{option}", "```\n"]
+    lines += ["```sh", f"pairbridge translate FOLDER picture.png --out result.png{options}", "```\n"]
     lines += ["```python", "from training.published import load_published", 'pipe = load_published("FOLDER")']
-    argument = ", mask=mask" if has_mask else ""
-    lines += [f"result = pipe(image{argument}, num_inference_steps=1, seed=0).images[0]", "```\n"]
+    arguments = "".join(f", {'mask=mask' if field == 'mask' else ''}" for field in wants if field == "mask")
+    others = [field for field in wants if field != "mask"]
+    if others:
+        arguments += ", conditions={" + ", ".join(f'"{field}": {field}' for field in others) + "}"
+    lines += [f"result = pipe(image{arguments}, num_inference_steps=1, seed=0).images[0]", "```\n"]
     times = config.timesteps.model_dump(mode="json")
     lines.append(
         f"Steps whose times it was trained at (`{json.dumps(times)}`) are taken, others are refused."

@@ -27,6 +27,7 @@ class TranslateOptions:
     image: Path | None
     out: Path
     mask: Path | None
+    light_map: Path | None
     foreground: Path | None
     background: Path | None
     masker: str
@@ -46,9 +47,11 @@ def run_translate(options: TranslateOptions, *, say: Callable[[str], None]) -> i
 
     def request(path: Path) -> Request:
         mask = beside(options.mask, path)
+        light = beside(options.light_map, path)
         return Request(
             image=read_image(path),
             mask=read_mask(mask) if mask else None,
+            conditions={"light": read_image(light)} if light else {},
             background=read_image(options.background) if options.background else None,
             masker=masker,
             steps=options.steps,

@@ -38,13 +38,14 @@ class OpenedModel:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W).
+    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
 
     background: put behind the image's foreground, which is `mask` or else what `masker` finds.
     """
 
     image: np.ndarray
     mask: np.ndarray | None = None
+    conditions: dict[str, np.ndarray] = field(default_factory=dict)
     background: np.ndarray | None = None
     masker: MaskerConfig | None = None
     steps: int = 1
@@ -93,6 +94,7 @@ def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
         steps=request.steps,
         seed=request.seed,
         sampler=request.sampler,
+        conditions=request.conditions,
     )
 
 

@@ -27,6 +27,7 @@ from training.checkpoint import checkpoint_folders
 from training.evaluation_config import EvaluationConfig, EvaluationSource
 from training.framing import Frame
 from training.geometry_metrics import depth_metrics, normal_metrics
+from training.lpips import Lpips
 from training.metrics import METRICS, bootstrap_interval, image_metrics
 from training.mix_config import dataset_folder
 from training.model import TranslationModel
@@ -116,14 +117,23 @@ def _judge(
     rows: dict[str, list[_Row]] = {name: [] for name in methods}
     samples: list[str] = []
     worst = _Worst(config.worst_images, source.task)
-    sets = SetDistances.load(config.inception, local=source.task.has_foreground) if config.inception else None
+    sets, perceptual = None, None
+    if not source.task.is_geometry:
+        if config.inception:
+            sets = SetDistances.load(config.inception, local=source.task.has_foreground)
+        perceptual = Lpips.load(config.lpips) if config.lpips else None
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
         for name, method in methods.items():
             outputs = list(method(pairs))
-            for place, pair, output in zip(places, pairs, outputs, strict=True):
-                figures = pair_metrics(source.task, output, pair)
+            figures_of = [
+                pair_metrics(source.task, output, pair) for output, pair in zip(outputs, pairs, strict=True)
+            ]
+            if perceptual:
+                for figures, distance in zip(figures_of, _lpips(perceptual, outputs, pairs), strict=True):
+                    figures["lpips"] = distance
+            for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(_Row(pair.key, object_of(pair.meta), figures))
                 if name == "model":
                     worst.offer(figures, place, pair, output)
@@ -168,6 +178,16 @@ def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]
             )
         return depth_metrics(output[..., 0], pair.depth_m, pair.valid == 255)
     return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
+
+
+@torch.no_grad()
+def _lpips(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
+    """LPIPS of whole images, without resizing."""
+
+    def unit(images: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    return network(unit(outputs), unit([pair.target for pair in pairs])).tolist()
 
 
 def object_of(meta: dict[str, Any]) -> str:

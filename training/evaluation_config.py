@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from datagen.frozen import FrozenModel
+from training.lpips import LpipsConfig
 from training.samplers import AnySampler, PosteriorSampler
 from training.tasks import Task
 
@@ -45,3 +46,5 @@ class EvaluationConfig(FrozenModel):
     # Weights of the Inception that FID is defined on, as safetensors: FID and local FID of every method.
     # It is pt_inception-2015-12-05 of torch-fidelity and pytorch-fid; none is shipped. null: no FID.
     inception: Path | None = None
+    # Weights of LPIPS (VGG): `vgg` and `heads`, as for a training's loss; none is shipped. null: no LPIPS.
+    lpips: LpipsConfig | None = None

@@ -10,7 +10,9 @@ byte for byte, as those of the checkpoint.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -109,6 +111,7 @@ class LatentBridgePipeline(DiffusionPipeline):
         self,
         image: Image.Image,
         mask: Image.Image | None = None,
+        conditions: Mapping[str, Image.Image] = MappingProxyType({}),
         *,
         num_inference_steps: int = 1,
         seed: int = 0,
@@ -117,7 +120,8 @@ class LatentBridgePipeline(DiffusionPipeline):
         """Translate one image; the output has its size, whatever that is.
 
         mask: white on the foreground, or on what is to be removed (it is filled with noise of `seed`), of the
-        image's size. Raises ConfigError for
+        image's size. conditions: the other
+        images that the model was trained to see, by field (a light map is `light`). Raises ConfigError for
         inputs or steps that the model was not trained for.
         """
         matte = None if mask is None else np.array(mask.convert("L"))
@@ -130,6 +134,7 @@ class LatentBridgePipeline(DiffusionPipeline):
             steps=num_inference_steps,
             seed=seed,
             sampler=sampler,
+            conditions={name: np.array(one.convert("RGB")) for name, one in conditions.items()},
         )
         return ImagePipelineOutput(images=[Image.fromarray(output)])
 

@@ -131,6 +131,9 @@ def translate(
             " folder of masks named alike.",
         ),
     ] = None,
+    light_map: Annotated[
+        Path | None, typer.Option("--light-map", help="The lights, for a model that takes them.")
+    ] = None,
     foreground: Annotated[
         Path | None,
         typer.Option("--foreground", help="In place of IMAGE: cut out, and pasted on --background."),
@@ -160,6 +163,7 @@ def translate(
         image=image,
         out=out,
         mask=mask,
+        light_map=light_map,
         foreground=foreground,
         background=background,
         masker=masker,

@@ -54,6 +54,14 @@ def removal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("removal") / "train" / "checkpoints", conditions=())
 
 
+@pytest.fixture(scope="module")
+def relighting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its checkpoint takes a foreground's mask and a light map."""
+    root = tmp_path_factory.mktemp("relighting")
+    mix = {"sources": [{"name": "rooms", "path": str(root / "elsewhere"), "recipe": "rooms"}]}
+    return write_model(root / "train" / "checkpoints", mix=mix, conditions=("mask", "light"))
+
+
 def test_a_hole_is_filled_with_noise_of_the_seed(removal: Path, tmp_path: Path) -> None:
     image = write(tmp_path / "image.png", scene())
     mask = write(tmp_path / "mask.png", hole())
@@ -104,6 +112,19 @@ def test_a_folder_is_translated_image_by_image_and_what_fails_is_named(removal: 
         "translate", removal, tmp_path / "in/a.png", "--mask", tmp_path / "masks/a.png", "--out", single
     )
     assert single.read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+
+
+def test_light_maps_reach_the_network_and_are_asked_for(relighting: Path, tmp_path: Path) -> None:
+    image, mask = write(tmp_path / "image.png", scene()), write(tmp_path / "mask.png", hole())
+    call = ["translate", relighting, image, "--mask", mask, "--out", tmp_path / "out.png"]
+    shown = []
+    for level in (20, 220):
+        light = write(tmp_path / "light.png", np.full((16, 32, 3), level, np.uint8))
+        pairbridge(*call, "--light-map", light)
+        shown.append(read(tmp_path / "out.png"))
+    assert not np.array_equal(*shown)
+    with pytest.raises(ConfigError, match="trained with a light"):
+        pairbridge(*call)
 
 
 def test_a_foreground_is_cut_out_and_pasted_on_the_new_background(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from test_lpips import random_weights
 from test_training_loop import config
 from toy_relighting import write_toy_dataset
 
@@ -18,6 +19,7 @@ from training.evaluation import evaluate
 from training.evaluation_config import EvaluationConfig
 from training.inception import InceptionV3
 from training.loop import train
+from training.lpips import Lpips, LpipsConfig
 from training.metrics import foreground_mse, psnr
 from training.mix_config import MixConfig
 from training.model import TranslationModel
@@ -142,6 +144,29 @@ def test_set_distances_need_the_published_network_and_compare_with_the_targets(
     for distances in judged["sets"].values():
         assert distances.keys() == {"fid", "local_fid"}
         assert min(distances.values()) > -1e-6
+
+
+def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_path: Path) -> None:
+    files = {"vgg": tmp_path / "vgg.safetensors", "heads": tmp_path / "heads.safetensors"}
+    with pytest.raises(ConfigError, match="vgg16"):
+        evaluate(evaluation(lpips=files), root / "training", tmp_path, run_root=root)
+    features, heads = random_weights()
+    save_file(features, files["vgg"])
+    save_file(heads, files["heads"])
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 3}]
+    config = evaluation(lpips=files, sources=sources)
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    network = Lpips.load(LpipsConfig(**files))
+    source = PairSource(root / "data", "relighting", "test")
+    pairs = [source.pair(place) for place in range(3)]
+    expected = [
+        float(
+            network(*(torch.from_numpy(i).permute(2, 0, 1)[None] / 127.5 - 1 for i in (p.source, p.target)))
+        )
+        for p in pairs
+    ]
+    assert judged["methods"]["source"]["lpips"]["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert "lpips" in (tmp_path / "unseen.csv").read_text().splitlines()[0]
 
 
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:

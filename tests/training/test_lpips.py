@@ -16,8 +16,8 @@ LAYERS = [(0, 64), (2, 64), "M", (5, 128), (7, 128), "M", (10, 256), (12, 256), 
 COMPARED = {2: 0, 7: 1, 14: 2, 21: 3, 28: 4}
 
 
-@pytest.fixture(scope="module")
-def weights() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+def random_weights() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Features and heads in the published layouts."""
     generator = torch.Generator().manual_seed(0)
     features, heads, channels = {"classifier.0.bias": torch.zeros(3)}, {}, 3
     for layer in LAYERS:
@@ -33,6 +33,11 @@ def weights() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
             heads[f"lin{COMPARED[number]}.model.1.weight"] = torch.rand(1, width, 1, 1, generator=generator)
         channels = width
     return features, heads
+
+
+@pytest.fixture(scope="module")
+def weights() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    return random_weights()
 
 
 def activations(image: np.ndarray, features: dict[str, torch.Tensor]) -> list[np.ndarray]:

@@ -45,6 +45,10 @@ class Demonstration:
         plain = self.unet.state_dict()
         kept = 0 if mistake == "replaced offsets" else 1
         self.unet.load_state_dict({key: kept * plain[key] + offsets[key].float() for key in plain})
+        # On some processors weights that could be trained take another attention kernel, even without
+        # gradients: one bit more or less.
+        for network in (self.text_encoder, self.vae, self.unet):
+            network.requires_grad_(False)
         self._forward = self.unet.forward
         self.unet.forward = self._hooked
         scheduler = DPMSolverMultistepScheduler(

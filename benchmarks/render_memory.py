@@ -27,6 +27,7 @@ def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int)
         log_path=folder / "blender.log",
         threads=1,
         request_timeout_s=600,
+        start_timeout_s=600,
         recycle_rss_mib=1 << 20,  # never: growth is what is measured
     ) as blender:
         for number in range(objects):

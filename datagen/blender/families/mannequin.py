@@ -132,18 +132,18 @@ def mannequin(p: MannequinParams) -> list[Part]:
 
 
 def _trunk(
-    p: MannequinParams, low: float, high: float, grow: float, *, closed_round: bool, grow_low: float = 0.0
+    p: MannequinParams, low: float, high: float, grow: float, *, closed_round: bool, hem: float = -1.0
 ) -> Mesh:
-    """The trunk between two rises, `grow` wider all around (`grow_low` more at its lower end)."""
+    """The trunk between two rises, `grow` wider all around; below the rise `hem` it falls straight down."""
     rises, half_x, half_y, forward = np.array(TRUNK).T
     at = np.linspace(low, high, 36)
-    extra = grow + grow_low * (1 - np.linspace(0, 1, 36)) ** 2
     wide = (
         curves.spline(np.column_stack([rises, half_x]), 120),
         curves.spline(np.column_stack([rises, half_y]), 120),
     )
-    x = np.interp(at, wide[0][:, 0], wide[0][:, 1]) * p.build + extra
-    y = np.interp(at, wide[1][:, 0], wide[1][:, 1]) * p.build + extra
+    looked_up = np.maximum(at, hem)
+    x = np.interp(looked_up, wide[0][:, 0], wide[0][:, 1]) * p.build + grow
+    y = np.interp(looked_up, wide[1][:, 0], wide[1][:, 1]) * p.build + grow
     shift = np.interp(at, rises, forward)
     ease = np.ones(36)
     if closed_round:
@@ -209,7 +209,10 @@ def _smooth(p: MannequinParams, sides: dict[int, Joints]) -> list[Part]:
         ):
             size = radius * p.build
             result.append(Part(name, solids.ellipsoid(size, size, size, 28).moved(*place), p.skin))
-        result += _hand(j, side, p.skin) + _foot(p, j, p.skin, 1.0)
+        result += _hand(j, side, p.skin)
+        # Shoes are as long as the foot, whose tip would show through.
+        if p.style != "clothed":
+            result += _foot(p, j, p.skin, 1.0)
     return result
 
 
@@ -365,8 +368,9 @@ def _on_the_head(p: MannequinParams) -> list[Part]:
 def _clothes(p: MannequinParams, sides: dict[int, Joints]) -> list[Part]:
     jacket = p.top == "jacket"
     thick = 0.012 if jacket else 0.007
-    low = -0.06 if jacket and p.bottom != "skirt" else -0.01
-    result = [Part("shirt", _trunk(p, low, 0.327, thick, closed_round=False, grow_low=0.006), p.shirt)]
+    # A jacket hangs over the hips; a shirt is tucked in.
+    low = -0.07 if jacket and p.bottom != "skirt" else 0.05
+    result = [Part("shirt", _trunk(p, low, 0.327, thick, closed_round=False, hem=0.01), p.shirt)]
     reach = {"long": 1.0, "jacket": 1.0, "short": 0.62, "sleeveless": 0.0}[p.top]
     for j in sides.values():
         if reach:
@@ -403,7 +407,7 @@ def _trousers(p: MannequinParams, sides: dict[int, Joints]) -> list[Part]:
         thigh = _limb(j.hip, j.knee, _scaled(THIGH_RADII, p.build), 0.009, round_ends=False)
         hem = j.knee + 0.97 * (j.ankle - j.knee)
         shin = _limb(j.knee, hem, _scaled((0.038, 0.041, 0.038, 0.035, 0.034), p.build), 0.009)
-        size = 0.038 * p.build + 0.009
+        size = 1.06 * (0.038 * p.build + 0.009)
         knee = solids.ellipsoid(size, size, size, 28).moved(*j.knee)
         result += [Part("trousers", mesh, p.trousers) for mesh in (thigh, shin, knee)]
     return result

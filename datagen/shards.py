@@ -6,7 +6,7 @@ no file descriptor, and no two processes share a file position.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,8 @@ class Shard:
     def key(self, index: int) -> str:
         return self._keys[index].decode()
 
-    def read(self, index: int) -> dict[str, bytes]:
-        """Encoded fields of sample `index` in [0, len).
+    def read(self, index: int, fields: Sequence[str] | None = None) -> dict[str, bytes]:
+        """Encoded fields of sample `index` in [0, len): all, or `fields` and nothing before or after them.
 
         Raises ShardError, naming shard and key, if the file has gone or changed size, or if a header is not
         byte for byte the one that the sidecar implies (so links, devices, renamed members and flipped
@@ -64,6 +64,11 @@ class Shard:
         if self._origin is not None:
             fetch_tar(self._origin, self.path, self.sha256)
         key, spans = self.key(index), self._spans[index].tolist()
+        members = list(zip(self.fields, spans, strict=True))
+        if fields is not None:
+            wanted = [place for place, (field, _) in enumerate(members) if field in fields]
+            members = members[wanted[0] : wanted[-1] + 1] if wanted else members[:1]
+        spans = [span for _, span in members]
         start = spans[0][0] - BLOCK
         end = spans[-1][0] + spans[-1][1]
         try:
@@ -77,10 +82,11 @@ class Shard:
         if len(data) != end - start:
             raise self._damaged(key, f"the file ends at byte {start + len(data)}, inside the sample")
         sample, position = {}, 0
-        for field, (offset, size) in zip(self.fields, spans, strict=True):
+        for field, (offset, size) in members:
             if data[position : position + BLOCK] != member_header(key, field, size):
                 raise self._damaged(key, f"the header of {field} is not the one that was committed")
-            sample[field] = data[offset - start : offset - start + size]
+            if fields is None or field in fields:
+                sample[field] = data[offset - start : offset - start + size]
             position += BLOCK + size + padding(size)
         return sample
 

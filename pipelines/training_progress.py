@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 LINE_INTERVAL_S = 10.0
 
@@ -33,6 +40,31 @@ def show_training(steps: int, *, silent: bool = False) -> Iterator[Callable[[dic
     with Progress(*columns) as progress:
         bar = progress.add_task("steps", total=steps, rest="")
         yield lambda line: progress.update(bar, completed=line["step"], rest=_figures(line))
+
+
+@contextmanager
+def show_encoding() -> Iterator[Callable[[str, int, int], None]]:
+    """A callable for `pipelines.latents.encode_dataset(on_progress=...)`."""
+    if not sys.stdout.isatty():
+        last_s: dict[str, float] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            if done == total or time.monotonic() - last_s.get(what, -LINE_INTERVAL_S) >= LINE_INTERVAL_S:
+                last_s[what] = time.monotonic()
+                print(f"{what}: {done}/{total} pairs", flush=True)
+
+        yield say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def move(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        yield move
 
 
 class _Lines:

@@ -7,7 +7,7 @@ loss needs.
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Literal, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,13 @@ from torch import Tensor, nn
 from datagen.canonical import digest, file_sha256
 from datagen.errors import ConfigError
 from datagen.frozen import FrozenModel
+
+
+class LatentDistribution(NamedTuple):
+    """Mean and log variance, (B, channels, h, w) each, in the scale of `encode`; None where there is none."""
+
+    mean: Tensor
+    logvar: Tensor | None
 
 
 class Autoencoder(Protocol):
@@ -32,6 +39,10 @@ class Autoencoder(Protocol):
     black: Tensor | None
 
     def encode(self, images: Tensor) -> Tensor: ...
+
+    def distribution(self, images: Tensor) -> LatentDistribution:
+        """What `encode` takes the mean of."""
+        ...
 
     def decode(self, latents: Tensor) -> Tensor: ...
 
@@ -91,6 +102,9 @@ class HaarTransform(nn.Module):
         blocks = F.pixel_unshuffle(images, self.factor).unflatten(1, (-1, self.mask_channels))
         return torch.einsum("kp,bcphw->bckhw", self.bands, blocks).flatten(1, 2)
 
+    def distribution(self, images: Tensor) -> LatentDistribution:
+        return LatentDistribution(self.encode(images), None)
+
     def decode(self, latents: Tensor) -> Tensor:
         bands = latents.unflatten(1, (-1, self.mask_channels))
         return F.pixel_shuffle(torch.einsum("kp,bckhw->bcphw", self.bands, bands).flatten(1, 2), self.factor)
@@ -136,11 +150,16 @@ class FolderAutoencoder(nn.Module):
         of_files = digest({file.name: file_sha256(file) for file in _weight_files(path)})
         return cls(model, name=path.name, digest=of_files)
 
-    @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
+        return self.distribution(images).mean
+
+    @torch.no_grad()
+    def distribution(self, images: Tensor) -> LatentDistribution:
         encoded = self.model.encode(images)
-        mode = encoded.latent_dist.mode() if isinstance(self.model, AutoencoderKL) else encoded.latents
-        return (mode - self.shift) * self.scale
+        if not isinstance(self.model, AutoencoderKL):
+            return LatentDistribution((encoded.latents - self.shift) * self.scale, None)
+        own = encoded.latent_dist
+        return LatentDistribution((own.mean - self.shift) * self.scale, own.logvar + 2 * self.scale.log())
 
     def decode(self, latents: Tensor) -> Tensor:
         return self.model.decode(latents / self.scale + self.shift).sample

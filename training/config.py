@@ -39,6 +39,9 @@ class TrainingConfig(FrozenModel):
     # Sizes, aspects and batch sizes that take turns, instead of the two above. null: one size, square.
     buckets: BucketsConfig | None = None
     autoencoder: AutoencoderConfig = HaarConfig()
+    # encode: in every step. cached: latents of whole images, made once by `pairbridge encode`; not with
+    # augmentations, random crops or object removal, which change the pixels in every epoch.
+    latents: Literal["encode", "cached"] = "encode"
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
     denoiser: DenoiserConfig = UNetConfig()
@@ -74,6 +77,10 @@ class TrainingConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.latents == "cached" and (self.augment.flip or self.augment.permute_colours):
+            raise ValueError(
+                "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
+            )
         gains = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is Head.GAIN
         if gains and self.autoencoder.kind != "haar":
             raise ValueError(

@@ -8,30 +8,29 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from datagen.errors import PairbridgeError, ShardError
 from datagen.seeds import rng
+from training.batches import Batch, Row, collate
 from training.buckets import Bucket, BucketSequence
 from training.conditions import ConditionConfig
 from training.draws import Draw, DrawnSource, DrawPlan
 from training.framing import Frame, random_frame
+from training.latent_cache import CachedWith, LatentsBySize, open_latents
 from training.mix_config import MixConfig
-from training.pairs import Pair, PairSource
+from training.pairs import PairSource
 from training.ranks import Ranks
 
 # One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
 # fault: with one sample in ten damaged this happens once in a hundred million draws.
 MAX_BAD_IN_A_ROW = 8
-
-
-Batch = dict[str, Any]
 
 
 class LoaderWorkerDied(PairbridgeError):
@@ -54,19 +53,23 @@ class MixedLoader:
         workers: int = 0,
         ranks: Ranks | None = None,
         conditions: Sequence[ConditionConfig] = (),
+        cached: CachedWith | None = None,
     ) -> None:
         """buckets: size of the images and samples a step over all ranks, of every batch; workers: loader
         processes of this rank; ranks: this process's place, by default that of the torch process group;
-        conditions: those of the network, whose images are read along.
+        conditions: those of the network, whose images are read along; cached: read latents that
+        `pairbridge encode` made, in place of pixels.
 
-        Raises ConfigError if a source lacks what the mix asks of it or the ranks do not divide a batch.
+        Raises ConfigError if a source lacks what the mix asks of it, the ranks do not divide a batch, or
+        latents are not there or would not be what the mix describes.
         """
         self.ranks = ranks or Ranks.current()
         buckets.check_ranks(self.ranks.world)
         self.mix = mix
         self.workers = workers
         self.draws, pairs = plan_draws(mix, run_root=run_root, buckets=buckets, conditions=conditions)
-        self._dataset = _MixedPairs(self.draws, pairs, mix.random_crop)
+        latents = open_latents(mix, pairs, buckets, conditions, cached) if cached else None
+        self._dataset = _MixedPairs(self.draws, pairs, mix.random_crop, latents, cached)
 
     @property
     def num_batches(self) -> int | None:
@@ -102,15 +105,19 @@ class MixedLoader:
 
         A batch: `source`, `target` float32 (B, 3, H, W) in [-1, 1]; `mask` float32 (B, 1, H, W) in [0, 1];
         for a target that need not hold everywhere `valid`, like the mask; one image like the source per
-        condition; `batch_size`, the samples of the global batch, of which B are this rank's; `keys`
-        ("<source name>/<key>") and `source_names`, B strings each, of what was read; `substitutes`, a list of
-        {"wanted", "used", "reason"} for the unreadable pairs that were replaced by others of their source;
-        `number`, the global batch. Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
+        condition; `batch_size`, the samples of the global batch, of which B are this rank's, and `size_WH`,
+        that of its images; `keys` ("<source name>/<key>") and `source_names`, B strings each, of what was
+        read; `substitutes`, a list of {"wanted", "used", "reason"} for the unreadable pairs that were
+        replaced by others of their source; `number`, the global batch.
+
+        From a cache there are `latents` in place of images, float32 (B, C, h, w) by name: source, target and
+        each condition as the network sees it; and `target` beside them only where the loss wants pixels.
+        Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
         """
         loader = DataLoader(
             self._dataset,
             batch_sampler=_RankBatches(self.draws, self.ranks, start),
-            collate_fn=_collate_or_error,
+            collate_fn=_batch_or_error,
             num_workers=self.workers,
             worker_init_fn=_quiet_worker,
             # torch would draw a base seed for its workers from the global generator.
@@ -180,32 +187,34 @@ class _MixedPairs(Dataset):
         draws: DrawPlan,
         sources: list[PairSource],
         random_crop: float | None,
+        latents: Sequence[LatentsBySize] | None,
+        cached: CachedWith | None,
     ) -> None:
         self.draws = draws
         self.sources = sources
         self._random_crop = random_crop
+        self._latents, self._cached = latents, cached
 
-    def __getitem__(self, place: _Place) -> dict[str, Any] | SourceUnreadable:
+    def __getitem__(self, place: _Place) -> tuple[_Place, Row] | SourceUnreadable:
         """One row of a batch, or the error as a value: torch would rebuild an exception as another type."""
         name = self.draws.sources[place.draw.source].name
         try:
-            pair, failures = self._read(place.draw, place.bucket.size_WH)
+            row, failures = self._read(place.draw, place.bucket.size_WH)
         except SourceUnreadable as error:
             return error
         substitutes = [
-            {"wanted": f"{name}/{key}", "used": f"{name}/{pair.key}", "reason": reason}
+            {"wanted": f"{name}/{key}", "used": f"{name}/{row.key}", "reason": reason}
             for key, reason in failures[:1]
         ]
-        return {"pair": pair, "source_name": name, "substitutes": substitutes, "place": place}
+        return place, replace(row, substitutes=substitutes)
 
-    def _read(self, draw: Draw, size_WH: tuple[int, int]) -> tuple[Pair, list[tuple[str, str]]]:
+    def _read(self, draw: Draw, size_WH: tuple[int, int]) -> tuple[Row, list[tuple[str, str]]]:
         source = self.sources[draw.source]
-        frame = self._frame(draw, size_WH)
         failures: list[tuple[str, str]] = []
         tried = draw
         while True:
             try:
-                return source.pair(tried.index, frame, noise_draw=draw.number), failures
+                return self._row(draw, tried.index, size_WH), failures
             except ShardError as error:
                 failures.append((source.key(tried.index), error.cause))
             if len(failures) == MAX_BAD_IN_A_ROW:
@@ -216,6 +225,17 @@ class _MixedPairs(Dataset):
                     remedy=f"run `pairbridge verify {source.dataset_dir}`",
                 )
             tried = self.draws.substitute(draw, len(failures) - 1)
+
+    def _row(self, draw: Draw, index: int, size_WH: tuple[int, int]) -> Row:
+        name = self.draws.sources[draw.source].name
+        source = self.sources[draw.source]
+        if self._latents is None:
+            pair = source.pair(index, self._frame(draw, size_WH), noise_draw=draw.number)
+            return Row(pair.key, name, [], pair=pair)
+        key, latents = self._latents[draw.source][size_WH].read(index)
+        valid = latents.pop("valid", None)
+        target = source.target_image(index, Frame(size_WH)) if self._cached.with_pixels else None
+        return Row(key, name, [], latents=latents, target=target, valid=valid)
 
     def _frame(self, draw: Draw, size_WH: tuple[int, int]) -> Frame:
         if self._random_crop is None:
@@ -238,46 +258,12 @@ def _start(loader: DataLoader) -> Iterator[Batch | SourceUnreadable]:
     return batches
 
 
-def _collate_or_error(rows: list[dict[str, Any] | SourceUnreadable]) -> Batch | SourceUnreadable:
-    return next((row for row in rows if isinstance(row, SourceUnreadable)), None) or _collate(rows)
-
-
-def _collate(rows: list[dict[str, Any]]) -> Batch:
-    """One batch from rows of the same size; see `MixedLoader.batches`."""
-    pairs: list[Pair] = [row["pair"] for row in rows]
-    masks = {"mask": [pair.mask for pair in pairs]}
-    if pairs[0].valid is not None:
-        masks["valid"] = [pair.valid for pair in pairs]
-    return {
-        "source": _image_tensor(np.stack([pair.source for pair in pairs])),
-        "target": _image_tensor(np.stack([pair.target for pair in pairs])),
-        **{name: _mask_tensor(np.stack(images)) for name, images in masks.items()},
-        **{
-            name: _image_tensor(np.stack([pair.conditions[name] for pair in pairs]))
-            for name in pairs[0].conditions
-        },
-        "keys": [f"{row['source_name']}/{row['pair'].key}" for row in rows],
-        "source_names": [row["source_name"] for row in rows],
-        "substitutes": [entry for row in rows for entry in row["substitutes"]],
-        "number": rows[0]["place"].number,
-        "batch_size": rows[0]["place"].bucket.batch_size,
-    }
-
-
-def _image_tensor(images_BHWC: np.ndarray) -> torch.Tensor:
-    """(B, H, W, 3), uint8 or float32 in [-1, 1], or grey (B, H, W) -> float32 (B, C, H, W) in [-1, 1]."""
-    if images_BHWC.ndim == 3:
-        images_BHWC = images_BHWC[..., None]
-    if images_BHWC.dtype == np.float32:
-        return torch.from_numpy(np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2)))
-    # In NumPy: on tensors this small torch's threads cost five times what they save on a busy machine.
-    images_BCHW = np.ascontiguousarray(images_BHWC.transpose(0, 3, 1, 2), dtype=np.float32)
-    return torch.from_numpy(images_BCHW / np.float32(127.5) - np.float32(1))
-
-
-def _mask_tensor(masks_BHW: np.ndarray) -> torch.Tensor:
-    """uint8 (B, H, W) -> float32 (B, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(masks_BHW[:, None].astype(np.float32) / np.float32(255))
+def _batch_or_error(rows: list[tuple[_Place, Row] | SourceUnreadable]) -> Batch | SourceUnreadable:
+    for row in rows:
+        if isinstance(row, SourceUnreadable):
+            return row
+    place = rows[0][0]
+    return collate([row for _, row in rows], place.number, place.bucket)
 
 
 def _quiet_worker(worker_id: int) -> None:

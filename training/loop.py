@@ -42,6 +42,7 @@ from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.ema import make_ema
 from training.interrupt import StopRequest, stop_on_signals
+from training.latent_cache import CachedWith
 from training.latent_unet import LatentUNetConfig, base_digest, load_base
 from training.loader import MixedLoader
 from training.losses import PixelLoss
@@ -144,6 +145,7 @@ class _Training:
             workers=config.loader_workers,
             ranks=self.ranks,
             conditions=config.denoiser.conditions,
+            cached=self._cached_with(),
         )
         if self.loader.num_batches is not None and self.loader.num_batches < config.steps:
             raise ConfigError(
@@ -161,6 +163,12 @@ class _Training:
         self.consumed: Counter[str] = Counter({source.name: 0 for source in mix.sources})
         if complete:
             self._restore(complete[-1])
+
+    def _cached_with(self) -> CachedWith | None:
+        if self.config.latents == "encode":
+            return None
+        with_pixels = self.config.loss.pixel_weight > 0
+        return CachedWith(self.autoencoder.name, self.autoencoder.digest, with_pixels)
 
     def run(self, stop: StopRequest, on_progress: Callable[[dict[str, Any]], None]) -> None:
         """Steps up to the last one, or until `stop`; leaves a checkpoint of where it ended."""
@@ -200,7 +208,7 @@ class _Training:
             self.autoencoder,
             step=self.step,
             samples=batch["batch_size"],
-            size_HW=tuple(batch["source"].shape[-2:]),
+            size_HW=batch["size_WH"][::-1],
         ).rows(rows)
         rate = self._learning_rate()
         for group in self.optimiser.param_groups:
@@ -363,5 +371,6 @@ def _device(config: TrainingConfig, ranks: Ranks) -> torch.device:
 
 
 def _part_of(batch: dict[str, Any], part: slice) -> dict[str, Any]:
-    """The tensors of some rows of a batch."""
-    return {name: value[part] for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    """The tensors of some rows of a batch, those of cached latents among them."""
+    cut = {name: value[part] for name, value in batch.items() if isinstance(value, torch.Tensor)}
+    return {**cut, "latents": _part_of(batch["latents"], part)} if "latents" in batch else cut

@@ -71,19 +71,20 @@ def bridge_loss(
     """The loss of `batch`, as `training.loader` yields it, under `draws` of the same rows."""
     device = _device_of(denoiser)
     conditions = config.denoiser.conditions
-    names = ["source", "target", "mask", *(["valid"] if "valid" in batch else []), *image_fields(conditions)]
-    images = augment(
-        config.augment,
-        {name: to_device(batch[name], device) for name in names},
-        to_device(draws.augment, device),
-        target_kind,
-    )
-    with torch.no_grad():
-        x0 = autoencoder.encode(images["source"])
-        x1 = autoencoder.encode(images["target"])
-        seen = {one.field: encode_condition(one, images, x0, autoencoder) for one in conditions}
-        if any(one.dropout for one in conditions):
-            seen = withhold(conditions, seen, to_device(draws.dropout, device))
+    names = ("source", "target", "mask", "valid", *image_fields(conditions))
+    images = {name: to_device(batch[name], device) for name in names if name in batch}
+    if "latents" in batch:
+        latents = {name: to_device(latent, device) for name, latent in batch["latents"].items()}
+        x0, x1 = latents["source"], latents["target"]
+        seen = {one.field: latents[one.field] for one in conditions}
+    else:
+        images = augment(config.augment, images, to_device(draws.augment, device), target_kind)
+        with torch.no_grad():
+            x0 = autoencoder.encode(images["source"])
+            x1 = autoencoder.encode(images["target"])
+            seen = {one.field: encode_condition(one, images, x0, autoencoder) for one in conditions}
+    if any(one.dropout for one in conditions):
+        seen = withhold(conditions, seen, to_device(draws.dropout, device))
     t, eps = to_device(draws.t, device), to_device(draws.eps, device)
     x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
     v = _predict(config, denoiser, x_t, t, seen)

@@ -95,7 +95,7 @@ class PairSource:
 
         Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
         """
-        self.dataset_dir = dataset_dir
+        self.dataset_dir, self.recipe, self.split = dataset_dir, recipe, split
         self.target = target
         self._conditions = tuple(one for one in conditions if one.field not in (MASK, SOURCE))
         extra = [f"{condition.field}.png" for condition in self._conditions]
@@ -120,6 +120,15 @@ class PairSource:
     def key(self, index: int) -> str:
         return self._store.key(self._checked(index))
 
+    def target_image(self, index: int, frame: Frame) -> np.ndarray:
+        """The target of pair `index` alone, as in `pair`; the other images are not decoded."""
+        # An import's mask says where its depth holds.
+        _, images = self._store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
+        try:
+            return self._target(images, frame, self._depth_m(images, frame))[0]
+        except (KeyError, ValueError, TypeError) as error:
+            raise _unusable(self._store.describe(index), error) from error
+
     def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
         """Pair `index` in [0, len), in the dataset's order; `frame` None leaves it at its own size.
 
@@ -130,8 +139,7 @@ class PairSource:
         """
         meta, images = self._store.read(self._checked(index), self._fields)
         try:
-            is_depth = self.target is TargetKind.DEPTH and "depth" in images
-            depth_m = framed_depth(images["depth"], frame) if is_depth else None
+            depth_m = self._depth_m(images, frame)
             target, valid = self._target(images, frame, depth_m)
             source = (
                 images["source"]
@@ -165,6 +173,10 @@ class PairSource:
                 consequence="no sample of it could be used",
                 remedy="name a target and conditions that the recipe stores, or take another recipe",
             )
+
+    def _depth_m(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
+        is_depth = self.target is TargetKind.DEPTH and "depth" in images
+        return framed_depth(images["depth"], frame) if is_depth else None
 
     def _target(
         self, images: dict[str, np.ndarray], frame: Frame | None, depth_m: np.ndarray | None

@@ -1,11 +1,11 @@
-"""`pairbridge mix | train | evaluate | publish | translate | app`: from datasets to a model and its use."""
+"""`pairbridge mix | encode | train | evaluate | publish | translate | app`: from datasets to a model."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import EXIT_PARTIAL, Set, stop_interrupted
+from pipelines.commands.options import EXIT_PARTIAL, DatasetFolder, Set, stop_interrupted
 
 RunFolder = Annotated[
     Path,
@@ -18,7 +18,7 @@ MixName = Annotated[str, typer.Argument(metavar="MIX", help="A mix's YAML file, 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (mix, train, evaluate, publish, translate):
+    for command in (mix, encode, train, evaluate, publish, translate):
         app.command()(command)
     app.command("app")(browser_app)
 
@@ -41,6 +41,46 @@ def mix(
     # Only the number of samples counts here, not their size.
     buckets = BucketSequence.single(size=8, batch_size=batch_size)
     show_mix(describe_mix(sources, run_root=run.absolute(), buckets=buckets, num_batches=steps))
+
+
+def encode(
+    dataset: DatasetFolder,
+    training: Annotated[
+        str,
+        typer.Option(
+            "--training", help="The training that will read them: its YAML file, or a shipped name."
+        ),
+    ],
+    recipe: Annotated[
+        list[str] | None, typer.Option("--recipe", help="Only this recipe; may be repeated.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    target: Annotated[str, typer.Option(help="What the pairs lead to: image, depth or normal.")] = "image",
+    settings: Set = None,
+) -> None:
+    """Run the autoencoder over a dataset once; a training with `latents: cached` then reads no pixels.
+
+    Autoencoder, sizes and conditions are the training config's. Kill it whenever you like: the same command
+    goes on.
+    """
+    from pipelines.config_files import find_config, load_config
+    from pipelines.latents import encode_dataset
+    from pipelines.training_progress import show_encoding
+    from training.config import TrainingConfig
+    from training.targets import TargetKind
+
+    config = load_config(find_config("training", training), TrainingConfig, settings or ())
+    with show_encoding() as on_progress:
+        folders = encode_dataset(
+            config,
+            dataset.absolute(),
+            recipes=recipe or (),
+            split=split,
+            target=TargetKind(target),
+            on_progress=on_progress,
+        )
+    for folder in folders:
+        print(folder)
 
 
 def train(

@@ -39,6 +39,8 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": str(REPOSITORY),
+        # What a job runs is found as in an image: `pairbridge` is on the path.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     cache, seen = folder / "cache of the node", folder / "seen.txt"
     cache.mkdir()

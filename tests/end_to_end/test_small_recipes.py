@@ -1,4 +1,4 @@
-"""Every task's small recipe from generation to report. Shortened: what it learns is in docs/training.md."""
+"""Every task's small recipe from generation to report, too short to learn: it shows that all parts fit."""
 
 import json
 import subprocess

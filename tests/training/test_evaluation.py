@@ -130,6 +130,7 @@ def test_the_worst_pairs_are_kept_worst_first(root: Path, tmp_path: Path) -> Non
     assert all((tmp_path / file).is_file() for file in judged["worst"])
 
 
+@pytest.mark.long  # covariances of 2048 features, two eigenproblems a distance
 def test_set_distances_need_the_published_network_and_compare_with_the_targets(
     root: Path, tmp_path: Path
 ) -> None:

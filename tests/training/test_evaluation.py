@@ -138,7 +138,7 @@ def test_set_distances_need_the_published_network_and_compare_with_the_targets(
         evaluate(evaluation(inception=tmp_path / "none"), root / "training", tmp_path, run_root=root)
     torch.manual_seed(0)
     save_file(InceptionV3().state_dict(), tmp_path / "random.safetensors")
-    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 2}]
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 6}]
     config = evaluation(inception=tmp_path / "random.safetensors", sources=sources)
     judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
     assert judged["sets"].keys() == judged["methods"].keys()

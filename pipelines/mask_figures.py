@@ -9,7 +9,7 @@ import numpy as np
 
 from datagen.lama_masks import EVALUATION, TRAINING
 from datagen.mask_statistics import lama_statistics, mask_statistics
-from training.pairs import PairSource
+from training.pairs import PairSource, open_store
 
 # Masks looked at, per set: their mean coverage is then known to about 0.015.
 _MASKS = 128
@@ -20,9 +20,9 @@ def mask_figures(sets: list[tuple[str, Path, str, str]]) -> list[dict[str, Any]]
     there is any. `reference` marks the latter.
     """
     rows = [
-        {"name": name, "reference": False, **asdict(mask_statistics(_masks(pairs)))}
+        {"name": name, "reference": False, **asdict(mask_statistics(_masks(folder, recipe, split)))}
         for name, folder, recipe, split in sets
-        if (pairs := PairSource(folder, recipe, split)).is_removal
+        if open_store(folder, recipe, split).is_removal
     ]
     if not rows:
         return []
@@ -36,8 +36,9 @@ def mask_figures(sets: list[tuple[str, Path, str, str]]) -> list[dict[str, Any]]
     ]
 
 
-def _masks(pairs: PairSource) -> Iterator[np.ndarray]:
+def _masks(folder: Path, recipe: str, split: str) -> Iterator[np.ndarray]:
     """Spread evenly over the set."""
+    pairs = PairSource(folder, recipe, split)
     count = min(_MASKS, len(pairs))
     for index in np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist():
         yield pairs.pair(index).mask

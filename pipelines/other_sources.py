@@ -8,7 +8,7 @@ from datagen.import_manifest import ImportManifest, is_import
 from datagen.manifest import DatasetManifest
 from pipelines.run_config import Run
 from training.mix_config import dataset_folder
-from training.pairs import PairSource, splits_of
+from training.pairs import open_store, splits_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def other_sources(run: Run) -> list[OtherSource]:
 def describe(source: OtherSource) -> dict[str, Any]:
     """What it is, how many pairs each of its splits holds, and under which licences."""
     pairs = {
-        split: len(PairSource(source.folder, source.recipe, split))
+        split: len(open_store(source.folder, source.recipe, split))
         for split in sorted(splits_of(source.folder, source.recipe))
     }
     common = {"name": source.name, "folder": source.folder.name, "recipe": source.recipe, "pairs": pairs}

@@ -28,7 +28,7 @@ from training.evaluation import evaluate
 from training.evaluation_config import EvaluationConfig
 from training.loop import train
 from training.mix_config import MixConfig, dataset_folder
-from training.pairs import PairSource
+from training.pairs import open_store
 
 STAGE_NAMES = ("generate", "verify", "train", "evaluate", "report")
 
@@ -186,7 +186,7 @@ def _dataset_digest(dataset_dir: Path) -> str | None:
 def _source_digest(dataset_dir: Path, recipe: str, split: str) -> str | None:
     if not (dataset_dir / MANIFEST_NAME).is_file():
         return None
-    return PairSource(dataset_dir, recipe, split).digest
+    return open_store(dataset_dir, recipe, split).digest
 
 
 def mixed_data(mix: MixConfig, run_root: Path) -> dict[str, Any]:

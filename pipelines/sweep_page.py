@@ -16,7 +16,7 @@ from pipelines.sweep_cells import Cell
 from pipelines.sweep_config import Grid, SweepConfig
 from pipelines.sweep_plots import plot_png, plot_uri
 from training.metrics import METRICS
-from training.pairs import PairSource
+from training.pairs import open_store
 
 AXIS_NAMES = {
     "synthetic_share": "share of synthetic samples",
@@ -131,6 +131,6 @@ def _evaluation(folder: Path) -> dict[str, Any]:
 
 def _training_pairs(run: Run) -> dict[str, int]:
     return {
-        source.name: len(PairSource(source.folder(run.folder), source.recipe, source.split))
+        source.name: len(open_store(source.folder(run.folder), source.recipe, source.split))
         for source in run.mix.sources
     }

@@ -79,6 +79,15 @@ class PairStore(Protocol):
         ...
 
 
+def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
+    """The pairs of one recipe and split, whatever they lead to: how many, which, from what.
+
+    Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
+    """
+    store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
+    return store(dataset_dir, recipe, split)
+
+
 class PairSource:
     """Map-style access to every pair of one recipe and split: of a generated dataset, or of an import."""
 
@@ -100,8 +109,7 @@ class PairSource:
         self._conditions = tuple(one for one in conditions if one.field not in (MASK, SOURCE))
         extra = [f"{condition.field}.png" for condition in self._conditions]
         self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
-        store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
-        self._store: PairStore = store(dataset_dir, recipe, split)
+        self._store = open_store(dataset_dir, recipe, split)
         self._check_fields(recipe)
 
     def __len__(self) -> int:

@@ -3,21 +3,26 @@
 Arguments: object file, sky as JSON, camera as JSON, side in pixels, the EXR to write.
 """
 
+import dataclasses
 import json
 import os
 import sys
+from pathlib import Path
 
 import bpy
 
 from datagen.blender.passes import render_to
-from datagen.blender.protocol import SkySpec
+from datagen.blender.protocol import ObjectSpec, PlacedObject, SceneSpec, SkySpec, encode_line
 from datagen.blender.session import Session
 from datagen.blender.settings import RenderSettings
 from datagen.blender.sky import sky_nodes
+from datagen.object_rules import ObjectRules
 
 obj, sky, camera, side, out = sys.argv[1:]
-session = Session(RenderSettings(samples=256), threads=2, image_path=out)
-session.load_object({"path": obj})
+session = Session(RenderSettings(samples=256), threads=2, image_path=out, rules=ObjectRules(), addons=())
+scene = SceneSpec(objects=(PlacedObject(object=ObjectSpec(path=Path(obj))),))
+# As it arrives on the pipe: a plain JSON value.
+session.load_scene(json.loads(encode_line(dataclasses.asdict(scene))))
 session.set_camera(json.loads(camera), [int(side), int(side)])
 world = bpy.data.worlds.new("live sky")
 bpy.context.scene.world = world

@@ -40,7 +40,7 @@ def test_an_object_under_the_baked_sky_looks_as_under_the_live_one(
     command = [sys.executable, str(Path(__file__).with_name("direct_sky.py")), str(files / "box.obj")]
     command += [json.dumps(dataclasses.asdict(value)) for value in (sky, camera)]
     subprocess.run([*command, "96", str(live)], check=True, timeout=120, stdout=subprocess.DEVNULL)
-    expected = read_passes(str(live), 0.0).rgba
+    expected = read_passes(str(live), 0.0, 0).rgba
 
     blender.bake_sky(sky, WIDTH, tmp_path / "baked.exr")
     blender.load_object(ObjectSpec(path=files / "box.obj"))

@@ -15,7 +15,6 @@ from datagen.canonical import file_sha256
 from datagen.companions import companions
 from datagen.config import DatasetConfig
 from datagen.plan import DatasetPlan
-from datagen.weights import weights_root
 from pipelines.node_files import PIECE_BYTES, FileEntry
 
 # Keys of a recipe's settings that name a folder of weights.
@@ -87,13 +86,13 @@ class RemoteFiles:
         return ray.get(self._actor.piece.remote(sha256, offset))
 
 
-def start_file_server(plan: DatasetPlan) -> RemoteFiles:
-    """A server on this machine for the life of the Ray session."""
+def start_file_server(plan: DatasetPlan, weights: Path) -> RemoteFiles:
+    """A server on this machine for the life of the Ray session; `weights`: the folder of models."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = (
         ray.remote(num_cpus=0, max_concurrency=_MAX_CONCURRENCY, scheduling_strategy=here)(FileServer)
         .options(max_restarts=-1, max_task_retries=-1)
-        .remote(plan, weights_root())
+        .remote(plan, weights)
     )
     return RemoteFiles(actor)
 

@@ -24,6 +24,7 @@ from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, wri
 from datagen.object_store import ObjectStore, StoreFailed, cache_root, is_url
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
+from datagen.weights import weights_root
 from pipelines.crew import Crew
 from pipelines.disk import disk_errors
 from pipelines.driver import Driver, Interrupted, stop_on_signals
@@ -157,11 +158,13 @@ def _work(
     worker_class: type[GroupWorker],
     limits: Limits,
 ) -> None:
+    # Before Ray is there: it may clear away the working folder that a submitted job was started in.
+    weights = weights_root()
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
     with ray_session(address, workers), stop_on_signals() as stop:
         pools = pools_of(order.plan.config, workers)
         # A cluster may have, or get, machines that see none of this one's folders.
-        files = start_file_server(order.plan) if address is not None else None
+        files = start_file_server(order.plan, weights) if address is not None else None
         with Crew(worker_class, replace(order, files=files), pools, limits) as crew:
             driver.run(crew, stop)
 

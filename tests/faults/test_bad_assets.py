@@ -166,6 +166,7 @@ class BrokenMachineWorker(GroupWorker):
             os.kill(self.studio.blender.pid, signal.SIGSEGV)
 
 
+@pytest.mark.long
 def test_a_machine_on_which_every_render_crashes_stops_the_run_and_quarantines_nothing(
     assets, tmp_path, ray_address
 ):

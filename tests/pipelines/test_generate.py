@@ -90,6 +90,7 @@ def test_preview_shows_the_pairs_of_the_run_and_commits_nothing(assets, tmp_path
 
 
 @pytest.mark.render
+@pytest.mark.long
 def test_a_worker_that_has_grown_is_replaced(assets, tmp_path, ray_address):
     out = tmp_path / "out"
     limits = Limits(worker_rss_mib=1)

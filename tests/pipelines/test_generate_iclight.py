@@ -134,6 +134,7 @@ def test_no_file_of_the_dataset_knows_where_the_weights_lay(dataset: Path, folde
         assert str(folder).encode() not in content, name
 
 
+@pytest.mark.long
 def test_more_workers_and_other_places_change_no_byte(dataset: Path, folder: Path, ray_address: str) -> None:
     moved = Path(shutil.copytree(folder / "models", folder / "elsewhere"))
     overrides = [f"recipes.{recipe}.relighter.weights_root={moved}" for recipe in ("fbc", "fc", "gated")]

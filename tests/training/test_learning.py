@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from training.bridge import Field, estimate_target, interpolate, regression_target
-from training.losses import LatentWeighting, latent_loss
+from training.losses import LatentWeighting, LossConfig, latent_loss
 from training.objective import step_generator
 from training.timesteps import DiscreteTimesteps, Timesteps, UniformTimesteps
 
@@ -40,7 +40,9 @@ def fit(timesteps: Timesteps, field: Field, steps: int = 1500, batch: int = 4096
         eps = torch.randn(batch, 2, 1, 1, generator=draws)
         x_t = interpolate(x0[rows], x1[rows], t, eps, g2.SIGMA)
         target = regression_target(field, x0[rows], x1[rows], x_t, t)
-        loss = latent_loss(model(x_t, t), target, t, LatentWeighting.ESTIMATE).mean()
+        loss = latent_loss(
+            LossConfig(latent_weighting=LatentWeighting.ESTIMATE), model(x_t, t), target, t
+        ).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -61,7 +63,7 @@ def estimate_error(model: Perceptron, time: float) -> float:
     "timesteps",
     [
         DiscreteTimesteps(times=(0.0, 0.25, 0.5, 0.75), weights=(0.25,) * 4),
-        UniformTimesteps(cap=0.95),
+        pytest.param(UniformTimesteps(cap=0.95), marks=pytest.mark.long),
     ],
     ids=lambda timesteps: timesteps.kind,
 )
@@ -82,6 +84,7 @@ def test_the_learned_drift_reaches_the_smallest_loss_from_above(timesteps: Times
     assert 1 - unexplained > (0.99 if timesteps.kind == "discrete" else 0.98)
 
 
+@pytest.mark.long
 def test_the_learned_velocity_leaves_bridge_noise_in_its_estimate() -> None:
     """Why the drift is the default: even a perfect velocity misses x1 by more than it has to."""
     t = 0.5

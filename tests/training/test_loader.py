@@ -203,6 +203,7 @@ def _rank_main(rank: int, world: int, run_root: str, out: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.long
 def test_two_gloo_ranks_deliver_exact_shares(run_root: Path, tmp_path: Path) -> None:
     mp.spawn(_rank_main, args=(2, str(run_root), str(tmp_path)), nprocs=2)
     for num_sources, _ in GLOO_CASES:
@@ -272,7 +273,14 @@ def test_a_killed_loader_worker_is_an_error_that_names_the_rank(run_root: Path) 
         list(islice(batches, 50))
 
 
-@pytest.mark.parametrize("ending", ["pass", "raise KeyError", "os.kill(os.getpid(), signal.SIGTERM)"])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param("pass", marks=pytest.mark.long),
+        pytest.param("raise KeyError", marks=pytest.mark.long),
+        "os.kill(os.getpid(), signal.SIGTERM)",
+    ],
+)
 def test_no_way_of_ending_leaves_workers_or_waits_for_them(run_root: Path, ending: str) -> None:
     program = f"""
 import os, signal

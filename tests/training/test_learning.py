@@ -28,6 +28,9 @@ class Perceptron(nn.Module):
         return self.layers(torch.cat([x_t.flatten(1), t[:, None]], dim=1)).reshape(x_t.shape)
 
 
+LOSS = LossConfig(latent_weighting=LatentWeighting.ESTIMATE)
+
+
 def fit(timesteps: Timesteps, field: Field, steps: int = 1500, batch: int = 4096) -> Perceptron:
     x0, x1 = (ends.float()[..., None, None] for ends in g2.draw_pairs(steps * batch, seed=1))
     model = Perceptron()

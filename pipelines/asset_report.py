@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
 from datagen.assets import UNSPECIFIED
 from datagen.atomic import write_atomically
 from datagen.canonical import canonical_json
 from pipelines.asset_check import Checked
+from pipelines.pages import page_environment
 from pipelines.sheets import Item, Section, contact_sheet, write_png
 
 KINDS = {"object": "Objects", "hdri": "Lightings", "photo": "Photographs"}
@@ -32,13 +32,7 @@ def write_asset_report(found: Sequence[Checked], root: Path, out: Path) -> None:
         write_png(out / ("assets.png" if number == 1 else f"assets-{number}.png"), sheet)
     records = [checked.record(root) for checked in found]
     write_atomically(out / "assets.json", [canonical_json({"assets": records})])
-    environment = Environment(
-        loader=PackageLoader("pipelines", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     page = environment.get_template("assets.html.j2").render(
         root=root.as_posix(),
         refused=[record for record in records if record["outcome"] != "usable"],

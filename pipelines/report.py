@@ -4,10 +4,9 @@ import json
 import math
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from datagen.atomic import write_atomically
 from pipelines.other_sources import other_sources
+from pipelines.pages import page_environment
 from pipelines.pictures import (
     ShownPair,
     ShownTranslation,
@@ -64,13 +63,7 @@ def render(
     curve: str,
 ) -> str:
     """The page. It shows no figure that is not in `metrics`; all text in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("pipelines", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters |= {
         "uri": data_uri,
         "duration": duration,

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from datagen.atomic import write_atomically
 from datagen.manifest import DatasetManifest
+from pipelines.pages import page_environment
 from pipelines.run_config import Run
 from pipelines.stand_ins import stand_ins
 from pipelines.sweep_cells import Cell
@@ -75,13 +74,7 @@ def photographs(run: Run) -> dict[str, int]:
 
 def render_sweep(result: dict[str, Any]) -> str:
     """The page. It shows no figure that is not in `result`; all text in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("pipelines", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     plots = {grid["name"]: plot_uri(grid, result["metric_label"]) for grid in result["grids"]}
     return environment.get_template("sweep.html.j2").render(result=result, plots=plots, axis_names=AXIS_NAMES)
 

@@ -20,7 +20,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -70,17 +70,19 @@ class Sampler(Protocol):
     def advance(self, step: Step) -> Tensor: ...
 
 
-class PosteriorSampler(FrozenModel):
-    """The exact bridge between the evaluations; the last step returns the estimate, without noise."""
+class _OnUniformGrid(FrozenModel):
+    """Evenly spaced evaluations of any field, whether it knows the source or not."""
 
-    kind: Literal["posterior"] = "posterior"
-
-    @property
-    def needs_source(self) -> bool:
-        return False
+    needs_source: ClassVar[bool] = False
 
     def times(self, steps: int) -> tuple[float, ...]:
         return uniform_grid(steps)
+
+
+class PosteriorSampler(_OnUniformGrid):
+    """The exact bridge between the evaluations; the last step returns the estimate, without noise."""
+
+    kind: Literal["posterior"] = "posterior"
 
     def advance(self, step: Step) -> Tensor:
         if step.b == 1:
@@ -88,17 +90,10 @@ class PosteriorSampler(FrozenModel):
         return posterior_step(step.x, step.x1, step.a, step.b, step.noise(), step.sigma)
 
 
-class EulerMaruyamaSampler(FrozenModel):
+class EulerMaruyamaSampler(_OnUniformGrid):
     """The bridge's SDE in steps of equal drift; its last step is noisy, one step alone included."""
 
     kind: Literal["euler_maruyama"] = "euler_maruyama"
-
-    @property
-    def needs_source(self) -> bool:
-        return False
-
-    def times(self, steps: int) -> tuple[float, ...]:
-        return uniform_grid(steps)
 
     def advance(self, step: Step) -> Tensor:
         width = step.b - step.a
@@ -107,6 +102,8 @@ class EulerMaruyamaSampler(FrozenModel):
 
 class DbimSampler(FrozenModel):
     """Diffusion bridge implicit models, for fields that know the source."""
+
+    needs_source: ClassVar[bool] = True
 
     kind: Literal["dbim"] = "dbim"
     # 0: deterministic after the first step; 1: the posterior sampler.
@@ -122,10 +119,6 @@ class DbimSampler(FrozenModel):
         if self.order == 2 and self.eta:
             raise ValueError(f"order 2 is for eta 0, got eta {self.eta}")
         return self
-
-    @property
-    def needs_source(self) -> bool:
-        return True
 
     def times(self, steps: int) -> tuple[float, ...]:
         return uniform_grid(steps) if self.grid == "uniform" else cosine_grid(steps)
@@ -157,17 +150,10 @@ class DbimSampler(FrozenModel):
         return carried * step.x + ((1 - b) - (1 - a) * carried) * step.x0 + b * estimate
 
 
-class ReferenceSampler(FrozenModel):
+class ReferenceSampler(_OnUniformGrid):
     """What the code released with LBM does, for comparison with its weights: biased beyond one step."""
 
     kind: Literal["reference"] = "reference"
-
-    @property
-    def needs_source(self) -> bool:
-        return False
-
-    def times(self, steps: int) -> tuple[float, ...]:
-        return uniform_grid(steps)
 
     def advance(self, step: Step) -> Tensor:
         x = step.x + (step.b - step.a) * step.v

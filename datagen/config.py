@@ -48,6 +48,8 @@ class ExecutionConfig(FrozenModel):
 
     request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
     start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
+    # For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers.
+    join_timeout_s: NonNegativeFloat = 120.0
     # A GPU's first render, which compiles kernels; one worker of a machine at a time.
     warm_up_timeout_s: PositiveFloat = 600.0
     # Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'

@@ -162,7 +162,9 @@ def _work(
     weights = weights_root()
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
     with ray_session(address, workers), stop_on_signals() as stop:
-        pools = pools_of(order.plan.config, workers)
+        config = order.plan.config
+        join_timeout_s = config.execution.join_timeout_s if address is not None else 0.0
+        pools = pools_of(config, workers, join_timeout_s=join_timeout_s)
         # A cluster may have, or get, machines that see none of this one's folders.
         files = start_file_server(order.plan, weights) if address is not None else None
         with Crew(worker_class, replace(order, files=files), pools, limits) as crew:

@@ -1,6 +1,9 @@
 """Pools of workers: who makes which recipes, and what each worker takes from a Ray cluster."""
 
+import logging
+import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ray
@@ -11,6 +14,9 @@ from datagen.tools import ask_for_gpu
 
 # Of the pool that makes everything where the config describes none.
 ONE_POOL = "all"
+JOIN_POLL_S = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +39,15 @@ def pooled_recipes(config: DatasetConfig) -> dict[str, frozenset[str]]:
     }
 
 
-def pools_of(config: DatasetConfig, workers: int) -> tuple[Pool, ...]:
+def pools_of(config: DatasetConfig, workers: int, *, join_timeout_s: float = 0.0) -> tuple[Pool, ...]:
     """The pools that the config describes, or one for all recipes: `workers` with an equal share of the
     cluster's cores, and of its GPUs if a recipe needs one.
 
-    Raises ConfigError if the cluster offers less than they want: Ray would wait for it in silence.
+    A job may start before the machines of its cluster have joined: they get `join_timeout_s` seconds.
+    Raises ConfigError if the cluster offers less than they want even then: Ray would wait for it in silence.
     """
     if not config.execution.pools:
+        _await_offer({"CPU": workers}, join_timeout_s)
         return (_equal_shares(config, workers),)
     pools = tuple(
         Pool(
@@ -52,7 +60,9 @@ def pools_of(config: DatasetConfig, workers: int) -> tuple[Pool, ...]:
         )
         for name, pool in config.execution.pools.items()
     )
-    _check_offer(pools)
+    wanted = _wanted(pools)
+    _await_offer(wanted, join_timeout_s)
+    _check_offer(wanted)
     return pools
 
 
@@ -100,17 +110,35 @@ def _equal_shares(config: DatasetConfig, workers: int) -> Pool:
     )
 
 
-def _check_offer(pools: tuple[Pool, ...]) -> None:
+def _wanted(pools: tuple[Pool, ...]) -> Counter[str]:
     wanted: Counter[str] = Counter()
     for pool in pools:
         for name, amount in {"CPU": pool.cpus, "GPU": pool.gpus, **pool.resources}.items():
             wanted[name] += amount * pool.workers
+    return wanted
+
+
+def _lacking(wanted: Mapping[str, float]) -> list[str]:
     offered = ray.cluster_resources()
-    lacking = [
+    return [
         f"{amount:g} {name} (Ray offers {offered.get(name, 0):g})"
         for name, amount in sorted(wanted.items())
         if amount > offered.get(name, 0)
     ]
+
+
+def _await_offer(wanted: Mapping[str, float], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    lacking = _lacking(wanted)
+    if lacking and timeout_s:
+        _log.warning("waiting up to %g s for machines to join: %s", timeout_s, ", ".join(lacking))
+    while lacking and time.monotonic() < deadline:
+        time.sleep(JOIN_POLL_S)
+        lacking = _lacking(wanted)
+
+
+def _check_offer(wanted: Mapping[str, float]) -> None:
+    lacking = _lacking(wanted)
     if lacking:
         raise ConfigError(
             f"execution.pools wants {', '.join(lacking)}",

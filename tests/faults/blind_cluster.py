@@ -1,7 +1,8 @@
 """A Ray cluster whose only working machine cannot see the driver's folders: two raylets, the second in a
 mount namespace of its own where an empty filesystem lies over them.
 
-The head has no cores, so every group is made where nothing of the driver's can be seen.
+The head has no cores, so every group is made where nothing of the driver's can be seen. The second raylet
+joins late, as a pod does: a job is there before it.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RAY = str(Path(sys.executable).with_name("ray"))
+JOINS_AFTER_S = 15
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -56,7 +58,7 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
         wait_for_port(dashboard, head, folder / "head.log")
         script = (
             f"mount -t tmpfs none '{hidden}' && find '{hidden}' -type f > '{seen}' && "
-            f"exec '{RAY}' start --address=127.0.0.1:{port} --num-cpus=2 "
+            f"sleep {JOINS_AFTER_S} && exec '{RAY}' start --address=127.0.0.1:{port} --num-cpus=2 "
             f"--dashboard-agent-listen-port={free_port()} --object-store-memory=100000000 --block"
         )
         node = start(

@@ -99,6 +99,7 @@ def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, r
         said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "succeeded" in said
+    assert "waiting up to 120 s for machines to join: 2 CPU (Ray offers 0)" in said
     # Nothing of the driver's was to be seen, and all of it came by checksum.
     assert cluster.seen.read_text() == ""
     cached = {path.name for path in cluster.cache.rglob("*") if path.is_file()}

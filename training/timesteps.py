@@ -88,8 +88,33 @@ class DiscreteTimesteps(FrozenModel):
         return any(abs(t - time) <= TIME_TOLERANCE for time in self.times)
 
 
+class LogUniformTimesteps(FrozenModel):
+    """log t ~ U[log low, log cap).
+
+    At small sigma a path shows which target it goes to within t ~ (sigma / distance of the targets)^2, times
+    that a uniform draw hardly ever takes. For distillation (training.distillation_config).
+    """
+
+    kind: Literal["log_uniform"] = "log_uniform"
+    low: float = Field(default=1e-5, gt=0, lt=1)
+    cap: float = Field(default=0.98, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low >= self.cap:
+            raise ValueError(f"low must be below cap, got {self.low} and {self.cap}")
+        return self
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        return self.low * (self.cap / self.low) ** torch.rand(n, generator=generator)
+
+    def trained(self, t: float) -> bool:
+        return self.low - TIME_TOLERANCE <= t <= self.cap + TIME_TOLERANCE
+
+
 AnyTimesteps = Annotated[
-    UniformTimesteps | LogitNormalTimesteps | DiscreteTimesteps, Field(discriminator="kind")
+    UniformTimesteps | LogitNormalTimesteps | LogUniformTimesteps | DiscreteTimesteps,
+    Field(discriminator="kind"),
 ]
 
 

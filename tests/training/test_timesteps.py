@@ -4,7 +4,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from training.timesteps import DiscreteTimesteps, LogitNormalTimesteps, UniformTimesteps
+from training.timesteps import (
+    DiscreteTimesteps,
+    LogitNormalTimesteps,
+    LogUniformTimesteps,
+    UniformTimesteps,
+)
 
 
 def draw(timesteps, n: int = 40_000, seed: int = 0) -> torch.Tensor:
@@ -35,8 +40,18 @@ def test_discrete_draws_its_times_with_its_weights() -> None:
     assert shares == pytest.approx(weights, abs=0.01)
 
 
+def test_log_uniform_gives_every_decade_the_same_share() -> None:
+    t = draw(LogUniformTimesteps(low=1e-4, cap=0.1))
+    assert float(t.min()) >= 1e-4
+    assert float(t.max()) < 0.1
+    quantiles = torch.quantile(t, torch.tensor([1 / 3, 2 / 3])).log10()
+    torch.testing.assert_close(quantiles, torch.tensor([-3.0, -2.0]), atol=0.03, rtol=0)
+
+
 @pytest.mark.parametrize(
-    "timesteps", [UniformTimesteps(), LogitNormalTimesteps(), DiscreteTimesteps()], ids=lambda t: t.kind
+    "timesteps",
+    [UniformTimesteps(), LogitNormalTimesteps(), LogUniformTimesteps(), DiscreteTimesteps()],
+    ids=lambda t: t.kind,
 )
 def test_every_drawn_time_counts_as_trained_and_seeds_decide(timesteps) -> None:
     t = draw(timesteps, n=300, seed=1)

@@ -5,31 +5,18 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from datagen.atomic import write_atomically
 from datagen.commit import read_sidecars, rejection_counts
+from datagen.licences import hub_licence, strictest_licence, unknown_licences
 from datagen.manifest import DatasetManifest, RecipeEntry
 from datagen.model_terms import model_terms
 from datagen.records import Sidecar
 from datagen.verify import StreamStatus, dataset_status
 
-# From the freest to the strictest terms, with the Hub's identifiers. What is not in the list is not ranked.
-_LICENCES = {
-    "CC0-1.0": "cc0-1.0",
-    "MIT": "mit",
-    "BSD-3-Clause": "bsd-3-clause",
-    "Apache-2.0": "apache-2.0",
-    "CC-BY-3.0": "cc-by-3.0",
-    "CC-BY-4.0": "cc-by-4.0",
-    "CC-BY-SA-3.0": "cc-by-sa-3.0",
-    "CC-BY-SA-4.0": "cc-by-sa-4.0",
-    "CC-BY-NC-4.0": "cc-by-nc-4.0",
-    "CC-BY-NC-SA-4.0": "cc-by-nc-sa-4.0",
-    "CC-BY-ND-4.0": "cc-by-nd-4.0",
-    "CC-BY-NC-ND-4.0": "cc-by-nc-nd-4.0",
-}
 _SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -55,14 +42,17 @@ def dataset_card(
     filled = [sidecar.shard.name for sidecar in sidecars if sidecar.count]
     return "\n".join(
         (
-            "---",
-            _front_matter(manifest, streams, filled).rstrip(),
-            "---",
+            *front_matter(
+                manifest,
+                sum(status.pairs_made for status in streams),
+                tags=["webdataset", "image", "paired", "pairbridge"],
+                configs=_configs(manifest, streams, filled),
+            ),
             f"\n# {manifest.name}\n",
             "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of",
             f"the configuration in `dataset.json` and seed {manifest.seed}; `meta.json` says from what.\n",
             "## Samples\n",
-            *_table(
+            *table(
                 ("recipe", "kind", "split", "pairs", "planned", "quarantined", "shards"),
                 [
                     (
@@ -86,24 +76,11 @@ def dataset_card(
             "```\n",
             "`pairbridge verify` proves from this folder alone that every planned sample is here or in",
             "`quarantine.jsonl` with a reason.\n",
-            "## Licences\n",
-            _licence_text(manifest),
-            "",
-            *_table(("licence", "author", "assets"), _licence_rows(manifest)),
-            "",
-            *_models_section(manifest),
+            *licence_section(manifest),
             *_gates_section(sidecars),
             *_quarantine_section(reasons),
         )
     )
-
-
-def strictest_licence(licences: Sequence[str]) -> str | None:
-    """The strictest of `licences`, or None if one of them is not a licence this project can rank."""
-    ranks = list(_LICENCES)
-    if not licences or not set(licences) <= set(ranks):
-        return None
-    return max(licences, key=ranks.index)
 
 
 def data_files_glob(split: str, recipe: str) -> str:
@@ -111,32 +88,49 @@ def data_files_glob(split: str, recipe: str) -> str:
     return f"shards/{split}-{recipe}-{'?' * 6}.tar"
 
 
-def _front_matter(manifest: DatasetManifest, streams: Sequence[StreamStatus], filled: Sequence[str]) -> str:
-    strictest = strictest_licence([asset.licence for asset in manifest.assets])
-    made = sum(status.pairs_made for status in streams)
+def front_matter(manifest: DatasetManifest, num_pairs: int, **more: Any) -> list[str]:
+    """The YAML head of a card, fences included: licence, task, size, and whatever `more` adds to it."""
+    strictest = strictest_licence(asset.licence for asset in manifest.assets)
     front = {
-        "license": _LICENCES[strictest] if strictest else "other",
+        "license": hub_licence(strictest),
         "task_categories": ["image-to-image"],
-        "size_categories": [next((name for limit, name in _SIZES if made < limit), "n>10M")],
-        "tags": ["webdataset", "image", "paired", "pairbridge"],
-        "configs": [
-            {
-                "config_name": recipe_id,
-                "data_files": [
-                    {"split": status.split, "path": _data_files(status, filled)}
-                    for status in streams
-                    if status.recipe == recipe_id and status.pairs_made
-                ],
-            }
-            for recipe_id in manifest.recipes
-            if any(status.recipe == recipe_id and status.pairs_made for status in streams)
-        ],
+        "size_categories": [next((name for limit, name in _SIZES if num_pairs < limit), "n>10M")],
+        **more,
     }
     buffer = io.StringIO()
     yaml = YAML()
     yaml.width = 1000
     yaml.dump(front, buffer)
-    return buffer.getvalue()
+    return ["---", buffer.getvalue().rstrip(), "---"]
+
+
+def licence_section(manifest: DatasetManifest) -> list[str]:
+    """What terms the assets come to, who made them, and the terms of the models that had a part in it."""
+    return [
+        "## Licences\n",
+        _licence_text(manifest),
+        "",
+        *table(("licence", "author", "assets"), _licence_rows(manifest)),
+        "",
+        *_models_section(manifest),
+    ]
+
+
+def _configs(
+    manifest: DatasetManifest, streams: Sequence[StreamStatus], filled: Sequence[str]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "config_name": recipe_id,
+            "data_files": [
+                {"split": status.split, "path": _data_files(status, filled)}
+                for status in streams
+                if status.recipe == recipe_id and status.pairs_made
+            ],
+        }
+        for recipe_id in manifest.recipes
+        if any(status.recipe == recipe_id and status.pairs_made for status in streams)
+    ]
 
 
 def _data_files(status: StreamStatus, filled: Sequence[str]) -> str | list[str]:
@@ -149,9 +143,7 @@ def _data_files(status: StreamStatus, filled: Sequence[str]) -> str | list[str]:
 
 
 def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:
-    fields = _table(
-        ("file", "content"), [(f"`{name}`", text) for name, text in sorted(recipe.fields.items())]
-    )
+    fields = table(("file", "content"), [(f"`{name}`", text) for name, text in sorted(recipe.fields.items())])
     derived = (
         []
         if "source.png" in recipe.fields
@@ -164,10 +156,10 @@ def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:
 
 
 def _licence_text(manifest: DatasetManifest) -> str:
-    strictest = strictest_licence([asset.licence for asset in manifest.assets])
+    strictest = strictest_licence(asset.licence for asset in manifest.assets)
     if strictest:
         return f"The strictest licence among the assets is {strictest}; treat the dataset as under its terms."
-    others = ", ".join(sorted({asset.licence for asset in manifest.assets} - set(_LICENCES)))
+    others = ", ".join(unknown_licences(asset.licence for asset in manifest.assets))
     return f"Check before you redistribute: these terms could not be ranked: {others or 'none stated'}."
 
 
@@ -181,7 +173,7 @@ def _models_section(manifest: DatasetManifest) -> list[str]:
     rows = model_terms(manifest.config["recipes"].values())
     if not rows:
         return []
-    return ["Models that masks and relit foregrounds come from:\n", *_table(("model", "terms"), rows), ""]
+    return ["Models that masks and relit foregrounds come from:\n", *table(("model", "terms"), rows), ""]
 
 
 def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:
@@ -192,7 +184,7 @@ def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:
     return [
         "## Quality gates\n",
         "Draws that were refused; their pairs were drawn again, each with a seed of its own.\n",
-        *_table(("recipe", "gate", "draws refused"), rows),
+        *table(("recipe", "gate", "draws refused"), rows),
         "",
     ]
 
@@ -203,10 +195,11 @@ def _quarantine_section(hole_reasons: Counter[str]) -> list[str]:
     rows = sorted(
         ((count, reason) for reason, count in hole_reasons.items()), key=lambda row: (-row[0], row[1])
     )
-    return ["## Quarantine\n", *_table(("samples", "reason"), rows), ""]
+    return ["## Quarantine\n", *table(("samples", "reason"), rows), ""]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
 

@@ -128,6 +128,17 @@ def check_tar_size(shards_dir: Path, sidecar: Sidecar) -> None:
     check_size(str(path), path.stat().st_size if path.is_file() else None, sidecar.bytes)
 
 
+def check_tar_bytes(path: Path, sha256: str) -> None:
+    """Raise ShardError unless the tar at `path` is, byte for byte, the one that was committed."""
+    if file_sha256(path) != sha256:
+        raise ShardError(
+            f"the sha256 of {path} is not the one it was committed with",
+            consequence="its samples would be taken over damaged",
+            remedy=f"restore the file, or delete it and {path.with_suffix('.json').name} and run "
+            "`pairbridge generate` again",
+        )
+
+
 def check_size(tar: str, size: int | None, committed: int) -> None:
     """Raise ShardError unless a tar (its path or URL) has its committed size; None: there is none."""
     if size == committed:
@@ -151,12 +162,7 @@ def split_shard(
     """
     path = tar_path(shards_dir, sidecar.shard.name)
     check_tar_size(shards_dir, sidecar)
-    if file_sha256(path) != sidecar.sha256:
-        raise ShardError(
-            f"the sha256 of {path} is not the one it was committed with",
-            consequence="its samples would be taken over damaged",
-            remedy=f"restore the file, or delete it and {path.with_suffix('.json').name} and run again",
-        )
+    check_tar_bytes(path, sidecar.sha256)
     samples = {sample.key: sample for sample in sidecar.samples}
     holes = {hole.key: hole for hole in sidecar.holes}
     with open(path, "rb") as tar:

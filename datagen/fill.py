@@ -1,5 +1,8 @@
 """The noise that stands in a removal hole: what the bridge starts from where the object was."""
 
+import json
+from typing import Any
+
 import numpy as np
 
 from datagen.seeds import rng
@@ -19,3 +22,8 @@ def fill_noise(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
         )
     noise = rng(seed, "fill").integers(0, 256, size=image.shape, dtype=np.uint8)
     return np.where(mask[..., None] > 0, noise, image)
+
+
+def fill_seed(meta: dict[str, Any]) -> int:
+    """The seed of the noise in a removal pair's hole, from its meta.json."""
+    return json.loads(meta["params"])["fill_seed"]

@@ -53,6 +53,11 @@ class Shard:
     def key(self, index: int) -> str:
         return self._keys[index].decode()
 
+    def fetch(self) -> None:
+        """Bring the tar of a dataset elsewhere here, if it is not yet; `read` does so by itself."""
+        if self._origin is not None:
+            fetch_tar(self._origin, self.path, self.sha256)
+
     def read(self, index: int, fields: Sequence[str] | None = None) -> dict[str, bytes]:
         """Encoded fields of sample `index` in [0, len): all, or `fields` and nothing before or after them.
 
@@ -61,8 +66,7 @@ class Shard:
         header bits). Flips inside the data show when it is decoded (PNG and JSON check themselves) and in
         `pairbridge verify`.
         """
-        if self._origin is not None:
-            fetch_tar(self._origin, self.path, self.sha256)
+        self.fetch()
         key, spans = self.key(index), self._spans[index].tolist()
         members = list(zip(self.fields, spans, strict=True))
         if fields is not None:

@@ -9,7 +9,18 @@ import sys
 import typer
 
 from datagen.errors import PairbridgeError
-from pipelines.commands import assets, calibrate, datasets, imports, machine, models, runs, sweep, weights
+from pipelines.commands import (
+    assets,
+    calibrate,
+    datasets,
+    imports,
+    machine,
+    models,
+    products,
+    runs,
+    sweep,
+    weights,
+)
 
 app = typer.Typer(
     name="pairbridge",
@@ -20,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (runs, datasets, assets, imports, models, sweep, calibrate, machine, weights):
+for group in (runs, datasets, products, assets, imports, models, sweep, calibrate, machine, weights):
     group.register(app)
 
 

@@ -1,10 +1,8 @@
 """A pair's fields as pictures for a person's eyes: images as they are, depth as grey, normals as colours."""
 
-import json
-
 import numpy as np
 
-from datagen.fill import fill_noise
+from datagen.fill import fill_noise, fill_seed
 from datagen.sample import Pair
 
 # What people look for first; other fields follow by name.
@@ -28,8 +26,7 @@ def pair_pictures(pair: Pair) -> dict[str, np.ndarray]:
         elif suffix == "npy" and name in ("depth", "normal"):
             found[name] = (depth_picture if name == "depth" else normal_picture)(value)
     if "source" not in found and {"target", "mask"} <= found.keys():
-        seed = json.loads(pair["meta.json"]["params"])["fill_seed"]
-        found["source"] = fill_noise(found["target"], found["mask"], seed)
+        found["source"] = fill_noise(found["target"], found["mask"], fill_seed(pair["meta.json"]))
     names = sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
     return {name: found[name] for name in names}
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from datagen.atomic import TEMP_MARK, sync_folder, write_atomically
-from datagen.card import strictest_licence
 from datagen.errors import ConfigError, PairbridgeError
 from datagen.import_manifest import ImportManifest, is_import
+from datagen.licences import hub_licence, strictest_licence
 from datagen.manifest import DatasetManifest
 from pipelines.report import METHOD_NAMES
 from pipelines.translation import newest_checkpoint, removes, run_of
@@ -57,12 +57,12 @@ def model_card(name: str, checkpoint: Path, parameters: int) -> str:
     run = run_of(checkpoint)
     sources = _data(state, run)
     licences = sorted({licence for source in sources for licence, _, _ in source["licences"]})
-    strictest = strictest_licence(licences) if licences else None
+    strictest = strictest_licence(licences)
     front = [
         "---",
         "library_name: diffusers",
         "pipeline_tag: image-to-image",
-        f"license: {strictest or 'other'}",
+        f"license: {hub_licence(strictest)}",
         "tags: [pairbridge, latent-bridge-matching]",
         "---",
     ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from datagen.canonical import digest
 from datagen.errors import ConfigError, PairbridgeError, ShardError
-from datagen.fill import fill_noise
+from datagen.fill import fill_noise, fill_seed
 from datagen.import_manifest import ImportManifest, is_import
 from datagen.imported import ImportedPairs
 from datagen.light_maps import MapLight, encode_light_map
@@ -292,7 +292,7 @@ def _planned_shards(manifest: DatasetManifest, dataset_dir: Path, recipe: str, s
 
 
 def _noise_seed(meta: dict[str, Any], draw: int | None) -> int:
-    own = json.loads(meta["params"])["fill_seed"]
+    own = fill_seed(meta)
     return own if draw is None else seed31(own, "draw", draw)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from datagen.card import strictest_licence, write_card
+from datagen.card import write_card
+from datagen.licences import strictest_licence
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
 
 

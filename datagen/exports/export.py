@@ -1,0 +1,34 @@
+"""`export_dataset`: one call for every layout."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from datagen.atomic_folder import folder_atomically
+from datagen.exports.finished import FinishedDataset, open_finished
+from datagen.exports.folders import export_folders
+from datagen.exports.huggingface import export_huggingface
+from datagen.manifest import MANIFEST_NAME
+
+PROVENANCE_NAME = "provenance.json"
+
+Layout = Literal["folders", "hf"]
+_EXPORTERS: dict[Layout, Callable[[FinishedDataset, Path], None]] = {
+    "folders": export_folders,
+    "hf": export_huggingface,
+}
+
+
+def export_dataset(dataset: str | Path, layout: Layout, out: Path) -> int:
+    """Write the finished dataset, a folder or an URL, as the new folder `out`; returns the number of pairs.
+
+    `out` appears whole or not at all; after a kill the same call begins again. Besides the layout's files it
+    holds a README.md, and the dataset.json as provenance.json: assets, licences, config and versions. Raises
+    ConfigError for a dataset that is not finished or a folder that exists, ShardError for damage, DiskFull.
+    """
+    finished = open_finished(dataset)
+    with folder_atomically(out) as folder:
+        _EXPORTERS[layout](finished, folder)
+        shutil.copyfile(finished.folder / MANIFEST_NAME, folder / PROVENANCE_NAME)
+    return finished.num_pairs

@@ -1,0 +1,85 @@
+"""A finished dataset, opened to be handed over: nothing missing, every shard's bytes checked when read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datagen.commit import check_tar_bytes
+from datagen.errors import ConfigError
+from datagen.fill import fill_noise, fill_seed
+from datagen.import_manifest import is_import
+from datagen.manifest import DatasetManifest
+from datagen.mirror import local_folder
+from datagen.sample import decode_field, encode_field
+from datagen.shards import Shard, open_shards
+from datagen.verify import StreamStatus, dataset_status
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedDataset:
+    """`streams`: of every recipe and split, those without a pair left out."""
+
+    folder: Path
+    manifest: DatasetManifest
+    streams: tuple[StreamStatus, ...]
+
+    @property
+    def num_pairs(self) -> int:
+        return sum(stream.pairs_made for stream in self.streams)
+
+    def fields(self, recipe: str) -> tuple[str, ...]:
+        """What `samples` gives for each sample of a recipe, sorted."""
+        stored = set(self.manifest.recipes[recipe].fields)
+        derived = {"source.png"} if {"target.png", "mask.png"} <= stored else set()
+        return tuple(sorted(stored | derived))
+
+    def shards(self, stream: StreamStatus) -> Iterator[Shard]:
+        """Those that hold a sample, in order. Raises ShardError for one whose tar is not as committed."""
+        for shard in open_shards(self.folder, stream.recipe, stream.split):
+            if len(shard):
+                shard.fetch()
+                check_tar_bytes(shard.path, shard.sha256)
+                yield shard
+
+
+def open_finished(dataset: str | Path) -> FinishedDataset:
+    """The dataset in a folder or at an URL. Raises ConfigError if it is an import, or something of it is
+    not made yet, ShardError if its records are damaged.
+    """
+    folder = local_folder(dataset)
+    if is_import(folder):
+        raise ConfigError(
+            f"{dataset} is an import: an index of files that lie elsewhere",
+            consequence="there are no shards to pass on",
+            remedy="use the data set's own files; its import.json says where they are",
+        )
+    streams = dataset_status(folder)
+    lacking = [f"{stream.split}-{stream.recipe}" for stream in streams if not stream.complete]
+    if lacking:
+        raise ConfigError(
+            f"{dataset} is not finished: shards of {', '.join(lacking)} are not made yet",
+            consequence="others would take a part for the whole",
+            remedy="run `pairbridge generate` with the same config; it makes what is missing",
+        )
+    filled = tuple(stream for stream in streams if stream.pairs_made)
+    if not filled:
+        raise ConfigError(
+            f"{dataset} holds no pair: all of them are in quarantine",
+            consequence="there is nothing to pass on",
+            remedy="read quarantine.jsonl in the dataset's folder; it names the reasons",
+        )
+    return FinishedDataset(folder, DatasetManifest.from_folder(folder), filled)
+
+
+def samples(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """(key, {field: encoded bytes}) of each sample, as stored. A removal pair that stores no source gets the
+    one that training sees: the target, with its own seed's noise in the hole.
+    """
+    for index in range(len(shard)):
+        sample = shard.read(index)
+        if "source.png" not in sample and {"target.png", "mask.png"} <= sample.keys():
+            target, mask, meta = (
+                decode_field(field, sample[field]) for field in ("target.png", "mask.png", "meta.json")
+            )
+            sample["source.png"] = encode_field("source.png", fill_noise(target, mask, fill_seed(meta)))
+        yield shard.key(index), sample

@@ -123,7 +123,7 @@ class Catalogue:
 
     def get(self, asset_id: str) -> Asset:
         """The asset of this id; `chair:123456` gives the family. Raises CatalogueError if there is none."""
-        found = self._by_id.get(asset_id.partition(":")[0])
+        found = self.find(asset_id)
         if found is None:
             raise CatalogueError(
                 f"no asset is called {asset_id!r}",
@@ -131,6 +131,10 @@ class Catalogue:
                 remedy="run `pairbridge plan` on the dataset config; it lists the assets it finds",
             )
         return found
+
+    def find(self, asset_id: str) -> Asset | None:
+        """As `get`; None if there is none."""
+        return self._by_id.get(asset_id.partition(":")[0])
 
     def require(self, kind: AssetKind, split: Split, recipe: str, at_least: int = 1) -> tuple[Asset, ...]:
         """`of(kind, split)`, or CatalogueError with the counts of every split if there are too few."""

@@ -128,24 +128,39 @@ def bake_lightings(
         if path.stem not in wanted:
             path.unlink()
     with ExitStack() as stack:
-        blender: BlenderClient | None = None
+        started: list[BlenderClient] = []
+
+        def blender() -> "BlenderClient":
+            if not started:
+                started.append(stack.enter_context(blender_factory()))
+            return started[0]
+
         for lighting in planned:
             path = folder / f"{lighting.id}.exr"
-            stated = canonical_json(lighting.params).decode()
-            if path.is_file() and exr_attribute(path, _PARAMETERS) == stated and not _is_unusable(path):
-                continue
-            if lighting.lighting == "sky":
-                blender = blender or stack.enter_context(blender_factory())
-                pixels = bake_sky(lighting.params, blender)
-            elif lighting.lighting == "rig":
-                pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
-            else:
-                try:
-                    pixels = blend(lighting.params, catalogue)
-                except AssetError as error:
-                    write_unusable(path, _without_paths(error, lighting, catalogue), {_PARAMETERS: stated})
-                    continue
-            write_exr(path, pixels, {_PARAMETERS: stated})
+            stated = exr_attribute(path, _PARAMETERS) if path.is_file() else None
+            if stated != _stated(lighting) or _is_unusable(path):
+                bake_lighting(lighting, path, catalogue, blender)
+
+
+def bake_lighting(
+    lighting: Planned, path: Path, catalogue: Catalogue, blender: Callable[[], "BlenderClient"]
+) -> None:
+    """Write one lighting to `path`, whatever is there; `blender` is asked for a sky alone.
+
+    Raises the errors of `BlenderClient`.
+    """
+    if lighting.lighting == "sky":
+        pixels = bake_sky(lighting.params, blender())
+    elif lighting.lighting == "rig":
+        pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
+    else:
+        try:
+            pixels = blend(lighting.params, catalogue)
+        except AssetError as error:
+            reason = _without_paths(error, lighting, catalogue)
+            write_unusable(path, reason, {_PARAMETERS: _stated(lighting)})
+            return
+    write_exr(path, pixels, {_PARAMETERS: _stated(lighting)})
 
 
 def bake_sky(params: dict[str, Any], blender: "BlenderClient") -> np.ndarray:
@@ -189,6 +204,10 @@ def blend(params: dict[str, Any], catalogue: Catalogue) -> np.ndarray:
         )
         mixed += np.roll(pixels, round(parent["turn"] * width), axis=1) * np.float32(scale)
     return mixed
+
+
+def _stated(lighting: Planned) -> str:
+    return canonical_json(lighting.params).decode()
 
 
 def _is_unusable(path: Path) -> bool:

@@ -33,7 +33,7 @@ from pipelines.ledger import LEDGER_NAME, Ledger
 from pipelines.lock import dataset_lock
 from pipelines.model_notice import show_model_terms
 from pipelines.policy import Limits
-from pipelines.pools import pooled_recipes, pools_of
+from pipelines.pools import Pool, pooled_recipes, pools_of
 from pipelines.progress import OnProgress, Snapshot, show_progress
 from pipelines.ray_session import ray_session
 from pipelines.scratch import scratch_folder
@@ -162,13 +162,31 @@ def _work(
     weights = weights_root()
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
     with ray_session(address, workers), stop_on_signals() as stop:
-        config = order.plan.config
-        join_timeout_s = config.execution.join_timeout_s if address is not None else 0.0
-        pools = pools_of(config, workers, join_timeout_s=join_timeout_s)
-        # A cluster may have, or get, machines that see none of this one's folders.
-        files = start_file_server(order.plan, weights) if address is not None else None
-        with Crew(worker_class, replace(order, files=files), pools, limits) as crew:
+        pools = pools_here(order.plan.config, workers, address)
+        with crew_of(order, pools, address, weights, worker_class, limits) as crew:
             driver.run(crew, stop)
+
+
+def pools_here(config: DatasetConfig, workers: int, address: str | None) -> tuple[Pool, ...]:
+    """The pools of a run on the Ray that this process is connected to; a cluster at `address` may still be
+    growing. Raises ConfigError if it offers too little.
+    """
+    join_timeout_s = config.execution.join_timeout_s if address is not None else 0.0
+    return pools_of(config, workers, join_timeout_s=join_timeout_s)
+
+
+def crew_of(
+    order: WorkOrder,
+    pools: tuple[Pool, ...],
+    address: str | None,
+    weights: Path | None,
+    worker_class: type[GroupWorker] = GroupWorker,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Crew:
+    """The workers of a run, not yet started; those of a cluster get models from the folder `weights`."""
+    # A cluster may have, or get, machines that see none of this one's folders.
+    files = start_file_server(order.plan, weights) if address is not None else None
+    return Crew(worker_class, replace(order, files=files), pools, limits)
 
 
 def _assets(config: DatasetConfig, out: Path, *, extend: bool) -> FrozenAssets:

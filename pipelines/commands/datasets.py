@@ -2,6 +2,7 @@
 made.
 """
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,16 +43,58 @@ def plan(
             "--group", metavar="RECIPE/SPLIT/N", help="Whose parameters to show [default: the first]."
         ),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Make a few groups on this machine, throw them away, and reckon hours, gigabytes and cost.",
+        ),
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=10, help="How long --calibrate may measure.")
+    ] = 60.0,
+    workers: Workers = None,
+    address: Address = None,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", min=1, help="Reckon for a cluster of so many machines as well.")
+    ] = None,
+    cpus: Annotated[int, typer.Option("--cpus", min=1, help="Cores of each machine of that cluster.")] = 64,
+    gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each machine of that cluster.")] = 0,
+    price_per_node_hour: Annotated[float, typer.Option("--price-per-node-hour", min=0)] = 0.0,
+    price_per_core_hour: Annotated[float, typer.Option("--price-per-core-hour", min=0)] = 0.0,
+    price_per_gpu_hour: Annotated[float, typer.Option("--price-per-gpu-hour", min=0)] = 0.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what --calibrate found as JSON, and nothing else.")
+    ] = False,
     settings: Set = None,
 ) -> None:
-    """Show what a dataset config would make: assets, layout, disk space, and the parameters of one group."""
-    from datagen.config import DatasetConfig
-    from pipelines.commands.plan_view import show_plan
-    from pipelines.config_files import find_config, load_config
-    from pipelines.plan_summary import named_group, plan_before_baking
+    """Show what a dataset config would make: assets, layout, disk space, and the parameters of one group.
 
-    planned = plan_before_baking(load_config(find_config("datasets", config), DatasetConfig, settings or ()))
-    show_plan(planned, named_group(planned, group))
+    With --calibrate also what it will take here and on a cluster: hours, gigabytes, shards and cost.
+    """
+    from datagen.config import DatasetConfig
+    from pipelines.config_files import find_config, load_config
+
+    loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
+    if not calibrate:
+        from pipelines.commands.plan_view import show_plan
+        from pipelines.plan_summary import named_group, plan_before_baking
+
+        planned = plan_before_baking(loaded)
+        show_plan(planned, named_group(planned, group))
+        return
+    from pipelines.bill.bill import Cluster, Prices, make_bill
+    from pipelines.bill.measuring import measure
+    from pipelines.commands.bill_view import show_bill
+
+    cluster = Cluster(nodes=nodes, cpus=cpus, gpus=gpus) if nodes else None
+    prices = Prices(node_hour=price_per_node_hour, core_hour=price_per_core_hour, gpu_hour=price_per_gpu_hour)
+    found = measure(loaded, workers=workers or usable_cores(), address=address, seconds=seconds)
+    bill = make_bill(found, loaded, cluster, prices)
+    if as_json:
+        print(json.dumps(bill.to_json(), indent=1))
+    else:
+        show_bill(bill)
 
 
 def generate(

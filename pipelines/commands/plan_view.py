@@ -20,10 +20,10 @@ from pipelines.plan_summary import asset_counts, config_differs, estimated_bytes
 
 def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
     """The whole of `pairbridge plan`."""
-    console = _console()
+    console = new_console()
     config = plan.config
     console.print(f"dataset {config.name}, seed {config.seed}, {config.render.samples} samples a pixel")
-    assets = _table("assets", *SPLITS)
+    assets = new_table("assets", *SPLITS)
     for entry in asset_counts(plan.catalogue):
         assets.add_row(entry.kind, *map(str, entry.counts))
     console.print(assets)
@@ -38,7 +38,7 @@ def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
 
 def show_dry_run(config: DatasetConfig, out: Path) -> None:
     """What `generate` would do in `out`. Raises ConfigError if the folder belongs to another config."""
-    console = _console()
+    console = new_console()
     plan = plan_before_baking(config)
     _show_layout(plan, console)
     changes = config_differs(config, out)
@@ -61,7 +61,7 @@ def show_dry_run(config: DatasetConfig, out: Path) -> None:
 
 def show_status(streams: Iterable[StreamStatus]) -> None:
     """Planned and committed counts."""
-    table = _table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
+    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
     for stream in streams:
         table.add_row(
             stream.recipe,
@@ -71,12 +71,12 @@ def show_status(streams: Iterable[StreamStatus]) -> None:
             str(stream.holes),
             f"{stream.shards_committed}/{stream.shards_planned}",
         )
-    _console().print(table)
+    new_console().print(table)
 
 
 def show_variety(streams: Iterable[StreamStatus]) -> None:
     """Distinct objects, lightings and sizes, as `verify` counted them."""
-    table = _table("recipe", "split", "objects", "lightings", "sizes", "aspect")
+    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect")
     for stream in streams:
         variety = stream.variety
         if variety is None or variety.aspects is None:
@@ -90,11 +90,11 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
             " ".join(f"{side}²" for side in variety.budgets),
             f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}",
         )
-    _console().print(table)
+    new_console().print(table)
 
 
 def _show_layout(plan: DatasetPlan, console: Console) -> None:
-    table = _table("recipe", "kind", "split", "groups", "pairs", "shards")
+    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards")
     for stream in plan.streams:
         numbers = (stream.num_groups, stream.num_pairs, stream.num_shards)
         table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers))
@@ -102,13 +102,13 @@ def _show_layout(plan: DatasetPlan, console: Console) -> None:
     console.print(f"{plan.num_pairs} pairs of {plan.num_groups} groups")
 
 
-def _table(*headings: str) -> Table:
+def new_table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        text = heading in ("assets", "recipe", "kind", "split")
+        text = heading in ("assets", "recipe", "kind", "split", "where")
         table.add_column(heading, justify="left" if text else "right", no_wrap=True)
     return table
 
 
-def _console() -> Console:
+def new_console() -> Console:
     return Console(soft_wrap=True, highlight=False)

@@ -1,0 +1,231 @@
+"""What `pairbridge plan --calibrate` foretells, held against real runs: mixed recipes, unequal assets.
+
+For each of three datasets: measure some groups as the command does, reckon the wall time, then make the
+dataset with `generate`, with a Ray of its own, and compare. The number of groups of each recipe is set for a
+run of about `--minutes`, by the measurement itself; the measured groups lie behind them all.
+
+    heavy objects    balls of 20 k to 1.3 M triangles (.ply, .obj), written here, beside the embedded families
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datagen.config import DatasetConfig
+from datagen.verify import verify_dataset
+from pipelines.bill.bill import Prices, make_bill
+from pipelines.bill.measuring import Measurements, measure
+from pipelines.generate import generate
+from pipelines.ledger import read_ledger
+
+LARGEST_ERROR = 0.2
+# Of a recipe; those that are measured come after them.
+MOST_GROUPS = 4000
+# Triangles of the large meshes, and the format of each.
+MESHES = (("ply", 20_000), ("ply", 320_000), ("ply", 1_300_000), ("obj", 80_000), ("obj", 500_000))
+
+_LIGHT = {"hdri": 0.5, "sky": 0.3, "rig": 0.2}
+_COMMON = {
+    "lightings": {"width": 512, "skies": {"train": 12}, "rigs": {"train": 6}},
+    "groups_per_shard": 20,
+}
+
+
+def mixed(folder: Path) -> dict[str, Any]:
+    """Relighting, removal and shadows, each of one size."""
+    return _dataset(
+        "bench-mixed",
+        relighting={"kind": "relighting_swap", "size_WH": [256, 256], "lighting_kinds": _LIGHT},
+        removal={"kind": "object_removal", "size_WH": [192, 192], "lighting_kinds": _LIGHT},
+        shadows={"kind": "shadow_generation", "size_WH": [256, 256]},
+    )
+
+
+def geometry(folder: Path) -> dict[str, Any]:
+    """Geometry and controllable relighting, the latter of mixed sizes."""
+    sizes = {"budgets": {128: 0.4, 256: 0.4, 384: 0.2}, "aspect": [0.5, 2.0]}
+    return _dataset(
+        "bench-geometry",
+        geometry={"kind": "geometry", "size_WH": [256, 256], "pairs_per_group": 2},
+        controllable={"kind": "controllable_relighting", "sizes": sizes, "lighting_kinds": _LIGHT},
+    )
+
+
+def unequal(folder: Path) -> dict[str, Any]:
+    """Relighting of many sizes, a third of it of files from light to heavy, half of it on a ground."""
+    sizes = {"budgets": {128: 0.3, 256: 0.4, 384: 0.3}, "aspect": [0.5, 2.0]}
+    lit = {"kind": "relighting_swap", "lighting_kinds": _LIGHT, "standing": 0.5, "objects": [1, 2]}
+    return _dataset(
+        "bench-unequal",
+        assets={"objects": [str(_write_meshes(folder / "objects"))]},
+        scenes={**lit, "sizes": sizes, "objects_share": 0.35},
+        small={**lit, "size_WH": [128, 128], "objects_share": 0.1},
+    )
+
+
+DATASETS = {"mixed": mixed, "geometry": geometry, "unequal": unequal}
+
+
+def _dataset(name: str, assets: dict[str, Any] | None = None, **recipes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "seed": 17,
+        "assets": assets or {},
+        "render": {"samples": 16, "lighting_copy_width": 128, "importance_map_width": 512},
+        **_COMMON,
+        "recipes": {
+            recipe_id: {"pairs_per_group": 2, **recipe, "groups": {"train": MOST_GROUPS}}
+            for recipe_id, recipe in recipes.items()
+        },
+    }
+
+
+def _write_meshes(folder: Path) -> Path:
+    """Dented balls of very different sizes, pinned to training."""
+    folder.mkdir(parents=True)
+    lines = []
+    for suffix, triangles in MESHES:
+        name = f"ball-{triangles}-{suffix}"
+        vertices, faces = _ball(triangles)
+        write = _write_ply if suffix == "ply" else _write_obj
+        write(folder / f"{name}.{suffix}", vertices, faces)
+        lines.append(f"{name}: {{split: train, licence: CC0-1.0}}\n")
+    (folder / "catalogue.yaml").write_text("".join(lines))
+    return folder
+
+
+def _ball(triangles: int) -> tuple[np.ndarray, np.ndarray]:
+    rings = round((triangles / 4) ** 0.5)
+    sides = 2 * rings
+    theta, phi = np.meshgrid(
+        np.linspace(0.01, np.pi - 0.01, rings + 1), np.arange(sides) * 2 * np.pi / sides, indexing="ij"
+    )
+    radius = 1 + 0.2 * np.sin(5 * phi) * np.sin(theta) ** 2 + 0.01 * np.sin(60 * theta)
+    vertices = (
+        np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=-1)
+        * radius[..., None]
+    )
+    ring, side = np.meshgrid(np.arange(rings), np.arange(sides), indexing="ij")
+    here, beside = ring * sides + side, ring * sides + (side + 1) % sides
+    faces = np.concatenate(
+        [np.stack([here, here + sides, beside], -1), np.stack([beside, here + sides, beside + sides], -1)]
+    )
+    return vertices.reshape(-1, 3).astype("<f4"), faces.reshape(-1, 3).astype("<i4")
+
+
+def _write_ply(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    header = (
+        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\n"
+        "property float x\nproperty float y\nproperty float z\n"
+        f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    rows = np.empty(len(faces), np.dtype([("count", "u1"), ("corners", "<i4", 3)]))
+    rows["count"], rows["corners"] = 3, faces
+    path.write_bytes(header.encode() + vertices.tobytes() + rows.tobytes())
+
+
+def _write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
+    with path.open("w") as stream:
+        np.savetxt(stream, vertices, fmt="v %.5f %.5f %.5f")
+        np.savetxt(stream, faces + 1, fmt="f %d %d %d")
+
+
+def compare(name: str, folder: Path, minutes: float, workers: int, seconds: float) -> dict[str, Any]:
+    """One dataset: foretold, made, compared."""
+    content = DATASETS[name](folder)
+    config = DatasetConfig.model_validate(content)
+    load = round(os.getloadavg()[0], 1)
+    found = measure(config, workers=workers, address=None, seconds=seconds)
+    config, found = _sized(content, found, minutes)
+    bill = make_bill(found, config, None, Prices())
+    (site,) = bill.sites
+    began = time.monotonic()
+    result = generate(config, folder / name, workers=workers, on_progress=lambda snapshot: None)
+    wall_s = time.monotonic() - began
+    groups = [event for event in read_ledger(folder / name) if event["event"] == "group"]
+    made_bytes = sum(path.stat().st_size for path in (folder / name / "shards").glob("*.tar"))
+    assert verify_dataset(folder / name).ok
+    error = site.wall_s / wall_s - 1
+    return {
+        "dataset": name,
+        "groups": {recipe_id: recipe.groups["train"] for recipe_id, recipe in config.recipes.items()},
+        "workers": workers,
+        "load_average_before": load,
+        "measuring_s": round(bill.measuring_s, 1),
+        "measured_groups": {row.recipe: row.measured_groups for row in bill.recipes},
+        "foretold_s": round(site.wall_s, 1),
+        "nine_in_ten_s": [round(site.wall_s_low, 1), round(site.wall_s_high, 1)],
+        "real_s": round(wall_s, 1),
+        "error": round(error, 3),
+        "met": abs(error) <= LARGEST_ERROR,
+        "foretold_gb": round(bill.gigabytes, 4),
+        "real_gb": round(made_bytes / 1e9, 4),
+        "quarantined": result.num_quarantined,
+        "foretold_s_per_group": {row.recipe: round(row.seconds_per_group, 3) for row in bill.recipes},
+        "real_s_per_group": _means(groups),
+        "before_groups_s": {
+            "plan": round(found.plan_s, 2),
+            "start": round(found.start_s, 2),
+            "bake": {kind: round(value, 2) for kind, value in found.bake_s.items()},
+        },
+    }
+
+
+def _sized(
+    content: dict[str, Any], found: Measurements, minutes: float
+) -> tuple[DatasetConfig, Measurements]:
+    """The dataset with groups for about so many minutes, as much of them for each recipe."""
+    bill = make_bill(found, found.plan.config, None, Prices())
+    work_s = minutes * 60 * sum(pool.workers for pool in found.pools) / len(bill.recipes)
+    recipes = {
+        row.recipe: {
+            **content["recipes"][row.recipe],
+            "groups": {"train": max(2, min(MOST_GROUPS, round(work_s / row.seconds_per_group)))},
+        }
+        for row in bill.recipes
+    }
+    config = DatasetConfig.model_validate({**content, "recipes": recipes})
+    return config, dataclasses.replace(found, plan=dataclasses.replace(found.plan, config=config))
+
+
+def _means(groups: list[dict[str, Any]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for event in groups:
+        recipe = event["shard"].removeprefix("train-").rpartition("-")[0]
+        found.setdefault(recipe, []).append(event["wall_s"])
+    return {recipe: round(sum(values) / len(values), 3) for recipe, values in sorted(found.items())}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", choices=list(DATASETS), default=list(DATASETS))
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each real run, about")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement, at most")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="the file whose entries are replaced")
+    arguments = parser.parse_args()
+    for name in arguments.datasets:
+        with tempfile.TemporaryDirectory(prefix="pairbridge-bill-") as folder:
+            row = compare(name, Path(folder), arguments.minutes, arguments.workers, arguments.seconds)
+        print(json.dumps(row, indent=1), flush=True)
+        print(
+            f"{name}: {row['foretold_s']} s foretold, {row['real_s']} s real, error {row['error']:+.1%}: "
+            + ("met" if row["met"] else "MISSED"),
+            flush=True,
+        )
+        if arguments.json:
+            there = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
+            arguments.json.write_text(json.dumps({**there, name: row}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

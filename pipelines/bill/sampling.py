@@ -1,0 +1,131 @@
+"""Which groups are measured: later groups of the plan, dear ones more often, recipes in turn as they matter.
+
+Candidates are groups that the run never makes, of the same law as those it makes. Within a recipe they are
+taken with probability proportional to a rough guess of their cost, evenly spread over it, so that a rare
+large mesh is met early and any number of them, cut off anywhere, represents the recipe; `weight` undoes the
+preference. Between recipes the next group goes where it narrows the total most for its time.
+"""
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from datagen.plan import DatasetPlan, GroupSpec, Stream
+from datagen.seeds import rng
+from pipelines.bill.features import Features, features, later_group
+
+CANDIDATES = 240  # of each recipe; planning one takes below a millisecond
+# Spread of a recipe's seconds around their mean that is assumed until some are measured, and at the least.
+_USUAL_SPREAD, _LEAST_SPREAD = 0.5, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A group that may be measured; `weight` is how many of its recipe's it stands for, up to a factor."""
+
+    spec: GroupSpec
+    features: Features
+    weight: float
+
+
+@dataclass(slots=True)
+class _Recipe:
+    num_groups: int
+    waiting: list[Candidate]
+    seconds: list[float] = field(default_factory=list)
+    in_flight: int = 0
+
+    @property
+    def mean_s(self) -> float | None:
+        return statistics.fmean(self.seconds) if self.seconds else None
+
+    def worth(self) -> float:
+        """By how much one more group narrows the recipe's share of the total, per second."""
+        known = len(self.seconds) + self.in_flight
+        if known < 2:
+            return math.inf
+        mean = self.mean_s or 1.0
+        spread = statistics.stdev(self.seconds) if len(self.seconds) > 2 else _USUAL_SPREAD * mean
+        spread = max(spread, _LEAST_SPREAD * mean)
+        return (self.num_groups * spread) ** 2 / (known * (known + 1)) / mean
+
+
+class Sampler:
+    """Hands out groups to measure, one after the other."""
+
+    def __init__(self, plan: DatasetPlan, recipes: frozenset[str]) -> None:
+        """Of the recipes that one pool of workers makes."""
+        self._recipes = {
+            recipe_id: _Recipe(sum(stream.num_groups for stream in streams), _ordered(plan, streams))
+            for recipe_id, streams in streams_by_recipe(plan).items()
+            if recipe_id in recipes
+        }
+
+    def next(self, seconds_left: float) -> Candidate | None:
+        """The next group that is likely to be finished in time, or None."""
+        for recipe in sorted(self._recipes.values(), key=_Recipe.worth, reverse=True):
+            if recipe.waiting and self._expected_s(recipe) <= seconds_left:
+                recipe.in_flight += 1
+                return recipe.waiting.pop(0)
+        return None
+
+    def measured(self, candidate: Candidate, seconds: float) -> None:
+        """It took so long."""
+        recipe = self._recipes[candidate.features.recipe]
+        recipe.in_flight -= 1
+        recipe.seconds.append(seconds)
+
+    def _expected_s(self, recipe: _Recipe) -> float:
+        # A group that is cut off says nothing, and those that are cut off are the dear ones.
+        if recipe.seconds:
+            return max(recipe.seconds)
+        return max((each.mean_s for each in self._recipes.values() if each.mean_s), default=0.0)
+
+
+def streams_by_recipe(plan: DatasetPlan) -> dict[str, list[Stream]]:
+    """The streams of each recipe that has any."""
+    found: dict[str, list[Stream]] = {}
+    for stream in plan.streams:
+        found.setdefault(stream.recipe_id, []).append(stream)
+    return found
+
+
+def spread_indices(shares: np.ndarray) -> list[int]:
+    """Every index once, likelier ones earlier, every beginning of the list evenly spread over `shares`."""
+    ends = np.cumsum(shares)
+    order: dict[int, None] = {}
+    for turn in range(1, 16 * len(shares)):
+        order[int(np.searchsorted(ends, _van_der_corput(turn) * ends[-1], side="right"))] = None
+    return [*order, *(index for index in range(len(shares)) if index not in order)]
+
+
+def _ordered(plan: DatasetPlan, streams: list[Stream]) -> list[Candidate]:
+    draw = rng(plan.config.seed, "bill", streams[0].recipe_id)
+    sizes = np.array([stream.num_groups for stream in streams])
+    taken = [0] * len(streams)
+    specs = []
+    for index in draw.choice(len(streams), size=CANDIDATES, p=sizes / sizes.sum()):
+        specs.append(later_group(plan, streams[index], taken[index]))
+        taken[index] += 1
+    known = [features(plan, spec) for spec in specs]
+    guess = 0.3 + 0.35 * (_relative([each.load for each in known]) + _relative([f.total_mb for f in known]))
+    order = np.argsort(guess, kind="stable")
+    candidates = [Candidate(specs[i], known[i], float(1 / guess[i])) for i in order]
+    # Not more than there are to make: measuring would take longer than the run.
+    return [candidates[i] for i in spread_indices(guess[order])[: sizes.sum()]]
+
+
+def _relative(values: list[float]) -> np.ndarray:
+    array = np.array(values)
+    return array / array.mean() if array.mean() > 0 else np.ones_like(array)
+
+
+def _van_der_corput(number: int) -> float:
+    value, share = 0.0, 0.5
+    while number:
+        value += share * (number & 1)
+        number >>= 1
+        share /= 2
+    return value

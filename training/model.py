@@ -18,7 +18,7 @@ from training.checkpoint import read_state, read_tensors, refuse_changes
 from training.conditions import MASK, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
-from training.samplers import PosteriorSampler, Sampler, check_grid, sample
+from training.samplers import PosteriorSampler, Sampler, check_sampler, sample
 from training.tiling import decode_tiled
 
 
@@ -133,9 +133,13 @@ class TranslationModel:
         not trained for `steps`, does not see what the sampler needs, or a mask or condition is missing or
         does not fit.
         """
-        times = sampler.times(steps)
-        check_grid(times, self.config.timesteps)
-        self._check_sampler(sampler)
+        times = check_sampler(
+            sampler,
+            steps,
+            self.config.timesteps,
+            sigma=self.config.bridge.sigma,
+            sees_source=any(one.field == SOURCE for one in self.config.denoiser.conditions),
+        )
         height, width = sources.shape[1:3]
         source = self._pad(_to_unit(sources, self.device))
         x0 = self.autoencoder.encode(source)
@@ -150,14 +154,6 @@ class TranslationModel:
         )
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
         return images.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
-
-    def _check_sampler(self, sampler: Sampler) -> None:
-        if sampler.needs_source and all(one.field != SOURCE for one in self.config.denoiser.conditions):
-            raise ConfigError(
-                f"the {sampler.kind} sampler needs a model that sees the source at every step",
-                consequence="the noise it subtracts cannot be told from the target",
-                remedy="use the posterior sampler, or train with `source` among denoiser.conditions",
-            )
 
     def _conditions(
         self,

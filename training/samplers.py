@@ -10,6 +10,12 @@ c_t = sigma sqrt(t (1 - t)):
                     rho = eta sigma sqrt((b - a) (1 - b) / (1 - a))          needs a field that knows x0
     reference       x <- x + (b - a) v, then + c_b eps unless b = 1                      biased, see below
 
+and for sigma = 0 alone, where the field is that of an ODE (`training.flow`):
+
+    euler           x <- x + (b - a) v                                                   order 1
+    heun            x <- x + (b - a) (v + v(x + (b - a) v, b)) / 2                       order 2
+    dopri5          Dormand and Prince's pair, with steps that keep an error             order 5
+
 `posterior` and `euler_maruyama` keep every marginal of a perfect drift as steps shrink, whether or not the
 field knows x0. `dbim` (arXiv 2405.15885) with eta 1 is `posterior`; with eta 0 everything after its first
 step is deterministic. `reference` is what the code released with LBM does: the noise that it adds at every
@@ -36,16 +42,19 @@ FieldFn = Callable[[Tensor, Tensor], Tensor]
 
 # An upper end for the list of step counts in an error message; LBM itself is used with four at most.
 _MAX_SUGGESTED_STEPS = 20
+# Times at which a sampler that chooses its own is asked for before it may.
+_PROBES = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step a -> b: the source, where the path is, the field there and the target that it points to.
 
-    `earlier`: time and target estimate of the step before, None at the first. `noise()` draws a standard
-    normal like x; a sampler that needs none does not call it.
+    `field` is there for more evaluations. `earlier`: time and target estimate of the step before, None at the
+    first. `noise()` draws a standard normal like x; a sampler that needs none does not call it.
     """
 
+    field: FieldFn
     x0: Tensor
     x: Tensor
     v: Tensor
@@ -63,6 +72,10 @@ class Sampler(Protocol):
     kind: str
     # Whether the field has to be conditional on the source.
     needs_source: bool
+    # Whether it follows an ODE, which the field of a bridge with noise is not the right side of.
+    needs_flow: bool
+    # Whether the network is evaluated at times of the sampler's choice up to the last of `times`.
+    adaptive: bool
 
     def times(self, steps: int) -> tuple[float, ...]:
         """When the network is evaluated; see `uniform_grid`."""
@@ -74,6 +87,8 @@ class _OnUniformGrid(FrozenModel):
     """Evenly spaced evaluations of any field, whether it knows the source or not."""
 
     needs_source: ClassVar[bool] = False
+    needs_flow: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     def times(self, steps: int) -> tuple[float, ...]:
         return uniform_grid(steps)
@@ -104,6 +119,8 @@ class DbimSampler(FrozenModel):
     """Diffusion bridge implicit models, for fields that know the source."""
 
     needs_source: ClassVar[bool] = True
+    needs_flow: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     kind: Literal["dbim"] = "dbim"
     # 0: deterministic after the first step; 1: the posterior sampler.
@@ -160,14 +177,96 @@ class ReferenceSampler(_OnUniformGrid):
         return x if step.b == 1 else x + step.sigma * _unit_std(step.b) * step.noise()
 
 
+class EulerSampler(_OnUniformGrid):
+    """What `posterior` is without noise, by its name."""
+
+    needs_flow: ClassVar[bool] = True
+
+    kind: Literal["euler"] = "euler"
+
+    def advance(self, step: Step) -> Tensor:
+        return step.x + (step.b - step.a) * step.v
+
+
+class HeunSampler(_OnUniformGrid):
+    """The mean of the slopes at both ends of a step: 2 N - 1 evaluations in N steps.
+
+    The last step is Euler's, for no network is trained at t = 1; being one, it leaves the order at 2.
+    """
+
+    needs_flow: ClassVar[bool] = True
+
+    kind: Literal["heun"] = "heun"
+
+    def advance(self, step: Step) -> Tensor:
+        width = step.b - step.a
+        ahead = step.x + width * step.v
+        if step.b == 1:
+            return ahead
+        return step.x + width / 2 * (step.v + step.field(ahead, _times_like(ahead, step.b)))
+
+
+class Dopri5Sampler(FrozenModel):
+    """Adaptive steps up to `end`, then the target that the field points to there. Needs torchdiffeq.
+
+    How many evaluations that takes is its own choice, whatever number of steps is asked for. One step size
+    serves the whole batch: a sample's last digits depend on its company.
+    """
+
+    needs_source: ClassVar[bool] = False
+    needs_flow: ClassVar[bool] = True
+    adaptive: ClassVar[bool] = True
+
+    kind: Literal["dopri5"] = "dopri5"
+    # Of the error that a step may make: relative to the state, and in latent units.
+    rtol: float = Field(default=1e-5, gt=0)
+    atol: float = Field(default=1e-5, gt=0)
+    # Up to here; the network has to be trained up to it.
+    end: float = Field(default=0.98, gt=0, lt=1)
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return (0.0, self.end)
+
+    def advance(self, step: Step) -> Tensor:
+        if step.b == 1:
+            return step.x1
+        try:
+            from torchdiffeq import odeint
+        except ImportError as error:
+            raise ConfigError(
+                "the dopri5 sampler needs torchdiffeq, which is not installed",
+                consequence="there is nothing to integrate with",
+                remedy="pip install 'pairbridge[solvers]', or use heun",
+            ) from error
+        path = odeint(
+            lambda t, x: step.field(x, _times_like(x, float(t))),
+            step.x,
+            torch.tensor([step.a, step.b], dtype=torch.float64, device=step.x.device),
+            rtol=self.rtol,
+            atol=self.atol,
+            method="dopri5",
+        )
+        return path[-1]
+
+
 AnySampler = Annotated[
-    PosteriorSampler | EulerMaruyamaSampler | DbimSampler | ReferenceSampler, Field(discriminator="kind")
+    PosteriorSampler
+    | EulerMaruyamaSampler
+    | DbimSampler
+    | ReferenceSampler
+    | EulerSampler
+    | HeunSampler
+    | Dopri5Sampler,
+    Field(discriminator="kind"),
 ]
 SAMPLERS: dict[str, type[FrozenModel]] = {
     "posterior": PosteriorSampler,
     "euler_maruyama": EulerMaruyamaSampler,
     "dbim": DbimSampler,
     "reference": ReferenceSampler,
+    "euler": EulerSampler,
+    "heun": HeunSampler,
+    "dopri5": Dopri5Sampler,
 }
 
 
@@ -204,6 +303,36 @@ def check_grid(times: Sequence[float], timesteps: Timesteps) -> None:
         )
 
 
+def check_sampler(
+    sampler: Sampler, steps: int, timesteps: Timesteps, *, sigma: float, sees_source: bool
+) -> tuple[float, ...]:
+    """The times of `steps` steps. Raises ConfigError where a network that was trained at `timesteps` on a
+    bridge of `sigma` cannot be sampled like that.
+    """
+    if sampler.needs_source and not sees_source:
+        raise ConfigError(
+            f"the {sampler.kind} sampler needs a model that sees the source at every step",
+            consequence="the noise it subtracts cannot be told from the target",
+            remedy="use the posterior sampler, or train with `source` among denoiser.conditions",
+        )
+    if sampler.needs_flow and sigma:
+        raise ConfigError(
+            f"the {sampler.kind} sampler follows an ODE, and this model is a bridge with sigma {sigma}",
+            consequence="without the bridge's noise its drift leads to another law than the target's",
+            remedy="use the posterior sampler, or train with bridge.sigma 0",
+        )
+    times = sampler.times(steps)
+    if sampler.adaptive and not all(timesteps.trained(times[-1] * k / _PROBES) for k in range(_PROBES + 1)):
+        raise ConfigError(
+            f"the {sampler.kind} sampler evaluates the network at any time up to {times[-1]}, and it was not"
+            " trained at all of them",
+            consequence="the result would be an extrapolation that looks like a result",
+            remedy="use euler or heun, or train with timesteps.kind uniform and a cap no lower than that",
+        )
+    check_grid(times, timesteps)
+    return times
+
+
 @torch.no_grad()
 def sample(
     sampler: Sampler,
@@ -228,12 +357,19 @@ def sample(
 
     x, earlier = x0, None
     for a, b in itertools.pairwise((*times, 1.0)):
-        t = torch.full((x.shape[0],), a, dtype=x.dtype, device=x.device)
+        t = _times_like(x, a)
         v = field(x, t)
         x1 = estimate_target(x, v, t)
-        x = sampler.advance(Step(x0=x0, x=x, v=v, x1=x1, a=a, b=b, sigma=sigma, earlier=earlier, noise=noise))
+        x = sampler.advance(
+            Step(field=field, x0=x0, x=x, v=v, x1=x1, a=a, b=b, sigma=sigma, earlier=earlier, noise=noise)
+        )
         earlier = (a, x1)
     return x
+
+
+def _times_like(x: Tensor, t: float) -> Tensor:
+    """(B,) of one time for x (B, ...)."""
+    return torch.full((x.shape[0],), t, dtype=x.dtype, device=x.device)
 
 
 def _unit_std(t: float) -> float:

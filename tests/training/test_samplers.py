@@ -145,7 +145,7 @@ def test_only_the_conditional_bridge_keeps_the_pairing() -> None:
     assert error("conditional") < 1e-6
 
 
-@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("kind", [kind for kind, sampler in SAMPLERS.items() if not sampler.needs_flow])
 def test_same_seed_same_sample_whatever_the_global_generator_does(kind: str) -> None:
     sampler = SAMPLERS[kind]()
     x0, _ = g2.draw_pairs(4, seed=6)

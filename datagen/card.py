@@ -49,8 +49,7 @@ def dataset_card(
                 configs=_configs(manifest, streams, filled),
             ),
             f"\n# {manifest.name}\n",
-            "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of",
-            f"the configuration in `dataset.json` and seed {manifest.seed}; `meta.json` says from what.\n",
+            *_origin(manifest),
             "## Samples\n",
             *table(
                 ("recipe", "kind", "split", "pairs", "planned", "quarantined", "shards"),
@@ -81,6 +80,20 @@ def dataset_card(
             *_quarantine_section(reasons),
         )
     )
+
+
+def _origin(manifest: DatasetManifest) -> list[str]:
+    lead = "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of"
+    if not manifest.parts:
+        of = f"the configuration in `dataset.json` and seed {manifest.seed}; `meta.json` says from what.\n"
+        return [lead, of]
+    rows = [(part.name, part.seed, ", ".join(part.recipes), part.plan_digest[:12]) for part in manifest.parts]
+    return [
+        lead,
+        "its part's configuration and seed, both in `dataset.json`; `meta.json` says from what.\n",
+        *table(("merged from", "seed", "recipes", "plan"), rows),
+        "",
+    ]
 
 
 def data_files_glob(split: str, recipe: str) -> str:

@@ -7,7 +7,7 @@ the same bytes; from it alone `verify` recomputes every shard and key that must 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from datagen.atomic import write_atomically
 from datagen.canonical import canonical_json
@@ -82,10 +82,9 @@ class ExtensionEntry(FrozenModel):
     first_groups: dict[str, NonNegativeInt]
 
 
-class DatasetManifest(FrozenModel):
-    """The content of dataset.json."""
+class PlanEntry(FrozenModel):
+    """What a plan was made from: shards fall under its digests."""
 
-    format: Literal["pairbridge-dataset/1"] = MANIFEST_FORMAT
     name: str
     seed: NonNegativeInt
     config: dict[str, Any]
@@ -93,8 +92,6 @@ class DatasetManifest(FrozenModel):
     plan_digest: str
     view: dict[str, Any]
     groups_per_shard: PositiveInt
-    recipes: dict[str, RecipeEntry] = Field(min_length=1)
-    assets: tuple[AssetEntry, ...]
     extensions: tuple[ExtensionEntry, ...] = ()
     versions: dict[str, str]
 
@@ -102,6 +99,34 @@ class DatasetManifest(FrozenModel):
         """The plan digest of a shard of `stream` (`<split>-<recipe>`) whose last group is `group`."""
         past = [entry.plan_digest for entry in self.extensions if group >= entry.first_groups.get(stream, 0)]
         return past[-1] if past else self.plan_digest
+
+
+class PartEntry(PlanEntry):
+    """A dataset that was merged into this one, with the recipes that came from it."""
+
+    recipes: tuple[str, ...] = Field(min_length=1)
+
+
+class DatasetManifest(PlanEntry):
+    """The content of dataset.json. What is stated of one plan holds for all recipes, unless there are
+    `parts`: then each recipe falls under the plan of its own (`datagen.merge`).
+    """
+
+    format: Literal["pairbridge-dataset/1"] = MANIFEST_FORMAT
+    recipes: dict[str, RecipeEntry] = Field(min_length=1)
+    assets: tuple[AssetEntry, ...]
+    parts: tuple[PartEntry, ...] = ()
+
+    @model_validator(mode="after")
+    def _every_recipe_has_one_part(self) -> Self:
+        named = sorted(recipe for part in self.parts for recipe in part.recipes)
+        if self.parts and named != sorted(self.recipes):
+            raise ValueError(f"parts: they name the recipes {named}, there are {sorted(self.recipes)}")
+        return self
+
+    def plan_of(self, recipe_id: str) -> PlanEntry:
+        """The plan that a recipe's shards fall under."""
+        return next((part for part in self.parts if recipe_id in part.recipes), self)
 
     def to_json(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))

@@ -83,7 +83,7 @@ def manifest_streams(manifest: DatasetManifest) -> Iterator[Stream]:
                 split=split,
                 num_groups=entry.groups,
                 pairs_per_group=recipe.pairs_per_group,
-                groups_per_shard=manifest.groups_per_shard,
+                groups_per_shard=manifest.plan_of(recipe_id).groups_per_shard,
                 fields=tuple(sorted(recipe.fields)),
             )
 
@@ -210,8 +210,9 @@ def _check_shard(
 
 def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sidecar) -> Iterator[str]:
     info = sidecar.shard
-    plan_digest = manifest.plan_digest_at(shard.stream.name, shard.groups[-1])
-    if (info.plan_digest, info.config_digest) != (plan_digest, manifest.config_digest):
+    plan = manifest.plan_of(shard.stream.recipe_id)
+    plan_digest = plan.plan_digest_at(shard.stream.name, shard.groups[-1])
+    if (info.plan_digest, info.config_digest) != (plan_digest, plan.config_digest):
         yield "it was made by another plan or config than dataset.json states"
     if (info.first_group, info.num_groups) != (shard.first_group, shard.num_groups):
         planned = f"{shard.first_group}+{shard.num_groups}"

@@ -1,4 +1,4 @@
-"""`pairbridge export`: finished datasets for others."""
+"""`pairbridge export | merge`: what is made of finished datasets."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import DatasetFolder
+from pipelines.commands.options import DatasetFolder, place
 
 
 class Layout(StrEnum):
@@ -16,6 +16,7 @@ class Layout(StrEnum):
 
 def register(app: typer.Typer) -> None:
     app.command()(export)
+    app.command()(merge)
 
 
 def export(
@@ -30,3 +31,20 @@ def export(
     from datagen.exports.export import export_dataset
 
     print(f"{export_dataset(dataset, to.value, out)} pairs in {out}")
+
+
+def merge(
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(metavar="DATASET...", parser=place, help="Finished datasets: folders or s3:// URLs."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is there.")],
+) -> None:
+    """Make one dataset of several that have no recipe in common. Shards are linked or copied as they are.
+
+    An asset that is in different splits of two of them is refused: it would leak.
+    """
+    from datagen.merge import merge_datasets
+
+    manifest = merge_datasets(datasets, out)
+    print(f"{out}: {len(manifest.recipes)} recipes of {len(manifest.parts)} datasets")

@@ -26,7 +26,6 @@ from datagen.sample import Pair, encode_field
 from datagen.seeds import rng
 from datagen.verify import manifest_streams
 
-PLAN_DIGEST = digest("plan")
 CONFIG_DIGEST = digest("config")
 SPLITS = ("train", "validation", "test")
 
@@ -54,6 +53,9 @@ class TinyDataset:
     groups_per_shard: int = 2
     name: str = "tiny"
     holes: Mapping[str, str] = field(default_factory=dict)  # key -> reason
+    plan: str = "plan"
+    # Each sample is made of the first one of its split.
+    assets: tuple[AssetEntry, ...] = field(default_factory=lambda: tuple(asset(split) for split in SPLITS))
     edit: Callable[[Pair], None] = lambda pair: None  # what a broken recipe would do to every pair
 
     def manifest(self) -> DatasetManifest:
@@ -78,11 +80,11 @@ class TinyDataset:
             seed=7,
             config={"name": self.name, "recipes": {}},
             config_digest=CONFIG_DIGEST,
-            plan_digest=PLAN_DIGEST,
+            plan_digest=digest(self.plan),
             view={"exposure": 1.0},
             groups_per_shard=self.groups_per_shard,
             recipes=recipes,
-            assets=tuple(asset(split) for split in SPLITS),
+            assets=self.assets,
             versions={"pairbridge": "0.1.0"},
         )
 
@@ -110,12 +112,13 @@ class TinyDataset:
             path = staging / f"{shard.name}-{group}.tar"
             path.write_bytes(part)
             parts.append((record, path))
-        commit_shard(folder / "shards", shard_info(shard), parts)
+        commit_shard(folder / "shards", self.shard_info(shard), parts)
 
     def pair(self, stream: Stream, group: int, pair: int) -> Pair:
         """The images and meta of one sample: random, keyed by its key."""
         key = stream.key(group, pair)
         recipe = self.recipes[stream.recipe_id]
+        used = next(entry for entry in self.assets if entry.split == stream.split)
         width, height = recipe.size_WH
         draw = rng(7, key)
         mask = np.zeros((height, width), np.uint8)
@@ -133,10 +136,10 @@ class TinyDataset:
             "assets": [
                 {
                     "role": "object",
-                    "id": f"chair-{stream.split}:{group}",
-                    "sha256": asset(stream.split).sha256,
-                    "licence": "CC0-1.0",
-                    "author": "nobody",
+                    "id": f"{used.id}:{group}",
+                    "sha256": used.sha256,
+                    "licence": used.licence,
+                    "author": used.author,
                 }
             ],
             "mask_source": "render",
@@ -154,6 +157,15 @@ class TinyDataset:
         self.edit(made)
         return made
 
+    def shard_info(self, shard: ShardSpec) -> ShardInfo:
+        return ShardInfo(
+            name=shard.name,
+            first_group=shard.first_group,
+            num_groups=shard.num_groups,
+            plan_digest=digest(self.plan),
+            config_digest=CONFIG_DIGEST,
+        )
+
     def _outcome(self, stream: Stream, group: int, pair: int):
         key = stream.key(group, pair)
         if key in self.holes:
@@ -162,25 +174,16 @@ class TinyDataset:
         return key, {name: encode_field(name, value) for name, value in made.items()}
 
 
-def asset(split: str) -> AssetEntry:
-    return AssetEntry(
-        id=f"chair-{split}",
-        kind="family",
-        split=split,
-        licence="CC0-1.0",
-        author="nobody",
-        source="made for a test",
-        sha256=digest(split),
-        family=f"chair-{split}",
-        lighting=None,
-    )
-
-
-def shard_info(shard: ShardSpec) -> ShardInfo:
-    return ShardInfo(
-        name=shard.name,
-        first_group=shard.first_group,
-        num_groups=shard.num_groups,
-        plan_digest=PLAN_DIGEST,
-        config_digest=CONFIG_DIGEST,
-    )
+def asset(split: str, name: str = "chair", **other: str) -> AssetEntry:
+    made = {
+        "id": f"{name}-{split}",
+        "kind": "family",
+        "split": split,
+        "licence": "CC0-1.0",
+        "author": "nobody",
+        "source": "made for a test",
+        "sha256": digest(split if name == "chair" else [name, split]),
+        "family": f"{name}-{split}",
+        "lighting": None,
+    }
+    return AssetEntry(**made | other)

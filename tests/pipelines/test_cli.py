@@ -22,7 +22,7 @@ from training.model import TranslationModel
 COMMANDS = [
     *("demo", "run", "plan", "generate", "mix", "status"),
     *("verify", "inspect", "train", "evaluate", "publish", "translate", "app"),
-    *("calibrate", "doctor", "export"),
+    *("calibrate", "doctor", "export", "merge"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
 

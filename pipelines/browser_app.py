@@ -71,20 +71,22 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
     """The page: only the inputs that this model takes."""
     import gradio as gr
 
-    fields = [condition.field for condition in opened.model.config.denoiser.conditions]
-    takes_mask = opened.removes or MASK in fields
+    conditions = opened.model.config.denoiser.conditions
+    takes_mask = opened.removes or any(one.field == MASK for one in conditions)
     takes_background = takes_mask and not opened.removes
-    extra = image_fields(opened.model.config.denoiser.conditions)
+    named = {one.field: one for one in conditions if one.classes}
+    extra = [field for field in image_fields(conditions) if field not in named]
 
     def translate(
-        image: np.ndarray | None, steps: float, seed: float, *others: np.ndarray | None
+        image: np.ndarray | None, steps: float, seed: float, *others: np.ndarray | str | None
     ) -> np.ndarray:
         if image is None:
             raise gr.Error("Choose an image first.")
         rest = list(others)
         mask = rest.pop(0) if takes_mask else None
         background = rest.pop(0) if takes_background else None
-        given = {name: one for name, one in zip(extra, rest, strict=True) if one is not None}
+        given = {name: one for name, one in zip([*extra, *named], rest, strict=True) if one is not None}
+        given |= {name: named[name].class_image(one) for name, one in given.items() if name in named}
         request = Request(
             image=image,
             mask=None if mask is None else mask.max(axis=2),
@@ -122,6 +124,10 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
                 if takes_background:
                     others.append(picture("New background (optional)", "background"))
                 others += [picture("Light map" if name == "light" else name, name) for name in extra]
+                others += [
+                    gr.Dropdown(list(one.classes), value=None, label=name, elem_id=name)
+                    for name, one in named.items()
+                ]
                 with gr.Row():
                     inputs.append(gr.Number(1, label="Steps", precision=0, minimum=1, elem_id="steps"))
                     inputs.append(gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed"))

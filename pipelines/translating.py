@@ -16,6 +16,7 @@ from pipelines.translation import (
     read_mask,
     translate_files,
 )
+from training.conditions import class_condition
 from training.samplers import SAMPLERS, Sampler
 
 
@@ -34,6 +35,8 @@ class TranslateOptions:
     steps: int
     seed: int
     sampler: str
+    guidance: float
+    class_name: str | None
     device: str
 
 
@@ -45,27 +48,33 @@ def run_translate(options: TranslateOptions, *, say: Callable[[str], None]) -> i
         raise _usage("--foreground and --background go together")
     sampler, masker = named_sampler(options.sampler), named_masker(options.masker)
 
+    opened = open_model(options.model, options.device)
+    seen = opened.model.config.denoiser.conditions
+    classes = dict([class_condition(seen, options.class_name)]) if options.class_name else {}
+
     def request(path: Path) -> Request:
         mask = beside(options.mask, path)
         light = beside(options.light_map, path)
         return Request(
             image=read_image(path),
             mask=read_mask(mask) if mask else None,
-            conditions={"light": read_image(light)} if light else {},
+            conditions={**classes, "light": read_image(light)} if light else classes,
             background=read_image(options.background) if options.background else None,
             masker=masker,
             steps=options.steps,
             seed=options.seed,
             sampler=sampler,
+            guidance=options.guidance,
         )
 
     failed = translate_files(
-        open_model(options.model, options.device),
+        opened,
         options.image or options.foreground,
         options.out,
         request=request,
         on_done=lambda path: say(str(path)),
     )
+    say(f"{opened.model.evaluations} network evaluations in all")
     for path, error in failed:
         say(f"not translated: {path.name}: {error.cause}; {error.remedy}")
     return len(failed)

@@ -51,6 +51,7 @@ class Request:
     steps: int = 1
     seed: int = 0
     sampler: Sampler = field(default_factory=PosteriorSampler)
+    guidance: float = 1.0
 
 
 def open_model(source: Path, device: str = "cpu") -> OpenedModel:
@@ -94,6 +95,7 @@ def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
         steps=request.steps,
         seed=request.seed,
         sampler=request.sampler,
+        guidance=request.guidance,
         conditions=request.conditions,
     )
 

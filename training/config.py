@@ -27,6 +27,15 @@ class BridgeConfig(FrozenModel):
     # 1] scale.
     sigma: float = Field(default=0.02, ge=0)
     field: BridgeField = BridgeField.DRIFT
+    # Where the path begins. source: at the source's latent. noise: at standard normal noise, as flow matching
+    # does to generate; the source is then seen only where `source` is among denoiser.conditions.
+    start: Literal["source", "noise"] = "source"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.start == "noise" and self.sigma:
+            raise ValueError("start noise is a flow: set sigma to 0, its noise is all at the start")
+        return self
 
 
 class TrainingConfig(FrozenModel):
@@ -82,6 +91,10 @@ class TrainingConfig(FrozenModel):
                 "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
             )
         gains = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is Head.GAIN
+        if gains and self.bridge.start == "noise":
+            raise ValueError(
+                "denoiser.head gain multiplies the colours of a source: not with bridge.start noise"
+            )
         if gains and self.autoencoder.kind != "haar":
             raise ValueError(
                 "denoiser.head gain needs latents that are linear in the image: autoencoder.kind haar"

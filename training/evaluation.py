@@ -231,6 +231,7 @@ def _methods(
             steps=config.sampling_steps,
             seed=config.seed,
             sampler=config.sampler,
+            guidance=config.guidance,
             conditions={
                 name: np.stack([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions
             },

@@ -31,10 +31,13 @@ class EvaluationConfig(FrozenModel):
     seed: int = Field(default=0, ge=0)
     sources: tuple[EvaluationSource, ...] = Field(min_length=1)
     split: Literal["validation", "test"] = "test"
-    # Network evaluations per image.
+    # Steps per image: network evaluations, but with heun, dopri5 and guidance.
     sampling_steps: int = Field(default=1, ge=1)
-    # What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or reference.
+    # What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or
+    # reference; of flows also euler, heun or dopri5 (rtol, atol, end).
     sampler: AnySampler = PosteriorSampler()
+    # Of the conditions that training withheld now and then (docs/flow.md); 1: none.
+    guidance: float = Field(default=1.0, ge=0)
     size: int = Field(default=96, ge=8)
     batch_size: int = Field(default=32, ge=1)
     threads: int = Field(default=2, ge=1)

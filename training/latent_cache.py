@@ -63,6 +63,7 @@ class Encoding:
                     "encoding": one.through_autoencoder,
                     "channels": one.colours,
                     "whole": one.is_whole,
+                    **({"classes": list(one.classes), "read": one.read} if one.classes else {}),
                 }
                 for one in self.conditions
             ],

@@ -18,7 +18,8 @@ from training.checkpoint import read_state, read_tensors, refuse_changes
 from training.conditions import MASK, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
-from training.samplers import PosteriorSampler, Sampler, check_sampler, sample
+from training.flow import classifier_free
+from training.samplers import FieldFn, PosteriorSampler, Sampler, check_sampler, sample
 from training.tiling import decode_tiled
 
 
@@ -55,6 +56,8 @@ class TranslationModel:
         self.autoencoder = autoencoder
         self.denoiser = denoiser.eval()
         self.device = next(denoiser.parameters()).device
+        # Of the network, on a batch of any size, since the model was made; guidance takes two a time.
+        self.evaluations = 0
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
@@ -80,6 +83,7 @@ class TranslationModel:
         steps: int = 1,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
+        guidance: float = 1.0,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
         """Translate one uint8 (H, W, 3) image; see `translate_batch`, whose arguments have a first axis
@@ -88,7 +92,13 @@ class TranslationModel:
         masks = None if mask is None else mask[None]
         batched = {name: image[None] for name, image in conditions.items()}
         return self.translate_batch(
-            source[None], masks, steps=steps, seed=seed, sampler=sampler, conditions=batched
+            source[None],
+            masks,
+            steps=steps,
+            seed=seed,
+            sampler=sampler,
+            guidance=guidance,
+            conditions=batched,
         )[0]
 
     def translate_batch(
@@ -99,6 +109,7 @@ class TranslationModel:
         steps: int = 1,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
+        guidance: float = 1.0,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
         """`predict_batch` as uint8 images of the sources' shape.
@@ -106,7 +117,13 @@ class TranslationModel:
         Where the training's `outside_mask` is `keep`, pixels of mask 0 come back byte for byte.
         """
         predicted = self.predict_batch(
-            sources, masks, steps=steps, seed=seed, sampler=sampler, conditions=conditions
+            sources,
+            masks,
+            steps=steps,
+            seed=seed,
+            sampler=sampler,
+            guidance=guidance,
+            conditions=conditions,
         )
         outputs = np.rint((predicted + 1) * 127.5).astype(np.uint8)
         if self.config.outside_mask == "keep" and masks is not None:
@@ -122,16 +139,19 @@ class TranslationModel:
         steps: int = 1,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
+        guidance: float = 1.0,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
-        """What `steps` network evaluations make of uint8 (B, H, W, 3) images of one size: float32 in [-1,
-        1], as targets are (training.targets).
+        """What `steps` steps make of uint8 (B, H, W, 3) images of one size: float32 in [-1, 1], as targets
+        are (training.targets). Of a model that starts from noise, only their size counts unless it sees them.
 
         masks: uint8 (B, H, W), 255 = foreground, or to remove. conditions: the other images that the network
-        was trained to see, uint8, by field. One step draws no random number, but with euler_maruyama;
-        several draw from `seed` and depend on place within the batch. Raises ConfigError where the model was
-        not trained for `steps`, does not see what the sampler needs, or a mask or condition is missing or
-        does not fit.
+        was trained to see, uint8, by field, a class as `ConditionConfig.class_image`. guidance: how far the
+        field goes beyond what it is without the conditions that training withheld now and then, 1: no
+        further. From a source, one step draws no random number, but with euler_maruyama; all else draws from
+        `seed` and depends on place within the batch. Raises ConfigError where the model was not trained for
+        `steps` or `guidance`, does not see what the sampler needs, or a mask or condition is missing or does
+        not fit.
         """
         times = check_sampler(
             sampler,
@@ -144,16 +164,42 @@ class TranslationModel:
         source = self._pad(_to_unit(sources, self.device))
         x0 = self.autoencoder.encode(source)
         seen = self._conditions(sources, masks, conditions, x0, source.shape[-2:])
+        generator = torch.Generator().manual_seed(seed31(seed, "translate"))
+        if self.config.bridge.start == "noise":
+            x0 = torch.randn(x0.shape, generator=generator).to(self.device)
         latent = sample(
             sampler,
-            lambda x, t: self.denoiser(x, t, seen),
+            self._field(seen, guidance),
             x0,
             times,
             sigma=self.config.bridge.sigma,
-            generator=torch.Generator().manual_seed(seed31(seed, "translate")),
+            generator=generator,
         )
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
         return images.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
+
+    def _field(self, seen: Mapping[str, Tensor], guidance: float) -> FieldFn:
+        """The network under its conditions, guided."""
+        optional = {one.field for one in self.config.denoiser.conditions if one.dropout}
+        if guidance != 1 and not optional:
+            raise ConfigError(
+                f"guidance {guidance:g} compares the model with itself without its conditions, and it was"
+                " never trained without any",
+                consequence="the comparison would be with an extrapolation",
+                remedy="leave guidance at 1, or train with a `dropout` of some of denoiser.conditions",
+            )
+        without = {
+            field: torch.zeros_like(value) if field in optional else value for field, value in seen.items()
+        }
+
+        def under(conditions: Mapping[str, Tensor]) -> FieldFn:
+            def field(x: Tensor, t: Tensor) -> Tensor:
+                self.evaluations += 1
+                return self.denoiser(x, t, conditions)
+
+            return field
+
+        return classifier_free(under(seen), under(without), guidance)
 
     def _conditions(
         self,
@@ -176,6 +222,9 @@ class TranslationModel:
         for config in self.config.denoiser.conditions:
             if config.field in images:
                 image = _to_unit(images[config.field], self.device)
+                if config.classes:
+                    given[config.field] = image
+                    continue
                 whole = config.is_whole or image.shape[-2:] != sources.shape[1:3]
                 resized = F.interpolate(image, padded, mode="bilinear", antialias=True)
                 given[config.field] = resized if whole else self._pad(image)
@@ -192,7 +241,7 @@ class TranslationModel:
                 raise ConfigError(
                     f"this model was trained with a {config.field} beside the image, and none was given",
                     consequence="it would not know what to do",
-                    remedy="pass it: `--mask`, 255 on the foreground; `--light-map` for light",
+                    remedy="pass it: `--mask`, 255 on the foreground; `--light-map` for light; `--class`",
                 )
         return seen
 

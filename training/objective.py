@@ -86,6 +86,9 @@ def bridge_loss(
     if any(one.dropout for one in conditions):
         seen = withhold(conditions, seen, to_device(draws.dropout, device))
     t, eps = to_device(draws.t, device), to_device(draws.eps, device)
+    if config.bridge.start == "noise":
+        # The path has no noise of its own that these draws could be for.
+        x0 = eps
     x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
     v = _predict(config, denoiser, x_t, t, seen)
 

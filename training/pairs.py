@@ -107,7 +107,7 @@ class PairSource:
         self.dataset_dir, self.recipe, self.split = dataset_dir, recipe, split
         self.target = target
         self._conditions = tuple(one for one in conditions if one.field not in (MASK, SOURCE))
-        extra = [f"{condition.field}.png" for condition in self._conditions]
+        extra = [f"{condition.field}.png" for condition in self._conditions if not condition.classes]
         self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
         self._store = open_store(dataset_dir, recipe, split)
         self._check_fields(recipe)
@@ -173,7 +173,8 @@ class PairSource:
         has_target = bool(wanted & there) or isinstance(self._store, ImportedPairs)
         missing = [] if has_target else [f"target {self.target}"]
         # A light map can be drawn from what meta.json says of the lights.
-        missing += [f"condition {one.field}" for one in self._conditions if one.field not in there | {LIGHT}]
+        images = [one.field for one in self._conditions if not one.classes]
+        missing += [f"condition {field}" for field in images if field not in there | {LIGHT}]
         if missing:
             raise ConfigError(
                 f"recipe {recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
@@ -307,6 +308,8 @@ def _check_shapes(images: dict[str, np.ndarray], source: tuple[int, ...], whole:
 def _condition(
     config: ConditionConfig, images: dict[str, np.ndarray], meta: dict[str, Any], frame: Frame | None
 ) -> np.ndarray:
+    if config.classes:
+        return config.class_image(config.class_in(meta))
     if config.field == LIGHT and config.field not in images:
         lights = [MapLight.from_params(light) for light in json.loads(meta["params"])["lights"]]
         height, width = images["source"].shape[:2]

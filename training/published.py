@@ -31,6 +31,7 @@ from datagen.errors import ConfigError
 from datagen.fill import fill_noise
 from datagen.seeds import seed31
 from training.autoencoders import Autoencoder, FolderAutoencoder, HaarTransform
+from training.conditions import class_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.model import DEFAULT_SAMPLER, TranslationModel
@@ -106,14 +107,18 @@ class LatentBridgePipeline(DiffusionPipeline):
     def _training_config(self) -> TrainingConfig:
         return TrainingConfig.model_validate({name: self.config.bridge[name] for name in _SETTINGS})
 
+    def _class(self, field: str, name: str) -> np.ndarray:
+        return class_condition(self._training_config().denoiser.conditions, name, field)[1]
+
     @torch.no_grad()
     def __call__(
         self,
         image: Image.Image,
         mask: Image.Image | None = None,
-        conditions: Mapping[str, Image.Image] = MappingProxyType({}),
+        conditions: Mapping[str, Image.Image | str] = MappingProxyType({}),
         *,
         num_inference_steps: int = 1,
+        guidance_scale: float = 1.0,
         seed: int = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
     ) -> ImagePipelineOutput:
@@ -121,8 +126,8 @@ class LatentBridgePipeline(DiffusionPipeline):
 
         mask: white on the foreground, or on what is to be removed (it is filled with noise of `seed`), of the
         image's size. conditions: the other
-        images that the model was trained to see, by field (a light map is `light`). Raises ConfigError for
-        inputs or steps that the model was not trained for.
+        images that the model was trained to see, by field (a light map is `light`), or the name of a class.
+        Raises ConfigError for inputs, steps or guidance that the model was not trained for.
         """
         matte = None if mask is None else np.array(mask.convert("L"))
         pixels = np.array(image.convert("RGB"))
@@ -134,7 +139,11 @@ class LatentBridgePipeline(DiffusionPipeline):
             steps=num_inference_steps,
             seed=seed,
             sampler=sampler,
-            conditions={name: np.array(one.convert("RGB")) for name, one in conditions.items()},
+            guidance=guidance_scale,
+            conditions={
+                name: self._class(name, one) if isinstance(one, str) else np.array(one.convert("RGB"))
+                for name, one in conditions.items()
+            },
         )
         return ImagePipelineOutput(images=[Image.fromarray(output)])
 

@@ -1,4 +1,4 @@
-"""`pairbridge mix | encode | train | evaluate | publish | translate | app`: from datasets to a model."""
+"""`pairbridge mix | encode | train | evaluate | publish | translate | sample | app`: from data to a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,32 @@ RunFolder = Annotated[
         help="The run's folder: `run:dataset` means its dataset/, and train/ and evaluation/ go here.",
     ),
 ]
+Steps = Annotated[
+    int, typer.Option(min=1, help="Steps: network evaluations, but with heun, dopri5 and guidance.")
+]
+SamplerName = Annotated[
+    str,
+    typer.Option(
+        "--sampler",
+        "--solver",
+        help="Between steps: posterior, euler_maruyama, dbim or reference; of a flow (sigma 0) also euler,"
+        " heun or dopri5, which chooses its own steps.",
+    ),
+]
+Guidance = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Strength of the conditions that training withheld now and then; 1: as trained, 0: none."
+    ),
+]
+ClassName = Annotated[
+    str | None, typer.Option("--class", help="The class, for a model that was trained with classes.")
+]
 MixName = Annotated[str, typer.Argument(metavar="MIX", help="A mix's YAML file, or a shipped one's name.")]
 
 
 def register(app: typer.Typer) -> None:
-    for command in (mix, encode, train, evaluate, publish, translate):
+    for command in (mix, encode, train, evaluate, publish, translate, sample):
         app.command()(command)
     app.command("app")(browser_app)
 
@@ -185,11 +206,11 @@ def translate(
     masker: Annotated[
         str, typer.Option(help="What cuts out: grabcut, or birefnet with its weights in the weights folder.")
     ] = "grabcut",
-    steps: Annotated[int, typer.Option(min=1, help="Network evaluations.")] = 1,
+    steps: Steps = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of all noise: of a hole, and between steps.")] = 0,
-    sampler: Annotated[
-        str, typer.Option(help="Between steps: posterior, euler_maruyama, dbim or reference.")
-    ] = "posterior",
+    sampler: SamplerName = "posterior",
+    guidance: Guidance = 1.0,
+    class_name: ClassName = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Translate images with a trained model: remove what a mask shows, relight a foreground, and so on.
@@ -210,10 +231,46 @@ def translate(
         steps=steps,
         seed=seed,
         sampler=sampler,
+        guidance=guidance,
+        class_name=class_name,
         device=device,
     )
     if run_translate(options, say=print):
         raise typer.Exit(EXIT_PARTIAL)
+
+
+def sample(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A published model, a checkpoint's or a run's folder.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
+    ],
+    size: Annotated[int, typer.Option(min=8, help="Their side in pixels; best that of the training.")],
+    count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 16,
+    steps: Steps = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise that they start from.")] = 0,
+    sampler: SamplerName = "heun",
+    guidance: Guidance = 1.0,
+    class_name: ClassName = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Make images from noise with a flow that was trained to (`bridge.start: noise`)."""
+    from pipelines.sampling import SampleOptions, run_sample
+
+    options = SampleOptions(
+        model=model,
+        out=out,
+        count=count,
+        size=size,
+        steps=steps,
+        seed=seed,
+        sampler=sampler,
+        guidance=guidance,
+        class_name=class_name,
+        device=device,
+    )
+    run_sample(options, say=print)
 
 
 def browser_app(

@@ -46,8 +46,12 @@ def write_toy_dataset(
     seed: int = 0,
     per_object: int = 2,
     make_pair: Callable[[int], Pair] = ball_pair,
+    family: Callable[[int], str] = lambda seed: "ball",
 ) -> Path:
-    """A finished dataset: `splits` pairs per split in one shard each, `per_object` pairs of each object."""
+    """A finished dataset: `splits` pairs per split in one shard each, `per_object` pairs of each object.
+
+    `make_pair` and `family` (of its object) are functions of a pair's seed.
+    """
     fields = tuple(sorted([*make_pair(0), "meta.json"]))
     manifest = DatasetManifest(
         name="toy",
@@ -75,12 +79,13 @@ def write_toy_dataset(
         parts = []
         for group in range(count):
             key = f"{recipe}-{split}-{group:08d}"
+            pair_seed = 1_000_000 * place + 1000 * seed + group
             meta = {
                 "key": key,
-                "assets": [{"role": "object", "id": f"ball:{group // per_object}"}],
+                "assets": [{"role": "object", "id": f"{family(pair_seed)}:{group // per_object}"}],
                 "params": canonical_json({}).decode(),
             }
-            pair = {**make_pair(1_000_000 * place + 1000 * seed + group), "meta.json": meta}
+            pair = {**make_pair(pair_seed), "meta.json": meta}
             data = {field: encode_field(field, pair[field]) for field in fields}
             part, record = pack_group(group, [(key, data)])
             path = folder / f"{split}-{group}.part"

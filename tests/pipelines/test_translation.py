@@ -157,7 +157,7 @@ def test_a_foreground_is_cut_out_and_pasted_on_the_new_background(
         (["IMAGE", "--foreground", "IMAGE", "--background", "IMAGE"], "give either IMAGE"),
         ([], "give either IMAGE"),
         (["--foreground", "IMAGE"], "go together"),
-        (["IMAGE", "--sampler", "heun"], "posterior, euler_maruyama, dbim, reference"),
+        (["IMAGE", "--sampler", "rk4"], "posterior, euler_maruyama, dbim, reference, euler, heun, dopri5"),
         (["IMAGE", "--sampler", "dbim", "--steps", "4"], "sees the source"),
         (["IMAGE", "--masker", "magic"], "--masker 'magic'"),
         (["IMAGE", "--steps", "3"], "never trained"),

@@ -202,9 +202,7 @@ def read_sidecars(shards_dir: Path) -> Iterator[Sidecar]:
 def rejection_counts(sidecars: Iterable[Sidecar]) -> Counter[tuple[str, str]]:
     """Draws that gates refused, by (recipe, gate); the samples themselves may be there from a later draw."""
     return Counter(
-        (sidecar.shard.name.split("-", 1)[1].rpartition("-")[0], rejection.gate)
-        for sidecar in sidecars
-        for rejection in sidecar.rejections
+        (sidecar.shard.recipe, rejection.gate) for sidecar in sidecars for rejection in sidecar.rejections
     )
 
 

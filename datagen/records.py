@@ -95,6 +95,14 @@ class ShardInfo(_Record):
     plan_digest: Sha256
     config_digest: Sha256
 
+    @property
+    def split(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def recipe(self) -> str:
+        return self.name.partition("-")[2].rpartition("-")[0]
+
 
 class Sidecar(_Record):
     """The commit record of a shard, written last: the shard exists exactly when this file does."""

@@ -209,11 +209,7 @@ def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
 def _gates(dataset_dir: Path) -> list[dict[str, Any]]:
     """Per recipe and gate: refused draws, and pairs that it refused in their last draw too."""
     sidecars = list(read_sidecars(dataset_dir / "shards"))
-    given_up = Counter(
-        (sidecar.shard.name.split("-", 1)[1].rpartition("-")[0], hole.gate)
-        for sidecar in sidecars
-        for hole in sidecar.holes
-    )
+    given_up = Counter((sidecar.shard.recipe, hole.gate) for sidecar in sidecars for hole in sidecar.holes)
     return [
         {"recipe": recipe, "gate": gate, "draws": draws, "quarantined": given_up[recipe, gate]}
         for (recipe, gate), draws in sorted(rejection_counts(sidecars).items())

@@ -225,7 +225,11 @@ def verify(
 def inspect(
     what: Annotated[
         Path,
-        typer.Argument(metavar="SHARD_OR_DATASET", help="A shard's .tar, or a dataset's or import's folder."),
+        typer.Argument(
+            metavar="SHARD_OR_DATASET",
+            parser=place,
+            help="A shard's .tar, or a dataset's or import's folder, or a dataset's s3:// URL.",
+        ),
     ],
     key: Annotated[str | None, typer.Option("--key", help="The sample to show [default: the first].")] = None,
     out: Annotated[
@@ -234,11 +238,31 @@ def inspect(
     samples: Annotated[
         int, typer.Option(min=1, help="How many samples the contact sheet shows, from KEY on.")
     ] = 12,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--page", help="Instead, write a page to browse the whole dataset with into this new folder."
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, help="How many pairs the page shows: of every recipe and split alike.")
+    ] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Which of them the page shows.")] = 0,
 ) -> None:
     """Show one sample: its meta.json here, its files and a contact sheet of it and the following ones in a
-    folder.
+    folder. With --page: many, in a browser.
     """
     from datagen.import_manifest import is_import
+    from datagen.mirror import local_folder
+
+    what = local_folder(what)
+    if page is not None:
+        from pipelines.browsed_pairs import browse
+        from pipelines.dataset_page import write_dataset_page
+
+        size = write_dataset_page(browse(what), page, limit=limit, seed=seed)
+        print(f"{page / 'index.html'}: open it in a browser ({size / 1e6:.1f} MB with its images)")
+        return
     from pipelines.import_inspection import inspect_imported
     from pipelines.inspection import inspect_samples
 

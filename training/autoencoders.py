@@ -37,6 +37,8 @@ class Autoencoder(Protocol):
     digest: str
     # Latent of a black image, (channels, 1, 1), where a latent is linear in its image; else None.
     black: Tensor | None
+    # Rows that make a colour's latents of a cell's pixels, orthonormal, where there are such; else None.
+    bands: Tensor | None
 
     def encode(self, images: Tensor) -> Tensor: ...
 
@@ -137,7 +139,7 @@ class FolderAutoencoder(nn.Module):
         mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
         shift = torch.tensor(mean if mean is not None else config.shift_factor or 0.0)
         scale = config.scaling_factor / torch.tensor(std if std is not None else 1.0)
-        self.black = None
+        self.black = self.bands = None
         self.register_buffer("shift", shift.float().reshape(-1, 1, 1))
         self.register_buffer("scale", scale.float().reshape(-1, 1, 1))
 

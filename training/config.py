@@ -90,14 +90,16 @@ class TrainingConfig(FrozenModel):
             raise ValueError(
                 "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
             )
-        gains = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is Head.GAIN
-        if gains and self.bridge.start == "noise":
+        multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is not Head.ADD
+        if multiplies and self.bridge.start == "noise":
             raise ValueError(
-                "denoiser.head gain multiplies the colours of a source: not with bridge.start noise"
+                f"denoiser.head {self.denoiser.head.value} multiplies what a source shows: not with "
+                "bridge.start noise"
             )
-        if gains and self.autoencoder.kind != "haar":
+        if multiplies and self.autoencoder.kind != "haar":
             raise ValueError(
-                "denoiser.head gain needs latents that are linear in the image: autoencoder.kind haar"
+                f"denoiser.head {self.denoiser.head.value} needs latents that are linear in the image: "
+                "autoencoder.kind haar"
             )
         return self
 

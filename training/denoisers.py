@@ -28,11 +28,14 @@ class Head(StrEnum):
 
     add: v itself. gain: v = f + g (x_t - black), with f and one g per colour from the network. Light
     multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and
-    small errors of single bands show as a grid.
+    small errors of single bands show as a grid. gate: the same with one g for each pixel of the image. Where
+    the target owes nothing to the source (a hole full of noise, a depth map) g = -1 takes it away, which a
+    sum would have to predict value by value; and a shadow's edge is finer than a latent cell.
     """
 
     ADD = "add"
     GAIN = "gain"
+    GATE = "gate"
 
 
 class UNetConfig(FrozenModel):
@@ -46,7 +49,7 @@ class UNetConfig(FrozenModel):
     attention_levels: tuple[int, ...] = ()
     head_width: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
-    # gain is for relighting in Haar latents, where colours and their bands are known.
+    # gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's.
     head: Head = Head.ADD
     # Concatenated to x_t along channels.
     conditions: Conditions = (ConditionConfig(field="mask"),)
@@ -87,11 +90,15 @@ class Denoiser(nn.Module):
         latent_channels: int,
         mask_channels: int,
         black: Tensor | None = None,
+        bands: Tensor | None = None,
     ) -> None:
-        """`black`, for Head.GAIN: latent of a black image, (latent_channels, 1, 1), ordered by colour."""
+        """For Head.GAIN and Head.GATE: `black`, the latent of a black image, (latent_channels, 1, 1), ordered
+        by colour; `bands`, the orthonormal matrix (pixels of a cell, pixels of a cell) that makes a colour's
+        latents of its pixels.
+        """
         super().__init__()
         self.config = config
-        self.has_gain = isinstance(config, UNetConfig) and config.head is Head.GAIN
+        self.head = config.head if isinstance(config, UNetConfig) else Head.ADD
         in_channels = latent_channels + sum(
             condition.width(latent_channels=latent_channels, mask_channels=mask_channels)
             for condition in config.conditions
@@ -99,9 +106,10 @@ class Denoiser(nn.Module):
         if isinstance(config, LatentUNetConfig):
             self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
         else:
-            out_channels = latent_channels + (COLOURS if self.has_gain else 0)
-            self.unet = _build_unet(config, in_channels=in_channels, out_channels=out_channels)
+            gains = {Head.ADD: 0, Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}[self.head]
+            self.unet = _build_unet(config, in_channels=in_channels, out_channels=latent_channels + gains)
         self.register_buffer("black", black, persistent=False)
+        self.register_buffer("bands", bands, persistent=False)
 
     def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         beside = (conditions[condition.field] for condition in self.config.conditions)
@@ -109,10 +117,15 @@ class Denoiser(nn.Module):
         if isinstance(self.config, LatentUNetConfig):
             return self.unet(inputs, t * TIME_SCALE, encoder_hidden_states=None).sample
         output = self.unet(inputs, t * TIME_SCALE).sample
-        if not self.has_gain:
+        if self.head is Head.ADD:
             return output
-        offset, gain = output[:, :-COLOURS], output[:, -COLOURS:, None]
-        return offset + (gain * (x_t - self.black).unflatten(1, (COLOURS, -1))).flatten(1, 2)
+        offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
+        light = (x_t - self.black).unflatten(1, (COLOURS, -1))
+        if self.head is Head.GAIN:
+            return offset + (gains[:, :, None] * light).flatten(1, 2)
+        pixels = torch.einsum("kp,bckhw->bcphw", self.bands, light)
+        gated = torch.einsum("kp,bcphw->bckhw", self.bands, gains[:, None] * pixels)
+        return offset + gated.flatten(1, 2)
 
 
 def _build_unet(config: UNetConfig, *, in_channels: int, out_channels: int) -> UNet2DModel:

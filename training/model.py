@@ -41,6 +41,7 @@ def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser
             latent_channels=autoencoder.channels,
             mask_channels=autoencoder.mask_channels,
             black=autoencoder.black,
+            bands=autoencoder.bands,
         ).to(memory_format=torch.channels_last)
 
 

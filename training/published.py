@@ -99,6 +99,7 @@ class LatentBridgePipeline(DiffusionPipeline):
                 latent_channels=autoencoder.channels,
                 mask_channels=autoencoder.mask_channels,
                 black=autoencoder.black,
+                bands=autoencoder.bands,
             )
         denoiser.unet = self.unet
         denoiser = denoiser.to(device=self.device, memory_format=torch.channels_last)

@@ -45,6 +45,27 @@ def test_a_gain_multiplies_light_and_keeps_texture() -> None:
     assert "black" not in model.state_dict()
 
 
+def test_a_gate_takes_single_pixels_away() -> None:
+    """With one gain a pixel, -1 where a hole is, the hole turns black and every other pixel stays."""
+    haar = build_autoencoder(HaarConfig(levels=2))
+    model = Denoiser(
+        UNetConfig(**TINY, head="gate", conditions=()),
+        latent_channels=haar.channels,
+        mask_channels=haar.mask_channels,
+        black=haar.black,
+        bands=haar.bands,
+    )
+    x0, t = haar.encode(torch.rand(2, 3, 32, 32) * 2 - 1), torch.zeros(2)
+    assert not model(x0, t, {}).any()
+    with torch.no_grad():
+        model.unet.conv_out.bias[-16:][6] = -1  # of each cell of 4 x 4 pixels: row 1, column 2
+    translated = haar.decode(estimate_target(x0, model(x0, t, {}), t))
+    hole = torch.zeros(32, 32, dtype=torch.bool)
+    hole[1::4, 2::4] = True
+    torch.testing.assert_close(translated, haar.decode(x0).where(~hole, torch.tensor(-1.0)))
+    assert "bands" not in model.state_dict()
+
+
 @pytest.mark.parametrize("what", ["mask", "source", "time"])
 def test_every_input_reaches_the_output(what: str) -> None:
     model = denoiser(conditions=("mask", "source"), attention_levels=(1,))

@@ -1,13 +1,14 @@
 """What `pairbridge plan --calibrate` foretells, held against real runs: mixed recipes, unequal assets.
 
-For each of three datasets: measure some groups as the command does, reckon the wall time, then make the
-dataset with `generate`, with a Ray of its own, and compare. The number of groups of each recipe is set for a
-run of about `--minutes`, by the measurement itself; the measured groups lie behind them all.
+For each of three datasets of shipped recipes: measure some groups as the command does, reckon the wall time,
+then make the dataset with `generate`, with a Ray of its own, and compare. The number of groups of each recipe
+is set for a run of about `--minutes`, by the measurement itself; the measured groups lie behind them all.
 
     heavy objects    balls of 20 k to 1.3 M triangles (.ply, .obj), written here, beside the embedded families
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,6 +23,7 @@ from datagen.config import DatasetConfig
 from datagen.verify import verify_dataset
 from pipelines.bill.bill import Prices, make_bill
 from pipelines.bill.measuring import Measurements, measure
+from pipelines.config_files import find_config, load_config
 from pipelines.generate import generate
 from pipelines.ledger import read_ledger
 
@@ -32,45 +34,49 @@ MOST_GROUPS = 4000
 MESHES = (("ply", 20_000), ("ply", 320_000), ("ply", 1_300_000), ("obj", 80_000), ("obj", 500_000))
 
 _LIGHT = {"hdri": 0.5, "sky": 0.3, "rig": 0.2}
-_COMMON = {
-    "lightings": {"width": 512, "skies": {"train": 12}, "rigs": {"train": 6}},
-    "groups_per_shard": 20,
-}
+# What the shipped recipes cost less here: few samples, one pair of each group.
+_SAMPLES = 4
 
 
-def mixed(folder: Path) -> dict[str, Any]:
-    """Relighting, removal and shadows, each of one size."""
+def scenes(folder: Path) -> dict[str, Any]:
+    """Relighting, removal and shadows as they are shipped: 256² to 1024², aspects 0.25 to 4."""
     return _dataset(
-        "bench-mixed",
-        relighting={"kind": "relighting_swap", "size_WH": [256, 256], "lighting_kinds": _LIGHT},
-        removal={"kind": "object_removal", "size_WH": [192, 192], "lighting_kinds": _LIGHT},
-        shadows={"kind": "shadow_generation", "size_WH": [256, 256]},
+        "bench-scenes",
+        relighting={**_shipped("relighting", "relighting"), "lightings_per_group": 2},
+        removal=_shipped("removal", "removal"),
+        shadows=_shipped("shadows", "shadows"),
     )
 
 
-def geometry(folder: Path) -> dict[str, Any]:
-    """Geometry and controllable relighting, the latter of mixed sizes."""
-    sizes = {"budgets": {128: 0.4, 256: 0.4, 384: 0.2}, "aspect": [0.5, 2.0]}
+def truths(folder: Path) -> dict[str, Any]:
+    """Geometry, controllable relighting and restoration as shipped, but of renders: photographs are few."""
+    rendered = {"targets_from": {"photo": 0.15, "render": 0.85}}
     return _dataset(
-        "bench-geometry",
-        geometry={"kind": "geometry", "size_WH": [256, 256], "pairs_per_group": 2},
-        controllable={"kind": "controllable_relighting", "sizes": sizes, "lighting_kinds": _LIGHT},
+        "bench-truths",
+        geometry=_shipped("geometry", "geometry"),
+        controllable=_shipped("controllable", "controllable"),
+        blind={**_shipped("restoration", "blind"), **rendered},
+        single={**_shipped("restoration", "single"), **rendered},
     )
 
 
 def unequal(folder: Path) -> dict[str, Any]:
-    """Relighting of many sizes, a third of it of files from light to heavy, half of it on a ground."""
-    sizes = {"budgets": {128: 0.3, 256: 0.4, 384: 0.3}, "aspect": [0.5, 2.0]}
-    lit = {"kind": "relighting_swap", "lighting_kinds": _LIGHT, "standing": 0.5, "objects": [1, 2]}
+    """People as they are shipped; small relighting, a third of it of files from light to heavy."""
+    small = {"kind": "relighting_swap", "size_WH": [128, 128], "lighting_kinds": _LIGHT, "standing": 0.5}
     return _dataset(
         "bench-unequal",
         assets={"objects": [str(_write_meshes(folder / "objects"))]},
-        scenes={**lit, "sizes": sizes, "objects_share": 0.35},
-        small={**lit, "size_WH": [128, 128], "objects_share": 0.1},
+        people={**_shipped("people", "relighting"), "lightings_per_group": 2, "objects_share": 0.0},
+        small={**small, "pairs_per_group": 2, "objects": [1, 2], "objects_share": 0.35},
     )
 
 
-DATASETS = {"mixed": mixed, "geometry": geometry, "unequal": unequal}
+DATASETS = {"scenes": scenes, "truths": truths, "unequal": unequal}
+
+
+def _shipped(config: str, recipe: str) -> dict[str, Any]:
+    shipped = load_config(find_config("datasets", config), DatasetConfig)
+    return {**shipped.recipes[recipe].model_dump(mode="json"), "pairs_per_group": 1}
 
 
 def _dataset(name: str, assets: dict[str, Any] | None = None, **recipes: dict[str, Any]) -> dict[str, Any]:
@@ -78,11 +84,11 @@ def _dataset(name: str, assets: dict[str, Any] | None = None, **recipes: dict[st
         "name": name,
         "seed": 17,
         "assets": assets or {},
-        "render": {"samples": 16, "lighting_copy_width": 128, "importance_map_width": 512},
-        **_COMMON,
+        "render": {"samples": _SAMPLES},
+        "lightings": {"width": 512, "skies": {"train": 20}, "rigs": {"train": 10}, "blends": {"train": 4}},
+        "groups_per_shard": 20,
         "recipes": {
-            recipe_id: {"pairs_per_group": 2, **recipe, "groups": {"train": MOST_GROUPS}}
-            for recipe_id, recipe in recipes.items()
+            recipe_id: {**recipe, "groups": {"train": MOST_GROUPS}} for recipe_id, recipe in recipes.items()
         },
     }
 
@@ -212,10 +218,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement, at most")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, help="the file whose entries are replaced")
+    parser.add_argument("--keep", type=Path, help="where the datasets stay; else they are removed")
     arguments = parser.parse_args()
     for name in arguments.datasets:
-        with tempfile.TemporaryDirectory(prefix="pairbridge-bill-") as folder:
-            row = compare(name, Path(folder), arguments.minutes, arguments.workers, arguments.seconds)
+        with contextlib.ExitStack() as stack:
+            folder = arguments.keep or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="pairbridge-bill-"))
+            )
+            row = compare(name, folder, arguments.minutes, arguments.workers, arguments.seconds)
         print(json.dumps(row, indent=1), flush=True)
         print(
             f"{name}: {row['foretold_s']} s foretold, {row['real_s']} s real, error {row['error']:+.1%}: "

@@ -1,6 +1,6 @@
 """What does guidance buy, and what does it cost? Strength against quality and diversity, on drawn shapes.
 
-    python benchmarks/guidance.py [--runs runs] [--steps 2000] [--out docs/benchmarks] [--images docs/images]
+    python benchmarks/guidance.py [--runs runs] [--steps 1500] [--out docs/benchmarks] [--images docs/images]
 
 Makes the dataset `shapes`, trains the flow of the training `shapes` on it (both resumable), and samples every
 class at rising strengths: classifier-free, by what the flow learned with and without its class; and by a
@@ -45,7 +45,7 @@ NAME = "shapes"
 PER_CLASS = 40
 SAMPLING_STEPS = 10
 CLASSIFIER_FREE = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
-BY_CLASSIFIER = (1.0, 2.0, 4.0, 8.0)
+BY_CLASSIFIER = (1.0, 3.0, 8.0)
 # In the picture.
 SHOWN, SHOWN_STRENGTHS = 8, (0.0, 1.0, 2.0, 5.0)
 

@@ -9,9 +9,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from datagen.canonical import canonical_json
 from datagen.errors import ShardError
@@ -41,6 +49,15 @@ class Hole(_Record):
     reason: str
     asset: str | None = None
     gate: str | None = None  # that refused its last draw; None where an asset is broken or a process died
+    fault: Literal["crashed", "timed out"] | None = None  # of the last attempt at a group that was given up
+
+    @model_serializer(mode="wrap")
+    def _faults_alone(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Holes without a fault have the bytes that they had before there was this field."""
+        fields = dump(self)
+        if self.fault is None:
+            del fields["fault"]
+        return fields
 
 
 class Rejection(_Record):

@@ -29,6 +29,7 @@ class Quarantined:
     reason: str
     asset: str | None = None
     gate: str | None = None
+    fault: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from pipelines.commands import (
     products,
     runs,
     sweep,
+    watching,
     weights,
 )
 
@@ -31,7 +32,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (runs, datasets, products, assets, imports, models, sweep, calibrate, machine, weights):
+for group in (
+    runs,
+    datasets,
+    watching,
+    products,
+    assets,
+    imports,
+    models,
+    sweep,
+    calibrate,
+    machine,
+    weights,
+):
     group.register(app)
 
 

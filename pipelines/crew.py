@@ -37,12 +37,18 @@ class WorkerBug(PairbridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of one attempt. Nothing was staged if `outcome.fault` is set."""
+    """The end of one attempt. Nothing was staged if `outcome.fault` is set.
+
+    `wait_s`: how long the worker did nothing before it, the way to it and back included; `start_s`: how long
+    it took to be ready, for a worker's first.
+    """
 
     task: Task
     outcome: GroupOutcome
     worker: str
     where: WorkerInfo
+    wait_s: float = 0.0
+    start_s: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +63,8 @@ class Slot:
     info: WorkerInfo | None = None
     task: Task | None = None
     groups_done: int = 0
+    free_s: float = 0.0  # since when it has had nothing to do
+    start_s: float = 0.0  # what its start took, until a group's record tells
 
     @property
     def is_ready(self) -> bool:
@@ -106,6 +114,11 @@ class Crew:
     def num_busy(self) -> int:
         return sum(slot.task is not None for slot in self._slots)
 
+    def resting_s(self) -> dict[str, float]:
+        """How long each worker without a group has had none, by its name."""
+        now = time.monotonic()
+        return {slot.name: round(now - slot.free_s, 4) for slot in self._slots if slot.is_ready}
+
     def renew_one(self, pool: str) -> None:
         """See to it that a worker of the pool comes up that has done nothing yet, unless one is coming."""
         if all(slot.info for slot in self._slots if slot.pool.name == pool):
@@ -154,12 +167,14 @@ class Crew:
             raise self._run_error(slot, error) from error
         slot.call = None
         self._failed_starts = 0
+        now = time.monotonic()
         if slot.task is None:
-            slot.info = result
+            slot.info, slot.free_s, slot.start_s = result, now, now - slot.began_s
             return
         task, slot.task = slot.task, None
         slot.groups_done += 1
-        yield Finished(task, result, slot.name, slot.info)
+        yield _finished(slot, task, result, now)
+        slot.free_s = now
         worn = slot.groups_done >= self._limits.groups_per_worker
         if task.own_worker or worn or result.rss_mib > self._limits.worker_rss_mib:
             self._restart(slot)
@@ -168,14 +183,13 @@ class Crew:
         dataset_dir = self._order.dataset_dir
         signal_name = worker_logs.crash_signal(dataset_dir, slot.name)
         phase = worker_logs.last_phase(dataset_dir, slot.name)
-        task, info, seconds = slot.task, slot.info, time.monotonic() - slot.began_s
+        task, now = slot.task, time.monotonic()
         if task is None:
             self._failed_starts += 1
             if self._failed_starts >= MAX_FAILED_STARTS:
                 raise self._no_start(f"{self._failed_starts} workers in a row died while starting: {error}")
             self._restart(slot)
             return
-        self._restart(slot)
         if signal_name:
             fault, reason = (
                 fault_of_signal(signal_name),
@@ -184,19 +198,18 @@ class Crew:
         else:
             fault, reason = Fault.LOST, f"{type(error).__name__} in phase {phase}"
         detail = worker_logs.tail(dataset_dir, slot.name)
-        yield Finished(task, _no_result(fault, reason, detail, seconds), slot.name, info)
+        finished = _finished(slot, task, _no_result(fault, reason, detail, now - slot.began_s), now)
+        self._restart(slot)
+        yield finished
 
     def _time_out(self, slot: Slot) -> Finished:
         dataset_dir = self._order.dataset_dir
         phase = worker_logs.last_phase(dataset_dir, slot.name)
         reason = f"no result in {self._limits.group_timeout_s:g} s, last in phase {phase}"
         detail = worker_logs.tail(dataset_dir, slot.name)
-        finished = Finished(
-            slot.task,
-            _no_result(Fault.TIMED_OUT, reason, detail, time.monotonic() - slot.began_s),
-            slot.name,
-            slot.info,
-        )
+        now = time.monotonic()
+        outcome = _no_result(Fault.TIMED_OUT, reason, detail, now - slot.began_s)
+        finished = _finished(slot, slot.task, outcome, now)
         self._restart(slot)
         return finished
 
@@ -259,6 +272,12 @@ class Crew:
             remedy=f"read {self._order.dataset_dir / worker_logs.LOGS_NAME}, run `pairbridge doctor` on the "
             "workers' machines, or ask for fewer workers",
         )
+
+
+def _finished(slot: Slot, task: Task, outcome: GroupOutcome, now: float) -> Finished:
+    wait_s = max(0.0, now - slot.free_s - outcome.wall_s)
+    start_s, slot.start_s = slot.start_s, 0.0
+    return Finished(task, outcome, slot.name, slot.info, round(wait_s, 4), round(start_s, 4))
 
 
 def _no_result(fault: Fault, reason: str, detail: str, seconds: float) -> GroupOutcome:

@@ -22,7 +22,7 @@ from datagen.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from datagen.tar import TRAILER
 from pipelines.agenda import Agenda, OpenShard, Task
 from pipelines.crew import Crew, Finished
-from pipelines.holes import given_up
+from pipelines.holes import asset_ids, given_up
 from pipelines.ledger import Ledger
 from pipelines.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
 from pipelines.progress import OnProgress, Snapshot
@@ -119,6 +119,7 @@ class Driver:
             self._commit_complete()
             self._shelf.check()
             if self.finished:
+                self._ledger.write("rest", wait_s=crew.resting_s())
                 self._shelf.settle()
                 return
             self._check_stop(crew, stop)
@@ -193,6 +194,8 @@ class Driver:
             "host": finished.where.host,
             "pid": finished.where.pid,
             "wall_s": outcome.wall_s,
+            "wait_s": finished.wait_s,
+            "start_s": finished.start_s,
         }
         if outcome.fault is None:
             if outcome.parcel is not None:
@@ -204,6 +207,8 @@ class Driver:
                 holes=outcome.num_holes,
                 bytes=outcome.num_bytes,
                 phase_s=outcome.phase_s,
+                assets=outcome.assets,
+                refused=outcome.refused,
                 rss_mib=outcome.rss_mib,
             )
             self._count(outcome.num_pairs, outcome.num_holes)
@@ -220,7 +225,7 @@ class Driver:
             detail=outcome.detail,
         )
         if verdict is Verdict.QUARANTINE:
-            if self._given_up.add((task, outcome.draw), outcome.reason) is Verdict.STOP:
+            if self._given_up.add((task, outcome.draw, outcome.fault), outcome.reason) is Verdict.STOP:
                 raise _crashes_everywhere(self._given_up.release(), self._dataset_dir)
         elif verdict is Verdict.STOP:
             raise _killed_repeatedly(task, outcome.fault, outcome.reason, self._dataset_dir)
@@ -228,13 +233,22 @@ class Driver:
             self._retries += 1
 
     def _quarantine_given_up(self) -> None:
-        for (task, draw), reason in self._given_up.release():
-            self._give_up(task, draw, reason)
+        for (task, draw, fault), reason in self._given_up.release():
+            self._give_up(task, draw, fault, reason)
 
-    def _give_up(self, task: Task, draw: int, reason: str) -> None:
+    def _give_up(self, task: Task, draw: int, fault: Fault, reason: str) -> None:
         spec = self._plan.group(task.shard.stream, task.group, draw)
-        part, record = pack_group(task.group, given_up(spec, reason, self._plan.catalogue))
+        part, record = pack_group(task.group, given_up(spec, fault, reason, self._plan.catalogue))
         self._stage(task, part, record)
+        self._ledger.write(
+            "given up",
+            shard=task.shard.name,
+            group=task.group,
+            holes=len(record.holes),
+            fault=fault,
+            reason=reason,
+            assets=asset_ids(spec, self._plan.catalogue),
+        )
         self._count(0, len(record.holes))
         self._agenda_of(task).settled(task)
 
@@ -330,8 +344,10 @@ def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path)
     )
 
 
-def _crashes_everywhere(given_up: list[tuple[tuple[Task, int], str]], dataset_dir: Path) -> CrashesEverywhere:
-    (last, _), reason = given_up[-1]
+def _crashes_everywhere(
+    given_up: list[tuple[tuple[Task, int, Fault], str]], dataset_dir: Path
+) -> CrashesEverywhere:
+    (last, _, _), reason = given_up[-1]
     return CrashesEverywhere(
         f"{len(given_up)} groups in a row fell to crashes or time-outs, {MAX_CRASHES} attempts each, and "
         f"nothing was finished between them; the last is {last.shard.name} group {last.group} ({reason})",

@@ -13,7 +13,6 @@ from pathlib import Path
 from datagen.assets import Catalogue, build_catalogue
 from datagen.atomic import DiskFull
 from datagen.blender.client import BlenderClient
-from datagen.canonical import digest
 from datagen.card import write_card
 from datagen.commit import write_quarantine
 from datagen.config import DatasetConfig
@@ -21,7 +20,7 @@ from datagen.errors import ConfigError, ShardError
 from datagen.growth import FrozenAssets, first_assets, frozen_assets, refused_changes
 from datagen.lightings import bake_lightings
 from datagen.manifest import MANIFEST_NAME, DatasetManifest, build_manifest, write_manifest
-from datagen.object_store import ObjectStore, StoreFailed, cache_root, is_url
+from datagen.object_store import ObjectStore, StoreFailed, is_url
 from datagen.plan import DatasetPlan, make_plan
 from datagen.studio import open_blender
 from datagen.weights import weights_root
@@ -35,9 +34,10 @@ from pipelines.model_notice import show_model_terms
 from pipelines.policy import Limits
 from pipelines.pools import Pool, pooled_recipes, pools_of
 from pipelines.progress import OnProgress, Snapshot, show_progress
+from pipelines.prometheus import RunMetrics
 from pipelines.ray_session import ray_session
 from pipelines.scratch import scratch_folder
-from pipelines.shelf import LIGHTINGS_NAME, FolderShelf, StoreShelf, closing
+from pipelines.shelf import LIGHTINGS_NAME, FolderShelf, StoreShelf, closing, work_folder
 from pipelines.staging import Fenced, Staging, new_token
 from pipelines.store_lease import store_lease
 from pipelines.worker import GroupWorker, WorkOrder
@@ -87,17 +87,18 @@ def generate(
     """
     show_model_terms(config.recipes.values())
     url = str(out) if is_url(out) else None
-    out = Path(out).absolute() if url is None else (work_dir or _work_dir(url)).absolute()
+    out = Path(out).absolute() if url is None else (work_dir or work_folder(url)).absolute()
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     token = new_token()
-    latest = _Latest(on_progress or show_progress())
+    metrics = RunMetrics(config.name)
+    latest = _Latest(on_progress or show_progress(), metrics.progress)
     with (
         disk_errors(out),
         _interrupts(),
         dataset_lock(out, token),
         _shelf(out, url, token) as shelf,
-        Ledger(out) as ledger,
+        Ledger(out, metrics.event) as ledger,
     ):
         ledger.write("run", token=token, workers=workers, address=address)
         plan, unused = plan_with_lightings(config, out, extend_assets=extend_assets)
@@ -112,7 +113,7 @@ def generate(
             with _derived_files(out, shelf):
                 if not driver.finished:
                     order = WorkOrder(plan, out, staging.folder, name="", threads=1)
-                    _work(driver, order, workers, address, worker_class, limits)
+                    _work(driver, order, workers, address, worker_class, limits, metrics)
         finally:
             driver.report(last=True)
         staging.close()
@@ -157,11 +158,12 @@ def _work(
     address: str | None,
     worker_class: type[GroupWorker],
     limits: Limits,
+    metrics: RunMetrics,
 ) -> None:
     # Before Ray is there: it may clear away the working folder that a submitted job was started in.
     weights = weights_root()
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
-    with ray_session(address, workers), stop_on_signals() as stop:
+    with ray_session(address, workers), metrics.exported(), stop_on_signals() as stop:
         pools = pools_here(order.plan.config, workers, address)
         with crew_of(order, pools, address, weights, worker_class, limits) as crew:
             driver.run(crew, stop)
@@ -218,10 +220,6 @@ def _shelf(out: Path, url: str | None, token: str) -> Iterator[FolderShelf]:
         yield shelf
 
 
-def _work_dir(url: str) -> Path:
-    return cache_root() / "work" / digest(url.rstrip("/"))[:16]
-
-
 @contextlib.contextmanager
 def _derived_files(out: Path, shelf: FolderShelf) -> Iterator[None]:
     """Bring quarantine.jsonl and README.md up to date after the body, also when it stops early."""
@@ -268,10 +266,11 @@ def _write_derived(out: Path, shelf: FolderShelf) -> None:
 class _Latest:
     """Passes snapshots on and keeps the last one."""
 
-    def __init__(self, on_progress: OnProgress) -> None:
-        self._on_progress = on_progress
+    def __init__(self, *observers: OnProgress) -> None:
+        self._observers = observers
         self.snapshot: Snapshot
 
     def __call__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._on_progress(snapshot)
+        for observer in self._observers:
+            observer(snapshot)

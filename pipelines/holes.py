@@ -4,6 +4,7 @@ Functions of plan and content alone, without a path of this machine, a clock or 
 sidecar and must be the same after any number of kills.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,12 +12,19 @@ from datagen.assets import Asset, Catalogue
 from datagen.errors import CatalogueError
 from datagen.plan import GroupSpec
 from datagen.records import Hole, Rejection
-from datagen.redraw import Refusal
+from datagen.redraw import MadeGroup, Refusal
+from pipelines.policy import Fault
 
 
 def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
     """Ids of the assets that the group's parameters name, as mentioned (objects as `family:seed`)."""
     return tuple(dict.fromkeys(text for text in _texts(spec.params) if _find(text, catalogue)))
+
+
+def asset_ids(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
+    """Ids of the catalogue's entries behind `assets_used`: of a family, not of its objects."""
+    found = (_find(text, catalogue) for text in _texts(spec.params))
+    return tuple(dict.fromkeys(asset.id for asset in found if asset))
 
 
 def refused(refusal: Refusal, catalogue: Catalogue) -> Hole:
@@ -30,20 +38,32 @@ def refused(refusal: Refusal, catalogue: Catalogue) -> Hole:
     return Hole(key=refusal.key, reason=reason, asset=culprit, gate=getattr(refusal.error, "gate", None))
 
 
+def refused_assets(made: MadeGroup, catalogue: Catalogue) -> dict[str, int]:
+    """Catalogue id -> how many draws that used it a gate refused, and how many pairs its broken file cost."""
+    counts: Counter[str] = Counter()
+    for refusal in made.rejected:
+        counts.update(asset_ids(refusal.spec, catalogue))
+    for outcome in made.outcomes:
+        if isinstance(outcome, Refusal) and (culprit := refused(outcome, catalogue).asset):
+            counts[culprit.partition(":")[0]] += 1
+    return dict(counts)
+
+
 def rejection(refusal: Refusal, catalogue: Catalogue) -> Rejection:
     """The record of a draw that a gate refused."""
     hole = refused(refusal, catalogue)
     return Rejection(key=hole.key, draw=refusal.spec.draw, gate=hole.gate, reason=hole.reason)
 
 
-def given_up(spec: GroupSpec, reason: str, catalogue: Catalogue) -> tuple[Hole, ...]:
+def given_up(spec: GroupSpec, fault: Fault, reason: str, catalogue: Catalogue) -> tuple[Hole, ...]:
     """The holes of a whole group whose making ended in a crash or a time-out again and again.
 
     Which of its assets is to blame is not known, so all are named.
     """
     used = ", ".join(assets_used(spec, catalogue))
     which = f"draw {spec.draw} of the group" if spec.draw else "the group"
-    return tuple(Hole(key=key, reason=f"{reason}; {which} uses {used}") for key in spec.keys)
+    why = f"{reason}; {which} uses {used}"
+    return tuple(Hole(key=key, reason=why, fault=fault.value) for key in spec.keys)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ LEDGER_NAME = "ledger.jsonl"
 class Ledger:
     """Append-only JSON lines; a context manager. Its one writer holds the lock."""
 
-    def __init__(self, dataset_dir: Path) -> None:
+    def __init__(self, dataset_dir: Path, *observers: Callable[[dict[str, Any]], None]) -> None:
+        """`observers` are told each event after it was written."""
+        self._observers = observers
         # Unbuffered: after a full disk nothing may be left over that fails again when the file is closed.
         self._stream = open(dataset_dir / LEDGER_NAME, "a+b", buffering=0)  # noqa: SIM115 (held for a run)
         # A driver killed in mid-line leaves half a line; ours must not continue it.
@@ -31,20 +34,37 @@ class Ledger:
 
     def write(self, event: str, **facts: Any) -> None:
         """Append one event with the time of day. OSError (a full disk) passes through to the caller."""
-        line = json.dumps({"unix_time_s": round(time.time(), 3), "event": event, **facts}).encode() + b"\n"
+        entry = {"unix_time_s": round(time.time(), 3), "event": event, **facts}
+        line = json.dumps(entry).encode() + b"\n"
         if self._stream.write(line) < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._stream.name)
+        for observer in self._observers:
+            observer(entry)
+
+
+class LedgerReader:
+    """Reads a diary that may still be written."""
+
+    def __init__(self, dataset_dir: Path) -> None:
+        self._path = dataset_dir / LEDGER_NAME
+        self._position = 0
+
+    def new_events(self) -> Iterator[dict[str, Any]]:
+        """The whole lines since the last call, oldest first; a line cut by a kill is left out."""
+        if not self._path.exists():
+            return
+        with open(self._path, "rb") as stream:
+            stream.seek(self._position)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._position += len(line)
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
 
 
 def read_ledger(dataset_dir: Path) -> list[dict[str, Any]]:
-    """All whole lines of the diary, oldest first; a line cut by a kill is left out."""
-    events = []
-    path = dataset_dir / LEDGER_NAME
-    if not path.exists():
-        return events
-    for line in path.read_bytes().splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            continue
-    return events
+    """All events of a diary, oldest first."""
+    return list(LedgerReader(dataset_dir).new_events())

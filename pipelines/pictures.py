@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from datagen.import_manifest import is_import
 from datagen.manifest import DatasetManifest
@@ -120,6 +121,58 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(ink)
     axes.legend(frameon=False, labelcolor=ink)
+    return _svg_uri(figure)
+
+
+def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, float]]) -> str:
+    """Worker seconds by what they went into, of all and of each recipe's groups, as shares of a bar each, as
+    an SVG inside a URI.
+    """
+    rows = {"all workers": workers_s, **recipes}
+    # Colours belong to stages, so that a stage looks alike in every bar; what made nothing is grey.
+    idle = {"wait": "#a8a29e", "start": "#d6d3d1", "lost to faults": "#b91c1c"}
+    made = [name for name in workers_s if name not in idle]
+    palette = ("#0d9488", "#d97706", "#2563eb", "#7c3aed", "#db2777", "#65a30d", "#0891b2", "#a16207")
+    colours = {name: palette[number % len(palette)] for number, name in enumerate(made)} | idle
+    ink = "#78716c"
+    figure, axes = plt.subplots(figsize=(8.4, 0.9 + 0.42 * len(rows)), layout="constrained")
+    for row, seconds in enumerate(rows.values()):
+        left, whole = 0.0, sum(seconds.values()) or 1.0
+        for name in [*made, *idle]:
+            share = 100 * seconds.get(name, 0.0) / whole
+            axes.barh(
+                row, share, left=left, color=colours[name], height=0.66, label=name if not row else None
+            )
+            if share >= 5:
+                axes.text(
+                    left + share / 2, row, f"{share:.0f}", ha="center", va="center", color="white", fontsize=8
+                )
+            left += share
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of worker seconds, %", color=ink)
+    axes.tick_params(colors=ink, length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    shown = [name for name in [*made, *idle] if name in workers_s]
+    handles, labels = axes.get_legend_handles_labels()
+    found = dict(zip(labels, handles, strict=True))
+    axes.legend(
+        [found[name] for name in shown],
+        shown,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=6,
+        frameon=False,
+        labelcolor=ink,
+        fontsize=8,
+    )
+    return _svg_uri(figure)
+
+
+def _svg_uri(figure: Figure) -> str:
+    """The figure, which is closed."""
     buffer = io.BytesIO()
     # Without a date, and with ids from a fixed salt, equal runs give equal pages.
     with matplotlib.rc_context({"svg.hashsalt": "pairbridge"}):

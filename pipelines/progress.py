@@ -28,7 +28,7 @@ class Snapshot:
 
     def line(self) -> str:
         """One line for a log."""
-        left = "unknown" if self.left_s is None else _duration(self.left_s)
+        left = "unknown" if self.left_s is None else duration(self.left_s)
         return (
             f"shards {self.shards_done}/{self.shards_total}, pairs {self.pairs_done}/{self.pairs_total}, "
             f"{self.pairs_per_s:.2f} pairs/s, {left} left, {self.quarantined} quarantined, "
@@ -68,7 +68,7 @@ class TerminalBar:
 
     def __call__(self, snapshot: Snapshot) -> None:
         self._progress.start()
-        left = "" if snapshot.left_s is None else f", {_duration(snapshot.left_s)} left"
+        left = "" if snapshot.left_s is None else f", {duration(snapshot.left_s)} left"
         self._progress.update(
             self._bar,
             total=snapshot.pairs_total,
@@ -85,7 +85,8 @@ def show_progress() -> OnProgress:
     return TerminalBar(Console()) if sys.stdout.isatty() else LogLines()
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """4:05, or 1:04:05."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -15,6 +15,7 @@ from pipelines.pictures import (
     shown_others,
     shown_pairs,
     shown_translations,
+    utilisation_chart,
 )
 from pipelines.run_config import Run
 from pipelines.run_metrics import collect
@@ -77,6 +78,10 @@ def render(
         others=others,
         translations=translations,
         curve=curve,
+        utilisation=utilisation_chart(
+            metrics["timings"]["workers_s"],
+            {recipe: times["phase_s"] for recipe, times in metrics["timings"]["recipes"].items()},
+        ),
         method_names=METHOD_NAMES,
         metrics_shown=METRICS,
         headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],

@@ -21,6 +21,7 @@ from pipelines.ledger import read_ledger
 from pipelines.mask_figures import mask_figures
 from pipelines.other_sources import OtherSource, describe, other_sources
 from pipelines.run_config import Run
+from pipelines.run_tally import RecipeTally, RunTally
 from pipelines.stages import StageRecords
 from pipelines.stand_ins import stand_ins
 from training.checkpoint import checkpoint_folders, read_state
@@ -178,31 +179,28 @@ def _timings(run: Run) -> dict[str, Any]:
         for name in ("generate", "verify", "train", "evaluate")
         if (record := records.read(name))
     }
-    events = read_ledger(run.dataset_dir)
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for event in events:
-        if event["event"] == "group":
-            groups[event["shard"].rpartition("-")[0].partition("-")[2]].append(event)
+    tally = RunTally.of(read_ledger(run.dataset_dir))
     return {
         "stages_s": stages,
         "recipes": {
-            recipe: _group_times(groups[recipe]) for recipe in run.dataset.recipes if recipe in groups
+            recipe: _group_times(tally.recipes[recipe])
+            for recipe in run.dataset.recipes
+            if recipe in tally.recipes
         },
-        "faults": sum(event["event"] == "fault" for event in events),
+        "workers_s": tally.utilisation(),
+        "slowest_assets": tally.slowest_assets(),
+        "most_refused_assets": tally.most_refused_assets(),
+        "faults": tally.faults.total(),
     }
 
 
-def _group_times(groups: list[dict[str, Any]]) -> dict[str, Any]:
-    phases: Counter[str] = Counter()
-    for group in groups:
-        phases.update(group["phase_s"])
-    walls = [group["wall_s"] for group in groups]
+def _group_times(recipe: RecipeTally) -> dict[str, Any]:
     return {
-        "groups": len(groups),
-        "pairs": sum(group["pairs"] for group in groups),
-        "median_s": statistics.median(walls),
-        "worker_s": sum(walls),
-        "phase_s": {name: round(seconds, 3) for name, seconds in phases.most_common()},
+        "groups": len(recipe.walls_s),
+        "pairs": recipe.pairs,
+        "median_s": recipe.median_s,
+        "worker_s": sum(recipe.walls_s),
+        "phase_s": {name: round(seconds, 3) for name, seconds in recipe.stage_s.most_common()},
     }
 
 

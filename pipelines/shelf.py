@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from datagen.canonical import digest
 from datagen.commit import (
     check_size,
     commit_shard,
@@ -23,7 +24,7 @@ from datagen.commit import (
 )
 from datagen.manifest import MANIFEST_NAME
 from datagen.mirror import fetch_tar, sync
-from datagen.object_store import ObjectStore
+from datagen.object_store import ObjectStore, cache_root
 from datagen.records import GroupRecord, ShardInfo, Sidecar
 from pipelines.ledger import LEDGER_NAME
 
@@ -33,6 +34,11 @@ LIGHTINGS_NAME = "lightings"
 UPLOADS = 2
 # Complete shards that may wait for the store; above this the driver waits too, for the disk is finite.
 MAX_WAITING = 8
+
+
+def work_folder(url: str) -> Path:
+    """Where this machine works for a dataset on a store, unless told otherwise."""
+    return cache_root() / "work" / digest(url.rstrip("/"))[:16]
 
 
 class FolderShelf:

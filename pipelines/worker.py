@@ -10,7 +10,7 @@ import os
 import socket
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -24,7 +24,7 @@ from datagen.studio import Studio
 from datagen.weights import ENVIRONMENT as WEIGHTS_ENVIRONMENT
 from pipelines import worker_logs
 from pipelines.disk import disk_errors
-from pipelines.holes import refused, rejection
+from pipelines.holes import asset_ids, refused, refused_assets, rejection
 from pipelines.node_files import FileSource, NodeCatalogue, NodeFiles
 from pipelines.policy import Fault, fault_of_signal
 from pipelines.scratch import scratch_folder
@@ -58,6 +58,8 @@ class GroupOutcome:
     num_pairs: int = 0
     num_holes: int = 0
     num_bytes: int = 0
+    assets: tuple[str, ...] = ()  # catalogue ids that its first draw used
+    refused: dict[str, int] = field(default_factory=dict)  # catalogue id -> refused draws that used it
     fault: Fault | None = None
     reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
     detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
@@ -159,6 +161,7 @@ class GroupWorker:
         """
         catalogue = self.studio.catalogue
         made = make_group(self.order.plan, spec, self.studio, self._note_draw)
+        self._refused = refused_assets(made, self.order.plan.catalogue)
         outcomes = [
             refused(outcome, catalogue) if isinstance(outcome, Refusal) else outcome
             for outcome in made.outcomes
@@ -187,7 +190,13 @@ class GroupWorker:
             return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
         except MemoryError as error:
             return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
-        counts = {"num_pairs": len(record.samples), "num_holes": len(record.holes), "num_bytes": len(part)}
+        counts = {
+            "num_pairs": len(record.samples),
+            "num_holes": len(record.holes),
+            "num_bytes": len(part),
+            "assets": asset_ids(spec, self.order.plan.catalogue),
+            "refused": self._refused,
+        }
         self.phase("stage")
         if not self._sees_staging:
             return {**counts, "parcel": (part, record)}

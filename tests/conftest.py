@@ -22,6 +22,8 @@ def ray_address() -> Iterator[str]:
         include_dashboard=False,
         object_store_memory=100 << 20,
         log_to_driver=False,
+        # A test waits for figures at the metrics endpoint; Ray's ten seconds would be spent doing nothing.
+        _system_config={"metrics_report_interval_ms": 1000},
     )
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()

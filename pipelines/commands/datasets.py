@@ -1,4 +1,4 @@
-"""`pairbridge plan | generate | status | verify | inspect`: datasets, before, while and after they are
+"""`pairbridge plan | generate | verify | inspect`: datasets, before, while and after they are
 made.
 """
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from datagen.object_store import is_url
-from pipelines.commands.imports import show_imported, verify_imported
+from pipelines.commands.imports import verify_imported
 from pipelines.commands.options import (
     EXIT_PARTIAL,
     Address,
@@ -31,7 +31,7 @@ DatasetConfigName = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    for command in (plan, generate, status, verify, inspect):
+    for command in (plan, generate, verify, inspect):
         app.command()(command)
 
 
@@ -173,20 +173,6 @@ def generate(
     if result.num_quarantined:
         print(f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why")
         raise typer.Exit(EXIT_PARTIAL)
-
-
-def status(dataset: DatasetFolder) -> None:
-    """Count what is there, from the sidecars alone."""
-    from datagen.import_manifest import is_import
-    from datagen.mirror import local_folder
-    from datagen.verify import dataset_status
-    from pipelines.commands.plan_view import show_status
-
-    dataset = local_folder(dataset)
-    if is_import(dataset):
-        show_imported(dataset)
-        return
-    show_status(dataset_status(dataset))
 
 
 def verify(

@@ -61,6 +61,11 @@ def show_dry_run(config: DatasetConfig, out: Path) -> None:
 
 def show_status(streams: Iterable[StreamStatus]) -> None:
     """Planned and committed counts."""
+    new_console().print(status_table(streams))
+
+
+def status_table(streams: Iterable[StreamStatus]) -> Table:
+    """Planned and committed counts, a row for each recipe and split."""
     table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
     for stream in streams:
         table.add_row(
@@ -71,7 +76,7 @@ def show_status(streams: Iterable[StreamStatus]) -> None:
             str(stream.holes),
             f"{stream.shards_committed}/{stream.shards_planned}",
         )
-    new_console().print(table)
+    return table
 
 
 def show_variety(streams: Iterable[StreamStatus]) -> None:

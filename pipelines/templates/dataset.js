@@ -34,7 +34,7 @@ function card(pair) {
 }
 
 function hole(entry) {
-  const about = [entry.asset && `asset ${entry.asset}`, entry.gate && `gate ${entry.gate}`].filter(Boolean).join(", ");
+  const about = [entry.fault, entry.asset && `asset ${entry.asset}`, entry.gate && `gate ${entry.gate}`].filter(Boolean).join(", ");
   return element(
     "li", {},
     element("span", { className: "key", textContent: entry.key }),

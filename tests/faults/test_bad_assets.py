@@ -104,6 +104,7 @@ def test_an_object_that_kills_the_process_is_quarantined_and_the_rest_is_made(
     out = poisoned_run(config, tmp_path / "out", workers=2)
     for hole in assert_only_the_bad_asset_is_missing(config, out, "poison"):
         assert "SIGSEGV in phase load" in hole["reason"]
+        assert hole["fault"] == "crashed"
         assert "poison" in hole["reason"]
     verdicts = [event["verdict"] for event in read_ledger(out) if event["event"] == "fault"]
     poisoned_groups = len(keys_of_groups_using(config, out, "poison")) // 2

@@ -130,6 +130,7 @@ def test_a_group_that_hangs_is_killed_retried_and_quarantined(assets, tmp_path, 
     faults = [event for event in read_ledger(out) if event["event"] == "fault"]
     assert [(event["group"], event["fault"]) for event in faults] == [(1, "timed out")] * 3
     assert "no result in 4 s, last in phase render" in (out / "quarantine.jsonl").read_text()
+    assert '"fault":"timed out"' in (out / "quarantine.jsonl").read_text()
 
 
 class StoppedBlenderWorker(GroupWorker):

@@ -55,6 +55,14 @@ def metrics(finished_run) -> dict:
     return json.loads((finished_run.folder / "metrics.json").read_bytes())
 
 
+def test_where_the_workers_time_went_is_drawn_and_assets_that_stand_out_are_named(page, metrics) -> None:
+    timings = metrics["timings"]
+    assert sum(timings["workers_s"].values()) > sum(r["worker_s"] for r in timings["recipes"].values())
+    for entry in (*timings["slowest_assets"], *timings["most_refused_assets"]):
+        assert entry["asset"] in page.text
+    assert timings["most_refused_assets"]
+
+
 def test_the_page_stands_alone(page: Page, finished_run) -> None:
     assert page.loads
     assert all(uri.startswith("data:image/") for uri in page.loads)

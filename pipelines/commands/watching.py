@@ -1,0 +1,139 @@
+"""`pairbridge status`: how far a dataset is, once or until it is finished."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipelines.commands.imports import show_imported
+from pipelines.commands.options import DatasetFolder
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from datagen.verify import StreamStatus
+
+# Of the worker seconds by stage, those that fill a line.
+_STAGES_SHOWN = 7
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+
+
+def status(
+    dataset: DatasetFolder,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again until every shard is committed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each look; its keys stay what they are.")
+    ] = False,
+    every_s: Annotated[
+        float, typer.Option("--every", min=0.1, help="Seconds between two looks; each lists a store.")
+    ] = 2.0,
+) -> None:
+    """Count what is there, from the sidecars, and tell what the run's ledger says of its speed."""
+    from datagen.import_manifest import is_import
+    from datagen.mirror import local_folder
+
+    folder = local_folder(dataset)
+    if is_import(folder):
+        show_imported(folder)
+        return
+    from pipelines.watching import Watched
+
+    looks = _looks(Watched(dataset), every_s if watch else None)
+    if as_json:
+        for _, state in looks:
+            print(json.dumps(state), flush=True)
+    elif watch and sys.stdout.isatty():
+        from rich.live import Live
+
+        with Live(auto_refresh=False) as live:
+            for streams, state in looks:
+                live.update(view(streams, state), refresh=True)
+    else:
+        _show_each(looks, watch=watch)
+
+
+def _looks(
+    watched: Any, every_s: float | None
+) -> "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]":
+    while True:
+        streams, state = watched.look()
+        yield streams, state
+        if every_s is None or state["complete"]:
+            return
+        time.sleep(every_s)
+
+
+def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]", *, watch: bool) -> None:
+    """The last look as a whole; before it a line for each that tells news, where nobody sees a picture
+    move.
+    """
+    from rich.console import Console
+
+    shown = None
+    for look in looks:
+        line = _progress(look[1])
+        if watch and line != shown:
+            print(line, flush=True)
+        shown = line
+    Console(soft_wrap=True, highlight=False).print(view(*look))
+
+
+def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "RenderableType":
+    """Counts, and what the ledger tells, for a terminal. Names are shown as text, whatever they hold."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    from pipelines.commands.plan_view import status_table
+
+    pairs, run = state["pairs"], state["run"]
+    settled = pairs["made"] + pairs["quarantined"] + (run["pairs_staged"] if run else 0)
+    parts: list[RenderableType] = [
+        status_table(streams),
+        ProgressBar(total=pairs["planned"], completed=settled, width=60),
+        Text(_progress(state)),
+    ]
+    if run and run["worker_s"]:
+        parts.append(Text(_stages(run["worker_s"])))
+    if run and run["faults"]:
+        faults = ", ".join(f"{count} {name}" for name, count in run["faults"].items())
+        parts.append(Text(f"failed attempts: {faults}"))
+    if run and run["slowest_assets"]:
+        slowest = ", ".join(f"{one['asset']} {one['mean_s']:.1f} s" for one in run["slowest_assets"][:4])
+        parts.append(Text(f"slowest assets, seconds a group: {slowest}"))
+    if run and run["most_refused_assets"]:
+        refused = ", ".join(f"{one['asset']} {one['refused']}" for one in run["most_refused_assets"][:4])
+        parts.append(Text(f"most refused assets, draws: {refused}"))
+    return Group(*parts)
+
+
+def _progress(state: dict[str, Any]) -> str:
+    from pipelines.progress import duration
+
+    pairs, shards, run = state["pairs"], state["shards"], state["run"]
+    line = (
+        f"shards {shards['committed']}/{shards['planned']}, pairs {pairs['made']}/{pairs['planned']}, "
+        f"{pairs['quarantined']} quarantined"
+    )
+    if state["complete"]:
+        return f"{line}: finished"
+    if run is None or run["last_event_unix_s"] is None:
+        return f"{line}; no ledger here tells of the run"
+    rate = "" if run["pairs_per_s"] is None else f", {run['pairs_per_s']:.2f} pairs/s"
+    left = "" if run["left_s"] is None else f", {duration(run['left_s'])} left"
+    silent = max(0.0, time.time() - run["last_event_unix_s"])
+    return f"{line}, {run['pairs_staged']} staged{rate}{left}; last news {duration(silent)} ago"
+
+
+def _stages(worker_s: dict[str, float]) -> str:
+    whole = sum(worker_s.values())
+    shown = list(worker_s.items())[:_STAGES_SHOWN]
+    return "workers: " + ", ".join(f"{name} {100 * spent / whole:.0f} %" for name, spent in shown)

@@ -142,8 +142,9 @@ at("previous").addEventListener("click", () => step(-1));
 at("next").addEventListener("click", () => step(1));
 at("close").addEventListener("click", () => viewer.close());
 viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
-viewer.addEventListener("keydown", (event) => {
-  if (event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey) return;
+// Of the document: a button that has just been disabled takes the focus out of the viewer.
+addEventListener("keydown", (event) => {
+  if (!viewer.open || event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "n") step(1);
   if (event.key === "p") step(-1);
 });

@@ -4,14 +4,13 @@ A kill leaves the hidden folder, which the next call empties and fills again.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from datagen.atomic import TEMP_MARK, DiskFull, sync_folder
+from datagen.atomic import TEMP_MARK, sync_folder
 from datagen.errors import ConfigError
 
 
@@ -19,7 +18,7 @@ from datagen.errors import ConfigError
 def folder_atomically(folder: Path) -> Iterator[Path]:
     """A new, empty folder to fill, which becomes `folder` when the body ends; nothing is left if it raises.
 
-    Raises ConfigError if `folder` exists or another process is filling it, DiskFull when there is no room.
+    Raises ConfigError if `folder` exists or another process is filling it.
     """
     folder = folder.absolute()
     if folder.exists():
@@ -30,21 +29,12 @@ def folder_atomically(folder: Path) -> Iterator[Path]:
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     temp = folder.with_name(f".{folder.name}{TEMP_MARK}folder")
-    try:
-        with _alone_in(temp, folder):
-            yield temp
-            # One call for what may be a million small files.
-            os.sync()
-            temp.rename(folder)
-            sync_folder(folder.parent)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull(
-            f"no space left while filling {folder}",
-            consequence="nothing was put under that name",
-            remedy=f"free some space under {folder.parent} and run the same command again",
-        ) from error
+    with _alone_in(temp, folder):
+        yield temp
+        # One call for what may be a million small files.
+        os.sync()
+        temp.rename(folder)
+        sync_folder(folder.parent)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
 """README.md of a dataset: a card with Hugging Face front matter, derived from dataset.json and the sidecars
-alone."""
+alone; croissant.json beside it."""
 
 import io
 from collections import Counter
@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from datagen.atomic import write_atomically
 from datagen.commit import read_sidecars, rejection_counts
+from datagen.croissant import CROISSANT_NAME, croissant_json
 from datagen.licences import hub_licence, strictest_licence, unknown_licences
 from datagen.manifest import DatasetManifest, RecipeEntry
 from datagen.model_terms import model_terms
@@ -27,10 +28,12 @@ _SIZES = (
 
 
 def write_card(dataset_dir: Path) -> None:
-    """Write README.md for what is committed now. Raises ShardError if dataset.json or a sidecar is
-    unusable."""
+    """Write README.md and croissant.json for what is committed now. Raises ShardError if dataset.json or a
+    sidecar is unusable."""
     manifest = DatasetManifest.from_folder(dataset_dir)
-    text = dataset_card(manifest, dataset_status(dataset_dir), list(read_sidecars(dataset_dir / "shards")))
+    sidecars = list(read_sidecars(dataset_dir / "shards"))
+    text = dataset_card(manifest, dataset_status(dataset_dir), sidecars)
+    write_atomically(dataset_dir / CROISSANT_NAME, [croissant_json(manifest, sidecars)])
     write_atomically(dataset_dir / "README.md", [text.encode()])
 
 

@@ -4,10 +4,18 @@ The order is by what is asked of who passes the data on: nothing, a notice, the 
 commerce, no changes. It says which terms to keep; whether two of them can be kept together is for a lawyer.
 """
 
+import re
 from collections.abc import Iterable
+
+UNKNOWN = "unknown"
+
+# Without a licence, as works of public bodies are: `public domain`, and whose in brackets.
+_PUBLIC_DOMAIN = "public domain"
+_IS_PUBLIC_DOMAIN = re.compile(r"public domain( \([^()]*\))?", re.IGNORECASE)
 
 # SPDX name -> the Hub's identifier. What is not in the table is not ranked.
 _LICENCES = {
+    _PUBLIC_DOMAIN: "other",
     "CC0-1.0": "cc0-1.0",
     "MIT": "mit",
     "BSD-3-Clause": "bsd-3-clause",
@@ -33,17 +41,31 @@ _RANKS = {name: rank for rank, name in enumerate(_LICENCES)}
 
 def strictest_licence(licences: Iterable[str]) -> str | None:
     """The strictest of `licences`, or None if there is none, or one that cannot be ranked."""
-    named = set(licences)
-    if not named or unknown_licences(named):
+    named = {_known(licence) for licence in licences}
+    if not named or None in named:
         return None
-    return max(named, key=_RANKS.__getitem__)
+    return max(named, key=lambda licence: _RANKS[licence])
 
 
 def unknown_licences(licences: Iterable[str]) -> list[str]:
     """Those that the table does not hold, sorted, each once."""
-    return sorted(set(licences) - _LICENCES.keys())
+    return sorted({licence for licence in licences if _known(licence) is None})
+
+
+def _known(licence: str) -> str | None:
+    """Its name in the table."""
+    if _IS_PUBLIC_DOMAIN.fullmatch(licence):
+        return _PUBLIC_DOMAIN
+    return licence if licence in _LICENCES else None
 
 
 def hub_licence(licence: str | None) -> str:
-    """The Hugging Face Hub's identifier of a licence; `other` for None and for one it has no name for."""
-    return _LICENCES.get(licence or "", "other")
+    """The Hugging Face Hub's identifier of what `strictest_licence` gives; `unknown` for None."""
+    return _LICENCES[licence] if licence else UNKNOWN
+
+
+def licence_url(licence: str | None) -> str:
+    """Where what `strictest_licence` gives can be read; `unknown` for None."""
+    if licence == _PUBLIC_DOMAIN:
+        return "https://creativecommons.org/publicdomain/mark/1.0/"
+    return f"https://spdx.org/licenses/{licence}.html" if licence else UNKNOWN

@@ -4,6 +4,7 @@ It is a pure function of the plan and the installed versions, so that an interru
 the same bytes; from it alone `verify` recomputes every shard and key that must exist.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,6 +15,7 @@ from datagen.canonical import canonical_json
 from datagen.diff import changed_fields
 from datagen.errors import ConfigError, ShardError
 from datagen.frozen import FrozenModel
+from datagen.licences import unknown_licences
 
 if TYPE_CHECKING:
     from datagen.plan import DatasetPlan
@@ -144,6 +146,26 @@ class DatasetManifest(PlanEntry):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise _unusable(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def assets_of_unknown_licence(assets: Iterable[AssetEntry]) -> list[AssetEntry]:
+    """Those whose licence cannot be ranked, so that nobody knows what the dataset may be used for."""
+    listed = list(assets)
+    unknown = set(unknown_licences(asset.licence for asset in listed))
+    return [asset for asset in listed if asset.licence in unknown]
+
+
+def refuse_unknown_licences(dataset: str, assets: Iterable[AssetEntry]) -> None:
+    """Raise ConfigError, with the names, if an asset's licence cannot be ranked."""
+    unknown = [f"{asset.id} ({asset.licence or 'none'})" for asset in assets_of_unknown_licence(assets)]
+    if unknown:
+        raise ConfigError(
+            f"{dataset} lists {len(unknown)} assets of unknown licence: {', '.join(unknown[:8])}"
+            + (" and more" if len(unknown) > 8 else ""),
+            consequence="under which terms it may be passed on is not known, and known ones were asked for",
+            remedy="state their SPDX licences in the catalogue.yaml of their folder, leave out those with "
+            "none, and generate anew",
+        )
 
 
 def build_manifest(plan: "DatasetPlan") -> DatasetManifest:

@@ -5,9 +5,6 @@ that part, which `verify` holds its shards against. Assets are united; what woul
 different parts is refused.
 """
 
-import errno
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,14 +14,11 @@ from datagen.canonical import digest
 from datagen.card import write_card
 from datagen.commit import check_tar_bytes, sidecar_path, write_quarantine
 from datagen.errors import ConfigError
-from datagen.exports.finished import FinishedDataset, open_finished
+from datagen.exports.finished import FinishedDataset, link_or_copy, open_finished
 from datagen.manifest import AssetEntry, DatasetManifest, PartEntry, PlanEntry, write_manifest
 from datagen.records import Sidecar
 from datagen.shards import Shard
 from datagen.verify import manifest_streams
-
-# Where a filesystem has no hard links, or the two places are not on one.
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
 
 
 def merge_datasets(datasets: Sequence[str | Path], out: Path) -> DatasetManifest:
@@ -96,16 +90,7 @@ def _take_shards(part: FinishedDataset, shards_dir: Path) -> None:
             shard.fetch()
             check_tar_bytes(shard.path, shard.sha256)
             for path in (shard.path, sidecar):
-                _link_or_copy(path.resolve(), shards_dir / path.name)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError as error:
-        if error.errno not in _NO_LINK:
-            raise
-        shutil.copyfile(source, target)
+                link_or_copy(path, shards_dir / path.name)
 
 
 def _refuse_common_recipes(manifests: Sequence[DatasetManifest], places: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from datagen.errors import ShardError
 from datagen.object_store import ObjectStore, StoreFailed, cache_root, is_url
 
 _MARKER = ".store.json"
-_RECORDS = frozenset({"dataset.json", "import.json", "quarantine.jsonl", "README.md"})
+_RECORDS = frozenset({"dataset.json", "import.json", "quarantine.jsonl", "README.md", "croissant.json"})
 
 
 def local_folder(dataset: str | Path) -> Path:

@@ -16,7 +16,7 @@ from datagen.assets import SPLITS
 from datagen.canonical import file_sha256
 from datagen.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
 from datagen.errors import PairbridgeError, ShardError
-from datagen.manifest import MANIFEST_NAME, DatasetManifest
+from datagen.manifest import MANIFEST_NAME, DatasetManifest, assets_of_unknown_licence
 from datagen.mirror import local_folder, origin, sync
 from datagen.object_store import ObjectStore, cache_root, is_url
 from datagen.plan import ShardSpec, Stream
@@ -103,16 +103,21 @@ def dataset_status(dataset: str | Path) -> tuple[StreamStatus, ...]:
 
 
 def verify_dataset(
-    dataset: str | Path, *, decode: bool = False, on_shard: Callable[[str], None] = lambda name: None
+    dataset: str | Path,
+    *,
+    decode: bool = False,
+    require_known_licences: bool = False,
+    on_shard: Callable[[str], None] = lambda name: None,
 ) -> Report:
     """Check every planned shard and sample. `decode` also decodes every image and array, which takes most
-    of the time; `on_shard` is called with each shard's name before it is read.
+    of the time; `require_known_licences` also names assets whose licence cannot be ranked
+    (`datagen.licences`); `on_shard` is called with each shard's name before it is read.
 
     Of a dataset on an object store (`dataset` is its URL) everything is copied anew, one shard at a time:
     what counts is what the store holds, not what a cache remembers. Raises StoreFailed if it does not answer.
     """
     if not is_url(dataset):
-        return _verify(Path(dataset), nullcontext, decode, on_shard)
+        return _verify(Path(dataset), nullcontext, decode, require_known_licences, on_shard)
     cache_root().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="verify-", dir=cache_root()) as scratch:
         folder = Path(scratch) / Path(str(dataset)).name
@@ -128,7 +133,7 @@ def verify_dataset(
             yield
             (folder / name).unlink(missing_ok=True)
 
-        report = _verify(folder, tar_of, decode, on_shard)
+        report = _verify(folder, tar_of, decode, require_known_licences, on_shard)
         manifest = DatasetManifest.from_folder(folder) if (folder / MANIFEST_NAME).is_file() else None
         foreign = _check_folder(manifest, sorted(Path(name).name for name in listed)) if manifest else ()
         return replace(report, findings=(*report.findings, *foreign))
@@ -138,6 +143,7 @@ def _verify(
     dataset_dir: Path,
     tar_of: Callable[[str], AbstractContextManager],
     decode: bool,
+    require_known_licences: bool,
     on_shard: Callable[[str], None],
 ) -> Report:
     try:
@@ -145,7 +151,7 @@ def _verify(
     except ShardError as error:
         finding = Finding(MANIFEST_NAME, error.cause, error.remedy)
         return Report(dataset=dataset_dir.name, streams=(), findings=(finding,), num_bytes=0)
-    findings: list[Finding] = [*_check_licences(manifest)]
+    findings: list[Finding] = [*_check_licences(manifest, require_known_licences)]
     checks = SampleCheck(manifest, decode=decode)
     statuses, readable = [], []
     for stream in manifest_streams(manifest):
@@ -293,13 +299,14 @@ def _check_samples(
         yield from checks.problems(shard.stream, key, sample, draw=draws[key])
 
 
-def _check_licences(manifest: DatasetManifest) -> Iterator[Finding]:
-    for asset in manifest.assets:
-        if not asset.licence.strip():
+def _check_licences(manifest: DatasetManifest, require_known: bool) -> Iterator[Finding]:
+    for asset in assets_of_unknown_licence(manifest.assets):
+        if not asset.licence.strip() or require_known:
             yield Finding(
                 MANIFEST_NAME,
-                f"asset {asset.id} has no licence",
-                "state it in the catalogue.yaml of its folder and generate the dataset anew",
+                f"the licence of asset {asset.id} is not known: {asset.licence.strip() or 'none is stated'}",
+                "state an SPDX licence in the catalogue.yaml of its folder, or leave the asset out, and "
+                "generate the dataset anew",
             )
 
 

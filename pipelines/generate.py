@@ -16,6 +16,7 @@ from datagen.blender.client import BlenderClient
 from datagen.card import write_card
 from datagen.commit import write_quarantine
 from datagen.config import DatasetConfig
+from datagen.croissant import CROISSANT_NAME
 from datagen.errors import ConfigError, ShardError
 from datagen.growth import FrozenAssets, first_assets, frozen_assets, refused_changes
 from datagen.lightings import bake_lightings
@@ -222,7 +223,7 @@ def _shelf(out: Path, url: str | None, token: str) -> Iterator[FolderShelf]:
 
 @contextlib.contextmanager
 def _derived_files(out: Path, shelf: FolderShelf) -> Iterator[None]:
-    """Bring quarantine.jsonl and README.md up to date after the body, also when it stops early."""
+    """Bring quarantine.jsonl, README.md and croissant.json up to date after the body, also on an early stop."""
     try:
         yield
     except (OSError, DiskFull, ShardError, StoreFailed, Fenced):
@@ -260,7 +261,7 @@ def _interrupt(*_: object) -> None:
 def _write_derived(out: Path, shelf: FolderShelf) -> None:
     write_quarantine(out)
     write_card(out)
-    shelf.put_records("quarantine.jsonl", "README.md")
+    shelf.put_records("quarantine.jsonl", "README.md", CROISSANT_NAME)
 
 
 class _Latest:

@@ -1,6 +1,6 @@
 """README.md of an export: the terms of the dataset it was made from, and where each part lies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,16 @@ from datagen.exports.finished import FinishedDataset
 from datagen.manifest import FIELD_DESCRIPTIONS
 
 
-def write_export_card(out: Path, dataset: FinishedDataset, use: Sequence[str], **front: Any) -> None:
-    """use: Markdown lines on how the layout is opened; front: more keys for the YAML head."""
+def write_export_card(
+    out: Path,
+    dataset: FinishedDataset,
+    fields: Mapping[str, Sequence[str]],
+    use: Sequence[str],
+    **front: Any,
+) -> None:
+    """fields: what the export holds of each recipe's samples; use: Markdown lines on how the layout is
+    opened; front: more keys for the YAML head.
+    """
     manifest = dataset.manifest
     lines = [
         *front_matter(manifest, dataset.num_pairs, **front),
@@ -27,11 +35,11 @@ def write_export_card(out: Path, dataset: FinishedDataset, use: Sequence[str], *
         ),
         "",
     ]
-    for recipe in dict.fromkeys(stream.recipe for stream in dataset.streams):
+    for recipe, names in fields.items():
         described = FIELD_DESCRIPTIONS | manifest.recipes[recipe].fields
         lines += [
             f"## Recipe `{recipe}`\n",
-            *table(("file", "content"), [(f"`{name}`", described[name]) for name in dataset.fields(recipe)]),
+            *table(("file", "content"), [(f"`{name}`", described[name]) for name in names]),
             "",
         ]
     (out / "README.md").write_text("\n".join([*lines, "## Use\n", *use, "", *licence_section(manifest)]))

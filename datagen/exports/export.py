@@ -6,28 +6,35 @@ from pathlib import Path
 from typing import Literal
 
 from datagen.atomic_folder import folder_atomically
+from datagen.exports.energon import export_energon
 from datagen.exports.finished import FinishedDataset, open_finished
 from datagen.exports.folders import export_folders
 from datagen.exports.huggingface import export_huggingface
-from datagen.manifest import MANIFEST_NAME
+from datagen.manifest import MANIFEST_NAME, refuse_unknown_licences
 
 PROVENANCE_NAME = "provenance.json"
 
-Layout = Literal["folders", "hf"]
+Layout = Literal["folders", "hf", "energon"]
 _EXPORTERS: dict[Layout, Callable[[FinishedDataset, Path], None]] = {
     "folders": export_folders,
     "hf": export_huggingface,
+    "energon": export_energon,
 }
 
 
-def export_dataset(dataset: str | Path, layout: Layout, out: Path) -> int:
+def export_dataset(
+    dataset: str | Path, layout: Layout, out: Path, *, require_known_licences: bool = False
+) -> int:
     """Write the finished dataset, a folder or an URL, as the new folder `out`; returns the number of pairs.
 
     `out` appears whole or not at all; after a kill the same call begins again. Besides the layout's files it
     holds a README.md, and the dataset.json as provenance.json: assets, licences, config and versions. Raises
-    ConfigError for a dataset that is not finished or a folder that exists, ShardError for damage, DiskFull.
+    ConfigError for a dataset that is not finished or a folder that exists, and, where it is asked for, for
+    one that lists assets of unknown licence; ShardError for damage; OSError where `out` cannot be written.
     """
     finished = open_finished(dataset)
+    if require_known_licences:
+        refuse_unknown_licences(str(dataset), finished.manifest.assets)
     with folder_atomically(out) as folder:
         _EXPORTERS[layout](finished, folder)
         shutil.copyfile(finished.folder / MANIFEST_NAME, folder / PROVENANCE_NAME)

@@ -1,5 +1,8 @@
 """A finished dataset, opened to be handed over: nothing missing, every shard's bytes checked when read."""
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,9 @@ from datagen.mirror import local_folder
 from datagen.sample import decode_field, encode_field
 from datagen.shards import Shard, open_shards
 from datagen.verify import StreamStatus, dataset_status
+
+# Where a filesystem has no hard links, or the two places are not on one.
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +89,13 @@ def samples(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
             )
             sample["source.png"] = encode_field("source.png", fill_noise(target, mask, fill_seed(meta)))
         yield shard.key(index), sample
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a committed file, which nothing changes in place, a second name; or copy it if that cannot be."""
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        shutil.copyfile(source, target)

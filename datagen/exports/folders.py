@@ -21,10 +21,11 @@ _USE = (
 
 def export_folders(dataset: FinishedDataset, out: Path) -> None:
     """Fill the empty folder `out`. Memory: one sample."""
+    fields = {stream.recipe: dataset.fields(stream.recipe) for stream in dataset.streams}
     for stream in dataset.streams:
         folder = out / stream.recipe / stream.split
         places = {}
-        for field in dataset.fields(stream.recipe):
+        for field in fields[stream.recipe]:
             name, _, suffix = field.rpartition(".")
             places[field] = (folder / name, suffix)
             (folder / name).mkdir(parents=True)
@@ -33,4 +34,4 @@ def export_folders(dataset: FinishedDataset, out: Path) -> None:
                 for field, data in sample.items():
                     place, suffix = places[field]
                     (place / f"{key}.{suffix}").write_bytes(data)
-    write_export_card(out, dataset, _USE)
+    write_export_card(out, dataset, fields, _USE)

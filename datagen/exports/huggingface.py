@@ -47,10 +47,11 @@ def export_huggingface(dataset: FinishedDataset, out: Path) -> None:
     write_export_card(
         out,
         dataset,
+        {recipe: dataset.fields(recipe) for recipe in infos},
         [
             "```python",
             "from datasets import load_dataset",
-            f'load_dataset("path/to/{out.name}", "{first.recipe}", split="{first.split}")',
+            f'load_dataset("path/to/{dataset.manifest.name}", "{first.recipe}", split="{first.split}")',
             "```",
         ],
         tags=["image", "paired", "pairbridge"],

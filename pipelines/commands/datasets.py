@@ -15,6 +15,7 @@ from pipelines.commands.options import (
     Address,
     DatasetFolder,
     DryRun,
+    RequireKnownLicences,
     Set,
     Workers,
     place,
@@ -178,6 +179,7 @@ def generate(
 def verify(
     dataset: DatasetFolder,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every image and array.")] = False,
+    known_licences: RequireKnownLicences = False,
 ) -> None:
     """Prove from disk that every planned pair is there, or in quarantine with a reason, and undamaged.
 
@@ -192,7 +194,7 @@ def verify(
     if not is_url(dataset) and is_import(dataset):
         verify_imported(dataset, decode=decode)
         return
-    report = verify_dataset(dataset, decode=decode)
+    report = verify_dataset(dataset, decode=decode, require_known_licences=known_licences)
     show_status(report.streams)
     show_variety(report.streams)
     for finding in report.findings:

@@ -21,6 +21,13 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
+RequireKnownLicences = Annotated[
+    bool,
+    typer.Option(
+        "--require-known-licences", help="Refuse a dataset that lists an asset whose licence is not known."
+    ),
+]
+
 
 def place(text: str) -> str | Path:
     """A folder, or the URL of an object store, which a Path would garble."""

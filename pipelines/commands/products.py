@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import DatasetFolder, place
+from pipelines.commands.options import DatasetFolder, RequireKnownLicences, place
 
 
 class Layout(StrEnum):
     FOLDERS = "folders"
     HF = "hf"
+    ENERGON = "energon"
 
 
 def register(app: typer.Typer) -> None:
@@ -23,14 +24,22 @@ def export(
     dataset: DatasetFolder,
     to: Annotated[
         Layout,
-        typer.Option("--to", help="folders: source/, target/, mask/, meta/; hf: parquet for `load_dataset`."),
+        typer.Option(
+            "--to",
+            help="folders: source/, target/, mask/, meta/; hf: parquet for `load_dataset`; "
+            "energon: prepared for megatron-energon.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is written.")],
+    known_licences: RequireKnownLicences = False,
 ) -> None:
     """Write a finished dataset in the layout of another trainer. Images keep their bytes."""
     from datagen.exports.export import export_dataset
+    from pipelines.disk import disk_errors
 
-    print(f"{export_dataset(dataset, to.value, out)} pairs in {out}")
+    with disk_errors(out.absolute().parent):
+        count = export_dataset(dataset, to.value, out, require_known_licences=known_licences)
+    print(f"{count} pairs in {out}")
 
 
 def merge(
@@ -45,6 +54,8 @@ def merge(
     An asset that is in different splits of two of them is refused: it would leak.
     """
     from datagen.merge import merge_datasets
+    from pipelines.disk import disk_errors
 
-    manifest = merge_datasets(datasets, out)
+    with disk_errors(out.absolute().parent):
+        manifest = merge_datasets(datasets, out)
     print(f"{out}: {len(manifest.recipes)} recipes of {len(manifest.parts)} datasets")

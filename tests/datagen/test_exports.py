@@ -3,20 +3,27 @@
 import json
 import os
 import signal
+import sqlite3
+import struct
 import subprocess
 import sys
+from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
 from datagen.errors import ConfigError, ShardError
 from datagen.exports.export import export_dataset
 from datagen.fill import fill_noise
 from datagen.sample import decode_field
 from datagen.shards import open_shards
-from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
+from datagen.tar import Member, walk_tar
+from datagen.verify import verify_dataset
+from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe, asset
 
 TINY = TinyDataset(
     recipes={
@@ -140,7 +147,97 @@ def test_huggingface_images_keep_their_bytes_and_a_file_alone_has_its_features(
         assert row["target"]["bytes"] == samples[row["key"]]["target.png"]
 
 
-@pytest.mark.parametrize("layout", ["folders", "hf"])
+def test_energon_finds_every_sample_where_its_index_says(dataset: Path, tmp_path: Path) -> None:
+    """Against the layout that `energon prepare` of megatron-energon 7.4 writes."""
+    out = tmp_path / "out"
+    export_dataset(dataset, "energon", out)
+    for recipe in sorted({recipe for recipe, _ in PAIRS}):
+        folder = out / recipe
+        info = json.loads((folder / ".nv-meta" / ".info.json").read_bytes())
+        splits = YAML(typ="safe").load(folder / ".nv-meta" / "split.yaml")["split_parts"]
+        assert list(info["shard_counts"]) == [name for names in splits.values() for name in names]
+        found = set()
+        with closing(sqlite3.connect(folder / ".nv-meta" / "index.sqlite")) as index:
+            parts = "SELECT tar_file_id, sample_key, part_name, content_byte_offset, content_byte_size FROM "
+            parts += "samples JOIN sample_parts USING (tar_file_id, sample_index)"
+            names = list(info["shard_counts"])
+            for number, key, field, offset, size in index.execute(parts):
+                found.add(Member(key, field, offset, size)._replace(key=f"{names[number]}/{key}"))
+            spans = index.execute("SELECT tar_file_id, byte_offset, byte_size FROM samples ORDER BY 1, 2")
+            spans = spans.fetchall()
+        walked = {
+            member._replace(key=f"{name}/{member.key}")
+            for name in names
+            for member in walk_tar(folder / name)
+        }
+        assert found == walked
+        assert len(spans) == sum(count for (of, _), count in PAIRS.items() if of == recipe)
+        for number, name in enumerate(names):
+            data = (folder / name).with_suffix(".tar.idx").read_bytes()
+            starts = struct.unpack(f"<{len(data) // 8}Q", data)
+            assert [(start, end - start) for start, end in pairwise(starts)] == [
+                (start, size) for of, start, size in spans if of == number
+            ]
+            assert starts[-1] == (folder / name).stat().st_size - 1024
+            assert (folder / name).samefile(dataset / name)
+
+
+def test_energon_itself_reads_every_split_and_would_have_prepared_the_same(
+    dataset: Path, tmp_path: Path
+) -> None:
+    energon = pytest.importorskip("megatron.energon")
+    from megatron.energon.flavors.webdataset.prepare import WebdatasetPreparator
+
+    @energon.edataclass
+    class RawPair(energon.Sample):
+        fields: dict
+
+    def cook(sample: dict) -> RawPair:
+        fields = {name: value for name, value in sample.items() if not name.startswith("__")}
+        return RawPair(**energon.basic_sample_keys(sample), fields=fields)
+
+    class Raw(energon.DefaultTaskEncoder):
+        decoder = None
+        cookers = (energon.Cooker(energon.stateless(cook)),)
+
+        def batch(self, samples: list) -> list:
+            return samples
+
+        def encode_batch(self, batch: list) -> list:
+            return batch
+
+    out = tmp_path / "out"
+    export_dataset(dataset, "energon", out)
+    workers = energon.WorkerConfig(rank=0, world_size=1, num_workers=0)
+    for (recipe, split), count in PAIRS.items():
+        part = "val" if split == "validation" else split
+        pairs = energon.get_val_dataset(
+            out / recipe, split_part=part, worker_config=workers, batch_size=1, task_encoder=Raw()
+        )
+        found = [sample for batch in energon.get_loader(pairs) for sample in batch]
+        assert len(found) == count
+        samples = stored(dataset, recipe, split)
+        assert {sample.__key__: sample.fields for sample in found} == samples
+    folder = out / "relight"
+    ours = {path.name: path.read_bytes() for path in folder.glob("shards/*.idx")}
+    content = index_content(folder)
+    names = list(json.loads((folder / ".nv-meta" / ".info.json").read_bytes())["shard_counts"])
+    WebdatasetPreparator.prepare_dataset(folder, names, split_parts_ratio=[("train", 1.0)], workers=1)
+    assert {path.name: path.read_bytes() for path in folder.glob("shards/*.idx")} == ours
+    assert index_content(folder) == content
+
+
+def index_content(folder: Path) -> dict:
+    with closing(sqlite3.connect(folder / ".nv-meta" / "index.sqlite")) as index:
+        listed = index.execute("SELECT type, name FROM sqlite_master ORDER BY 1, 2").fetchall()
+        rows = {
+            table: sorted(index.execute(f"SELECT * FROM {table}").fetchall())
+            for table in ("samples", "sample_parts")
+        }
+    return {"schema": listed, **rows}
+
+
+@pytest.mark.parametrize("layout", ["folders", "hf", "energon"])
 def test_an_export_is_a_function_of_the_dataset(dataset: Path, tmp_path: Path, layout: str) -> None:
     for name in ("a", "b"):
         export_dataset(dataset, layout, tmp_path / name / "out")
@@ -153,6 +250,8 @@ def test_an_export_is_a_function_of_the_dataset(dataset: Path, tmp_path: Path, l
         for name in ("a", "b")
     }
     assert files["a"] == files["b"]
+    # Made under another name, it says nothing of that.
+    assert not any(b".tmp-" in content for content in files["a"].values())
 
 
 def test_a_killed_export_is_not_there_and_the_same_call_makes_it_whole(dataset: Path, tmp_path: Path) -> None:
@@ -197,6 +296,20 @@ def test_what_cannot_be_exported_is_refused_by_name(dataset: Path, tmp_path: Pat
     tar.with_suffix(".json").unlink()
     with pytest.raises(ConfigError, match="train-relight are not made yet"):
         export_dataset(broken, "folders", tmp_path / "out")
+
+
+@pytest.mark.parametrize("licence", ["unspecified", "ask the museum"])
+def test_unknown_licences_are_refused_when_asked(tmp_path: Path, licence: str) -> None:
+    assets = (asset("train"), asset("test", "cup", licence=licence))
+    made = TinyDataset(recipes={"relight": TinyRecipe(groups={"train": 1})}, assets=assets)
+    folder = made.write(tmp_path / "d")
+    export_dataset(folder, "folders", tmp_path / "unasked")
+    assert verify_dataset(folder).ok
+    with pytest.raises(ConfigError, match=rf"cup-test \({licence}\)"):
+        export_dataset(folder, "folders", tmp_path / "asked", require_known_licences=True)
+    assert not (tmp_path / "asked").exists()
+    (finding,) = verify_dataset(folder, require_known_licences=True).findings
+    assert f"cup-test is not known: {licence}" in finding.problem
 
 
 def test_two_exports_into_one_folder_do_not_meet(dataset: Path, tmp_path: Path) -> None:

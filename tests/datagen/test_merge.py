@@ -1,5 +1,6 @@
 """Merged datasets: the parts' bytes under one manifest that verify proves, and what is refused by name."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import datagen.merge
 from datagen.canonical import digest
 from datagen.errors import ConfigError, ShardError
 from datagen.manifest import DatasetManifest
@@ -101,7 +101,7 @@ def test_a_copy_is_as_good_as_a_link(
     parts: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(*_: object) -> None:
-        raise OSError(datagen.merge.errno.EXDEV, "another filesystem")
+        raise OSError(errno.EXDEV, "another filesystem")
 
     monkeypatch.setattr(os, "link", no_links)
     merge_datasets(parts, tmp_path / "merged")

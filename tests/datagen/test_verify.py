@@ -98,7 +98,7 @@ def _edit_json(name: str, edit: Callable[[dict], None]) -> Callable[[Path], None
         (
             _edit_json("dataset.json", lambda content: content["assets"][0].update(licence=" ")),
             "dataset.json",
-            "chair-train has no licence",
+            "the licence of asset chair-train is not known: none is stated",
         ),
         (
             _edit_json("dataset.json", lambda content: content["assets"].pop(0)),

@@ -58,7 +58,7 @@ class Launcher:
 
 def promised(out: Path) -> dict[str, bytes]:
     """Every file whose bytes may not depend on what happened on the way."""
-    names = ["dataset.json", "quarantine.jsonl", "README.md"]
+    names = ["dataset.json", "quarantine.jsonl", "README.md", "croissant.json"]
     names += [str(path.relative_to(out)) for path in (*out.glob("shards/*"), *out.glob("lightings/*"))]
     return {name: (out / name).read_bytes() for name in sorted(names)}
 

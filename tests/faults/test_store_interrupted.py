@@ -33,7 +33,7 @@ TRAINING = {
 
 def shards_on(url: str) -> dict[str, bytes]:
     store = ObjectStore(url)
-    names = [*store.list("shards"), "dataset.json", "quarantine.jsonl", "README.md"]
+    names = [*store.list("shards"), "dataset.json", "quarantine.jsonl", "README.md", "croissant.json"]
     return {name: store.read(name) for name in names}
 
 

@@ -22,7 +22,7 @@ def make(config, out: Path, **options):
 
 
 def content(out: Path) -> dict[str, bytes]:
-    names = ["dataset.json", "quarantine.jsonl", "README.md"]
+    names = ["dataset.json", "quarantine.jsonl", "README.md", "croissant.json"]
     names += [str(path.relative_to(out)) for path in out.glob("shards/*")]
     return {name: (out / name).read_bytes() for name in sorted(names)}
 

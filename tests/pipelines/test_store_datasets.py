@@ -13,6 +13,7 @@ from tiny_removal import removal_config
 
 from datagen.config import DatasetConfig
 from datagen.errors import ConfigError, ShardError
+from datagen.exports.export import export_dataset
 from datagen.mirror import local_folder
 from datagen.object_store import ObjectStore, StoreFailed
 from datagen.verify import dataset_status, verify_dataset
@@ -32,13 +33,17 @@ def make(dataset: DatasetConfig, out: str | Path, work: Path | None = None):
 def promised_of(url: str) -> dict[str, bytes]:
     store = ObjectStore(url)
     names = [name for name in store.list() if name.startswith("shards/")]
-    return {name: store.read(name) for name in (*names, "dataset.json", "quarantine.jsonl", "README.md")}
+    return {
+        name: store.read(name)
+        for name in (*names, "dataset.json", "quarantine.jsonl", "README.md", "croissant.json")
+    }
 
 
 def promised_here(out: Path) -> dict[str, bytes]:
     names = [f"shards/{path.name}" for path in out.glob("shards/*")]
     return {
-        name: (out / name).read_bytes() for name in (*names, "dataset.json", "quarantine.jsonl", "README.md")
+        name: (out / name).read_bytes()
+        for name in (*names, "dataset.json", "quarantine.jsonl", "README.md", "croissant.json")
     }
 
 
@@ -109,6 +114,15 @@ def test_a_dataset_on_a_store_is_the_one_in_a_folder_and_can_be_read_there(
     assert [tar.name for tar in mirror.glob("shards/*.tar")] == ["train-holes-000000.tar"]
     assert all((getattr(first, name) == getattr(here.pair(0), name)).all() for name in ("source", "target"))
     assert [there.pair(index).key for index in range(10)] == [here.key(index) for index in range(10)]
+
+    # What is handed over from there is what is handed over from here.
+    for dataset, name in ((calm, "here"), (url, "there")):
+        export_dataset(dataset, "energon", tmp_path / name)
+    files = [
+        {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        for out in (tmp_path / "here", tmp_path / "there")
+    ]
+    assert files[0] == files[1]
 
     # Nothing that gives access was written down.
     written = b"".join(ObjectStore(url).read(name) or b"" for name in ObjectStore(url).list())

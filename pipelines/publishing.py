@@ -1,14 +1,13 @@
 """A trained model as a folder for others: the diffusers pipeline, and a card that says what made it."""
 
 import json
-import os
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from datagen.atomic import TEMP_MARK, sync_folder, write_atomically
-from datagen.errors import ConfigError, PairbridgeError
+from datagen.atomic import write_atomically
+from datagen.atomic_folder import folder_atomically
+from datagen.errors import PairbridgeError
 from datagen.import_manifest import ImportManifest, is_import
 from datagen.licences import hub_licence, strictest_licence
 from datagen.manifest import DatasetManifest
@@ -29,25 +28,13 @@ def publish(source: Path, out: Path) -> Path:
 
     The folder appears whole or not at all. Raises ConfigError where `out` exists or `source` holds no model.
     """
-    if out.exists():
-        raise ConfigError(
-            f"{out} exists",
-            consequence="a published model is never overwritten: someone may be using it",
-            remedy="name a new folder",
-        )
-    checkpoint = newest_checkpoint(source)
-    model = TranslationModel.load(checkpoint)
-    card = model_card(out.name, checkpoint, sum(p.numel() for p in model.denoiser.parameters()))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temp = out.with_name(f".{out.name}{TEMP_MARK}{os.getpid()}")
-    try:
+    with folder_atomically(out) as folder:
+        checkpoint = newest_checkpoint(source)
+        model = TranslationModel.load(checkpoint)
+        card = model_card(out.name, checkpoint, sum(p.numel() for p in model.denoiser.parameters()))
         pipeline = LatentBridgePipeline.of(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
-        pipeline.save_pretrained(temp, safe_serialization=True)
-        write_atomically(temp / CARD_NAME, [card.encode()])
-        temp.rename(out)
-    finally:
-        shutil.rmtree(temp, ignore_errors=True)
-    sync_folder(out.parent)
+        pipeline.save_pretrained(folder, safe_serialization=True)
+        write_atomically(folder / CARD_NAME, [card.encode()])
     return out
 
 

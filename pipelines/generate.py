@@ -223,7 +223,7 @@ def _shelf(out: Path, url: str | None, token: str) -> Iterator[FolderShelf]:
 
 @contextlib.contextmanager
 def _derived_files(out: Path, shelf: FolderShelf) -> Iterator[None]:
-    """Bring quarantine.jsonl, README.md and croissant.json up to date after the body, also on an early stop."""
+    """Bring quarantine, card and croissant.json up to date after the body, also when it stops early."""
     try:
         yield
     except (OSError, DiskFull, ShardError, StoreFailed, Fenced):

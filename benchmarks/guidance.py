@@ -1,6 +1,6 @@
 """What does guidance buy, and what does it cost? Strength against quality and diversity, on drawn shapes.
 
-    python benchmarks/guidance.py [--runs runs] [--steps 1500] [--out docs/benchmarks] [--images docs/images]
+    python benchmarks/guidance.py [--runs runs] [--steps 1200] [--out docs/benchmarks] [--images docs/images]
 
 Makes the dataset `shapes`, trains the flow of the training `shapes` on it (both resumable), and samples every
 class at rising strengths: classifier-free, by what the flow learned with and without its class; and by a
@@ -42,10 +42,10 @@ from training.pairs import PairSource
 from training.samplers import HeunSampler, sample
 
 NAME = "shapes"
-PER_CLASS = 40
+PER_CLASS = 30
 SAMPLING_STEPS = 10
-CLASSIFIER_FREE = (0.0, 1.0, 1.5, 2.0, 3.0, 5.0)
-BY_CLASSIFIER = (1.0, 3.0, 8.0)
+CLASSIFIER_FREE = (0.0, 1.0, 2.0, 3.0, 5.0)
+BY_CLASSIFIER = (1.0, 4.0)
 # In the picture.
 SHOWN, SHOWN_STRENGTHS = 8, (0.0, 1.0, 2.0, 5.0)
 
@@ -83,13 +83,13 @@ def measure(flow: TranslationModel, dataset: Path) -> tuple[dict[str, Any], dict
     (condition,) = flow.config.denoiser.conditions
     drawn, labels = images_of(dataset, "train", condition)
     held_out, held_out_labels = images_of(dataset, "test", condition)
-    judge = fitted(Judge(len(condition.classes)), drawn, labels, as_images, steps=500)
+    judge = fitted(Judge(len(condition.classes)), drawn, labels, as_images, steps=400)
     noisy = fitted(
         NoisyClassifier(flow.autoencoder.channels, len(condition.classes)),
         drawn,
         labels,
         lambda images, generator: on_the_path(flow, images, generator),
-        steps=1000,
+        steps=600,
     )
     count = PER_CLASS * len(condition.classes)
 

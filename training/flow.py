@@ -32,9 +32,6 @@ LogProbability = Callable[[Tensor, Tensor], Tensor]
 # t -> what the gradient of log p(y | x_t) is multiplied with at guidance 1.
 Weight = Callable[[Tensor], Tensor]
 
-# Where (1 - t) / t is taken at the start, where it has no value: the gradient is of order t there.
-_EARLIEST = 1e-3
-
 
 def classifier_free(conditional: FieldFn, unconditional: FieldFn, scale: float) -> FieldFn:
     """The guided field; two evaluations a time, or one where the scale needs no other."""
@@ -51,14 +48,22 @@ def classifier_free(conditional: FieldFn, unconditional: FieldFn, scale: float) 
 
 
 def classifier_guided(
-    field: FieldFn, log_probability: LogProbability, scale: float, weight: Weight
+    field: FieldFn,
+    log_probability: LogProbability,
+    scale: float,
+    weight: Weight,
+    *,
+    earliest: float = 0.05,
 ) -> FieldFn:
     """The field of everything, bent by a classifier of points on the path: `weight` is `from_noise`, or
     `of_bridge(sigma)`.
+
+    Before `earliest` the classifier is asked as if it were then. From noise its gradient is of order t at the
+    start, and a weight of order 1 / t makes up for it: what a learned one errs there is multiplied as well.
     """
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        seen_at = t.clamp(min=_EARLIEST)
+        seen_at = t.clamp(min=earliest)
         with torch.enable_grad():
             point = x.detach().requires_grad_(True)
             # Summed: each sample's gradient is its own, whatever else is in the batch.

@@ -26,12 +26,17 @@ def eight_gaussians(n: int, generator: torch.Generator) -> Tensor:
 
 def moons(n: int, generator: torch.Generator) -> Tensor:
     """Two interleaved half circles with noise: scikit-learn's `make_moons(noise=0.2)`, times 3, minus 1."""
+    return labelled_moons(n, generator)[0]
+
+
+def labelled_moons(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same, and which of both a point is of: int64 (n,), 1 for the upper one."""
     angle = math.pi * torch.rand(n, generator=generator)
     upper = torch.rand(n, generator=generator) < 0.5
     outer = torch.stack([angle.cos(), angle.sin()], dim=1)
     inner = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], dim=1)
     curve = torch.where(upper[:, None], outer, inner)
-    return 3 * (curve + MOON_NOISE * torch.randn(n, 2, generator=generator)) - 1
+    return 3 * (curve + MOON_NOISE * torch.randn(n, 2, generator=generator)) - 1, upper.long()
 
 
 def two_modes(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

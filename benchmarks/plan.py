@@ -36,15 +36,16 @@ MESHES = (("ply", 20_000), ("ply", 320_000), ("ply", 1_300_000), ("obj", 80_000)
 _LIGHT = {"hdri": 0.5, "sky": 0.3, "rig": 0.2}
 # What the shipped recipes cost less here: few samples, one pair of each group.
 _SAMPLES = 4
+_SIZES = {"sizes": {"budgets": {128: 0.3, 256: 0.4, 512: 0.3}, "aspect": [0.25, 4.0]}}
 
 
 def scenes(folder: Path) -> dict[str, Any]:
-    """Relighting, removal and shadows as they are shipped: 256² to 1024², aspects 0.25 to 4."""
+    """Relighting, removal and shadows as they are shipped, but of fewer pixels; aspects 0.25 to 4."""
     return _dataset(
         "bench-scenes",
-        relighting={**_shipped("relighting", "relighting"), "lightings_per_group": 2},
-        removal=_shipped("removal", "removal"),
-        shadows=_shipped("shadows", "shadows"),
+        relighting={**_shipped("relighting", "relighting"), **_SIZES, "lightings_per_group": 2},
+        removal={**_shipped("removal", "removal"), **_SIZES},
+        shadows={**_shipped("shadows", "shadows"), **_SIZES},
     )
 
 
@@ -66,7 +67,7 @@ def unequal(folder: Path) -> dict[str, Any]:
     return _dataset(
         "bench-unequal",
         assets={"objects": [str(_write_meshes(folder / "objects"))]},
-        people={**_shipped("people", "relighting"), "lightings_per_group": 2, "objects_share": 0.0},
+        people={**_shipped("people", "relighting"), **_SIZES, "lightings_per_group": 2, "objects_share": 0.0},
         small={**small, "pairs_per_group": 2, "objects": [1, 2], "objects_share": 0.35},
     )
 

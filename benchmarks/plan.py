@@ -171,7 +171,7 @@ def compare(name: str, folder: Path, minutes: float, workers: int, seconds: floa
         "nine_in_ten_s": [round(site.wall_s_low, 1), round(site.wall_s_high, 1)],
         "real_s": round(wall_s, 1),
         "error": round(error, 3),
-        "met": abs(error) <= LARGEST_ERROR,
+        "met": bool(abs(error) <= LARGEST_ERROR),
         "foretold_gb": round(bill.gigabytes, 4),
         "real_gb": round(made_bytes / 1e9, 4),
         "quarantined": result.num_quarantined,

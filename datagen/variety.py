@@ -35,7 +35,7 @@ class VarietyCount:
     def add(self, sample: dict[str, bytes], meta: dict[str, Any]) -> None:
         """One sample's files, and its decoded meta.json, whose shape was checked.
 
-        Raises ShardError where the target is no PNG.
+        Raises ShardError where the image is no PNG.
         """
         for asset in meta["assets"]:
             role, asset_id = str(asset.get("role")), str(asset.get("id"))
@@ -45,8 +45,10 @@ class VarietyCount:
                 self._lightings.add(asset_id)
         for lamp in _lamps(meta):
             self._lightings.add(canonical_json(lamp).decode())
-        if "target.png" in sample:
-            size = png_size("target.png", sample["target.png"])
+        # The target of depth and normals is an array; their image is the source.
+        image = next((name for name in ("target.png", "source.png") if name in sample), None)
+        if image is not None:
+            size = png_size(image, sample[image])
             # A flipped bit can make a side zero; the shard's hash says so.
             self._sizes |= {size} if all(size) else set()
 

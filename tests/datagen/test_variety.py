@@ -33,6 +33,13 @@ def test_objects_lightings_lamps_and_sizes_are_counted_once() -> None:
     assert variety.aspects == (0.25, 4.0)
 
 
+def test_depth_and_normals_have_the_size_of_their_source() -> None:
+    count = VarietyCount()
+    source = encode_field("source.png", np.zeros((32, 128, 3), np.uint8))
+    count.add({"source.png": source, "depth.npy": b""}, {"assets": []})
+    assert (count.result().budgets, count.result().aspects) == ((64,), (4.0, 4.0))
+
+
 @pytest.mark.parametrize("side", [96, 128, 192, 256, 512, 768, 1024])
 def test_rounded_sizes_of_one_budget_have_one_nominal_side(side: int) -> None:
     mix = SizeMix(budgets={side: 1.0})

@@ -106,7 +106,7 @@ class DatasetPlan:
     def __getstate__(self) -> dict[str, Any]:
         # What is cached is left behind: a recipe of the user's own comes from the text in the config, and its
         # class is in no module that another process could import.
-        return {"config": self.config, "catalogue": self.catalogue}
+        return {"config": self.config, "catalogue": self.catalogue, "extensions": self.extensions}
 
     @cached_property
     def recipes(self) -> dict[str, Recipe]:

@@ -76,12 +76,19 @@ class Agenda:
     @property
     def runs_alone(self) -> bool:
         """A task is in flight that nothing else may run beside."""
-        return any(task.alone for task in self._in_flight.values())
+        # It was started with nothing else in flight, and nothing was since.
+        return len(self._in_flight) == 1 and any(task.alone for task in self._in_flight.values())
 
     @property
     def wants_unused_worker(self) -> bool:
         """A task could start at once if some worker had done nothing before."""
         return bool(self._own_worker) or self._alone_may_start
+
+    @property
+    def waits_for_workers(self) -> bool:
+        """A task could be handed out, now or once the right worker or moment is there."""
+        self._open_shards()
+        return bool(self._untried or self._retries or self._own_worker or self._alone)
 
     @property
     def finished(self) -> bool:
@@ -96,9 +103,7 @@ class Agenda:
     @property
     def idle(self) -> bool:
         """Nothing is left to try and nothing in flight: only the caller can settle what is left, if any."""
-        self._open_shards()
-        waiting = self._untried or self._retries or self._own_worker or self._alone or self._in_flight
-        return self._exhausted and not waiting
+        return not (self.waits_for_workers or self._in_flight)
 
     def settled(self, task: Task) -> None:
         """The group's record is in staging, with pairs, holes or both."""

@@ -7,13 +7,12 @@ in flight, so the culprit of a death is always known; Ray itself retries nothing
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from datagen.errors import PairbridgeError
-from datagen.plan import GroupSpec
 from pipelines import worker_logs
 from pipelines.agenda import Task
 from pipelines.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
@@ -71,6 +70,25 @@ class Slot:
         return self.info is not None and self.task is None
 
 
+class AnyCrew(Protocol):
+    """What the driver asks of its workers; `Crew` says what each of these does."""
+
+    @property
+    def num_busy(self) -> int: ...
+
+    def ready(self, pool: str) -> list[Slot]: ...
+
+    def resting_s(self) -> dict[str, float]: ...
+
+    def renew_one(self, pool: str) -> None: ...
+
+    def submit(self, slot: Slot, task: Task) -> None: ...
+
+    def poll(self) -> Iterator[Finished]: ...
+
+    def abandon(self) -> None: ...
+
+
 class Crew:
     """The workers of all pools. A context manager; leaving it ends every worker.
 
@@ -96,6 +114,12 @@ class Crew:
         self._limits = limits
         places = [pool for pool in pools for _ in range(pool.workers)]
         self._slots = [Slot(f"worker-{index:02d}", pool) for index, pool in enumerate(places)]
+        # What each step of the driver asks for is kept, so that a step costs the same for any number of
+        # workers: those that wait for a group, by pool, and the calls in flight.
+        self._ready: dict[str, dict[Slot, None]] = {pool.name: {} for pool in pools}
+        self._calls: dict[Any, Slot] = {}
+        self._busy: set[Slot] = set()
+        self._next_look_s = 0.0
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
@@ -108,11 +132,11 @@ class Crew:
 
     def ready(self, pool: str) -> list[Slot]:
         """The workers of one pool that could start a group now."""
-        return [slot for slot in self._slots if slot.is_ready and slot.pool.name == pool]
+        return list(self._ready[pool])
 
     @property
     def num_busy(self) -> int:
-        return sum(slot.task is not None for slot in self._slots)
+        return len(self._busy)
 
     def resting_s(self) -> dict[str, float]:
         """How long each worker without a group has had none, by its name."""
@@ -124,11 +148,12 @@ class Crew:
         if all(slot.info for slot in self._slots if slot.pool.name == pool):
             self._restart(self.ready(pool)[0])
 
-    def submit(self, slot: Slot, task: Task, spec: GroupSpec) -> None:
-        """Give a ready worker a group."""
+    def submit(self, slot: Slot, task: Task) -> None:
+        """Give a ready worker a group, which it plans itself."""
+        del self._ready[slot.pool.name][slot]
+        self._busy.add(slot)
         slot.task = task
-        slot.began_s = time.monotonic()
-        slot.call = slot.actor.run.remote(task.shard, spec)
+        self._call(slot, slot.actor.run, task.shard, task.group)
 
     def poll(self) -> Iterator[Finished]:
         """Wait at most one tick, then yield the attempts that ended, one way or the other.
@@ -136,16 +161,20 @@ class Crew:
         Raises what a worker raised for the run as a whole (DiskFull, Fenced), WorkerBug for anything
         unforeseen, and WorkersDoNotStart.
         """
-        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        calls = list(self._calls)
         if not calls:
             time.sleep(self._limits.tick_s)
             return
-        done, _ = ray.wait(list(calls), num_returns=1, timeout=self._limits.tick_s)
+        done, _ = ray.wait(calls, num_returns=1, timeout=self._limits.tick_s)
         if done:
-            done, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+            # All that have ended by now: looking over a thousand calls takes milliseconds, once for all.
+            done, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
         for call in done:
-            yield from self._collect(calls[call])
+            yield from self._collect(self._calls[call])
         now = time.monotonic()
+        if now < self._next_look_s:
+            return
+        self._next_look_s = now + self._limits.tick_s
         for slot in self._slots:
             if slot.task is not None and now - slot.began_s > self._limits.group_timeout_s:
                 yield self._time_out(slot)
@@ -165,13 +194,16 @@ class Crew:
             return
         except RayTaskError as error:
             raise self._run_error(slot, error) from error
+        del self._calls[slot.call]
         slot.call = None
         self._failed_starts = 0
+        self._ready[slot.pool.name][slot] = None
         now = time.monotonic()
         if slot.task is None:
             slot.info, slot.free_s, slot.start_s = result, now, now - slot.began_s
             return
         task, slot.task = slot.task, None
+        self._busy.discard(slot)
         slot.groups_done += 1
         yield _finished(slot, task, result, now)
         slot.free_s = now
@@ -227,11 +259,18 @@ class Crew:
     def _start(self, slot: Slot) -> None:
         # Of the worker before, which may have run elsewhere: its last words are not this one's.
         worker_logs.crash_path(self._order.dataset_dir, slot.name).unlink(missing_ok=True)
-        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
-        slot.actor = self._actor_classes[slot.pool.name].remote(order)
-        slot.call = slot.actor.open.remote()
-        slot.began_s = time.monotonic()
+        slot.actor = self._hire(slot)
         slot.info, slot.task, slot.groups_done = None, None, 0
+        self._call(slot, slot.actor.open)
+
+    def _hire(self, slot: Slot) -> Any:
+        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
+        return self._actor_classes[slot.pool.name].remote(order)
+
+    def _call(self, slot: Slot, method: Any, *arguments: Any) -> None:
+        slot.call = method.remote(*arguments)
+        slot.began_s = time.monotonic()
+        self._calls[slot.call] = slot
 
     def _restart(self, slot: Slot) -> None:
         self._end([slot])
@@ -252,6 +291,9 @@ class Crew:
         if slot.call is not None:
             # Its call fails once it is dead; until then it could still stage what is about to be given up.
             ray.wait([slot.call], timeout=KILL_WAIT_S)
+            del self._calls[slot.call]
+        self._ready[slot.pool.name].pop(slot, None)
+        self._busy.discard(slot)
         slot.actor = slot.call = slot.info = slot.task = None
 
     def _run_error(self, slot: Slot, error: RayTaskError) -> PairbridgeError:

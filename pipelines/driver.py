@@ -21,7 +21,7 @@ from datagen.plan import DatasetPlan, ShardSpec
 from datagen.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from datagen.tar import TRAILER
 from pipelines.agenda import Agenda, OpenShard, Task
-from pipelines.crew import Crew, Finished
+from pipelines.crew import AnyCrew, Finished
 from pipelines.holes import asset_ids, given_up
 from pipelines.ledger import Ledger
 from pipelines.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
@@ -107,7 +107,7 @@ class Driver:
         # A list: each of them opens its next shards, and says what is damaged.
         return all([agenda.finished for agenda in self._agendas.values()])
 
-    def run(self, crew: Crew, stop: StopRequest) -> None:
+    def run(self, crew: AnyCrew, stop: StopRequest) -> None:
         """Commit every shard that is not committed yet.
 
         Raises Interrupted, KilledRepeatedly, CrashesEverywhere, DiskFull, ShardError for damage found on
@@ -168,10 +168,10 @@ class Driver:
         self._shelf.uncommit(shard.name)
         self._ledger.write("reopened", shard=shard.name, groups=shard.num_groups)
 
-    def _assign(self, crew: Crew) -> None:
+    def _assign(self, crew: AnyCrew) -> None:
         for pool, agenda in self._agendas.items():
             others = [other for other in self._agendas.values() if other is not agenda]
-            if any(other.runs_alone for other in others):
+            if not agenda.waits_for_workers or any(other.runs_alone for other in others):
                 continue
             ready = crew.ready(pool)
             if agenda.wants_unused_worker and ready and all(slot.groups_done for slot in ready):
@@ -180,7 +180,7 @@ class Driver:
                 others_idle = all(other.idle for other in others)
                 task = agenda.next(worker_is_unused=slot.groups_done == 0, others_idle=others_idle)
                 if task is not None:
-                    crew.submit(slot, task, self._plan.group(task.shard.stream, task.group))
+                    crew.submit(slot, task)
 
     def _agenda_of(self, task: Task) -> Agenda:
         return self._agendas[self._pool_of[task.shard.stream.recipe_id]]
@@ -294,7 +294,7 @@ class Driver:
                 remedy="free at least the difference and run the same command again: it resumes here",
             )
 
-    def _check_stop(self, crew: Crew, stop: StopRequest) -> None:
+    def _check_stop(self, crew: AnyCrew, stop: StopRequest) -> None:
         if not stop.count or (stop.count == 1 and crew.num_busy):
             return
         crew.abandon()

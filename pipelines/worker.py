@@ -131,17 +131,17 @@ class GroupWorker:
         self._phase = name
         worker_logs.note_phase(self._log, name)
 
-    def run(self, shard: ShardSpec, spec: GroupSpec) -> GroupOutcome:
-        """Make the group, encode it, write it to staging.
+    def run(self, shard: ShardSpec, group: int) -> GroupOutcome:
+        """Plan the group, make it, encode it, write it to staging.
 
         Raises DiskFull, Fenced, and whatever a recipe raises that is neither AssetError nor Rejected.
         """
         began = time.monotonic()
         self._begin("plan")
         with disk_errors(self._home):
-            worker_logs.note_group(self._log, shard.name, spec.group)
+            worker_logs.note_group(self._log, shard.name, group)
             try:
-                result = self._attempt(shard, spec)
+                result = self._attempt(shard, self.order.plan.group(shard.stream, group))
             except Exception:
                 # Ray would carry the message to the driver, but a traceback is for whoever repairs the cause.
                 traceback.print_exc(file=self._log)

@@ -143,7 +143,7 @@ def _make(plan: DatasetPlan, crew: Crew, out: Path, until: float) -> tuple[list[
                     continue
                 task = _task(candidate, out)
                 in_flight[task.name] = (candidate, now, pool)
-                crew.submit(slot, task, candidate.spec)
+                crew.submit(slot, task)
         if (first_ready and not in_flight) or time.monotonic() > until:
             return groups, first_ready or time.monotonic(), len(in_flight)
         for finished in crew.poll():

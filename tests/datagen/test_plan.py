@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import time
 import tracemalloc
 from collections import Counter
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from datagen.assets import SPLITS, Asset, Catalogue
 from datagen.config import DatasetConfig
 from datagen.errors import CatalogueError, ConfigError
-from datagen.plan import DatasetPlan, make_plan
+from datagen.plan import DatasetPlan, Extension, make_plan
 
 
 def asset(asset_id: str, kind: str, split: str, **more: object) -> Asset:
@@ -94,6 +95,19 @@ def test_parameters_survive_json_and_every_group_differs() -> None:
     texts = [json.dumps(plan.group(plan.streams[0], group).params) for group in range(45)]
     assert len(set(texts)) == 45
     assert json.loads(texts[0]) == plan.group(plan.streams[0], 0).params
+
+
+def test_a_plan_in_another_process_draws_from_what_there_was_when_its_groups_were_planned() -> None:
+    found = catalogue()
+    old = plan_of(found)
+    new = [asset(f"late{i}-{split}", "hdri", split, lighting="hdri") for i in range(3) for split in SPLITS]
+    extension = Extension(frozenset(each.id for each in new), {"train-re-light": 45, "test-re-light": 7})
+    grown = make_plan(old.config, Catalogue((*found.assets, *new)), (extension,))
+    elsewhere = pickle.loads(pickle.dumps(grown))
+    for stream in old.streams:
+        for group, draw in ((0, 0), (6, 0), (6, 2)):
+            assert elsewhere.group(stream, group, draw) == old.group(stream, group, draw)
+    assert elsewhere.digests == grown.digests
 
 
 def test_more_groups_or_another_recipe_move_no_existing_group() -> None:

@@ -35,9 +35,9 @@ PAUSE_S = JOB.get("pause_s", 0.0)
 class FaultyWorker(GroupWorker):
     """Meets the fault box at every point of its work."""
 
-    def run(self, shard, spec):
-        self.place = f"{shard.name} {spec.group}"
-        return super().run(shard, spec)
+    def run(self, shard, group):
+        self.place = f"{shard.name} {group}"
+        return super().run(shard, group)
 
     def phase(self, name):
         super().phase(name)

@@ -137,9 +137,9 @@ def test_quarantine_entries_do_not_depend_on_who_crashed_when(poisoned_assets, t
 class SegfaultingWorker(GroupWorker):
     """Crashes in its own code, not in Blender's, at group 1."""
 
-    def run(self, shard, spec):
-        self.group = spec.group
-        return super().run(shard, spec)
+    def run(self, shard, group):
+        self.group = group
+        return super().run(shard, group)
 
     def phase(self, name):
         super().phase(name)

@@ -106,9 +106,9 @@ def test_a_second_driver_is_refused_while_the_first_runs(launcher, assets, tmp_p
 class HangingWorker(GroupWorker):
     """Stops for ever in the middle of group 1."""
 
-    def run(self, shard, spec):
-        self.group = spec.group
-        return super().run(shard, spec)
+    def run(self, shard, group):
+        self.group = group
+        return super().run(shard, group)
 
     def phase(self, name):
         super().phase(name)
@@ -136,9 +136,9 @@ def test_a_group_that_hangs_is_killed_retried_and_quarantined(assets, tmp_path, 
 class StoppedBlenderWorker(GroupWorker):
     """Its Blender is stopped (SIGSTOP) in every render of group 1: it lives, and never answers."""
 
-    def run(self, shard, spec):
-        self.group = spec.group
-        return super().run(shard, spec)
+    def run(self, shard, group):
+        self.group = group
+        return super().run(shard, group)
 
     def phase(self, name):
         super().phase(name)
@@ -208,10 +208,10 @@ def test_out_of_memory_costs_time_and_no_sample(photos, tmp_path, ray_address):
 class SelfKillingWorker(GroupWorker):
     """Is killed from outside whenever it makes group 0."""
 
-    def run(self, shard, spec):
-        if spec.group == 0:
+    def run(self, shard, group):
+        if group == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().run(shard, spec)
+        return super().run(shard, group)
 
 
 @pytest.mark.long

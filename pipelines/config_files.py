@@ -18,13 +18,14 @@ from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
 ConfigKind = Literal[
-    "datasets", "imports", "mixes", "training", "evaluation", "runs", "calibration", "sweeps"
+    "datasets", "imports", "mixes", "training", "distillation", "evaluation", "runs", "calibration", "sweeps"
 ]
 _SINGULAR = {
     "datasets": "dataset",
     "imports": "import",
     "mixes": "mix",
     "training": "training",
+    "distillation": "distillation",
     "evaluation": "evaluation",
     "runs": "run",
     "calibration": "calibration",

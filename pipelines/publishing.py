@@ -14,6 +14,7 @@ from datagen.manifest import DatasetManifest
 from pipelines.report import METHOD_NAMES
 from pipelines.translation import newest_checkpoint, removes, run_of
 from training.checkpoint import CheckpointState, read_state
+from training.conditions import NOISE, SOURCE
 from training.config import TrainingConfig
 from training.metrics import METRICS
 from training.mix_config import MixConfig
@@ -87,7 +88,9 @@ def _data(state: CheckpointState, run: Path | None) -> list[dict[str, Any]]:
 
 
 def _use(config: TrainingConfig) -> list[str]:
-    wants = [condition.field for condition in config.denoiser.conditions if condition.field != "source"]
+    wants = [
+        condition.field for condition in config.denoiser.conditions if condition.field not in (SOURCE, NOISE)
+    ]
     options = "".join(f" --{'light-map' if field == 'light' else field} {field}.png" for field in wants)
     lines = ["An image-to-image model: a latent bridge (arXiv 2503.07535), made with pairbridge.\n"]
     lines += ["```sh", f"pairbridge translate FOLDER picture.png --out result.png{options}", "```\n"]

@@ -22,6 +22,9 @@ from training.autoencoders import Autoencoder
 MASK = "mask"
 SOURCE = "source"
 LIGHT = "light"
+NOISE = "noise"
+# Not images of their own: the mask is always read, the source too, and noise is drawn.
+_NO_IMAGE = (MASK, SOURCE, NOISE)
 # Grey levels of one pixel.
 _MOST_CLASSES = 256
 
@@ -30,7 +33,8 @@ class ConditionConfig(FrozenModel):
     """A bare name in YAML stands for a condition with its defaults: `conditions: [mask, light]`."""
 
     # mask: the foreground or the hole. source: the latent x0 itself, which makes the bridge conditional and
-    # so keeps its pairing beyond one step. Any other name is an image field of the samples: light is
+    # so keeps its pairing beyond one step. noise: a standard normal like the latent, new at every evaluation,
+    # for students of `pairbridge distill`. Any other name is an image field of the samples: light is
     # light.png; or, with `classes`, the name of what these are classes of.
     field: str = Field(pattern=r"^[a-z0-9_]+$")
     # autoencoder: the image's latent. resize: the image itself at the latent's size (in Haar latents without
@@ -60,7 +64,7 @@ class ConditionConfig(FrozenModel):
             raise ValueError("a class condition needs both `classes` and `read`, and no other has either")
         if self.classes and (self.encoding or self.channels or self.frame):
             raise ValueError("encoding, channels and frame are for images; a class has none")
-        if self.classes and self.field in (MASK, SOURCE, LIGHT):
+        if self.classes and self.field in (MASK, SOURCE, LIGHT, NOISE):
             raise ValueError(f"{self.field!r} is the name of an image; give the class another")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes {self.classes} repeat")
@@ -70,7 +74,8 @@ class ConditionConfig(FrozenModel):
     def through_autoencoder(self) -> bool:
         if self.classes:
             return False
-        return self.field == SOURCE or (self.encoding or _default_encoding(self.field)) == "autoencoder"
+        encoding = self.encoding or _default_encoding(self.field)
+        return self.field in (SOURCE, NOISE) or encoding == "autoencoder"
 
     @property
     def colours(self) -> int:
@@ -147,6 +152,15 @@ def encode_condition(
     return autoencoder.encode(image * 2 - 1 if config.field == MASK else image)
 
 
+def encode_conditions(
+    configs: Sequence[ConditionConfig], images: Mapping[str, Tensor], x0: Tensor, autoencoder: Autoencoder
+) -> dict[str, Tensor]:
+    """`encode_condition` of each but noise, by field."""
+    return {
+        one.field: encode_condition(one, images, x0, autoencoder) for one in configs if one.field != NOISE
+    }
+
+
 def withhold(
     configs: Sequence[ConditionConfig], conditions: Mapping[str, Tensor], draws: Tensor
 ) -> dict[str, Tensor]:
@@ -158,9 +172,14 @@ def withhold(
     return kept
 
 
+def image_conditions(configs: Sequence[ConditionConfig]) -> tuple[ConditionConfig, ...]:
+    """The conditions that have to be read from the samples beside source, target and mask."""
+    return tuple(config for config in configs if config.field not in _NO_IMAGE)
+
+
 def image_fields(configs: Sequence[ConditionConfig]) -> tuple[str, ...]:
-    """The fields that have to be read from the samples beside source, target and mask."""
-    return tuple(config.field for config in configs if config.field not in (MASK, SOURCE))
+    """Their fields."""
+    return tuple(config.field for config in image_conditions(configs))
 
 
 def _planes(pixels: Tensor, count: int, like: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from training.bridge import Field, estimate_target, interpolate, posterior_step, regression_target
+from training.devices import to_device
 from training.samplers import FieldFn
 
 # (x, t, z) -> v: the student's field at x, of which it makes its sample by `estimate_target`.
@@ -63,6 +64,15 @@ class StudentDraws:
     z: tuple[Tensor, ...]
     steps: tuple[Tensor, ...]
     node: int
+
+    def to(self, device: torch.device) -> "StudentDraws":
+        return StudentDraws(
+            t=to_device(self.t, device),
+            eps=to_device(self.eps, device),
+            z=tuple(to_device(noise, device) for noise in self.z),
+            steps=tuple(to_device(noise, device) for noise in self.steps),
+            node=self.node,
+        )
 
 
 def draw_student(

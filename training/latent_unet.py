@@ -124,7 +124,7 @@ def operate(base: Mapping[str, Tensor], wanted: Mapping[str, Tensor], folder: Pa
                 raise _unfit(
                     folder, f"it reads {value.shape[1]} channels, more than the {target.shape[1]} here"
                 )
-            value = _columns(value, target.shape[1])
+            value = resize_inputs(value, target.shape[1])
         operated[key] = value.to(target.dtype)
     return operated
 
@@ -134,7 +134,7 @@ _RESHAPED = (_INPUT, ".attn2.to_k.weight", ".attn2.to_v.weight")
 _DROPPED = ("add_embedding.", "encoder_hid_proj.", "class_embedding.")
 
 
-def _columns(value: Tensor, count: int) -> Tensor:
+def resize_inputs(value: Tensor, count: int) -> Tensor:
     """`value` (out, in, ...) with `count` inputs: the first ones, then zeros."""
     shared = min(count, value.shape[1])
     resized = value.new_zeros(value.shape[0], count, *value.shape[2:])

@@ -38,6 +38,7 @@ from training.checkpoint import (
     restore_optimiser,
     write_checkpoint,
 )
+from training.conditions import NOISE
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.ema import make_ema
@@ -117,7 +118,13 @@ class _Training:
         self.run_dir = run_dir
         self.checkpoints = run_dir / "checkpoints"
         self.ranks = Ranks.current()
-        self.device = _device(config, self.ranks)
+        if any(one.field == NOISE for one in config.denoiser.conditions):
+            raise ConfigError(
+                "denoiser.conditions has noise, which is an input of distilled students",
+                consequence="a regression would learn to ignore it",
+                remedy="leave it out here; `pairbridge distill` adds it to the student",
+            )
+        self.device = training_device(config.device, self.ranks)
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(self.device)
         self.buckets = training_buckets(config, self.autoencoder)
         self.pixel_loss = PixelLoss(config.loss).to(self.device)
@@ -352,9 +359,9 @@ class _Training:
         self.consumed.update(state.consumed)
 
 
-def _device(config: TrainingConfig, ranks: Ranks) -> torch.device:
-    """The CPU, or this rank's GPU."""
-    if config.device == "cpu":
+def training_device(wanted: str, ranks: Ranks) -> torch.device:
+    """The CPU, or this rank's GPU; `wanted` is cpu or cuda. Raises ConfigError without one."""
+    if wanted == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise ConfigError(

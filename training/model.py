@@ -15,7 +15,7 @@ from datagen.seeds import seed31
 from training.autoencoders import Autoencoder, build_autoencoder
 from training.buckets import BucketSequence
 from training.checkpoint import read_state, read_tensors, refuse_changes
-from training.conditions import MASK, SOURCE, encode_condition
+from training.conditions import MASK, NOISE, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.flow import classifier_free
@@ -149,10 +149,10 @@ class TranslationModel:
         masks: uint8 (B, H, W), 255 = foreground, or to remove. conditions: the other images that the network
         was trained to see, uint8, by field, a class as `ConditionConfig.class_image`. guidance: how far the
         field goes beyond what it is without the conditions that training withheld now and then, 1: no
-        further. From a source, one step draws no random number, but with euler_maruyama; all else draws from
-        `seed` and depends on place within the batch. Raises ConfigError where the model was not trained for
-        `steps` or `guidance`, does not see what the sampler needs, or a mask or condition is missing or does
-        not fit.
+        further. From a source, one step draws no random number, but with euler_maruyama and in a distilled
+        student; all else draws from `seed` and depends on place within the batch. Raises ConfigError where
+        the model was not trained for `steps` or `guidance`, does not see what the sampler needs, or a mask or
+        condition is missing or does not fit.
         """
         times = check_sampler(
             sampler,
@@ -170,7 +170,7 @@ class TranslationModel:
             x0 = torch.randn(x0.shape, generator=generator).to(self.device)
         latent = sample(
             sampler,
-            self._field(seen, guidance),
+            self._field(seen, guidance, generator),
             x0,
             times,
             sigma=self.config.bridge.sigma,
@@ -179,8 +179,9 @@ class TranslationModel:
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
         return images.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
 
-    def _field(self, seen: Mapping[str, Tensor], guidance: float) -> FieldFn:
-        """The network under its conditions, guided."""
+    def _field(self, seen: Mapping[str, Tensor], guidance: float, generator: torch.Generator) -> FieldFn:
+        """The network under its conditions, guided; a student's noise is drawn from `generator`."""
+        is_student = any(one.field == NOISE for one in self.config.denoiser.conditions)
         optional = {one.field for one in self.config.denoiser.conditions if one.dropout}
         if guidance != 1 and not optional:
             raise ConfigError(
@@ -196,7 +197,8 @@ class TranslationModel:
         def under(conditions: Mapping[str, Tensor]) -> FieldFn:
             def field(x: Tensor, t: Tensor) -> Tensor:
                 self.evaluations += 1
-                return self.denoiser(x, t, conditions)
+                noise = {NOISE: torch.randn(x.shape, generator=generator).to(x.device)} if is_student else {}
+                return self.denoiser(x, t, {**conditions, **noise})
 
             return field
 
@@ -220,7 +222,8 @@ class TranslationModel:
         given: dict[str, Tensor] = {}
         if masks is not None:
             given[MASK] = self._pad(_mask_to_unit(masks, self.device))
-        for config in self.config.denoiser.conditions:
+        wanted = [one for one in self.config.denoiser.conditions if one.field != NOISE]
+        for config in wanted:
             if config.field in images:
                 image = _to_unit(images[config.field], self.device)
                 if config.classes:
@@ -230,7 +233,7 @@ class TranslationModel:
                 resized = F.interpolate(image, padded, mode="bilinear", antialias=True)
                 given[config.field] = resized if whole else self._pad(image)
         seen = {}
-        for config in self.config.denoiser.conditions:
+        for config in wanted:
             if config.field in given or config.field == SOURCE:
                 seen[config.field] = encode_condition(config, given, x0, self.autoencoder)
             elif config.dropout:

@@ -15,7 +15,7 @@ from datagen.seeds import seed31
 from training.augment import augment
 from training.autoencoders import Autoencoder
 from training.bridge import estimate_target, interpolate, regression_target
-from training.conditions import encode_condition, image_fields, withhold
+from training.conditions import encode_conditions, image_fields, withhold
 from training.config import TrainingConfig
 from training.devices import to_device
 from training.losses import Crops, Loss, PixelLoss, draw_crops, latent_loss, latent_validity
@@ -82,7 +82,7 @@ def bridge_loss(
         with torch.no_grad():
             x0 = autoencoder.encode(images["source"])
             x1 = autoencoder.encode(images["target"])
-            seen = {one.field: encode_condition(one, images, x0, autoencoder) for one in conditions}
+            seen = encode_conditions(conditions, images, x0, autoencoder)
     if any(one.dropout for one in conditions):
         seen = withhold(conditions, seen, to_device(draws.dropout, device))
     t, eps = to_device(draws.t, device), to_device(draws.eps, device)
@@ -90,7 +90,7 @@ def bridge_loss(
         # The path has no noise of its own that these draws could be for.
         x0 = eps
     x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
-    v = _predict(config, denoiser, x_t, t, seen)
+    v = predict(config, denoiser, x_t, t, seen)
 
     valid = images.get("valid")
     wanted = regression_target(config.bridge.field, x0, x1, x_t, t)
@@ -104,13 +104,39 @@ def bridge_loss(
     return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
 
 
+@torch.no_grad()
+def encode_sources(
+    config: TrainingConfig,
+    autoencoder: Autoencoder,
+    batch: dict[str, Any],
+    device: torch.device,
+    *,
+    changes: Tensor,
+    dropout: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Source latents and conditions of `batch`; what its targets show is not looked at.
+
+    changes, dropout: as `augment` and `dropout` of `Draws`.
+    """
+    conditions = config.denoiser.conditions
+    names = ("source", "mask", *image_fields(conditions))
+    images = {name: to_device(batch[name], device) for name in names if name in batch}
+    images = augment(config.augment, images, to_device(changes, device))
+    x0 = autoencoder.encode(images["source"])
+    seen = encode_conditions(conditions, images, x0, autoencoder)
+    if any(one.dropout for one in conditions):
+        seen = withhold(conditions, seen, to_device(dropout, device))
+    return x0, seen
+
+
 def _device_of(denoiser: nn.Module) -> torch.device:
     return next(denoiser.parameters()).device
 
 
-def _predict(
+def predict(
     config: TrainingConfig, denoiser: nn.Module, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]
 ) -> Tensor:
+    """The network's field in float32, in the precision that the training wants."""
     with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
     return v.float()

@@ -21,7 +21,7 @@ from datagen.manifest import DatasetManifest
 from datagen.sample import decode_field
 from datagen.seeds import seed31
 from datagen.shards import Shard, open_shards
-from training.conditions import LIGHT, MASK, SOURCE, ConditionConfig
+from training.conditions import LIGHT, ConditionConfig, image_conditions
 from training.framing import Frame, crop_and_resize
 from training.targets import FIELDS, TargetKind, depth_target, framed_depth, normal_target
 
@@ -106,7 +106,7 @@ class PairSource:
         """
         self.dataset_dir, self.recipe, self.split = dataset_dir, recipe, split
         self.target = target
-        self._conditions = tuple(one for one in conditions if one.field not in (MASK, SOURCE))
+        self._conditions = image_conditions(conditions)
         extra = [f"{condition.field}.png" for condition in self._conditions if not condition.classes]
         self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
         self._store = open_store(dataset_dir, recipe, split)

@@ -72,7 +72,7 @@ class Telemetry:
             "learning_rate": learning_rate,
             "images_per_s": pace,
             "data_wait": min(1.0, self._waited_s / elapsed_s),
-            "memory_mib": _memory_mib(),
+            "memory_mib": memory_mib(),
             "seconds_left": (total_images - images) / pace,
             "substituted": self._substituted,
             "shares": {name: count / total for name, count in sorted(self.consumed.items())},
@@ -122,7 +122,8 @@ class Telemetry:
         self._since = time.perf_counter()
 
 
-def _memory_mib() -> float:
+def memory_mib() -> float:
+    """Most memory held, of the GPU, or of this process where there is none."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     return psutil.Process().memory_info().rss / 2**20

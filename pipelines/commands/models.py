@@ -1,4 +1,4 @@
-"""`pairbridge mix | encode | train | evaluate | publish | translate | sample | app`: from data to a model."""
+"""`pairbridge mix | encode | train | distill | evaluate | publish | translate | sample | app`: the models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +39,7 @@ MixName = Annotated[str, typer.Argument(metavar="MIX", help="A mix's YAML file, 
 
 
 def register(app: typer.Typer) -> None:
-    for command in (mix, encode, train, evaluate, publish, translate, sample):
+    for command in (mix, encode, train, distill, evaluate, publish, translate, sample):
         app.command()(command)
     app.command("app")(browser_app)
 
@@ -133,6 +133,44 @@ def train(
         stop_interrupted(None)
     if ranks.first:
         print(f"step {result.step}: {result.checkpoint}")
+
+
+def distill(
+    teacher: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TEACHER", help="A training's run folder: its newest checkpoint; or a checkpoint."
+        ),
+    ],
+    config: Annotated[
+        str,
+        typer.Option("--config", help="A distillation's YAML file, or the name of a shipped one."),
+    ],
+    run: Annotated[Path, typer.Option("--run", help="The student's own run folder: train/ goes here.")],
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            "--mix", help="Sources to distil on: a mix's YAML file or name [default: the teacher's]."
+        ),
+    ] = None,
+    settings: Set = None,
+) -> None:
+    """Make a one- or few-step student of a trained bridge, from source images alone.
+
+    The same command resumes it exactly. The student is a model like any other: translate, evaluate and
+    publish take its run's folder.
+    """
+    from pipelines.config_files import find_config, load_config
+    from pipelines.distilling import run_distillation
+    from training.distillation_config import DistillationConfig
+    from training.mix_config import MixConfig
+
+    loaded = load_config(find_config("distillation", config), DistillationConfig, settings or ())
+    sources = load_config(find_config("mixes", mix), MixConfig) if mix else None
+    result = run_distillation(loaded, teacher.absolute(), sources, run.absolute())
+    if result.interrupted:
+        stop_interrupted(None)
+    print(f"step {result.step}: {result.checkpoint}")
 
 
 def evaluate(

@@ -8,6 +8,7 @@ from pipelines.plan_summary import plan_before_baking
 from pipelines.run_config import load_run
 from training.autoencoders import HaarConfig, build_autoencoder
 from training.config import TrainingConfig
+from training.distillation_config import DistillationConfig
 from training.evaluation_config import EvaluationConfig
 from training.mix_config import MixConfig
 from training.mixing import Schedule
@@ -52,9 +53,14 @@ def test_the_mixes_say_what_their_names_promise() -> None:
     assert shares == {"demo": [0.9, 0.1], "seventy_thirty": [0.7, 0.3]}
 
 
-@pytest.mark.parametrize("kind", ["mixes", "training", "evaluation"])
+@pytest.mark.parametrize("kind", ["mixes", "training", "distillation", "evaluation"])
 def test_every_part_loads(kind) -> None:
-    models = {"mixes": MixConfig, "training": TrainingConfig, "evaluation": EvaluationConfig}
+    models = {
+        "mixes": MixConfig,
+        "training": TrainingConfig,
+        "distillation": DistillationConfig,
+        "evaluation": EvaluationConfig,
+    }
     for name in shipped_names(kind):
         load_config(find_config(kind, name), models[kind])
 

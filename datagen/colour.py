@@ -15,7 +15,7 @@ from datagen.view import srgb_decode, srgb_encode
 MIN_GAIN, MAX_GAIN = 0.4, 2.5
 
 # IEC 61966-2-1 primaries and the D65 white point; CIE 1976 L*a*b* with its linear part below delta.
-_XYZ_OF_RGB = np.array(
+XYZ_OF_RGB = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
         [0.2126729, 0.7151522, 0.0721750],
@@ -23,9 +23,9 @@ _XYZ_OF_RGB = np.array(
     ],
     np.float32,
 )
-_RGB_OF_XYZ = np.linalg.inv(_XYZ_OF_RGB.astype(np.float64)).astype(np.float32)
-_WHITE_XYZ = _XYZ_OF_RGB.sum(axis=1)
-_DELTA = 6 / 29
+_RGB_OF_XYZ = np.linalg.inv(XYZ_OF_RGB.astype(np.float64)).astype(np.float32)
+WHITE_XYZ = XYZ_OF_RGB.sum(axis=1)
+DELTA = 6 / 29
 
 # A channel spread below this many CIELAB units is a constant region, whose gain is not defined.
 FLAT_STD = 0.5
@@ -51,8 +51,8 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     Written out because OpenCV's conversion interpolates in a table, up to half a unit off.
     """
     values = rgb.astype(np.float32) / 255 if rgb.dtype == np.uint8 else rgb.astype(np.float32)
-    relative = srgb_decode(values) @ _XYZ_OF_RGB.T / _WHITE_XYZ
-    f = np.where(relative > _DELTA**3, np.cbrt(relative), relative / (3 * _DELTA**2) + 4 / 29)
+    relative = srgb_decode(values) @ XYZ_OF_RGB.T / WHITE_XYZ
+    f = np.where(relative > DELTA**3, np.cbrt(relative), relative / (3 * DELTA**2) + 4 / 29)
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
@@ -61,8 +61,8 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     """Float32 CIELAB (..., 3) to float32 sRGB clipped to 0..1, same shape."""
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
-    relative = np.where(f > _DELTA, f**3, 3 * _DELTA**2 * (f - 4 / 29))
-    return srgb_encode((relative * _WHITE_XYZ) @ _RGB_OF_XYZ.T).astype(np.float32)
+    relative = np.where(f > DELTA, f**3, 3 * DELTA**2 * (f - 4 / 29))
+    return srgb_encode((relative * WHITE_XYZ) @ _RGB_OF_XYZ.T).astype(np.float32)
 
 
 def unit_mask(mask: np.ndarray) -> np.ndarray:

@@ -18,7 +18,16 @@ from pipelines.config_errors import explain
 from pipelines.yaml_text import Document, Origin, Place, parse, read_document
 
 ConfigKind = Literal[
-    "datasets", "imports", "mixes", "training", "distillation", "evaluation", "runs", "calibration", "sweeps"
+    "datasets",
+    "imports",
+    "mixes",
+    "training",
+    "distillation",
+    "evaluation",
+    "runs",
+    "calibration",
+    "sweeps",
+    "guidance",
 ]
 _SINGULAR = {
     "datasets": "dataset",
@@ -30,6 +39,7 @@ _SINGULAR = {
     "runs": "run",
     "calibration": "calibration",
     "sweeps": "sweep",
+    "guidance": "guidance",
 }
 Model = TypeVar("Model", bound=BaseModel)
 

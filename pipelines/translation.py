@@ -59,12 +59,7 @@ def open_model(source: Path, device: str = "cpu") -> OpenedModel:
 
     Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
     """
-    if device == "cuda" and not _cuda_works():
-        raise ConfigError(
-            "--device cuda, and torch finds no GPU",
-            consequence="nothing was translated",
-            remedy="leave the option out, or see what `pairbridge doctor` says about the GPU",
-        )
+    check_device(device)
     if is_published(source):
         pipeline = load_published(source, device)
         return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
@@ -73,22 +68,22 @@ def open_model(source: Path, device: str = "cpu") -> OpenedModel:
     return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
 
 
+def check_device(device: str) -> None:
+    """Raises ConfigError where the device is not there."""
+    if device == "cuda" and not _cuda_works():
+        raise ConfigError(
+            "--device cuda, and torch finds no GPU",
+            consequence="nothing was translated",
+            remedy="leave the option out, or see what `pairbridge doctor` says about the GPU",
+        )
+
+
 def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
     """The translation, uint8 (H, W, 3) of the image's size; a function of the request alone.
 
     Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
     """
-    image, mask = request.image, request.mask
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise ConfigError(
-            f"the mask has shape {mask.shape}, the image {image.shape[:2]}",
-            consequence="resizing here would move the edge",
-            remedy="bring both to one size",
-        )
-    if request.background is not None:
-        image, mask = _paste(request)
-    elif opened.removes and mask is not None:
-        image = fill_hole(image, mask, request.seed)
+    image, mask = as_trained(opened, request)
     return opened.model.translate(
         image,
         mask,
@@ -100,6 +95,28 @@ def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
     )
 
 
+def as_trained(opened: OpenedModel, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
+    """The request's image and mask in the form that the model was trained on. Raises as `translate_image`."""
+    check_mask(request)
+    image, mask = request.image, request.mask
+    if request.background is not None:
+        return _paste(request)
+    if opened.removes and mask is not None:
+        return fill_hole(image, mask, request.seed), mask
+    return image, mask
+
+
+def check_mask(request: Request) -> None:
+    """Raises ConfigError where the mask is not of the image's size."""
+    image, mask = request.image, request.mask
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ConfigError(
+            f"the mask has shape {mask.shape}, the image {image.shape[:2]}",
+            consequence="resizing here would move the edge",
+            remedy="bring both to one size",
+        )
+
+
 def translate_files(
     opened: OpenedModel,
     source: Path,
@@ -108,22 +125,36 @@ def translate_files(
     request: Callable[[Path], Request],
     on_done: Callable[[Path], None] = lambda path: None,
 ) -> list[tuple[Path, PairbridgeError]]:
-    """One image file into the PNG `out`, or each image of a folder into the folder `out`, by stem.
+    """`each_image` translated; `request` makes of a file what is to be translated."""
 
-    `request` makes of a file what is to be translated. Of a folder, images that cannot be read or translated
-    are left out and returned with their error. Raises ConfigError for names that do not fit, and the error
-    itself for a single image.
+    def write(path: Path, target: Path) -> None:
+        write_png(target, translate_image(opened, request(path)))
+
+    return each_image(source, out, write, on_done=on_done)
+
+
+def each_image(
+    source: Path,
+    out: Path,
+    write: Callable[[Path, Path], None],
+    *,
+    on_done: Callable[[Path], None] = lambda path: None,
+) -> list[tuple[Path, PairbridgeError]]:
+    """`write` one image file as the PNG `out`, or each image of a folder into the folder `out`, by stem.
+
+    Of a folder, images that cannot be read or worked on are left out and returned with their error. Raises
+    ConfigError for names that do not fit, and the error itself for a single image.
     """
     if not source.is_dir():
         _check_png(out)
-        write_png(out, translate_image(opened, request(source)))
+        write(source, out)
         on_done(out)
         return []
     failed: list[tuple[Path, PairbridgeError]] = []
     for path in _images_of(source):
         target = out / f"{path.stem}.png"
         try:
-            write_png(target, translate_image(opened, request(path)))
+            write(path, target)
         except (AssetError, ConfigError) as error:
             failed.append((path, error))
             continue

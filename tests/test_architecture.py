@@ -27,6 +27,7 @@ SHARED_WITH_TRAINING = {
     "datagen.manifest",
     "datagen.mirror",
     "datagen.object_store",
+    "datagen.own_code",
     "datagen.records",
     "datagen.sample",
     "datagen.seeds",

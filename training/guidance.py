@@ -126,9 +126,9 @@ def guide(
     """The guided end of the path from `x` (B, ...) at `times[0]`, like x.
 
     `stored`: an estimate for each of `times`, from `invert` or `follow`. `blend`: weights in [0, 1] that
-    broadcast to x; where it is 0 the stored estimate stands in for the guided one. Losses are per sample and
-    summed for gradients, so that a sample's result does not depend on its batch. Raises ConfigError for
-    times that do not rise within [0, 1), or without an estimate each.
+    broadcast to x; where it is 0 the stored estimate stands in at every time, guided or not. Losses are per
+    sample and summed for gradients, so that a sample's result does not depend on its batch. Raises
+    ConfigError for times that do not rise within [0, 1), or without an estimate each.
     """
     _check_times(times)
     if len(stored) != len(times):
@@ -158,17 +158,19 @@ def _estimate(
     if not config.window[0] <= t < config.window[1]:
         with torch.no_grad():
             x1 = model.denoise(x, t)
-            return x1, model.noise(x, x1, t)
+            return _blended(x1, stored, blend), model.noise(x, x1, t)
 
     def loss(x1: Tensor) -> Tensor:
         return edit(x1, t) + config.structure_weight * _structure(x1, stored, config.structure)
 
     x1, moved = _through_network(model, x, t, loss, config.mcg_scale)
-    guided = _inner(moved, loss, config.inner_steps, config.inner_rate)
-    if blend is not None:
-        guided = blend * guided + (1 - blend) * stored
+    guided = _blended(_inner(moved, loss, config.inner_steps, config.inner_rate), stored, blend)
     with torch.no_grad():
         return guided, model.noise(x, guided if config.symmetric else x1, t)
+
+
+def _blended(x1: Tensor, stored: Tensor, blend: Tensor | None) -> Tensor:
+    return x1 if blend is None else blend * x1 + (1 - blend) * stored
 
 
 def _through_network(

@@ -19,6 +19,7 @@ from training.conditions import MASK, NOISE, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.flow import classifier_free
+from training.pixels import keep_outside, mask_to_unit, to_uint8, to_unit
 from training.samplers import FieldFn, PosteriorSampler, Sampler, check_sampler, sample
 from training.tiling import decode_tiled
 
@@ -126,9 +127,9 @@ class TranslationModel:
             guidance=guidance,
             conditions=conditions,
         )
-        outputs = np.rint((predicted + 1) * 127.5).astype(np.uint8)
+        outputs = to_uint8(predicted)
         if self.config.outside_mask == "keep" and masks is not None:
-            return _paste(outputs, sources, masks)
+            return keep_outside(outputs, sources, masks)
         return outputs
 
     @torch.no_grad()
@@ -162,15 +163,13 @@ class TranslationModel:
             sees_source=any(one.field == SOURCE for one in self.config.denoiser.conditions),
         )
         height, width = sources.shape[1:3]
-        source = self._pad(_to_unit(sources, self.device))
-        x0 = self.autoencoder.encode(source)
-        seen = self._conditions(sources, masks, conditions, x0, source.shape[-2:])
+        x0, seen = self.prepare(sources, masks, conditions)
         generator = torch.Generator().manual_seed(seed31(seed, "translate"))
         if self.config.bridge.start == "noise":
             x0 = torch.randn(x0.shape, generator=generator).to(self.device)
         latent = sample(
             sampler,
-            self._field(seen, guidance, generator),
+            self.field(seen, guidance, generator),
             x0,
             times,
             sigma=self.config.bridge.sigma,
@@ -179,9 +178,32 @@ class TranslationModel:
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
         return images.clamp(-1, 1).permute(0, 2, 3, 1).cpu().numpy()
 
-    def _field(self, seen: Mapping[str, Tensor], guidance: float, generator: torch.Generator) -> FieldFn:
-        """The network under its conditions, guided; a student's noise is drawn from `generator`."""
+    @torch.no_grad()
+    def prepare(
+        self, sources: np.ndarray, masks: np.ndarray | None, conditions: Mapping[str, np.ndarray]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sources' latents, padded, and what the network sees beside x_t; raises as `predict_batch`."""
+        source = self._pad(to_unit(sources, self.device))
+        x0 = self.autoencoder.encode(source)
+        return x0, self._conditions(sources, masks, conditions, x0, source.shape[-2:])
+
+    def field(
+        self,
+        seen: Mapping[str, Tensor],
+        guidance: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> FieldFn:
+        """The network under the conditions of `prepare`, guided; a student's noise is drawn from `generator`.
+
+        Raises as `predict_batch`, and ConfigError for a student without a generator.
+        """
         is_student = any(one.field == NOISE for one in self.config.denoiser.conditions)
+        if is_student and generator is None:
+            raise ConfigError(
+                "this model is a distilled student: what it makes depends on noise of its own",
+                consequence="its field is not a function of state and time, which guidance needs",
+                remedy="guide its teacher",
+            )
         optional = {one.field for one in self.config.denoiser.conditions if one.dropout}
         if guidance != 1 and not optional:
             raise ConfigError(
@@ -221,11 +243,11 @@ class TranslationModel:
             )
         given: dict[str, Tensor] = {}
         if masks is not None:
-            given[MASK] = self._pad(_mask_to_unit(masks, self.device))
+            given[MASK] = self._pad(mask_to_unit(masks, self.device))
         wanted = [one for one in self.config.denoiser.conditions if one.field != NOISE]
         for config in wanted:
             if config.field in images:
-                image = _to_unit(images[config.field], self.device)
+                image = to_unit(images[config.field], self.device)
                 if config.classes:
                     given[config.field] = image
                     continue
@@ -254,18 +276,3 @@ class TranslationModel:
         multiple = self.autoencoder.factor * self.denoiser.config.side_multiple
         bottom, right = (-side % multiple for side in images.shape[-2:])
         return F.pad(images, (0, right, 0, bottom), mode="replicate")
-
-
-def _paste(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """Outputs where the mask is 255, sources byte for byte where it is 0, mixed in sRGB between."""
-    weight = masks[..., None].astype(np.float32) / 255
-    return np.rint(sources + weight * (outputs.astype(np.float32) - sources)).astype(np.uint8)
-
-
-def _to_unit(images: np.ndarray, device: torch.device) -> Tensor:
-    images = images if images.ndim == 4 else images[..., None]
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _mask_to_unit(masks: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(masks).to(device)[:, None].float() / 255

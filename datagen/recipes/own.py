@@ -18,8 +18,6 @@ The class is an `OwnRecipe`, or anything that fulfils `datagen.recipes.base.Reci
 
 import importlib.metadata
 import importlib.util
-import sys
-import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -27,9 +25,9 @@ import numpy as np
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from datagen.assets import Catalogue, Split
-from datagen.canonical import digest
 from datagen.errors import ConfigError, Rejected
 from datagen.frozen import FrozenModel
+from datagen.own_code import own_class
 from datagen.recipes.base import Recipe, RecipeConfig, sample_meta
 from datagen.sample import Pair
 from datagen.seeds import rng
@@ -145,9 +143,8 @@ def open_own_recipe(config: OwnRecipeConfig) -> Recipe:
 
 def _recipe_class(config: OwnRecipeConfig) -> type:
     if ".py:" in config.recipe:
-        name = config.recipe.rpartition(":")[2]
-        module = _module(config.recipe.rpartition(":")[0], config.code)
-        found = getattr(module, name, None)
+        file_name, _, name = config.recipe.rpartition(":")
+        found = own_class(file_name, config.code, name)
     else:
         installed = _installed_path(config.recipe)
         if installed.read_text() != config.code:
@@ -160,20 +157,6 @@ def _recipe_class(config: OwnRecipeConfig) -> type:
     if not isinstance(found, type) or not callable(getattr(found, "make", None)):
         raise ValueError(f"{config.recipe} is no class with a `make`; see docs/recipes.md")
     return found
-
-
-def _module(file_name: str, code: str) -> types.ModuleType:
-    """The module of this text, made once in a process."""
-    name = f"pairbridge_own_recipe_{digest(code)[:16]}"
-    if name not in sys.modules:
-        module = types.ModuleType(name)
-        sys.modules[name] = module
-        try:
-            exec(compile(code, file_name, "exec"), module.__dict__)
-        except Exception as error:
-            del sys.modules[name]
-            raise ValueError(f"{file_name} cannot be run: {type(error).__name__}: {error}") from error
-    return sys.modules[name]
 
 
 def _entry_point(name: str) -> importlib.metadata.EntryPoint:

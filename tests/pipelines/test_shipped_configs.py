@@ -10,6 +10,7 @@ from training.autoencoders import HaarConfig, build_autoencoder
 from training.config import TrainingConfig
 from training.distillation_config import DistillationConfig
 from training.evaluation_config import EvaluationConfig
+from training.guide_config import GuideConfig
 from training.mix_config import MixConfig
 from training.mixing import Schedule
 from training.samplers import check_grid, uniform_grid
@@ -79,3 +80,10 @@ def test_the_parts_of_a_run_fit_together(name: str, tmp_path) -> None:
     factor = build_autoencoder(training.autoencoder).factor if is_haar else 8
     training.bucket_sequence(factor * training.denoiser.side_multiple)
     check_grid(uniform_grid(run.evaluation.sampling_steps), run.training.timesteps)
+
+
+@pytest.mark.parametrize("name", shipped_names("guidance"))
+def test_an_edit_loads_with_its_references_beside_it(name: str) -> None:
+    config = load_config(find_config("guidance", name), GuideConfig)
+    references = [loss.reference for loss in config.losses if hasattr(loss, "reference")]
+    assert all(reference.parent == find_config("guidance", name).parent for reference in references)

@@ -1,0 +1,160 @@
+"""How well does a relighting bridge take the colours of a reference, and what does each part of AGG do?
+
+    python benchmarks/asymmetric_guidance.py RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
+
+RUN: the folder of a finished relighting run, such as runs/relighting-small. Test pairs that training never
+saw; the reference is the foreground of another pair, whose object is another. Per variant: the colour loss
+left of the unguided one, and how far the foreground's lightness still follows the unguided one's (correlation
+over the mask; 1 is the same picture in other colours). Beside them colour transfer, which matches mean and
+spread in one step and knows nothing of images. Writes `asymmetric_guidance.json`, `.md` and a picture.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datagen.colour import rgb_to_lab, transfer_colour_statistics
+from pipelines.config_files import find_config, load_config
+from pipelines.sheets import Item, Section, contact_sheet, write_png
+from pipelines.translation import newest_checkpoint
+from training.edit_losses import ColourStatistics, WeightedTerm
+from training.edit_scene import Region, Scene
+from training.guidance import GuidanceConfig
+from training.guide_config import GuideConfig
+from training.guided_images import edit_images
+from training.guided_translation import translation_path
+from training.model import TranslationModel
+from training.pairs import PairSource
+from training.pixels import mask_to_unit, to_unit
+
+CPU = torch.device("cpu")
+VARIANTS = {
+    "asymmetric": {},
+    "symmetric": {"symmetric": True},
+    "gradient step alone": {"inner_steps": 0},
+    "inner steps alone": {"mcg_scale": 0.0},
+    "without structure": {"structure_weight": 0.0},
+}
+# Test pairs that are shown.
+SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """uint8 images (H, W, 3) and masks (H, W) of one size."""
+
+    source: np.ndarray
+    mask: np.ndarray
+    reference: np.ndarray
+    reference_mask: np.ndarray
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--recipe", default="relighting")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--images", type=Path, default=Path("docs/images"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+
+    model = TranslationModel.load(newest_checkpoint(arguments.run))
+    config = load_config(
+        find_config("guidance", "foreground-colours"), GuideConfig, ["losses.0.reference=none.png"]
+    )
+    cases = _cases(arguments.run / "dataset", arguments.recipe, arguments.pairs)
+    edited = {
+        name: [_edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
+    }
+    unguided = [_edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
+    transferred = [
+        transfer_colour_statistics(plain, case.mask, case.reference, case.reference_mask)
+        for case, plain in zip(cases, unguided, strict=True)
+    ]
+    rows = {
+        name: _judge(cases, unguided, images)
+        for name, images in {**edited, "colour transfer of the output": transferred}.items()
+    }
+    _write(arguments.out, rows, config, len(cases))
+    _draw(arguments.images / "asymmetric_guidance.png", cases, unguided, edited)
+
+
+def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
+    """Every case's reference is of the pair half a list away: another object."""
+    source = PairSource(dataset, recipe, "test")
+    step = len(source) // count
+    pairs = [source.pair(place * step) for place in range(count)]
+    others = pairs[count // 2 :] + pairs[: count // 2]
+    return [
+        Case(pair.source, pair.mask, other.source, other.mask)
+        for pair, other in zip(pairs, others, strict=True)
+    ]
+
+
+def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dict) -> np.ndarray:
+    weight = config.losses[0].weight
+    guidance = GuidanceConfig.model_validate({**config.guidance.model_dump(), **changes})
+    generator = torch.Generator().manual_seed(0)
+    sources, masks = case.source[None], case.mask[None]
+    path = translation_path(model, sources, masks, {}, steps=config.steps, generator=generator)
+    chosen = config.model_copy(update={"guidance": guidance})
+    term = WeightedTerm("colours", weight, _wanted(case))
+    return edit_images(path, sources, masks, [term], chosen, generator).images[0]
+
+
+def _wanted(case: Case) -> ColourStatistics:
+    reference, mask = to_unit(case.reference[None], CPU), mask_to_unit(case.reference_mask[None], CPU)
+    return ColourStatistics(Region.FOREGROUND, reference, mask)
+
+
+def _judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, float]:
+    left, follows = [], []
+    for case, plain, image in zip(cases, unguided, images, strict=True):
+        left.append(_loss(case, image) / _loss(case, plain))
+        inside = case.mask > 127
+        lightness = [rgb_to_lab(one)[..., 0][inside] for one in (plain, image)]
+        follows.append(float(np.corrcoef(*lightness)[0, 1]))
+    return {"loss_left": float(np.median(left)), "follows": float(np.median(follows))}
+
+
+def _loss(case: Case, image: np.ndarray) -> float:
+    shown = to_unit(image[None], CPU)
+    return float(_wanted(case)(shown, Scene(shown, shown, mask_to_unit(case.mask[None], CPU))))
+
+
+def _write(out: Path, rows: dict[str, dict[str, float]], config: GuideConfig, count: int) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    record = {"pairs": count, "guidance": config.guidance.model_dump(mode="json"), "rows": rows}
+    (out / "asymmetric_guidance.json").write_text(json.dumps(record, indent=2) + "\n")
+    lines = [
+        "# Asymmetric gradient guidance",
+        "",
+        f"{count} test pairs, references of other objects; medians. `benchmarks/asymmetric_guidance.py`",
+        "",
+        "| variant | colour loss left | lightness follows the unguided output |",
+        "|---|---|---|",
+        *(f"| {name} | {row['loss_left']:.3f} | {row['follows']:.3f} |" for name, row in rows.items()),
+    ]
+    (out / "asymmetric_guidance.md").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def _draw(
+    path: Path, cases: list[Case], unguided: list[np.ndarray], edited: dict[str, list[np.ndarray]]
+) -> None:
+    step = max(len(cases) // SHOWN, 1)
+    items = tuple(
+        Item("", (case.reference, case.source, unguided[place], *(edited[name][place] for name in VARIANTS)))
+        for place, case in list(enumerate(cases))[::step][:SHOWN]
+    )
+    headings = ("reference", "source", "unguided", *VARIANTS)
+    write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=1280))
+
+
+if __name__ == "__main__":
+    main()

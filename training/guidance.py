@@ -177,7 +177,10 @@ def _through_network(
     model: GuidedModel, x: Tensor, t: float, loss: Callable[[Tensor], Tensor], scale: float
 ) -> tuple[Tensor, Tensor]:
     """(x1, x1'): the estimate before and after the gradient step at x."""
-    if not scale:
+    clean, noise = model.weights(x, t)
+    # Where nothing of x is clean, as at the start of a flow, the step has no size; where nothing is noise,
+    # as at the start of a bridge, it is 0.
+    if not (scale and clean and noise):
         with torch.no_grad():
             x1 = model.denoise(x, t)
         return x1, x1
@@ -185,11 +188,8 @@ def _through_network(
         point = x.detach().requires_grad_(True)
         x1 = model.denoise(point, t)
         (gradient,) = torch.autograd.grad(loss(x1).sum(), point)
-    clean, noise = model.weights(x, t)
     x1 = x1.detach()
-    # Where nothing of x is clean, as at the start of a flow, the step has no size; where nothing is noise,
-    # as at the start of a bridge, it is 0.
-    return x1, x1 - scale * noise**2 / clean * gradient if clean and noise else x1
+    return x1, x1 - scale * noise**2 / clean * gradient
 
 
 def _inner(x1: Tensor, loss: Callable[[Tensor], Tensor], steps: int, rate: float) -> Tensor:

@@ -145,7 +145,7 @@ def test_a_batch_of_two_is_two_batches_of_one_and_the_loss_falls(folder: Path) -
     assert np.abs(both.images - apart).max() <= 1
     assert both.images.shape == sources.shape
     assert all(after < before for before, after in zip(both.before["red"], both.after["red"], strict=True))
-    # Four of the inversion, four guided; t = 0.5 and later is all of the path.
+    # Four of the inversion, four guided: all of the path lies in the window.
     assert (both.evaluations, both.gradients) == (8, 4)
 
 

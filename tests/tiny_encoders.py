@@ -46,7 +46,7 @@ def write_dino(folder: Path, kind: str = "vit") -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(4)
         model = (
-            ViTModel(ViTConfig(intermediate_size=16, **sizes))
+            ViTModel(ViTConfig(intermediate_size=16, **sizes), add_pooling_layer=False)
             if kind == "vit"
             else Dinov2Model(Dinov2Config(**sizes))
         )

@@ -16,12 +16,17 @@ import torch
 import torch.nn.functional as F
 from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
-from transformers import AutoModel, CLIPModel, CLIPTokenizer
+from transformers import CLIPModel, CLIPTokenizer, Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
 from training.edit_scene import LossConfig, Scene
 from training.local_networks import load_network, read_json, unusable
 
-_DINO_TYPES = ("vit", "dinov2", "dinov2_with_registers")
+# By the model_type of config.json. DINO is published without the pooler that ViTModel otherwise has.
+_DINO = {
+    "vit": (ViTModel, {"add_pooling_layer": False}),
+    "dinov2": (Dinov2Model, {}),
+    "dinov2_with_registers": (Dinov2WithRegistersModel, {}),
+}
 
 
 class ClipConfig(LossConfig):
@@ -133,11 +138,12 @@ class DinoLoss:
     def load(cls, config: DinoConfig, reference: Tensor | None, device: torch.device) -> Self:
         """Raises ConfigError for a folder that does not hold one."""
         kind = read_json(config.path / "config.json").get("model_type")
-        if kind not in _DINO_TYPES:
+        if kind not in _DINO:
             raise unusable(
-                config.path, f"its config.json names the type {kind!r}, none of {', '.join(_DINO_TYPES)}"
+                config.path, f"its config.json names the type {kind!r}, none of {', '.join(_DINO)}"
             )
-        model = load_network(AutoModel, config.path).to(device)
+        network, options = _DINO[kind]
+        model = load_network(network, config.path, **options).to(device)
         prepare = Preprocessing.read(config.path, model.config.image_size, device)
         return cls(model, prepare, config.compare, reference)
 

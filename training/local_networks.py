@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from datagen.errors import ConfigError
 
 
-def load_network(kind: type, folder: Path) -> Any:
-    """A frozen network in float32, of a diffusers or transformers class `kind`.
+def load_network(kind: type, folder: Path, **options: Any) -> Any:
+    """A frozen network in float32, of a diffusers or transformers class `kind` with its `options`.
 
     Raises ConfigError for a folder that is missing, holds something else, or lacks a weight, which would be
     random.
@@ -19,7 +19,7 @@ def load_network(kind: type, folder: Path) -> Any:
         raise unusable(folder, "there is no config.json in it")
     try:
         model, report = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise unusable(folder, f"it cannot be loaded ({str(error).strip().splitlines()[0]})") from error

@@ -158,8 +158,11 @@ class ColourDistribution:
     def _quantiles(self, images: Tensor, weights: Tensor) -> Tensor:
         """(B, directions, quantiles) of the weighted colours."""
         values = torch.einsum("kc,bcn->bkn", self.along, to_lab(images).flatten(2))
-        ordered, order = values.sort(dim=2)
-        weight = weights.flatten(2).expand_as(values).gather(2, order)
+        spread = weights.flatten(2).expand_as(values)
+        # Pixels without weight go to the upper end, as constants, where no quantile is taken between them.
+        highest = values.masked_fill(spread == 0, -torch.inf).amax(dim=2, keepdim=True).detach()
+        ordered, order = torch.where(spread > 0, values, highest).sort(dim=2)
+        weight = spread.gather(2, order)
         # A pixel stands at the middle of its weight.
         places = (weight.cumsum(dim=2) - weight / 2) / weight.sum(dim=2, keepdim=True)
         levels = self.levels.expand(*places.shape[:2], -1).contiguous()

@@ -50,6 +50,8 @@ class ImagePath:
     decode: Callable[[Tensor], Tensor]
     cell: int
     keeps_outside: bool
+    # Of the network, each time that `denoise` is called.
+    evaluations: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +123,8 @@ def edit_images(
         before=judged(unguided),
         after=judged(images),
         # Both passes take the same times.
-        evaluations=len(path.times) + counted.evaluations,
-        gradients=counted.with_gradient,
+        evaluations=(len(path.times) + counted.evaluations) * path.evaluations,
+        gradients=counted.with_gradient * path.evaluations,
     )
 
 

@@ -142,6 +142,7 @@ class LatentDiffusion:
             decode=lambda found: self.autoencoder.decode(found)[..., :height, :width],
             cell=self.autoencoder.factor,
             keeps_outside=True,
+            evaluations=1 if self.guidance_scale in (0, 1) else 2,
         )
 
     def _under(self, text: Tensor | None) -> NoisePredictor:

@@ -75,7 +75,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
                 "reference": "wanted/red.png",
             }
         ],
-        "guidance": {"mcg_scale": 0.002, "inner_steps": 10, "structure_weight": 0.1},
+        "guidance": {"mcg_scale": 0.002, "inner_steps": 10, "inner_rate": 0.05, "structure_weight": 0.1},
     }
     written = tmp_path / "configs" / "red.yaml"
     written.parent.mkdir()
@@ -151,12 +151,19 @@ def test_a_folder_is_edited_image_by_image_and_what_fails_is_named(
     assert single.read_bytes() == (tmp_path / "out" / "b.png").read_bytes()
 
 
-@pytest.mark.parametrize("conditions", [("mask",), ("mask", "source")])
+@pytest.mark.parametrize(
+    ("conditions", "changes"),
+    [
+        (("mask",), {}),
+        (("mask", "source"), {}),
+        (("mask",), {"bridge": {"sigma": 0, "start": "noise"}, "timesteps": {"kind": "uniform"}}),
+    ],
+)
 def test_a_batch_of_two_is_two_batches_of_one(
-    tmp_path_factory: pytest.TempPathFactory, conditions: tuple[str, ...]
+    tmp_path_factory: pytest.TempPathFactory, conditions: tuple[str, ...], changes: dict
 ) -> None:
-    """Of a bridge that sees its source, whose path has noise of its own, and of one that does not."""
-    folder = write_model(tmp_path_factory.mktemp("m"), conditions=conditions, outside_mask="keep")
+    """Of a bridge that does not see its source, of one that does, whose path has noise, and of a flow."""
+    folder = write_model(tmp_path_factory.mktemp("m"), conditions=conditions, outside_mask="keep", **changes)
     model = TranslationModel.load(folder)
     config = GuideConfig(losses=[{"kind": "range"}], blend=True, guidance={"mcg_scale": 0.001})
     bright = WeightedTerm("bright", 100.0, lambda images, about: (images - 0.8).square().mean(dim=(1, 2, 3)))
@@ -164,7 +171,9 @@ def test_a_batch_of_two_is_two_batches_of_one(
 
     def edited(chosen: slice) -> np.ndarray:
         generator = torch.Generator().manual_seed(3)
-        path = translation_path(model, sources[chosen], masks[chosen], {}, steps=4, generator=generator)
+        path = translation_path(
+            model, sources[chosen], masks[chosen], {}, steps=4, strength=0.5, generator=generator
+        )
         done = edit_images(path, sources[chosen], masks[chosen], [bright], config, generator)
         assert all(
             after < before for before, after in zip(done.before["bright"], done.after["bright"], strict=True)

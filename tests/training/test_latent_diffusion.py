@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,8 +119,10 @@ def test_the_blend_mask_leaves_latents_outside_exactly_at_the_stored_inversion(f
         seen.append(latents.detach())
         return diffusion.autoencoder.decode(latents)
 
-    watched = path.__class__(**{name: getattr(path, name) for name in path.__slots__} | {"decode": watching})
-    config = GuideConfig(losses=[RangeConfig()], blend=True, guidance={"window": (0.4, 0.8)})
+    watched = replace(path, decode=watching)
+    config = GuideConfig(
+        losses=[RangeConfig()], blend=True, guidance={"window": (0.4, 0.8), "mcg_scale": 0.001}
+    )
     edited = edit_images(watched, sources, masks, [redness()], config, generator())
     end, stored = seen[-1], path.stored[-1]
     assert torch.equal(end[..., 4:, :], stored[..., 4:, :])
@@ -145,8 +148,8 @@ def test_a_batch_of_two_is_two_batches_of_one_and_the_loss_falls(folder: Path) -
     assert np.abs(both.images - apart).max() <= 1
     assert both.images.shape == sources.shape
     assert all(after < before for before, after in zip(both.before["red"], both.after["red"], strict=True))
-    # Four of the inversion, four guided: all of the path lies in the window.
-    assert (both.evaluations, both.gradients) == (8, 4)
+    # Four times of the inversion, four guided ones, two evaluations each for the prompt's guidance.
+    assert (both.evaluations, both.gradients) == (16, 8)
 
 
 def test_prompts_and_their_guidance_reach_the_network(folder: Path) -> None:
@@ -170,7 +173,9 @@ def test_what_does_not_fit_is_said(folder: Path, tmp_path: Path) -> None:
         Noising.load(tmp_path / "scheduler")
     with pytest.raises(ConfigError, match=r"no config\.json"):
         LatentDiffusion.load(tmp_path, DiffusionConfig())
-    wide = UNet2DConditionModel(**{**UNet2DConditionModel.load_config(folder / "unet"), "in_channels": 9})
+    wide = UNet2DConditionModel.from_config(
+        {**UNet2DConditionModel.load_config(folder / "unet"), "in_channels": 9}
+    )
     wide.save_pretrained(tmp_path / "unet")
     with pytest.raises(ConfigError, match="not supported"):
         LatentDiffusion.load(tmp_path, DiffusionConfig())

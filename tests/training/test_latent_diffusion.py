@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def images(*seeds: int, height: int = 60, width: int = 70) -> np.ndarray:
-    coarse = [np.random.default_rng(seed).integers(0, 256, (6, 7, 3), dtype=np.uint8) for seed in seeds]
+    coarse = [np.random.default_rng(seed).integers(0, 256, (7, 7, 3), dtype=np.uint8) for seed in seeds]
     return np.stack([np.kron(one, np.ones((10, 10, 1), np.uint8))[:height, :width] for one in coarse])
 
 
@@ -101,8 +101,8 @@ def test_an_exact_gaussian_model_takes_latents_to_their_noise_and_back(folder: P
         return float((noisy - exact).abs().max()), float((back - clean).abs().max())
 
     (noise_few, back_few), (noise_many, back_many) = errors(20), errors(200)
-    assert noise_many < 0.02
-    assert back_many < 0.02
+    assert noise_many < 0.03
+    assert back_many < 0.03
     assert noise_many < 0.2 * noise_few
     assert back_many < 0.2 * back_few
 

@@ -51,6 +51,9 @@ class TrainingConfig(FrozenModel):
     # encode: in every step. cached: latents of whole images, made once by `pairbridge encode`; not with
     # augmentations, random crops or object removal, which change the pixels in every epoch.
     latents: Literal["encode", "cached"] = "encode"
+    # What the network sees in the hole of a removal pair. noise: what the reader put there, as in the paper.
+    # smooth: an interpolation of what surrounds it, from where a small network gets further.
+    hole: Literal["noise", "smooth"] = "noise"
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
     denoiser: DenoiserConfig = UNetConfig()
@@ -90,6 +93,8 @@ class TrainingConfig(FrozenModel):
             raise ValueError(
                 "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
             )
+        if self.latents == "cached" and self.hole != "noise":
+            raise ValueError("latents: cached are those of whole images: not with another hole than noise")
         multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is not Head.ADD
         if multiplies and self.bridge.start == "noise":
             raise ValueError(

@@ -19,6 +19,7 @@ from training.conditions import MASK, NOISE, SOURCE, encode_condition
 from training.config import TrainingConfig
 from training.denoisers import Denoiser
 from training.flow import classifier_free
+from training.holes import fill_smoothly
 from training.pixels import keep_outside, mask_to_unit, to_uint8, to_unit
 from training.samplers import FieldFn, PosteriorSampler, Sampler, check_sampler, sample
 from training.tiling import decode_tiled
@@ -183,7 +184,16 @@ class TranslationModel:
         self, sources: np.ndarray, masks: np.ndarray | None, conditions: Mapping[str, np.ndarray]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The sources' latents, padded, and what the network sees beside x_t; raises as `predict_batch`."""
-        source = self._pad(to_unit(sources, self.device))
+        if masks is not None and masks.shape != sources.shape[:3]:
+            raise ConfigError(
+                f"the mask has shape {masks.shape[1:]}, the image {sources.shape[1:3]}",
+                consequence="resizing here would move the edge",
+                remedy="bring both to one size",
+            )
+        source = to_unit(sources, self.device)
+        if self.config.hole == "smooth" and masks is not None:
+            source = fill_smoothly(source, mask_to_unit(masks, self.device))
+        source = self._pad(source)
         x0 = self.autoencoder.encode(source)
         return x0, self._conditions(sources, masks, conditions, x0, source.shape[-2:])
 
@@ -235,12 +245,6 @@ class TranslationModel:
         padded: tuple[int, int],
     ) -> dict[str, Tensor]:
         """The network's conditions; zeros for one that is missing and that training withheld now and then."""
-        if masks is not None and masks.shape != sources.shape[:3]:
-            raise ConfigError(
-                f"the mask has shape {masks.shape[1:]}, the image {sources.shape[1:3]}",
-                consequence="resizing here would move the edge",
-                remedy="bring both to one size",
-            )
         given: dict[str, Tensor] = {}
         if masks is not None:
             given[MASK] = self._pad(mask_to_unit(masks, self.device))

@@ -18,6 +18,7 @@ from training.bridge import estimate_target, interpolate, regression_target
 from training.conditions import encode_conditions, image_fields, withhold
 from training.config import TrainingConfig
 from training.devices import to_device
+from training.holes import fill_smoothly
 from training.losses import Crops, Loss, PixelLoss, draw_crops, latent_loss, latent_validity
 from training.targets import TargetKind
 
@@ -80,7 +81,7 @@ def bridge_loss(
     else:
         images = augment(config.augment, images, to_device(draws.augment, device), target_kind)
         with torch.no_grad():
-            x0 = autoencoder.encode(images["source"])
+            x0 = _source_latent(config, autoencoder, images)
             x1 = autoencoder.encode(images["target"])
             seen = encode_conditions(conditions, images, x0, autoencoder)
     if any(one.dropout for one in conditions):
@@ -122,11 +123,18 @@ def encode_sources(
     names = ("source", "mask", *image_fields(conditions))
     images = {name: to_device(batch[name], device) for name in names if name in batch}
     images = augment(config.augment, images, to_device(changes, device))
-    x0 = autoencoder.encode(images["source"])
+    x0 = _source_latent(config, autoencoder, images)
     seen = encode_conditions(conditions, images, x0, autoencoder)
     if any(one.dropout for one in conditions):
         seen = withhold(conditions, seen, to_device(dropout, device))
     return x0, seen
+
+
+def _source_latent(config: TrainingConfig, autoencoder: Autoencoder, images: dict[str, Tensor]) -> Tensor:
+    source = images["source"]
+    if config.hole == "smooth":
+        source = fill_smoothly(source, images["mask"])
+    return autoencoder.encode(source)
 
 
 def _device_of(denoiser: nn.Module) -> torch.device:

@@ -43,7 +43,7 @@ _COMPONENTS = {
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
 }
 # The parts of a training's config that a translation depends on.
-_SETTINGS = ("bridge", "timesteps", "denoiser", "outside_mask", "autoencoder")
+_SETTINGS = ("hole", "bridge", "timesteps", "denoiser", "outside_mask", "autoencoder")
 
 
 class LatentBridgePipeline(DiffusionPipeline):

@@ -144,8 +144,9 @@ def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, 
                 row, share, left=left, color=colours[name], height=0.66, label=name if not row else None
             )
             if share >= 5:
+                shade = "#1c1917" if name in ("wait", "start") else "white"
                 axes.text(
-                    left + share / 2, row, f"{share:.0f}", ha="center", va="center", color="white", fontsize=8
+                    left + share / 2, row, f"{share:.0f}", ha="center", va="center", color=shade, fontsize=8
                 )
             left += share
     axes.set_yticks(range(len(rows)), list(rows))

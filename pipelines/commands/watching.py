@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Of the worker seconds by stage, those that fill a line.
 _STAGES_SHOWN = 7
+_BAR_WIDTH = 60
 
 
 def register(app: typer.Typer) -> None:
@@ -89,16 +90,16 @@ def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]
 def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "RenderableType":
     """Counts, and what the ledger tells, for a terminal. Names are shown as text, whatever they hold."""
     from rich.console import Group
-    from rich.progress_bar import ProgressBar
     from rich.text import Text
 
     from pipelines.commands.plan_view import status_table
 
     pairs, run = state["pairs"], state["run"]
     settled = pairs["made"] + pairs["quarantined"] + (run["pairs_staged"] if run else 0)
+    done = _BAR_WIDTH * settled // pairs["planned"]
     parts: list[RenderableType] = [
         status_table(streams),
-        ProgressBar(total=pairs["planned"], completed=settled, width=60),
+        Text.assemble(("━" * done, "green"), ("━" * (_BAR_WIDTH - done), "bright_black")),
         Text(_progress(state)),
     ]
     if run and run["worker_s"]:

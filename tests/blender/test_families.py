@@ -160,6 +160,7 @@ def in_blender(job: str, *seeds: int) -> dict:
 
 
 @pytest.mark.render
+@pytest.mark.long
 def test_same_seed_is_the_same_object_in_a_fresh_process_and_another_seed_is_not() -> None:
     first, second = in_blender("digest", 0, 5), in_blender("digest", 0, 5)
     assert first == second

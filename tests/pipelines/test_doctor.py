@@ -60,6 +60,7 @@ def test_the_machine_that_runs_these_tests_is_fit() -> None:
 
 
 @pytest.mark.render
+@pytest.mark.long
 def test_a_missing_system_library_ends_in_a_failure_and_the_command_that_installs_it(tmp_path: Path) -> None:
     # What bpy's import says on a machine without libXi, from a module that takes its place in the path.
     (tmp_path / "bpy.py").write_text(

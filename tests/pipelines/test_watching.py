@@ -111,7 +111,8 @@ def test_status_as_json_and_for_people_tell_the_same(status, finished_run) -> No
     made, holes = sum(one.count for one in sidecars), sum(len(one.holes) for one in sidecars)
     assert state["pairs"] == {"planned": made + holes, "made": made, "quarantined": holes}
     assert state["complete"] is state["run"]["finished"] is True
-    assert state["run"]["workers"] == 2
+    runs = [event for event in read_ledger(finished_run.dataset_dir) if event["event"] == "run"]
+    assert state["run"]["workers"] == runs[-1]["workers"]
     text = status(finished_run.dataset_dir)
     assert f"pairs {made}/{made + holes}, {holes} quarantined: finished" in text
     assert "most refused assets, draws: " in text

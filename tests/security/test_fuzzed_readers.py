@@ -23,7 +23,7 @@ from datagen.verify import verify_dataset
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
 
 BOUNDED = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -278,7 +278,7 @@ def test_a_killed_loader_worker_is_an_error_that_names_the_rank(run_root: Path) 
     [
         pytest.param("pass", marks=pytest.mark.long),
         pytest.param("raise KeyError", marks=pytest.mark.long),
-        "os.kill(os.getpid(), signal.SIGTERM)",
+        pytest.param("os.kill(os.getpid(), signal.SIGTERM)", marks=pytest.mark.long),
     ],
 )
 def test_no_way_of_ending_leaves_workers_or_waits_for_them(run_root: Path, ending: str) -> None:

@@ -131,6 +131,7 @@ def test_every_layout_trains_what_one_process_does(runs: Path, run: str, referen
     assert (runs / run / "pictures" / "step-000002.png").is_file()
 
 
+@pytest.mark.long
 def test_the_command_line_trains_under_torchrun(runs: Path, tmp_path: Path) -> None:
     for name, settings in (("training", config(steps=2)), ("mix", mix())):
         with open(tmp_path / f"{name}.yaml", "w") as stream:

@@ -5,25 +5,23 @@ sidecar and must be the same after any number of kills.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
-from datagen.assets import Asset, Catalogue
-from datagen.errors import CatalogueError
+from datagen.assets import Catalogue
 from datagen.plan import GroupSpec
 from datagen.records import Hole, Rejection
 from datagen.redraw import MadeGroup, Refusal
+from pipelines.parameter_texts import texts
 from pipelines.policy import Fault
 
 
 def assets_used(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
     """Ids of the assets that the group's parameters name, as mentioned (objects as `family:seed`)."""
-    return tuple(dict.fromkeys(text for text in _texts(spec.params) if _find(text, catalogue)))
+    return tuple(dict.fromkeys(text for text in texts(spec.params) if catalogue.find(text)))
 
 
 def asset_ids(spec: GroupSpec, catalogue: Catalogue) -> tuple[str, ...]:
     """Ids of the catalogue's entries behind `assets_used`: of a family, not of its objects."""
-    found = (_find(text, catalogue) for text in _texts(spec.params))
+    found = (catalogue.find(text) for text in texts(spec.params))
     return tuple(dict.fromkeys(asset.id for asset in found if asset))
 
 
@@ -64,21 +62,3 @@ def given_up(spec: GroupSpec, fault: Fault, reason: str, catalogue: Catalogue) -
     which = f"draw {spec.draw} of the group" if spec.draw else "the group"
     why = f"{reason}; {which} uses {used}"
     return tuple(Hole(key=key, reason=why, fault=fault.value) for key in spec.keys)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
-
-
-def _find(text: str, catalogue: Catalogue) -> Asset | None:
-    try:
-        return catalogue.get(text)
-    except CatalogueError:
-        return None

@@ -5,12 +5,11 @@ so recipes of the user's own are reckoned like ours.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from datagen.assets import Catalogue
 from datagen.plan import DatasetPlan, GroupSpec, Stream
+from pipelines.parameter_texts import texts
 
 _MEGA = 1e6
 # Of a picture in memory, float32 RGB, per byte of a captured lighting's file (half floats, compressed).
@@ -41,7 +40,7 @@ def features(plan: DatasetPlan, spec: GroupSpec) -> Features:
     megapixels = math.prod((width, height)) / _MEGA
     object_mb: dict[str, float] = {}
     read_once: dict[tuple[str, str], None] = {}
-    for asset_id in _strings(params):
+    for asset_id in texts(params):
         asset = plan.catalogue.find(asset_id)
         if asset is None or asset.path is None:
             continue
@@ -71,14 +70,3 @@ def lighting_bytes(catalogue: Catalogue, asset_id: str, baked_width: int) -> flo
     if asset.lighting != "hdri":
         return baked_width * baked_width / 2 * 12
     return asset.path.stat().st_size * _MEMORY_PER_FILE_BYTE
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _strings(inner)

@@ -15,7 +15,6 @@ from small_run import write_small_run
 
 from datagen.sample import decode_field
 from datagen.shards import open_shards
-from pipelines.cli import main
 from training.checkpoint import checkpoint_folders
 from training.model import TranslationModel
 
@@ -25,21 +24,6 @@ COMMANDS = [
     *("calibrate", "doctor", "export", "merge"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
-
-
-@pytest.fixture
-def pairbridge(monkeypatch, capsys):
-    """Run one command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pairbridge", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from image_commands import pairbridge, read, write
 from PIL import Image
 from tiny_iclight import BASE, write_weights
 from translating_models import write_model
 from typer.testing import CliRunner
 
 from datagen.errors import ConfigError, PairbridgeError
-from datagen.sample import decode_field, encode_field
 from pipelines.cli import app
 from pipelines.publishing import publish
 from training.edit_losses import WeightedTerm
@@ -27,16 +27,6 @@ from training.model import TranslationModel
 SIZE = (40, 56)
 
 
-def write(path: Path, image: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_field("image.png", image))
-    return path
-
-
-def read(path: Path) -> np.ndarray:
-    return decode_field("image.png", path.read_bytes())
-
-
 def scene(seed: int = 0, low: int = 0, high: int = 140) -> np.ndarray:
     coarse = np.random.default_rng(seed).integers(low, high, (5, 7, 3), dtype=np.uint8)
     return cv2.resize(coarse, SIZE[::-1], interpolation=cv2.INTER_LINEAR)
@@ -46,13 +36,6 @@ def foreground() -> np.ndarray:
     mask = np.zeros(SIZE, np.uint8)
     mask[8:32, 12:40] = 255
     return mask
-
-
-def pairbridge(*arguments: object) -> str:
-    """What the command prints; its errors come through as they are."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 @pytest.fixture(scope="module")

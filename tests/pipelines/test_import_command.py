@@ -1,7 +1,6 @@
 """`pairbridge import` and `photos` as a user meets them, and a training on a mix of everything there is."""
 
 import json
-import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from PIL import Image
 
 from datagen.assets import AssetsConfig, build_catalogue
-from pipelines.cli import main
 from pipelines.config_files import load_config
 from tests.datagen.foreign_datasets import hole, picture, sample_members, write_folders, write_rord, write_tar
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
@@ -55,20 +53,6 @@ TRAINING = {
     "log_every": 3,
     "checkpoint_every": 4,
 }
-
-
-@pytest.fixture
-def pairbridge(monkeypatch, capsys):
-    """Run one command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pairbridge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

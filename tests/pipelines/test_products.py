@@ -1,28 +1,12 @@
 """`pairbridge export | merge | verify --require-known-licences`, as a user meets them."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pipelines.cli import main
 from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe, asset
-
-
-@pytest.fixture
-def pairbridge(monkeypatch, capsys):
-    """Run one command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pairbridge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

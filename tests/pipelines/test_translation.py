@@ -5,29 +5,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from image_commands import pairbridge, read, write
 from PIL import Image
 from translating_models import write_model
 from typer.testing import CliRunner
 
 from datagen.errors import ConfigError, PairbridgeError
 from datagen.fill import fill_noise
-from datagen.sample import decode_field, encode_field
 from datagen.seeds import seed31
 from pipelines.cli import app
 from pipelines.publishing import publish
 from pipelines.translation import open_model
 from training.model import TranslationModel
 from training.published import load_published
-
-
-def write(path: Path, image: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_field("image.png", image))
-    return path
-
-
-def read(path: Path) -> np.ndarray:
-    return decode_field("image.png", path.read_bytes())
 
 
 def scene(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
@@ -39,13 +29,6 @@ def hole(height: int = 40, width: int = 56) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     mask[10:20, 12:30] = 255
     return mask
-
-
-def pairbridge(*arguments: object) -> str:
-    """What the command prints; its errors come through as they are."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
 
 
 @pytest.fixture(scope="module")

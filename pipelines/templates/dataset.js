@@ -149,6 +149,8 @@ addEventListener("keydown", (event) => {
   if (event.key === "p") step(-1);
 });
 viewer.addEventListener("close", () => {
+  // The event comes a frame after the closing: by then another pair may have been asked for, or shown.
+  if (viewer.open || location.hash !== `#${current.key}`) return;
   history.replaceState(null, "", "#");
   const card = current && document.querySelector(`.grid a[href="#${current.key}"]`);
   if (card) card.focus();

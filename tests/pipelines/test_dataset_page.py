@@ -188,6 +188,20 @@ def test_filters_slider_and_metadata_answer_to_clicks_and_keys(page: Path, tmp_p
         expect(viewer).to_be_hidden()
         expect(cards.first.locator("a")).to_be_focused()
 
+        # Another pair asked for in the frame in which the viewer closes: it is shown, and keeps its address.
+        cards.first.locator("a").click()
+        shown = tab.evaluate("""async () => {
+          const viewer = document.getElementById("viewer");
+          const closed = new Promise((done) => viewer.addEventListener("close", () => setTimeout(done, 50)));
+          viewer.close();
+          location.hash = "#geo-validation-00000000";
+          await closed;
+          return [location.hash, viewer.open];
+        }""")
+        assert shown == ["#geo-validation-00000000", True]
+        tab.keyboard.press("Escape")
+        expect(viewer).to_be_hidden()
+
         # A pair has an address.
         tab.goto((page / "index.html").as_uri() + "#geo-validation-00000001")
         expect(tab.locator("#viewer-key")).to_have_text("geo-validation-00000001")

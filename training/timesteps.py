@@ -89,15 +89,17 @@ class DiscreteTimesteps(FrozenModel):
 
 
 class LogUniformTimesteps(FrozenModel):
-    """log t ~ U[log low, log cap).
+    """log t ~ U[log low, log cap), or t ~ U[low, cap) with probability `uniform_share`.
 
     At small sigma a path shows which target it goes to within t ~ (sigma / distance of the targets)^2, times
-    that a uniform draw hardly ever takes. For distillation (training.distillation_config).
+    that a uniform draw hardly ever takes; what the targets are like shows late, where a log-uniform draw
+    seldom comes. For distillation (training.distillation_config), which needs both.
     """
 
     kind: Literal["log_uniform"] = "log_uniform"
     low: float = Field(default=1e-5, gt=0, lt=1)
     cap: float = Field(default=0.98, gt=0, lt=1)
+    uniform_share: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -106,7 +108,9 @@ class LogUniformTimesteps(FrozenModel):
         return self
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return self.low * (self.cap / self.low) ** torch.rand(n, generator=generator)
+        u = torch.rand(n, generator=generator)
+        late = torch.rand(n, generator=generator) < self.uniform_share
+        return torch.where(late, self.low + (self.cap - self.low) * u, self.low * (self.cap / self.low) ** u)
 
     def trained(self, t: float) -> bool:
         return self.low - TIME_TOLERANCE <= t <= self.cap + TIME_TOLERANCE

@@ -12,6 +12,7 @@ from datagen.object_store import is_url
 from pipelines.commands.imports import verify_imported
 from pipelines.commands.options import (
     EXIT_PARTIAL,
+    AcceptQuarantine,
     Address,
     DatasetFolder,
     DryRun,
@@ -127,6 +128,7 @@ def generate(
             "--work", help="For an URL: the folder of lock, staging and logs [default: one in the cache]."
         ),
     ] = None,
+    accept_quarantine: AcceptQuarantine = False,
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -173,7 +175,8 @@ def generate(
         )
     if result.num_quarantined:
         print(f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why")
-        raise typer.Exit(EXIT_PARTIAL)
+        if not accept_quarantine:
+            raise typer.Exit(EXIT_PARTIAL)
 
 
 def verify(

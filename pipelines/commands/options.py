@@ -21,6 +21,14 @@ Set = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
+AcceptQuarantine = Annotated[
+    bool,
+    typer.Option(
+        "--accept-quarantine",
+        help="End with status 0 though pairs are in quarantine: for job systems, which would try again.",
+    ),
+]
+
 RequireKnownLicences = Annotated[
     bool,
     typer.Option(

@@ -7,6 +7,7 @@ import typer
 
 from pipelines.commands.options import (
     EXIT_PARTIAL,
+    AcceptQuarantine,
     Address,
     DryRun,
     Set,
@@ -39,6 +40,7 @@ def run(
     workers: Workers = None,
     address: Address = None,
     from_stage: From = None,
+    accept_quarantine: AcceptQuarantine = False,
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -47,7 +49,8 @@ def run(
     --set takes dataset.KEY, mix.KEY, training.KEY, evaluation.KEY, and the run's own keys. Ends with
     status 2 if some pairs are in quarantine, 130 if interrupted.
     """
-    if _execute(config, out, workers, address, from_stage, settings, dry_run):
+    quarantined = _execute(config, out, workers, address, from_stage, settings, dry_run)
+    if quarantined and not accept_quarantine:
         raise typer.Exit(EXIT_PARTIAL)
 
 

@@ -10,6 +10,7 @@ A fault is (target, point, place): kill `target` when the work on `place` reache
 | tar | shard | the driver has written half of the shard's tar |
 | tar to sidecar | shard | the tar has its final name, the sidecar is not written |
 | bake, ray, card | - | the driver bakes lightings, starts Ray, writes the last files |
+| verify, train, evaluate, report | - | that stage of a run has done (half of) its work, unrecorded |
 """
 
 import contextlib

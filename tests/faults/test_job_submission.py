@@ -2,14 +2,12 @@
 files by checksum, and hand what they made to the driver.
 """
 
-import json
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from blind_cluster import RAY, BlindCluster, blind_cluster
+from blind_cluster import blind_cluster
 from launching import promised
+from ray_jobs import submit
 from tiny_removal import add_photos
 from tiny_rendered import write_assets
 
@@ -47,31 +45,6 @@ recipes:
 """
 
 
-def submit(cluster: BlindCluster, working_dir: Path, entrypoint: list[str]) -> subprocess.CompletedProcess:
-    """`ray job submit`, again while the head says that it is not ready to take jobs."""
-    runtime = json.dumps({"env_vars": {"OMP_NUM_THREADS": "1"}})
-    options = [
-        "--address",
-        cluster.dashboard,
-        "--working-dir",
-        str(working_dir),
-        "--runtime-env-json",
-        runtime,
-    ]
-    deadline = time.monotonic() + 180
-    while True:
-        done = subprocess.run(
-            [RAY, "job", "submit", *options, "--", *entrypoint],
-            env=cluster.environment,
-            capture_output=True,
-            text=True,
-            timeout=500,
-        )
-        if "No available agent" not in done.stderr or time.monotonic() > deadline:
-            return done
-        time.sleep(2)
-
-
 def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, ray_address):
     hidden = tmp_path / "driver"
     write_assets(hidden / "assets")
@@ -82,7 +55,7 @@ def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, r
     out = hidden / "out"
     with blind_cluster(hidden, tmp_path) as cluster:
         done = submit(
-            cluster,
+            cluster.head,
             submitted,
             [
                 "pairbridge",
@@ -111,6 +84,6 @@ def test_a_job_on_a_cluster_that_sees_no_folder_makes_the_same_bytes(tmp_path, r
     calm = generate(config, tmp_path / "calm", workers=2, on_progress=LogLines()).dataset_dir
     assert promised(out) == promised(calm)
     assert str(cluster.cache) not in b"".join(promised(out).values()).decode(errors="replace")
-    assert cluster.environment["RAY_AUTH_TOKEN"].encode() not in b"".join(
+    assert cluster.head.environment["RAY_AUTH_TOKEN"].encode() not in b"".join(
         path.read_bytes() for path in Path(out).rglob("*") if path.is_file()
     )

@@ -13,6 +13,7 @@ from datagen.config import DatasetConfig
 from datagen.errors import ConfigError
 from datagen.plan import DatasetPlan, make_plan
 from datagen.seeds import rng
+from pipelines.bill import bill
 from pipelines.bill.bill import Cluster, Prices, make_bill
 from pipelines.bill.estimate import work_of
 from pipelines.bill.features import Features, later_group
@@ -137,6 +138,15 @@ def test_a_cluster_is_filled_with_workers_and_paid_by_the_hour(plan) -> None:
     assert (there.workers, there.cost) == (16, None)
     with pytest.raises(ConfigError, match="a machine of the cluster has 1"):
         site_of(plan, Cluster(nodes=8, cpus=1), prices)
+
+
+def test_workers_without_end_wait_for_the_driver(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster(nodes=1000, cpus=10, gpus=1)
+    _, kept_up = site_of(plan, cluster, Prices())
+    monkeypatch.setattr(bill, "DRIVER_GROUPS_PER_S", 2)
+    _, held_up = site_of(plan, cluster, Prices())
+    assert kept_up.wall_s < 6.0 + plan.num_groups / 2
+    assert held_up.wall_s == held_up.wall_s_high == 6.0 + plan.num_groups / 2
 
 
 @pytest.mark.render

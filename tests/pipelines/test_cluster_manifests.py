@@ -84,7 +84,7 @@ def test_every_pod_mounts_what_it_names_and_reads_secrets_from_a_secret(job: dic
 @pytest.mark.parametrize("name", ["rayjob.yaml", "ray-up.yaml"])
 def test_the_commands_shown_exist(name: str) -> None:
     text = " ".join((FOLDER / name).read_text().replace("#", " ").replace("\\", " ").split())
-    command = re.search(r"pairbridge generate \S+ (.*?--workers \d+)", text).group(1)
+    command = re.search(r"pairbridge generate \S+ (.*?--workers \d+(?: --[a-z-]+)*)", text).group(1)
     options = re.findall(r"--[a-z-]+", command)
     generate = typer.main.get_command(app).commands["generate"]
     known = {option for parameter in generate.params for option in parameter.opts}

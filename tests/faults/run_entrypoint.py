@@ -1,0 +1,62 @@
+"""`pairbridge run`, killed once in each of its stages: `run_entrypoint.py MARKERS OUT run ARGUMENTS...`"""
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import datagen.commit
+import pipelines.run
+import pipelines.shelf
+from pipelines.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faults import Fault, FaultBox
+
+SHARD = "train-relit-000000"
+FAULTS = [Fault("driver", "tar to sidecar", SHARD)]
+FAULTS += [Fault("driver", stage, "-") for stage in ("verify", "train", "evaluate", "report")]
+# Of six, the checkpoint of step 3 behind it.
+KILLED_AT_STEP = 4
+
+
+def meet(point: str, place: str = "-") -> None:
+    BOX.meet(point, place, driver=os.getpid())
+
+
+def commit_shard(shards_dir, shard, parts):
+    sidecar = datagen.commit.write_shard_tar(shards_dir, shard, parts)
+    meet("tar to sidecar", shard.name)
+    datagen.commit.write_sidecar(shards_dir, sidecar)
+    return sidecar
+
+
+def then_meet(point, function):
+    def met(*args, **kwargs):
+        result = function(*args, **kwargs)
+        meet(point)
+        return result
+
+    return met
+
+
+@contextmanager
+def show_training(steps, show=pipelines.run.show_training):
+    with show(steps) as on_progress:
+
+        def met(line):
+            on_progress(line)
+            if line["step"] >= KILLED_AT_STEP:
+                meet("train")
+
+        yield met
+
+
+if __name__ == "__main__":
+    BOX = FaultBox(Path(sys.argv[1]), FAULTS, Path(sys.argv[2]))
+    sys.argv[:3] = ["pairbridge"]
+    pipelines.shelf.commit_shard = commit_shard
+    pipelines.run.show_training = show_training
+    for name, point in (("verify_dataset", "verify"), ("evaluate", "evaluate"), ("write_report", "report")):
+        setattr(pipelines.run, name, then_meet(point, getattr(pipelines.run, name)))
+    main()

@@ -19,9 +19,9 @@ from training.checkpoint import checkpoint_folders
 from training.model import TranslationModel
 
 COMMANDS = [
-    *("demo", "run", "plan", "generate", "mix", "status"),
-    *("verify", "inspect", "train", "evaluate", "publish", "translate", "app"),
-    *("calibrate", "doctor", "export", "merge"),
+    *("demo", "run", "plan", "generate", "verify", "inspect", "status", "export", "merge"),
+    *("import", "photos", "mix", "encode", "train", "distill", "evaluate", "publish"),
+    *("translate", "sample", "guide", "app", "sweep", "calibrate", "doctor", "assets", "weights"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
 

@@ -71,7 +71,7 @@ class ObjectStore:
             raise ConfigError(
                 f"{self.url} cannot be opened: {error}",
                 consequence="nothing can be read or written there",
-                remedy="install the store's package: `pip install 'pairbridge[s3]'` for s3://, gcsfs for gs://",
+                remedy="install the store's package: `pip install 'pairbridge[s3]'`, or `[gs]` for gs://",
             ) from error
 
     def list(self, folder: str = "") -> dict[str, Stored]:

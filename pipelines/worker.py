@@ -63,7 +63,7 @@ class GroupOutcome:
     fault: Fault | None = None
     reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
     detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
-    draw: int = 0  # of the group, in which the fault was; a worker that died itself can no longer say
+    draw: int = 0  # the group's last, in which the fault was; a worker that died itself can no longer say
     parcel: tuple[bytes, GroupRecord] | None = None  # of a worker that sees no staging: the driver stages it
     wall_s: float
     phase_s: dict[str, float]
@@ -194,6 +194,7 @@ class GroupWorker:
             "num_pairs": len(record.samples),
             "num_holes": len(record.holes),
             "num_bytes": len(part),
+            "draw": self._draw,
             "assets": asset_ids(spec, self.order.plan.catalogue),
             "refused": self._refused,
         }

@@ -188,7 +188,7 @@ def _pools_on(cluster: Cluster, pools: tuple[Pool, ...], config: DatasetConfig) 
 
 
 def _recipe_bill(found: Measurements, work: Work, workers: int, recipe: str) -> RecipeBill:
-    measured = [each for each in found.groups if each.features.recipe == recipe]
+    measured = [each for each in found.groups if each.recipe == recipe]
     groups = sum(stream.num_groups for stream in found.plan.streams if stream.recipe_id == recipe)
     seconds = work.worker_seconds(workers)[recipe]
     return RecipeBill(
@@ -208,7 +208,7 @@ def _assumptions(found: Measurements, cluster: Cluster | None, config: DatasetCo
         "nothing else runs on the machine while the dataset is made, and it is as fast as while measuring",
         "writing shards goes on beside the workers' work, and no machine is lost",
     ]
-    planned = {suffix for each in found.groups for suffix, _ in each.features.object_mb}
+    planned = {suffix for each in found.groups for draw in each.draws for suffix, _ in draw.object_mb}
     there = {
         asset.path.suffix.lower()
         for asset in found.plan.catalogue.assets

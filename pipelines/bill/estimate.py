@@ -1,18 +1,26 @@
 """From a few measured groups to the seconds of all of them, with an interval.
 
-A group's seconds are fitted as a sum of what nothing of which can be negative: a base for its recipe, a slope
-in the size of its picture, one in the megabytes of its objects' files for each suffix, and what reading a new
-lighting or photograph and a worker's first group cost on top. The plan says how often each of these comes in
-the run, which the measured groups, few as they are, do not. What the fit leaves over on average is added
-(a generalised regression estimate), so the fit need not be right, only helpful. The interval is of the
-delete-one jackknife, and of 5 % for what differs between two stretches of time on one machine.
+A group's seconds are fitted as a sum of what nothing of which can be negative, its reading and the rest
+apart. Both have a base for its recipe and a slope in the megabytes of its objects' files for each suffix; the
+rest has one in the size of its picture, and reading what a new lighting or photograph and a worker's first
+group cost on top. Apart, because among few groups nearly every lighting is new, and a fit of the whole would
+charge them what is the group's own. The plan says how often each of these comes in the run, which the
+measured groups do not. What a fit leaves over on average is added (a generalised regression estimate), so it
+need not be right, only helpful.
+
+A group that a gate refused is drawn again, now and then several times, and costs as much again. Its draws are
+fitted as what they are; how many there are on average is counted apart, a recipe's with a share of all.
+
+The interval is of the delete-one jackknife, and of 5 % for what differs between two stretches of time on one
+machine.
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -26,6 +34,7 @@ from pipelines.bill.sampling import streams_by_recipe
 
 POPULATION = 1000  # groups of each recipe that are planned; of more, an even choice
 MACHINE_ERROR = 0.05
+_SHARED_DRAWS = 2  # groups
 _STANDARD_ERRORS = 1.7  # of an interval that holds in nine of ten cases
 
 
@@ -58,65 +67,95 @@ class Model:
     """Seconds of a group by its features, fitted to measured ones."""
 
     def __init__(self, measured: Sequence[Measured]) -> None:
-        recipes = sorted({each.features.recipe for each in measured})
-        suffixes = sorted({suffix for each in measured for suffix, _ in each.features.object_mb})
-        kinds = sorted({kind for each in measured for kind, _ in each.new})
-        self._columns = [
-            *(("recipe", recipe) for recipe in recipes),
-            *(("load", recipe) for recipe in recipes if _varies(measured, recipe)),
-            *(("object", suffix) for suffix in suffixes),
-            *(("new", kind) for kind in kinds),
-            ("first", ""),
-        ]
-        rows = np.array([self._row(each) for each in measured])
-        seconds = np.array([each.seconds for each in measured])
-        roots = np.sqrt([each.weight for each in measured])
-        # Columns of one scale, and a faint pull to zero for what the groups cannot tell apart.
-        scale = np.maximum(np.abs(rows).max(axis=0), 1e-9)
-        ridge = 1e-3 * np.sqrt(len(measured)) * np.eye(len(self._columns))
-        matrix = np.vstack([rows / scale * roots[:, None], ridge])
-        solution, _ = nnls(matrix, np.concatenate([seconds * roots, np.zeros(len(self._columns))]))
-        self._costs = dict(zip(self._columns, solution / scale, strict=True))
-        left = seconds - rows @ (solution / scale)
-        self._left = {recipe: _weighted_mean(measured, left, recipe) for recipe in recipes}
+        recipes = sorted({each.recipe for each in measured})
+        own = [("recipe", recipe) for recipe in recipes]
+        files = _names(draw.object_mb for each in measured for draw in each.draws)
+        own += [("object", suffix) for suffix in sorted(files)]
+        loads = [("load", recipe) for recipe in recipes if _varies(measured, recipe)]
+        new = [("new", kind) for kind in sorted(_names(each.new for each in measured))]
+        making = np.array([each.seconds - each.reading_s for each in measured])
+        reading = np.array([each.reading_s for each in measured])
+        self._making = _Fit(measured, making, [*own, *loads])
+        self._reading = _Fit(measured, reading, [*own, *new, ("first", "")])
+        self._draws = {recipe: _mean_draws(measured, recipe) for recipe in recipes}
 
     def seconds(self, group: Features) -> float:
         """Of a group whose worker has read its lightings and photographs before."""
-        cost = self._costs.get
+        once = self._making.seconds(group) + self._reading.seconds(group)
+        return once * self._draws.get(group.recipe, 1.0)
+
+    def new_s(self, kind: str) -> float:
+        """What reading one lighting or photograph for the first time adds."""
+        return self._reading.costs.get(("new", kind), 0.0)
+
+    @property
+    def first_s(self) -> float:
+        """What a worker's first group takes longer: Blender's start."""
+        return self._reading.costs[("first", "")]
+
+
+class _Fit:
+    """A part of the groups' seconds as a sum over columns (sort, name), none of them negative."""
+
+    def __init__(
+        self, measured: Sequence[Measured], seconds: np.ndarray, columns: list[tuple[str, str]]
+    ) -> None:
+        rows = np.array([[_value(each, *column) for column in columns] for each in measured])
+        roots = np.sqrt([each.weight for each in measured])
+        # Columns of one scale, and a faint pull to zero for what the groups cannot tell apart.
+        scale = np.maximum(np.abs(rows).max(axis=0), 1e-9)
+        ridge = 1e-3 * np.sqrt(len(measured)) * np.eye(len(columns))
+        matrix = np.vstack([rows / scale * roots[:, None], ridge])
+        solution, _ = nnls(matrix, np.concatenate([seconds * roots, np.zeros(len(columns))]))
+        self.costs = dict(zip(columns, solution / scale, strict=True))
+        left = seconds - rows @ (solution / scale)
+        self._left = {
+            name: _weighted_mean(measured, left, name) for sort, name in columns if sort == "recipe"
+        }
+
+    def seconds(self, group: Features) -> float:
+        """Without what is new, or first."""
+        cost = self.costs.get
         made = cost(("recipe", group.recipe), 0.0) + self._left.get(group.recipe, 0.0)
         made += cost(("load", group.recipe), 0.0) * group.load
         made += sum(cost(("object", suffix), 0.0) * megabytes for suffix, megabytes in group.object_mb)
         return max(made, 0.0)
 
-    def new_s(self, kind: str) -> float:
-        """What reading one lighting or photograph for the first time adds."""
-        return self._costs.get(("new", kind), 0.0)
 
-    @property
-    def first_s(self) -> float:
-        """What a worker's first group takes longer: Blender's start."""
-        return self._costs[("first", "")]
+def _value(each: Measured, sort: str, name: str) -> float:
+    """What stands in a column for one group, all of its draws together."""
+    match sort:
+        case "recipe":
+            return float(len(each.draws) if each.recipe == name else 0)
+        case "load":
+            return sum(draw.load for draw in each.draws) if each.recipe == name else 0.0
+        case "object":
+            return sum(dict(draw.object_mb).get(name, 0.0) for draw in each.draws)
+        case "new":
+            return float(sum(kind == name for kind, _ in each.new))
+        case _:
+            return float(each.first_of_worker)
 
-    def _row(self, each: Measured) -> list[float]:
-        group, object_mb = each.features, dict(each.features.object_mb)
-        new = Counter(kind for kind, _ in each.new)
-        values = {
-            "recipe": lambda name: float(group.recipe == name),
-            "load": lambda name: group.load if group.recipe == name else 0.0,
-            "object": lambda name: object_mb.get(name, 0.0),
-            "new": lambda name: float(new[name]),
-            "first": lambda _: float(each.first_of_worker),
-        }
-        return [values[sort](name) for sort, name in self._columns]
+
+def _names(found: Iterable[Iterable[tuple[str, Any]]]) -> set[str]:
+    return {name for entries in found for name, _ in entries}
+
+
+def _mean_draws(measured: Sequence[Measured], recipe: str) -> float:
+    """How often a group of a recipe is drawn; those of all recipes count like `_SHARED_DRAWS` of its own."""
+    again = [len(each.draws) - 1 for each in measured]
+    own = [count for each, count in zip(measured, again, strict=True) if each.recipe == recipe]
+    shared = _SHARED_DRAWS * sum(again) / len(again)
+    return 1 + (sum(own) + shared) / (len(own) + _SHARED_DRAWS)
 
 
 def _varies(measured: Sequence[Measured], recipe: str) -> bool:
-    loads = {round(each.features.load, 6) for each in measured if each.features.recipe == recipe}
+    loads = {round(draw.load, 6) for each in measured for draw in each.draws if each.recipe == recipe}
     return len(loads) > 1
 
 
 def _weighted_mean(measured: Sequence[Measured], values: np.ndarray, recipe: str) -> float:
-    chosen = [i for i, each in enumerate(measured) if each.features.recipe == recipe]
+    chosen = [i for i, each in enumerate(measured) if each.recipe == recipe]
     weights = [measured[i].weight for i in chosen]
     return float(np.average(values[chosen], weights=weights)) if chosen else 0.0
 
@@ -193,11 +232,12 @@ class Work:
 
 def bytes_of(groups: list[Planned], measured: Sequence[Measured]) -> float:
     """Bytes of all groups of one recipe, in proportion to their pixels where sizes differ."""
-    by_pixels = all(each.features.megapixels for each in measured)
-    size = (lambda each: each.features.megapixels) if by_pixels else (lambda each: 1.0)
+    by_pixels = all(each.megapixels for each in measured)
     written = sum(each.weight * each.num_bytes for each in measured)
-    of_size = sum(each.weight * size(each) for each in measured)
-    return written / of_size * sum(each.share * size(each) for each in groups)
+    if not by_pixels:
+        return written / sum(each.weight for each in measured) * sum(each.share for each in groups)
+    of_size = sum(each.weight * each.megapixels for each in measured)
+    return written / of_size * sum(each.share * each.features.megapixels for each in groups)
 
 
 def refused_share(measured: Sequence[Measured]) -> float:
@@ -221,7 +261,7 @@ def work_of(
     width = plan.config.lightings.width
     return Work(
         groups=groups,
-        measured=tuple(each for each in measured if each.features.recipe in recipes),
+        measured=tuple(each for each in measured if each.recipe in recipes),
         groups_per_worker=groups_per_worker,
         memory={asset: lighting_bytes(plan.catalogue, asset[1], width) for asset in lightings},
     )

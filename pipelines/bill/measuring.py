@@ -20,7 +20,7 @@ from datagen.plan import DatasetPlan, ShardSpec, make_plan
 from datagen.studio import open_blender
 from datagen.weights import weights_root
 from pipelines.agenda import Task
-from pipelines.bill.features import Features
+from pipelines.bill.features import Features, features
 from pipelines.bill.sampling import Candidate, Sampler
 from pipelines.crew import Crew, Finished
 from pipelines.generate import crew_of, pools_here
@@ -29,6 +29,9 @@ from pipelines.pools import Pool, pooled_recipes
 from pipelines.ray_session import ray_session
 from pipelines.worker import WorkOrder
 from pipelines.worker_logs import LOGS_NAME
+
+# A photograph is cut out once by each worker, and then kept like the picture itself.
+READING_PHASES = ("load", "cut out")
 
 
 class NothingMeasured(PairbridgeError):
@@ -39,14 +42,24 @@ class NothingMeasured(PairbridgeError):
 class Measured:
     """One group that was made. `new`: lightings and photographs that its worker read for the first time."""
 
-    features: Features
+    draws: tuple[Features, ...]  # as it was planned, and as it was drawn again after a gate had refused it
     weight: float
     seconds: float
+    reading_s: float  # of them, in the phases in which assets are read
     pairs: int
     holes: int
     num_bytes: int
     new: tuple[tuple[str, str], ...]
     first_of_worker: bool
+
+    @property
+    def recipe(self) -> str:
+        return self.draws[0].recipe
+
+    @property
+    def megapixels(self) -> float:
+        """Of what was planned."""
+        return self.draws[0].megapixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +161,7 @@ def _make(plan: DatasetPlan, crew: Crew, out: Path, until: float) -> tuple[list[
             return groups, first_ready or time.monotonic(), len(in_flight)
         for finished in crew.poll():
             candidate, began, pool = in_flight.pop(finished.task.name)
-            measured = _measured(candidate, finished, time.monotonic() - began, seen)
+            measured = _measured(plan, candidate, finished, time.monotonic() - began, seen)
             groups.append(measured)
             samplers[pool].measured(candidate, measured.seconds)
 
@@ -160,20 +173,27 @@ def _task(candidate: Candidate, out: Path) -> Task:
 
 
 def _measured(
-    candidate: Candidate, finished: Finished, seconds: float, seen: dict[str, set[tuple[str, str]]]
+    plan: DatasetPlan,
+    candidate: Candidate,
+    finished: Finished,
+    seconds: float,
+    seen: dict[str, set[tuple[str, str]]],
 ) -> Measured:
-    outcome = finished.outcome
+    outcome, spec = finished.outcome, candidate.spec
+    again = (plan.group(spec.stream, spec.group, draw) for draw in range(1, outcome.draw + 1))
+    draws = (candidate.features, *(features(plan, each) for each in again))
     first = finished.worker not in seen
     known = seen.setdefault(finished.worker, set())
-    new = tuple(each for each in candidate.features.read_once if each not in known)
+    new = tuple(dict.fromkeys(each for draw in draws for each in draw.read_once if each not in known))
     known.update(new)
     failed = outcome.fault is not None
     return Measured(
-        features=candidate.features,
+        draws=draws,
         weight=candidate.weight,
         seconds=seconds,
+        reading_s=sum(outcome.phase_s.get(phase, 0.0) for phase in READING_PHASES),
         pairs=outcome.num_pairs,
-        holes=len(candidate.spec.keys) if failed else outcome.num_holes,
+        holes=len(spec.keys) if failed else outcome.num_holes,
         num_bytes=outcome.num_bytes,
         new=new,
         first_of_worker=first,
@@ -181,7 +201,7 @@ def _measured(
 
 
 def _check(plan: DatasetPlan, groups: list[Measured], seconds: float) -> None:
-    made = {each.features.recipe for each in groups}
+    made = {each.recipe for each in groups}
     lacking = sorted({stream.recipe_id for stream in plan.streams} - made)
     if lacking:
         raise NothingMeasured(

@@ -35,6 +35,7 @@ class _Recipe:
     num_groups: int
     waiting: list[Candidate]
     seconds: list[float] = field(default_factory=list)
+    dearest: float = 0.0  # most seconds for their guess of any measured group
     in_flight: int = 0
 
     @property
@@ -76,11 +77,12 @@ class Sampler:
         recipe = self._recipes[candidate.features.recipe]
         recipe.in_flight -= 1
         recipe.seconds.append(seconds)
+        recipe.dearest = max(recipe.dearest, seconds * candidate.weight)
 
     def _expected_s(self, recipe: _Recipe) -> float:
         # A group that is cut off says nothing, and those that are cut off are the dear ones.
         if recipe.seconds:
-            return max(recipe.seconds)
+            return recipe.dearest / recipe.waiting[0].weight
         return max((each.mean_s for each in self._recipes.values() if each.mean_s), default=0.0)
 
 
@@ -110,16 +112,14 @@ def _ordered(plan: DatasetPlan, streams: list[Stream]) -> list[Candidate]:
         specs.append(later_group(plan, streams[index], taken[index]))
         taken[index] += 1
     known = [features(plan, spec) for spec in specs]
-    guess = 0.3 + 0.35 * (_relative([each.load for each in known]) + _relative([f.total_mb for f in known]))
+    told = [np.array(values) for values in ([each.load for each in known], [f.total_mb for f in known])]
+    # In means of what tells groups apart, if anything does.
+    relative = [values / values.mean() for values in told if np.ptp(values) > 0]
+    guess = 0.3 + 0.7 * np.mean(relative, axis=0) if relative else np.ones(len(known))
     order = np.argsort(guess, kind="stable")
     candidates = [Candidate(specs[i], known[i], float(1 / guess[i])) for i in order]
     # Not more than there are to make: measuring would take longer than the run.
     return [candidates[i] for i in spread_indices(guess[order])[: sizes.sum()]]
-
-
-def _relative(values: list[float]) -> np.ndarray:
-    array = np.array(values)
-    return array / array.mean() if array.mean() > 0 else np.ones_like(array)
 
 
 def _van_der_corput(number: int) -> float:

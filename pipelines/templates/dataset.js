@@ -150,9 +150,9 @@ addEventListener("keydown", (event) => {
 });
 viewer.addEventListener("close", () => {
   // The event comes a frame after the closing: by then another pair may have been asked for, or shown.
-  if (viewer.open || location.hash !== `#${current.key}`) return;
-  history.replaceState(null, "", "#");
-  const card = current && document.querySelector(`.grid a[href="#${current.key}"]`);
+  if (viewer.open) return;
+  if (location.hash === `#${current.key}`) history.replaceState(null, "", "#");
+  const card = document.querySelector(`.grid a[href="#${current.key}"]`);
   if (card) card.focus();
 });
 addEventListener("hashchange", follow);

@@ -1,15 +1,15 @@
 """What `pairbridge plan --calibrate` foretells, held against real runs: mixed recipes, unequal assets.
 
-For each of three datasets of shipped recipes: measure some groups as the command does, reckon the wall time,
-then make the dataset with `generate`, with a Ray of its own, and compare. The number of groups of each recipe
-is set for a run of about `--minutes`, by the measurement itself; the measured groups lie behind them all.
+For each of three datasets of shipped recipes, of about ten minutes or more on two cores: measure some groups
+as the command does, reckon the wall time, then make the dataset with `generate`, with a Ray of its own, and
+compare. The measured groups lie behind all that are made. `--foretell-again` measures and reckons anew and
+compares with the real run that the JSON file holds of the same dataset.
 
     heavy objects    balls of 20 k to 1.3 M triangles (.ply, .obj), written here, beside the embedded families
 """
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import os
 import tempfile
@@ -22,14 +22,14 @@ import numpy as np
 from datagen.config import DatasetConfig
 from datagen.verify import verify_dataset
 from pipelines.bill.bill import Prices, make_bill
-from pipelines.bill.measuring import Measurements, measure
+from pipelines.bill.measuring import measure
 from pipelines.config_files import find_config, load_config
 from pipelines.generate import generate
 from pipelines.ledger import read_ledger
 
 LARGEST_ERROR = 0.2
-# Of a recipe; those that are measured come after them.
-MOST_GROUPS = 4000
+# What a row keeps of the real run.
+MADE = ("real_s", "real_gb", "quarantined", "real_s_per_group")
 # Triangles of the large meshes, and the format of each.
 MESHES = (("ply", 20_000), ("ply", 320_000), ("ply", 1_300_000), ("obj", 80_000), ("obj", 500_000))
 
@@ -43,9 +43,9 @@ def scenes(folder: Path) -> dict[str, Any]:
     """Relighting, removal and shadows as they are shipped, but of fewer pixels; aspects 0.25 to 4."""
     return _dataset(
         "bench-scenes",
-        relighting={**_shipped("relighting", "relighting"), **_SIZES, "lightings_per_group": 2},
-        removal={**_shipped("removal", "removal"), **_SIZES},
-        shadows={**_shipped("shadows", "shadows"), **_SIZES},
+        relighting={**_shipped("relighting", "relighting", 63), **_SIZES, "lightings_per_group": 2},
+        removal={**_shipped("removal", "removal", 52), **_SIZES},
+        shadows={**_shipped("shadows", "shadows", 76), **_SIZES},
     )
 
 
@@ -54,10 +54,10 @@ def truths(folder: Path) -> dict[str, Any]:
     rendered = {"targets_from": {"photo": 0.15, "render": 0.85}}
     return _dataset(
         "bench-truths",
-        geometry=_shipped("geometry", "geometry"),
-        controllable=_shipped("controllable", "controllable"),
-        blind={**_shipped("restoration", "blind"), **rendered},
-        single={**_shipped("restoration", "single"), **rendered},
+        geometry=_shipped("geometry", "geometry", 56),
+        controllable=_shipped("controllable", "controllable", 19),
+        blind={**_shipped("restoration", "blind", 155), **rendered},
+        single={**_shipped("restoration", "single", 370), **rendered},
     )
 
 
@@ -67,17 +67,28 @@ def unequal(folder: Path) -> dict[str, Any]:
     return _dataset(
         "bench-unequal",
         assets={"objects": [str(_write_meshes(folder / "objects"))]},
-        people={**_shipped("people", "relighting"), **_SIZES, "lightings_per_group": 2, "objects_share": 0.0},
-        small={**small, "pairs_per_group": 2, "objects": [1, 2], "objects_share": 0.35},
+        people={
+            **_shipped("people", "relighting", 97),
+            **_SIZES,
+            "lightings_per_group": 2,
+            "objects_share": 0.0,
+        },
+        small={
+            **small,
+            "groups": {"train": 294},
+            "pairs_per_group": 2,
+            "objects": [1, 2],
+            "objects_share": 0.35,
+        },
     )
 
 
 DATASETS = {"scenes": scenes, "truths": truths, "unequal": unequal}
 
 
-def _shipped(config: str, recipe: str) -> dict[str, Any]:
-    shipped = load_config(find_config("datasets", config), DatasetConfig)
-    return {**shipped.recipes[recipe].model_dump(mode="json"), "pairs_per_group": 1}
+def _shipped(config: str, recipe: str, groups: int) -> dict[str, Any]:
+    shipped = load_config(find_config("datasets", config), DatasetConfig).recipes[recipe]
+    return {**shipped.model_dump(mode="json"), "groups": {"train": groups}, "pairs_per_group": 1}
 
 
 def _dataset(name: str, assets: dict[str, Any] | None = None, **recipes: dict[str, Any]) -> dict[str, Any]:
@@ -88,9 +99,7 @@ def _dataset(name: str, assets: dict[str, Any] | None = None, **recipes: dict[st
         "render": {"samples": _SAMPLES},
         "lightings": {"width": 512, "skies": {"train": 20}, "rigs": {"train": 10}, "blends": {"train": 4}},
         "groups_per_shard": 20,
-        "recipes": {
-            recipe_id: {**recipe, "groups": {"train": MOST_GROUPS}} for recipe_id, recipe in recipes.items()
-        },
+        "recipes": recipes,
     }
 
 
@@ -144,62 +153,55 @@ def _write_obj(path: Path, vertices: np.ndarray, faces: np.ndarray) -> None:
         np.savetxt(stream, faces + 1, fmt="f %d %d %d")
 
 
-def compare(name: str, folder: Path, minutes: float, workers: int, seconds: float) -> dict[str, Any]:
-    """One dataset: foretold, made, compared."""
-    content = DATASETS[name](folder)
-    config = DatasetConfig.model_validate(content)
+def compare(
+    name: str, folder: Path, workers: int, seconds: float, made: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One dataset: foretold, made (or `made` before), compared."""
+    config = DatasetConfig.model_validate(DATASETS[name](folder))
     load = round(os.getloadavg()[0], 1)
     found = measure(config, workers=workers, address=None, seconds=seconds)
-    config, found = _sized(content, found, minutes)
     bill = make_bill(found, config, None, Prices())
     (site,) = bill.sites
-    began = time.monotonic()
-    result = generate(config, folder / name, workers=workers, on_progress=lambda snapshot: None)
-    wall_s = time.monotonic() - began
-    groups = [event for event in read_ledger(folder / name) if event["event"] == "group"]
-    made_bytes = sum(path.stat().st_size for path in (folder / name / "shards").glob("*.tar"))
-    assert verify_dataset(folder / name).ok
-    error = site.wall_s / wall_s - 1
+    groups = {recipe_id: recipe.groups["train"] for recipe_id, recipe in config.recipes.items()}
+    if made is None:
+        made = make(config, folder / name, workers)
+    elif (made["groups"], made["workers"]) != (groups, workers):
+        raise SystemExit(f"{name}: the real run in the JSON file was of other groups or workers")
+    error = site.wall_s / made["real_s"] - 1
     return {
         "dataset": name,
-        "groups": {recipe_id: recipe.groups["train"] for recipe_id, recipe in config.recipes.items()},
+        "groups": groups,
         "workers": workers,
         "load_average_before": load,
         "measuring_s": round(bill.measuring_s, 1),
         "measured_groups": {row.recipe: row.measured_groups for row in bill.recipes},
         "foretold_s": round(site.wall_s, 1),
         "nine_in_ten_s": [round(site.wall_s_low, 1), round(site.wall_s_high, 1)],
-        "real_s": round(wall_s, 1),
         "error": round(error, 3),
         "met": bool(abs(error) <= LARGEST_ERROR),
         "foretold_gb": round(bill.gigabytes, 4),
-        "real_gb": round(made_bytes / 1e9, 4),
-        "quarantined": result.num_quarantined,
         "foretold_s_per_group": {row.recipe: round(row.seconds_per_group, 3) for row in bill.recipes},
-        "real_s_per_group": _means(groups),
         "before_groups_s": {
             "plan": round(found.plan_s, 2),
             "start": round(found.start_s, 2),
             "bake": {kind: round(value, 2) for kind, value in found.bake_s.items()},
         },
+        **{key: made[key] for key in MADE},
     }
 
 
-def _sized(
-    content: dict[str, Any], found: Measurements, minutes: float
-) -> tuple[DatasetConfig, Measurements]:
-    """The dataset with groups for about so many minutes, as much of them for each recipe."""
-    bill = make_bill(found, found.plan.config, None, Prices())
-    work_s = minutes * 60 * sum(pool.workers for pool in found.pools) / len(bill.recipes)
-    recipes = {
-        row.recipe: {
-            **content["recipes"][row.recipe],
-            "groups": {"train": max(2, min(MOST_GROUPS, round(work_s / row.seconds_per_group)))},
-        }
-        for row in bill.recipes
+def make(config: DatasetConfig, out: Path, workers: int) -> dict[str, Any]:
+    """What the real run took."""
+    began = time.monotonic()
+    result = generate(config, out, workers=workers, on_progress=lambda snapshot: None)
+    wall_s = time.monotonic() - began
+    assert verify_dataset(out).ok
+    return {
+        "real_s": round(wall_s, 1),
+        "real_gb": round(sum(path.stat().st_size for path in (out / "shards").glob("*.tar")) / 1e9, 4),
+        "quarantined": result.num_quarantined,
+        "real_s_per_group": _means([each for each in read_ledger(out) if each["event"] == "group"]),
     }
-    config = DatasetConfig.model_validate({**content, "recipes": recipes})
-    return config, dataclasses.replace(found, plan=dataclasses.replace(found.plan, config=config))
 
 
 def _means(groups: list[dict[str, Any]]) -> dict[str, float]:
@@ -215,18 +217,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", choices=list(DATASETS), default=list(DATASETS))
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each real run, about")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement, at most")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path, help="the file whose entries are replaced")
+    parser.add_argument("--foretell-again", action="store_true", help="against the real run in --json")
     parser.add_argument("--keep", type=Path, help="where the datasets stay; else they are removed")
     arguments = parser.parse_args()
+    if arguments.foretell_again and not (arguments.json and arguments.json.exists()):
+        parser.error("--foretell-again needs --json with a real run of each dataset")
+    there = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
     for name in arguments.datasets:
         with contextlib.ExitStack() as stack:
             folder = arguments.keep or Path(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="pairbridge-bill-"))
             )
-            row = compare(name, folder, arguments.minutes, arguments.workers, arguments.seconds)
+            made = there[name] if arguments.foretell_again else None
+            row = compare(name, folder, arguments.workers, arguments.seconds, made)
         print(json.dumps(row, indent=1), flush=True)
         print(
             f"{name}: {row['foretold_s']} s foretold, {row['real_s']} s real, error {row['error']:+.1%}: "
@@ -234,8 +240,8 @@ def main() -> None:
             flush=True,
         )
         if arguments.json:
-            there = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-            arguments.json.write_text(json.dumps({**there, name: row}, indent=1) + "\n")
+            there[name] = row
+            arguments.json.write_text(json.dumps(there, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ class DistillationConfig(FrozenModel):
     multistep: Multistep = Multistep.CHAIN
     # Random input, through channels that start at zero. Without it the student is a function of the source.
     noise: bool = True
-    # Times of the matching. null: log_uniform down to (sigma / 10)^2 where the teacher was trained at all
-    # times (uniform or log_uniform), else the teacher's own.
+    # Times of the matching. null: log_uniform down to (sigma / 10)^2 with a uniform half, where the teacher
+    # was trained at all times (uniform or log_uniform), else the teacher's own.
     timesteps: AnyTimesteps | None = None
     student: AlternatingOptimiser = AlternatingOptimiser()
     critic: AlternatingOptimiser = AlternatingOptimiser()

@@ -82,8 +82,10 @@ def matching_timesteps(teacher: TrainingConfig, config: DistillationConfig) -> T
 
 
 def timesteps_of(sigma: float, cap: float) -> LogUniformTimesteps:
-    """Times by which paths to targets up to ten units of the latent apart have parted, at this sigma."""
-    return LogUniformTimesteps(low=min(1e-3, max(1e-7, (sigma / 10) ** 2)), cap=cap)
+    """Half of them as early as paths to targets up to ten units of the latent apart part at this sigma, half
+    at any time.
+    """
+    return LogUniformTimesteps(low=min(1e-3, max(1e-7, (sigma / 10) ** 2)), cap=cap, uniform_share=0.5)
 
 
 def _default_timesteps(teacher: TrainingConfig) -> Timesteps:

@@ -6,16 +6,16 @@ The key is a member's path up to the first dot of its file name, as in webdatase
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import field_validator
 
 from datagen.errors import ConfigError, ShardError
 from datagen.field_codecs import Codec
 from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
+from datagen.import_manifest import FieldKind, FileRef, TarInfo
 from datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
-from datagen.imports.folders import DEFAULT_CODECS, Task, check_fields, kind_of
+from datagen.imports.pair_layout import PairLayout
 from datagen.imports.tar_members import SIDECAR_SUFFIX, Member, tar_members
 
 # What a member of a sample may be called to be opened at all. Text, numbers and pickles beside the images are
@@ -29,6 +29,11 @@ class TarField(FrozenModel):
     extensions: tuple[str, ...]
     codec: Codec
 
+    @field_validator("extensions", mode="before")
+    @classmethod
+    def _one_or_more(cls, extensions: Any) -> Any:
+        return (extensions,) if isinstance(extensions, str) else extensions
+
     @field_validator("extensions")
     @classmethod
     def _allowed(cls, extensions: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,39 +46,20 @@ class TarField(FrozenModel):
         return extensions
 
 
-class ForeignTarsLayout(FrozenModel):
+class ForeignTarsLayout(PairLayout):
     """fields: `{source: jpg, target: [gt.png, gt.jpg]}`; a field may also be `{extensions: [...],
     codec: {...}}`.
     """
 
+    bare: ClassVar[str] = "extensions"
+
     kind: Literal["tars"] = "tars"
-    task: Task = "translation"
     tars: tuple[str, ...] = ("**/*.tar",)  # globs below the root
     fields: dict[FieldKind, TarField]
     # What must not be split up: each sample alone, or all of one tar.
     group_by: Literal["id", "tar"] = "id"
     # beside: <tar>.members.json next to each tar, for all imports to use. cache: in the import's own folder.
     sidecars: Literal["cache", "beside"] = "cache"
-
-    @field_validator("fields", mode="before")
-    @classmethod
-    def _short_forms(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        return {name: _written_out(name, value) for name, value in fields.items()}
-
-    @model_validator(mode="after")
-    def _complete(self) -> "ForeignTarsLayout":
-        check_fields(self.task, set(self.fields))
-        return self
-
-    @property
-    def import_kind(self) -> ImportKind:
-        return kind_of(self.task)
-
-    @property
-    def codecs(self) -> dict[FieldKind, Codec]:
-        return {name: field.codec for name, field in self.fields.items()}
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
         candidates: list[Candidate] = []
@@ -146,13 +132,3 @@ def _split_name(name: str) -> tuple[str, str]:
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, extension = base.partition(".")
     return folder + slash + stem, extension.lower()
-
-
-def _written_out(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        value = [value]
-    if isinstance(value, (list, tuple)):
-        value = {"extensions": value}
-    if isinstance(value, dict) and name in DEFAULT_CODECS:
-        value = {"codec": DEFAULT_CODECS[name], **value}
-    return value

@@ -17,7 +17,7 @@ from datagen.seeds import rng
 from pipelines.bill.features import Features, features, later_group
 
 CANDIDATES = 240  # of each recipe; planning one takes below a millisecond
-# Spread of a recipe's seconds around their mean that is assumed until some are measured, and at the least.
+# Spread of a recipe's seconds around what was guessed, as a share: until some are measured, and at the least.
 _USUAL_SPREAD, _LEAST_SPREAD = 0.5, 0.1
 
 
@@ -35,7 +35,7 @@ class _Recipe:
     num_groups: int
     waiting: list[Candidate]
     seconds: list[float] = field(default_factory=list)
-    dearest: float = 0.0  # most seconds for their guess of any measured group
+    rates: list[float] = field(default_factory=list)  # the same, each for its guess
     in_flight: int = 0
 
     @property
@@ -47,10 +47,10 @@ class _Recipe:
         known = len(self.seconds) + self.in_flight
         if known < 2:
             return math.inf
-        mean = self.mean_s or 1.0
-        spread = statistics.stdev(self.seconds) if len(self.seconds) > 2 else _USUAL_SPREAD * mean
-        spread = max(spread, _LEAST_SPREAD * mean)
-        return (self.num_groups * spread) ** 2 / (known * (known + 1)) / mean
+        mean, spread = self.mean_s or 1.0, _USUAL_SPREAD
+        if len(self.rates) > 2:
+            spread = max(statistics.stdev(self.rates) / statistics.fmean(self.rates), _LEAST_SPREAD)
+        return (self.num_groups * mean * spread) ** 2 / (known * (known + 1)) / mean
 
 
 class Sampler:
@@ -77,12 +77,12 @@ class Sampler:
         recipe = self._recipes[candidate.features.recipe]
         recipe.in_flight -= 1
         recipe.seconds.append(seconds)
-        recipe.dearest = max(recipe.dearest, seconds * candidate.weight)
+        recipe.rates.append(seconds * candidate.weight)
 
     def _expected_s(self, recipe: _Recipe) -> float:
         # A group that is cut off says nothing, and those that are cut off are the dear ones.
         if recipe.seconds:
-            return recipe.dearest / recipe.waiting[0].weight
+            return max(recipe.rates) / recipe.waiting[0].weight
         return max((each.mean_s for each in self._recipes.values() if each.mean_s), default=0.0)
 
 
@@ -115,7 +115,7 @@ def _ordered(plan: DatasetPlan, streams: list[Stream]) -> list[Candidate]:
     told = [np.array(values) for values in ([each.load for each in known], [f.total_mb for f in known])]
     # In means of what tells groups apart, if anything does.
     relative = [values / values.mean() for values in told if np.ptp(values) > 0]
-    guess = 0.3 + 0.7 * np.mean(relative, axis=0) if relative else np.ones(len(known))
+    guess = 0.5 + 0.5 * np.mean(relative, axis=0) if relative else np.ones(len(known))
     order = np.argsort(guess, kind="stable")
     candidates = [Candidate(specs[i], known[i], float(1 / guess[i])) for i in order]
     # Not more than there are to make: measuring would take longer than the run.

@@ -221,7 +221,7 @@ def test_times_are_those_that_the_teacher_knows() -> None:
 
     discrete = DiscreteTimesteps()
     assert of(discrete) == discrete
-    assert of(UniformTimesteps(cap=0.95)) == LogUniformTimesteps(low=2.5e-5, cap=0.95)
+    assert of(UniformTimesteps(cap=0.95)) == LogUniformTimesteps(low=2.5e-5, cap=0.95, uniform_share=0.5)
     assert of(UniformTimesteps(), sigma=2.0).low == 1e-3
     assert of(UniformTimesteps(), sigma=0.0) == UniformTimesteps()
     assert of(UniformTimesteps(), timesteps=UniformTimesteps(cap=0.9)) == UniformTimesteps(cap=0.9)

@@ -1,5 +1,7 @@
 """Which times are drawn, and which count as trained."""
 
+import math
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -46,6 +48,14 @@ def test_log_uniform_gives_every_decade_the_same_share() -> None:
     assert float(t.max()) < 0.1
     quantiles = torch.quantile(t, torch.tensor([1 / 3, 2 / 3])).log10()
     torch.testing.assert_close(quantiles, torch.tensor([-3.0, -2.0]), atol=0.03, rtol=0)
+
+
+def test_a_share_of_log_uniform_may_be_uniform() -> None:
+    t = draw(LogUniformTimesteps(low=1e-4, cap=0.9, uniform_share=0.4))
+    # Of the log-uniform part, 0.065 lie above a half; of the uniform one, four ninths.
+    expected = 0.6 * math.log(0.9 / 0.5) / math.log(0.9 / 1e-4) + 0.4 * 0.4 / 0.8999
+    assert float((t > 0.5).float().mean()) == pytest.approx(expected, abs=0.01)
+    assert 1e-4 <= float(t.min()) < 2e-4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,63 @@
+"""What layouts share that find pairs by the fields a config names, whatever a field's files are."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import field_validator, model_validator
+
+from datagen.field_codecs import Codec, ImageCodec, MaskCodec
+from datagen.frozen import FrozenModel
+from datagen.import_manifest import FieldKind, ImportKind
+
+Task = Literal["translation", "removal"]
+
+DEFAULT_CODECS: dict[FieldKind, Codec] = {
+    "source": ImageCodec(),
+    "target": ImageCodec(),
+    "mask": MaskCodec(),
+}
+
+
+class PairLayout(FrozenModel):
+    """A translation needs source and target; a removal target and mask, and a source too where shadows or
+    reflections of the object lie outside its mask.
+    """
+
+    # The key that a field stands for which is written as a bare string or a list.
+    bare: ClassVar[str]
+
+    task: Task = "translation"
+    # Of a model with `codec`, and what tells the field's files.
+    fields: dict[FieldKind, Any]
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_forms(cls, fields: Any) -> Any:
+        """A bare string, or a list of them, has the field's usual codec."""
+        if not isinstance(fields, dict):
+            return fields
+        return {name: cls._written_out(name, value) for name, value in fields.items()}
+
+    @classmethod
+    def _written_out(cls, name: str, value: Any) -> Any:
+        if isinstance(value, (str, list, tuple)):
+            value = {cls.bare: value}
+        if isinstance(value, dict) and name in DEFAULT_CODECS:
+            value = {"codec": DEFAULT_CODECS[name], **value}
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        needed = {"target", "mask"} if self.task == "removal" else {"source", "target"}
+        if not needed <= set(self.fields):
+            raise ValueError(
+                f"a {self.task} needs {' and '.join(sorted(needed))}; there is {sorted(self.fields)}"
+            )
+        return self
+
+    @property
+    def import_kind(self) -> ImportKind:
+        return "imported_removal" if self.task == "removal" else "imported_pairs"
+
+    @property
+    def codecs(self) -> dict[FieldKind, Codec]:
+        return {name: field.codec for name, field in self.fields.items()}

@@ -9,7 +9,7 @@ from training.augment import AugmentConfig
 from training.autoencoders import AutoencoderConfig, HaarConfig
 from training.bridge import Field as BridgeField
 from training.buckets import BucketsConfig, BucketSequence, check_side
-from training.denoisers import DenoiserConfig, Head, UNetConfig
+from training.denoisers import DenoiserConfig, UNetConfig
 from training.losses import LossConfig
 from training.optimiser import OptimiserConfig
 from training.timesteps import AnyTimesteps, DiscreteTimesteps
@@ -95,7 +95,7 @@ class TrainingConfig(FrozenModel):
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
-        multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head is not Head.ADD
+        multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head.multiplies
         if multiplies and self.bridge.start == "noise":
             raise ValueError(
                 f"denoiser.head {self.denoiser.head.value} multiplies what a source shows: not with "

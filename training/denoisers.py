@@ -30,12 +30,20 @@ class Head(StrEnum):
     multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and
     small errors of single bands show as a grid. gate: the same with one g for each pixel of the image. Where
     the target owes nothing to the source (a hole full of noise, a depth map) g = -1 takes it away, which a
-    sum would have to predict value by value; and a shadow's edge is finer than a latent cell.
+    sum would have to predict value by value; and a shadow's edge is finer than a latent cell. estimate: v =
+    (f - x_t) / (1 - t), f the target. What a flow starts from, noise, then passes by the network, which
+    need not be as wide as the latent is; but output = input is no longer where training starts.
     """
 
     ADD = "add"
     GAIN = "gain"
     GATE = "gate"
+    ESTIMATE = "estimate"
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether what the image shows is multiplied, in latents that are linear in it."""
+        return self in (Head.GAIN, Head.GATE)
 
 
 class UNetConfig(FrozenModel):
@@ -106,7 +114,7 @@ class Denoiser(nn.Module):
         if isinstance(config, LatentUNetConfig):
             self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
         else:
-            gains = {Head.ADD: 0, Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}[self.head]
+            gains = {Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}.get(self.head, 0)
             self.unet = _build_unet(config, in_channels=in_channels, out_channels=latent_channels + gains)
         self.register_buffer("black", black, persistent=False)
         self.register_buffer("bands", bands, persistent=False)
@@ -119,6 +127,8 @@ class Denoiser(nn.Module):
         output = self.unet(inputs, t * TIME_SCALE).sample
         if self.head is Head.ADD:
             return output
+        if self.head is Head.ESTIMATE:
+            return (output - x_t) / (1 - t).view(-1, 1, 1, 1)
         offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
         light = (x_t - self.black).unflatten(1, (COLOURS, -1))
         if self.head is Head.GAIN:

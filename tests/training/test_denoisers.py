@@ -66,6 +66,15 @@ def test_a_gate_takes_single_pixels_away() -> None:
     assert "bands" not in model.state_dict()
 
 
+def test_an_estimate_is_the_target_whatever_the_time() -> None:
+    model = Denoiser(UNetConfig(**TINY, head="estimate", conditions=()), latent_channels=12, mask_channels=4)
+    with torch.no_grad():
+        model.unet.conv_out.bias[:] = 0.5
+    x_t, t = torch.randn(3, 12, 8, 8), torch.tensor([0.0, 0.5, 0.98])
+    estimate = estimate_target(x_t, model(x_t, t, {}), t)
+    torch.testing.assert_close(estimate, torch.full_like(x_t, 0.5), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("what", ["mask", "source", "time"])
 def test_every_input_reaches_the_output(what: str) -> None:
     model = denoiser(conditions=("mask", "source"), attention_levels=(1,))

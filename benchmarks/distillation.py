@@ -186,7 +186,8 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
     ]
     if found.get("two_modes"):
         lines += [
-            "Two targets for every source in the plane, an exact teacher, one step; W2 of pairs, n = 2000, means of five.",
+            "Two targets for every source in the plane, an exact teacher, one step; W2 of pairs, n = 2000,"
+            " means of five.",
             "",
             "| times | sigma | seeds | W2 | floor | share of one mode | CPU s |",
             "|---|---|---|---|---|---|---|",

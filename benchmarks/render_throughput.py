@@ -1,4 +1,4 @@
-"""Pairs per second of one and of two single-threaded workers, and where a worker's time goes.
+"""Pairs per second of workers of one thread each, and where a worker's time goes.
 
 The real thing: `pairbridge generate` on a relighting dataset of embedded assets, with a Ray of its own;
 seconds and phases come from the dataset's ledger, so start-up and baking do not count.
@@ -15,13 +15,15 @@ LEAST_SCALING, LARGEST_SHARE = 1.7, 0.15
 BESIDE_RENDERING = ("compose", "encode", "stage")
 
 
-def config(groups: int, size: int, samples: int) -> DatasetConfig:
+def config(groups: int, size: int, samples: int, workers: int) -> DatasetConfig:
     return DatasetConfig.model_validate(
         {
             "name": "throughput",
             "seed": 4,
             "render": {"samples": samples},
             "groups_per_shard": groups,
+            # Without it a worker that is alone takes all cores.
+            "execution": {"pools": {"render": {"recipes": ["relighting"], "workers": workers, "cpus": 1}}},
             "recipes": {
                 "relighting": {
                     "kind": "relighting_swap",
@@ -39,7 +41,8 @@ def config(groups: int, size: int, samples: int) -> DatasetConfig:
 def throughput(folder: Path, workers: int, *, groups: int, size: int, samples: int) -> dict:
     """Pairs per second from the first group's start to the last one's end, and shares of the phases."""
     out = folder / f"workers-{workers}"
-    generate(config(groups, size, samples), out, workers=workers, on_progress=lambda snapshot: None)
+    chosen = config(groups, size, samples, workers)
+    generate(chosen, out, workers=workers, on_progress=lambda snapshot: None)
     events = [event for event in read_ledger(out) if event["event"] == "group"]
     began = min(event["unix_time_s"] - event["wall_s"] for event in events)
     ended = max(event["unix_time_s"] for event in events)

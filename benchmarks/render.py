@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--size", type=int, default=256, help="pixels of a side")
     parser.add_argument("--repeats", type=int, default=30, help="renders of each change, part fixed")
-    parser.add_argument("--groups", type=int, default=24, help="groups of two pairs, parts scaling (shared by its turns), encoding")
+    parser.add_argument("--groups", type=int, default=24, help="of two pairs, parts scaling and encoding")
     parser.add_argument("--objects", type=int, default=500, help="part memory")
     arguments = parser.parse_args()
     for name in arguments.parts:

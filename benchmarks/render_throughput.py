@@ -39,13 +39,15 @@ def config(groups: int, size: int, samples: int, workers: int) -> DatasetConfig:
 
 
 def throughput(folder: Path, workers: int, *, groups: int, size: int, samples: int) -> dict:
-    """Pairs per second from the first group's start to the last one's end, and shares of the phases."""
+    """Pairs per second while there is work for all workers, and shares of the phases. A run's last groups,
+    which leave one of them idle, would weigh too much in a run of a few dozen.
+    """
     out = folder / f"workers-{workers}"
     chosen = config(groups, size, samples, workers)
     generate(chosen, out, workers=workers, on_progress=lambda snapshot: None)
     events = [event for event in read_ledger(out) if event["event"] == "group"]
-    began = min(event["unix_time_s"] - event["wall_s"] for event in events)
-    ended = max(event["unix_time_s"] for event in events)
+    pairs = sum(event["pairs"] for event in events)
+    worker_s = sum(event["wall_s"] + event["wait_s"] for event in events)
     phases: dict[str, float] = {}
     for event in events:
         for name, seconds in event["phase_s"].items():
@@ -55,8 +57,8 @@ def throughput(folder: Path, workers: int, *, groups: int, size: int, samples: i
         "workers": workers,
         "size": size,
         "samples": samples,
-        "pairs": sum(event["pairs"] for event in events),
-        "pairs_per_s": round(sum(event["pairs"] for event in events) / (ended - began), 4),
+        "pairs": pairs,
+        "pairs_per_s": round(workers * pairs / worker_s, 4),
         "share_beside_rendering": round(sum(phases.get(name, 0.0) for name in BESIDE_RENDERING) / total, 4),
         "shares": {name: round(seconds / total, 4) for name, seconds in sorted(phases.items())},
     }

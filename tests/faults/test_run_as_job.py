@@ -38,7 +38,8 @@ def test_a_run_that_is_killed_in_every_stage_and_resubmitted_goes_on(tmp_path, r
     # Killed five times, each where it had to be: what was finished before is not made again.
     assert len(FaultBox(markers, [], folder).fired()) == len(FAULTS) == len(said) - 1 == len(STAGE_NAMES)
     for attempt, text in enumerate(said):
-        skipped = re.findall(r"^(\w+): .*skipped", text, re.MULTILINE)
+        # Ray repeats the log of a job that failed.
+        skipped = list(dict.fromkeys(re.findall(r"^(\w+): .*skipped", text, re.MULTILINE)))
         assert skipped == list(STAGE_NAMES[: max(attempt - 1, 0)]), text
 
     assert verify_dataset(folder / "dataset", decode=True).ok

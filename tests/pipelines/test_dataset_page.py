@@ -190,6 +190,7 @@ def test_filters_slider_and_metadata_answer_to_clicks_and_keys(page: Path, tmp_p
 
         # Another pair asked for in the frame in which the viewer closes: it is shown, and keeps its address.
         cards.first.locator("a").click()
+        expect(viewer).to_be_visible()
         shown = tab.evaluate("""async () => {
           const viewer = document.getElementById("viewer");
           const closed = new Promise((done) => viewer.addEventListener("close", () => setTimeout(done, 50)));

@@ -223,9 +223,9 @@ def main() -> None:
     parser.add_argument("--foretell-again", action="store_true", help="against the real run in --json")
     parser.add_argument("--keep", type=Path, help="where the datasets stay; else they are removed")
     arguments = parser.parse_args()
-    if arguments.foretell_again and not (arguments.json and arguments.json.exists()):
-        parser.error("--foretell-again needs --json with a real run of each dataset")
     there = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else {}
+    if arguments.foretell_again and not there.keys() >= set(arguments.datasets):
+        parser.error("--foretell-again needs --json with a real run of each dataset")
     for name in arguments.datasets:
         with contextlib.ExitStack() as stack:
             folder = arguments.keep or Path(

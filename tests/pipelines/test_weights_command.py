@@ -3,7 +3,6 @@
 import json
 import shutil
 import socket
-import sys
 from pathlib import Path
 
 import huggingface_hub
@@ -12,25 +11,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from datagen.weights_manifest import find_files
-from pipelines.cli import main
 
 COMMIT = "c" * 40
 BASE = "realistic-vision-v51"  # pinned, and without checksums: any bytes will do
-
-
-@pytest.fixture
-def pairbridge(monkeypatch, capsys):
-    """Run one command in this process: (exit status, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pairbridge", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "220")
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture(autouse=True)

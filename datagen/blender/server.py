@@ -5,12 +5,13 @@ their own. Started by `datagen.blender.client` alone.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def _serve(arguments: argparse.Namespace) -> None:
             replies.write(encode_line({"error": _error("unavailable", error)}))
             return
         # Only now: Blender looks for add-ons while it is imported.
-        from datagen.blender.session import Session
+        with _few_cores(arguments.threads):
+            from datagen.blender.session import Session
 
         image_path = f"/proc/self/fd/{arguments.image_fd}"
         session = Session(settings, arguments.threads, image_path, rules, addons)
@@ -70,6 +72,25 @@ def _serve(arguments: argparse.Namespace) -> None:
             message = decode_line(line)
             operation = getattr(session, message.pop("operation"))
             replies.write(encode_line(_answer(operation, message)))
+
+
+@contextlib.contextmanager
+def _few_cores(count: int) -> Iterator[None]:
+    """Let this process see `count` of its cores, until the end of the block.
+
+    TBB counts the cores once, while bpy is imported, and starts a thread for each. Cycles' limit of threads
+    does not stop them: those beyond it yield in a loop, through whole renders, which took 28 % of the pairs
+    per second from two workers of one thread each on two cores (docs/benchmarks/render.md).
+    """
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(cores)[:count])
+    try:
+        yield
+    finally:
+        # Threads that have started in the block keep its cores otherwise.
+        for thread in os.listdir("/proc/self/task"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cores)
 
 
 def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:

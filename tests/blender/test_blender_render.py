@@ -1,10 +1,13 @@
 """Renders against closed forms, against themselves, and against Cycles' own background."""
 
 import math
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from asset_files import box_vertices, write_obj
 
@@ -56,6 +59,25 @@ def test_a_request_gives_the_same_bits_after_others_in_a_fresh_process_and_with_
     fresh = open_client(threads=2)
     setup(fresh, files / "two.glb")
     assert_same(first, fresh.render(**light(files / "sunny.exr")))
+
+
+def test_a_process_of_one_thread_takes_one_core_and_may_run_on_any(
+    open_client: Callable[..., BlenderClient], files: Path
+) -> None:
+    one = open_client(RenderSettings(samples=64))
+    setup(one, files / "two.glb", size_WH=(128, 128))
+    one.render(**light(files / "sunny.exr"))
+    process = psutil.Process(one.pid)
+    before, start_s = process.cpu_times(), time.perf_counter()
+    for seed in range(4):
+        one.render(**light(files / "sunny.exr", seed=seed))
+    after, wall_s = process.cpu_times(), time.perf_counter() - start_s
+    used_s = after.user + after.system - before.user - before.system
+    # TBB's idle threads made it 1.9 on an idle machine; a busy machine lowers it.
+    assert used_s < 1.3 * wall_s
+    assert {frozenset(os.sched_getaffinity(thread.id)) for thread in process.threads()} == {
+        frozenset(os.sched_getaffinity(0))
+    }
 
 
 def test_alpha_depth_normal_and_albedo_do_not_depend_on_the_lighting(

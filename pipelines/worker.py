@@ -13,6 +13,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import psutil
 
 from datagen.blender.errors import BlenderCrashed, BlenderTimedOut
@@ -81,6 +82,8 @@ class GroupWorker:
     def open(self) -> WorkerInfo:
         """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
         order = self.order
+        # OpenCV takes every core otherwise, in each worker.
+        cv2.setNumThreads(order.threads)
         scratch = self._resources.enter_context(scratch_folder())
         self._sees_staging = order.files is None or sees_staging(order.staging_dir)
         catalogue = order.plan.catalogue

@@ -78,6 +78,18 @@ def test_the_page_s_recipe_runs_as_written(folder: Path, pairbridge, ray_address
     assert np.mean(changes, axis=0)[0, 0].mean() > 10 * np.mean(changes, axis=0)[64, 64].mean()
 
 
+def test_opencv_in_a_worker_takes_no_more_threads_than_the_worker(
+    folder: Path, pairbridge, ray_address: str
+) -> None:
+    code = (folder / "vignette.py").read_text()
+    first = "        photo, pair, size ="
+    assert first in code
+    code = code.replace(first, f"        assert cv2.getNumThreads() == 1, cv2.getNumThreads()\n{first}")
+    (folder / "vignette.py").write_text(f"import cv2\n{code}")
+    command = ("generate", folder / "vignette.yaml", "--out", folder / "out", "--address", ray_address)
+    assert pairbridge(*command, "--workers", 2) in (0, 2)
+
+
 def test_another_text_is_another_dataset_and_another_place_is_not(folder: Path, tmp_path_factory) -> None:
     before = load(folder)
     elsewhere = tmp_path_factory.mktemp("elsewhere")

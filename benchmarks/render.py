@@ -57,7 +57,6 @@ def quality(folder: Path, arguments: argparse.Namespace) -> Verdict:
                 bench,
                 ObjectSpec(family="teapot", seed=1),
                 settings.lighting_copy_width,
-                settings.importance_map_width,
                 render_quality.bundled_hdris(),
                 seeds=(1, 2, 3),
             )
@@ -69,18 +68,15 @@ def smooth(folder: Path, arguments: argparse.Namespace) -> Verdict:
     settings, rows = RenderSettings(), []
     with render_quality.Bench(folder, arguments.size, arguments.threads) as bench:
         for roughness in (0.2, 0.12, 0.08, 0.05):
-            widths = (
-                settings.lighting_copy_width_for(roughness),
-                settings.importance_map_width_for(roughness),
-            )
+            width = settings.lighting_copy_width_for(roughness)
             found = render_quality.losses(
                 bench,
                 ObjectSpec(path=render_quality.shiny_sphere(folder, roughness, 1.0)),
-                *widths,
+                width,
                 render_quality.bundled_hdris(),
                 seeds=(1, 2, 3),
             )
-            rows += _printed({"roughness": roughness, "copy": widths[0], **row} for row in found)
+            rows += _printed({"roughness": roughness, "copy": width, **row} for row in found)
     return _of_losses(rows, arguments)
 
 

@@ -1,5 +1,7 @@
 """Fixed cost of a render: wall time up to decoded arrays, minus Cycles' own render time in the EXR header.
 
+A swap and a rotation begin with the turned copy of the lighting, whose image is in memory.
+
 Three families, each from a fresh scene for each kind of change: another HDRI, another rotation of the same
 HDRI, another camera under the same light. Automatic importance maps and live skies would show up here,
 because Cycles counts them as synchronisation.
@@ -27,7 +29,7 @@ TARGET_S = 0.05
 def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: int) -> Iterator[dict]:
     """One row for each family and kind of change; medians in seconds."""
     settings = RenderSettings(samples=samples)
-    hdris = _write_copies(folder, settings.lighting_copy_width)
+    light = _Lights(folder, settings.lighting_copy_width)
     with BlenderClient(
         settings,
         scratch_dir=folder,
@@ -40,7 +42,7 @@ def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: 
             start_s = time.perf_counter()
             blender.load_object(ObjectSpec(family=family, seed=1))
             load_s = time.perf_counter() - start_s
-            renders = change(blender, hdris, size)
+            renders = change(blender, light, size)
             # The first render builds the scene; it is the object's cost, not a change's.
             first = next(renders)
             measured = list(itertools.islice(renders, repeats))
@@ -55,34 +57,53 @@ def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: 
             }
 
 
-def _hdri_swaps(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
-    blender.set_camera(_camera(0.0), (size, size))
-    for path in itertools.cycle(hdris):
-        yield blender.render(environment_path=path, rotation_rad=0.0, seed=1)
+class _Lights:
+    """Turned copies of the bundled HDRIs, one file after the other."""
+
+    def __init__(self, folder: Path, width: int) -> None:
+        self._folder, self._width = folder, width
+        self.environments = [load_environment(asset.path) for asset in bundled_hdris()]
+        for environment in self.environments:
+            lighting_copy(environment, width)  # fills the halvings that it averages from
+        self._written = 0
+
+    def __call__(self, number: int, rotation_rad: float) -> Path:
+        environment = self.environments[number % len(self.environments)]
+        path = self._folder / f"light-{self._written}.exr"
+        write_exr(path, lighting_copy(environment, self._width, rotation_rad), compressed=False)
+        self._written += 1
+        return path
 
 
-def _rotations(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
+def _hdri_swaps(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
     blender.set_camera(_camera(0.0), (size, size))
     for step in itertools.count():
-        yield blender.render(environment_path=hdris[0], rotation_rad=0.1 * step, seed=1)
+        yield _relit(blender, light, step, 1.0)
 
 
-def _camera_moves(blender: BlenderClient, hdris: list[Path], size: int) -> Iterator[RenderedPasses]:
+def _rotations(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
+    blender.set_camera(_camera(0.0), (size, size))
+    for step in itertools.count():
+        yield _relit(blender, light, 0, 0.1 * step)
+
+
+def _camera_moves(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
+    path = light(0, 0.0)
     for step in itertools.count():
         start_s = time.perf_counter()
         blender.set_camera(_camera(0.1 * step), (size, size))
         moved_s = time.perf_counter() - start_s
-        passes = blender.render(environment_path=hdris[0], rotation_rad=0.0, seed=1)
+        passes = blender.render(environment_path=path, seed=1)
         yield dataclasses.replace(passes, wall_s=passes.wall_s + moved_s)
+
+
+def _relit(blender: BlenderClient, light: _Lights, number: int, rotation_rad: float) -> RenderedPasses:
+    start_s = time.perf_counter()
+    path = light(number, rotation_rad)
+    made_s = time.perf_counter() - start_s
+    passes = blender.render(environment_path=path, seed=1)
+    return dataclasses.replace(passes, wall_s=passes.wall_s + made_s)
 
 
 def _camera(azimuth_rad: float) -> CameraSpec:
     return CameraSpec(azimuth_rad=azimuth_rad, elevation_rad=0.3, fov_x_rad=math.radians(35))
-
-
-def _write_copies(folder: Path, width: int) -> list[Path]:
-    paths = []
-    for asset in bundled_hdris():
-        paths.append(folder / f"{asset.id}.exr")
-        write_exr(paths[-1], lighting_copy(load_environment(asset.path), width))
-    return paths

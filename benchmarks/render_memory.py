@@ -20,7 +20,7 @@ SETTLED_AFTER = 20
 def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int) -> Iterator[dict]:
     """Resident MiB of the process after every `every`-th object, each another one, each rendered once."""
     path = folder / "light.exr"
-    write_exr(path, lighting_copy(load_environment(bundled_hdris()[0].path), 160))
+    write_exr(path, lighting_copy(load_environment(bundled_hdris()[0].path), 256))
     with BlenderClient(
         RenderSettings(samples=1),
         scratch_dir=folder,
@@ -35,7 +35,7 @@ def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int)
             blender.set_camera(
                 CameraSpec(azimuth_rad=0.1 * number, elevation_rad=0.3, fov_x_rad=math.radians(35)), (64, 64)
             )
-            blender.render(environment_path=path, rotation_rad=0.0, seed=1)
+            blender.render(environment_path=path, seed=1)
             if number + 1 == SETTLED_AFTER or (number + 1) % every == 0:
                 rss = psutil.Process(blender.pid).memory_info().rss / 2**20
                 yield {"objects": number + 1, "rss_mib": round(rss)}

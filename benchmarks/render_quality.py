@@ -65,13 +65,13 @@ class Bench:
             client.close()
 
     def image(
-        self, obj: ObjectSpec, hdri: Asset, copy_width: int | None, map_width: int, samples: int, seed: int
+        self, obj: ObjectSpec, hdri: Asset, copy_width: int | None, samples: int, seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """(display values (H, W, 3) in [0, 1], alpha (H, W)); `copy_width` None lights with the full file."""
         environment = load_environment(hdri.path)
         path = hdri.path if copy_width is None else self._copy(environment, hdri.id, copy_width)
-        client = self._client(obj, map_width, samples)
-        passes = client.render(environment_path=path, rotation_rad=0.0, seed=seed)
+        client = self._client(obj, copy_width or AUTOMATIC_MAP, samples)
+        passes = client.render(environment_path=path, seed=seed)
         factor = normalising_factor(environment, picture=0.4, limit=0.8)
         shown = np.clip(passes.rgba[..., :3] * factor, 0, 1)
         curve = np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055)
@@ -88,7 +88,7 @@ class Bench:
         if key not in self._clients:
             name = f"blender-{map_width}-{samples}"
             self._clients[key] = BlenderClient(
-                RenderSettings(importance_map_width=map_width, samples=samples),
+                RenderSettings(lighting_copy_width=map_width, samples=samples),
                 scratch_dir=self._folder,
                 log_path=self._folder / f"{name}.log",
                 threads=self._threads,
@@ -107,16 +107,16 @@ def psnr(shown: np.ndarray, reference: np.ndarray, alpha: np.ndarray) -> float:
 
 
 def losses(
-    bench: Bench, obj: ObjectSpec, copy_width: int, map_width: int, hdris: list[Asset], seeds: tuple[int, ...]
+    bench: Bench, obj: ObjectSpec, copy_width: int, hdris: list[Asset], seeds: tuple[int, ...]
 ) -> Iterator[dict]:
     """One row for each lighting: mean PSNR over the seeds of both ways, and what the copy loses."""
     for hdri in hdris:
-        reference, alpha = bench.image(obj, hdri, None, AUTOMATIC_MAP, REFERENCE_SAMPLES, seed=99)
+        reference, alpha = bench.image(obj, hdri, None, REFERENCE_SAMPLES, seed=99)
         ours, automatic = (
             statistics.fmean(
-                psnr(bench.image(obj, hdri, width, map_, 16, seed)[0], reference, alpha) for seed in seeds
+                psnr(bench.image(obj, hdri, width, 16, seed)[0], reference, alpha) for seed in seeds
             )
-            for width, map_ in ((copy_width, map_width), (None, AUTOMATIC_MAP))
+            for width in (copy_width, None)
         )
         yield {
             "lighting": hdri.id,

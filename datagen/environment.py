@@ -2,11 +2,9 @@
 
 One file lights the object and is seen behind it. Directions follow Blender's environment texture, so that the
 background computed here is the one Cycles would render: for a unit direction d in world space, turned by
--rotation about Z,
+the lighting's rotation about Z (a positive one turns the surroundings clockwise seen from above),
 
     u = 0.5 - atan2(d_y, d_x) / 2 pi   (to the right),    v = 0.5 + asin(d_z) / pi   (upwards).
-
-which is Blender's Mapping node with `rotation` about Z in its default (point) mode.
 """
 
 import math
@@ -141,16 +139,24 @@ def load_environment(path: Path) -> Environment:
     return Environment(np.ascontiguousarray(np.maximum(pixels, 0), np.float32))
 
 
-def lighting_copy(environment: Environment, width: int = 256) -> np.ndarray:
-    """The image area-averaged to `width` columns, float32; itself where it is no wider.
+def lighting_copy(environment: Environment, width: int, rotation_rad: float = 0.0) -> np.ndarray:
+    """The lighting turned by `rotation_rad` and area-averaged: (width // 2, width, 3) float32.
 
-    Averaging keeps the energy and spreads each peak over a texel that a small importance map can find.
+    Averaging keeps the energy. An importance map of the same size whose texels are those of the copy then
+    finds every peak; that is why the copy is turned, and not its lookup. Large images are averaged from a
+    halved level, at least four times as wide as the copy.
     """
-    height, full_width, _ = environment.pixels.shape
-    if full_width <= width:
-        return environment.pixels
-    size = (width, max(2, round(height * width / full_width)))
-    return cv2.resize(environment.pixels, size, interpolation=cv2.INTER_AREA)
+    pixels = environment.level(math.floor(math.log2(max(environment.pixels.shape[1] / (4 * width), 1))))
+    # (enlarging, INTER_AREA interpolates)
+    rows = cv2.resize(pixels, (pixels.shape[1], width // 2), interpolation=cv2.INTER_AREA)
+    sums = np.zeros((rows.shape[0], rows.shape[1] + 1, 3))
+    np.cumsum(rows, axis=1, dtype=np.float64, out=sums[:, 1:])
+    # Column u of the copy is column u - rotation / 2 pi of the image; both in texels of the image from here.
+    edges = (np.arange(width + 1) / width - rotation_rad / math.tau) * rows.shape[1]
+    turns, within = np.divmod(edges, rows.shape[1])
+    whole = np.minimum(within.astype(int), rows.shape[1] - 1)
+    up_to = turns[:, None] * sums[:, -1:] + sums[:, whole] + (within - whole)[:, None] * rows[:, whole]
+    return np.maximum(np.diff(up_to, axis=1) * (width / rows.shape[1]), 0).astype(np.float32)
 
 
 def background(
@@ -205,12 +211,19 @@ def equirect_directions(width: int, height: int) -> np.ndarray:
     return np.stack([cos_el * np.cos(azimuth), cos_el * np.sin(azimuth), up], axis=-1)
 
 
-def write_exr(path: Path, pixels: np.ndarray, attributes: Mapping[str, str] | None = None) -> None:
+def write_exr(
+    path: Path,
+    pixels: np.ndarray,
+    attributes: Mapping[str, str] | None = None,
+    *,
+    compressed: bool = True,
+) -> None:
     """Write float32 (H, W, 3) so that `path` appears whole or not at all; equal input gives equal bytes.
 
     Raises DiskFull. Full floats, because a sun disc exceeds what half floats hold.
     """
-    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **(attributes or {})}
+    compression = OpenEXR.ZIP_COMPRESSION if compressed else OpenEXR.NO_COMPRESSION
+    header = {"compression": compression, "type": OpenEXR.scanlineimage, **(attributes or {})}
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder) / "image.exr"
         channels = {"RGB": np.ascontiguousarray(pixels, np.float32)}

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from datagen.matting import Masker, MaskerConfig
     from datagen.relighting import Relighter, RelighterConfig
 
+# Files of turned lightings, a third of a MiB each as a rule: more than a group asks for at a time.
+LIGHTING_COPIES = 16
+
 # Room for a few 4k HDRIs; one larger than this is still held while it is in use.
 ENVIRONMENT_CACHE_BYTES = 512 * 2**20
 
@@ -56,6 +59,7 @@ class Studio:
         self.threads = threads
         self.log_path = log_path
         self.phase = phase
+        self._lighting_copies: OrderedDict[Path, None] = OrderedDict()
         self._environments: OrderedDict[tuple[str, bool], Environment] = OrderedDict()
         self._blender: BlenderClient | None = None
         self._maskers: dict[MaskerConfig, Masker] = {}
@@ -136,16 +140,23 @@ class Studio:
             self._environments.popitem(last=False)
         return environment
 
-    def lighting_copy(self, asset_id: str, *, mirrored: bool = False) -> Path:
-        """The small copy of a lighting that Blender lights the loaded scene with, written once per studio.
+    def lighting_copy(self, asset_id: str, rotation_rad: float, *, mirrored: bool = False) -> Path:
+        """The small turned copy of a lighting that Blender lights the loaded scene with.
 
         It is wider where the scene holds smooth metal or glass: see `RenderSettings.lighting_copy_width_for`.
-        So ask for it after the scene is loaded.
+        So ask for it after the scene is loaded. The file stays until LIGHTING_COPIES others were asked for.
         """
         width = self.config.render.lighting_copy_width_for(self.blender.smoothest)
-        path = self.scratch_dir / f"lighting-{asset_id}-{width}{'-mirrored' if mirrored else ''}.exr"
-        if not path.exists():
-            write_exr(path, lighting_copy(self.environment(asset_id, mirrored=mirrored), width))
+        mark = "-mirrored" if mirrored else ""
+        path = self.scratch_dir / f"lighting-{asset_id}-{width}-{rotation_rad!r}{mark}.exr"
+        if path in self._lighting_copies:
+            self._lighting_copies.move_to_end(path)
+            return path
+        environment = self.environment(asset_id, mirrored=mirrored)
+        write_exr(path, lighting_copy(environment, width, rotation_rad), compressed=False)
+        self._lighting_copies[path] = None
+        if len(self._lighting_copies) > LIGHTING_COPIES:
+            self._lighting_copies.popitem(last=False)[0].unlink()
         return path
 
     @cached_property

@@ -134,7 +134,7 @@ def _object(
 ) -> tuple[np.ndarray, str]:
     info = blender.load_object(ObjectSpec(path=path))
     blender.set_camera(VIEW, (size, size))
-    passes = blender.render(environment_path=light_path, rotation_rad=0.0, seed=1)
+    passes = blender.render(environment_path=light_path, seed=1)
     check_render(passes.rgba, passes.albedo, Gates())
     factor = normalising_factor(light, picture=0.4, limit=0.8)
     scale = np.array([factor, factor, factor, 1], np.float32)

@@ -77,7 +77,7 @@ def tiny_config(assets: Path, *, groups: int, groups_per_shard: int = 3, **recip
                 "objects": [str(assets / "objects")],
                 "hdris": [str(assets / "hdris")],
             },
-            "render": {"samples": 4, "lighting_copy_width": 32, "importance_map_width": 128},
+            "render": {"samples": 4, "lighting_copy_width": 32},
             "groups_per_shard": groups_per_shard,
             "recipes": {"swap": swap | recipe},
         }

@@ -138,7 +138,6 @@ class BlenderClient:
         self,
         *,
         environment_path: Path,
-        rotation_rad: float,
         seed: int,
         strength: float = 1.0,
         lamps: tuple[LampSpec, ...] = (),
@@ -146,7 +145,9 @@ class BlenderClient:
         receivers: ReceiverRole = "shown",
     ) -> RenderedPasses:
         """The scene on transparent film, lit by the equirectangular image at `environment_path` (times
-        `strength`; 0 is no environment) and by `lamps`.
+        `strength`; 0 is no environment) and by `lamps`. The image's width is to be
+        that of the importance map (`RenderSettings.lighting_copy_width_for`) or to divide it: of a wider one
+        small suns are missed.
 
         `hidden` objects, by number, are not there at all. With `receivers` as "holdout" they are there for
         shadows and reflected light, but not in the picture: what is left is the objects' own part of the
@@ -158,7 +159,6 @@ class BlenderClient:
         self._request(
             "render",
             environment_path=str(environment_path),
-            rotation_rad=rotation_rad,
             seed=seed,
             film="transparent",
             strength=strength,
@@ -174,7 +174,7 @@ class BlenderClient:
         self._request("silhouette", index=index, seed=seed)
         return read_alpha(self._process.image_path)
 
-    def render_opaque(self, *, environment_path: Path, rotation_rad: float, seed: int) -> np.ndarray:
+    def render_opaque(self, *, environment_path: Path, seed: int) -> np.ndarray:
         """The scene in front of the visible environment: (H, W, 3) float32 linear, as Cycles sees it.
 
         The truth that a composite of `render` over a resampled background is measured against.
@@ -182,7 +182,6 @@ class BlenderClient:
         self._request(
             "render",
             environment_path=str(environment_path),
-            rotation_rad=rotation_rad,
             seed=seed,
             film="opaque",
         )

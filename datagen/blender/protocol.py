@@ -3,10 +3,9 @@
 Conventions, shared by every module that touches a camera or an environment:
 
 - World: right-handed, +Z up. Camera: looks along its -Z, +Y up, as in Blender and OpenGL; no lens shift.
-- Environment: the radiance that arrives from world direction d is the equirectangular image at direction d'
-  = Rz(rotation) d, with u = 0.5 - atan2(d'.y, d'.x) / 2 pi and v = 0.5 + asin(d'.z) / pi (v = 1 is the top
-  row). So u = 0.5 is +X, u = 0.25 is +Y, and a positive rotation turns the surroundings clockwise seen from
-  above.
+- Environment: the radiance that arrives from world direction d is the equirectangular image at u = 0.5 -
+  atan2(d.y, d.x) / 2 pi and v = 0.5 + asin(d.z) / pi (v = 1 is the top row). So u = 0.5 is +X, u = 0.25 is
+  +Y. A lighting's rotation is in its image: see `datagen.environment`.
 """
 
 import dataclasses

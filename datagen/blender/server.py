@@ -88,9 +88,9 @@ def _few_cores(count: int) -> Iterator[None]:
         yield
     finally:
         # Threads that have started in the block keep its cores otherwise.
-        for thread in os.listdir("/proc/self/task"):
+        for thread in sorted(Path("/proc/self/task").iterdir()):
             with contextlib.suppress(ProcessLookupError):
-                os.sched_setaffinity(int(thread), cores)
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:

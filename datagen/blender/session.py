@@ -49,7 +49,7 @@ class Session:
     def warm_up(self) -> dict[str, Any]:
         """Render next to nothing, so that a GPU's kernels are compiled and in its cache."""
         self._reset()
-        world.build_world(self._settings.importance_map_width)
+        world.build_world(self._settings.lighting_copy_width)
         scene.add_cube_and_camera()
         enable_passes(coverage=False)
         bpy.context.scene.cycles.samples = 1
@@ -62,7 +62,7 @@ class Session:
         spec = from_json(SceneSpec, scene_spec)
         infos, self._vertices = scene.load(spec, self._source)
         smoothest = smoothest_roughness()
-        world.build_world(self._settings.importance_map_width_for(smoothest))
+        world.build_world(self._settings.lighting_copy_width_for(smoothest))
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
         return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
 
@@ -75,7 +75,6 @@ class Session:
     def render(
         self,
         environment_path: str,
-        rotation_rad: float,
         seed: int,
         film: str,
         strength: float = 1.0,
@@ -84,7 +83,7 @@ class Session:
         receivers: str = "shown",
     ) -> dict[str, Any]:
         self._check_ready()
-        world.set_lighting(Path(environment_path), rotation_rad, strength)
+        world.set_lighting(Path(environment_path), strength, seen=film == "opaque")
         lamp_pool.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
         scene.hide_objects(hidden)
         receiver_pool.hold_out(receivers == "holdout")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 # Full width at half height of a reflected GGX lobe, in rad per alpha (4 x 0.644); Blender's alpha is the
 # square of its roughness.
 LOBE_WIDTH = 2.57
-# Above, the importance map (four times as wide) costs more than it brings and soon exceeds what Cycles takes.
+# Above, reading the copy and its importance map costs more at every swap than it brings.
 WIDEST_COPY = 2048
 
 Device = Literal["cpu", "cuda", "optix", "hip", "oneapi", "metal"]
@@ -36,26 +36,10 @@ class RenderSettings(BaseModel):
 
     denoiser_prefilter: Literal["none", "fast", "accurate"] = "fast"
 
-    lighting_copy_width: int = Field(default=160, ge=16, le=16384)
-    """Width in pixels of the area-averaged copy of an HDRI that lights the object. Averaging keeps the energy
-    of a sun and lets a small importance map find it. Mirrors need more (their reflections show the copy)."""
-
-    importance_map_width: int = Field(default=640, ge=16, le=8192)
-    """Four times the copy's width: twice loses up to 0.8 dB under strong suns, once loses the sun. The
-    automatic choice behaves as 4096 and costs 0.6 s at every swap or rotation.
-
-    Foreground PSNR in dB against 768 samples and the full file, mean of the eight bundled HDRIs, and the
-    map's time on one thread:
-
-    | copy / map | roughness .35, 16 / 64 samples | metal .12, 16 / 64 samples | s |
-    |---|---|---|---|
-    | full file / automatic | 35.33 / 39.30 | 30.60 / 34.86 | 0.6 |
-    | 256 / 1024 | 35.24 / 39.27 | 31.44 / 35.70 | 0.06 |
-    | 192 / 768 | 35.26 / 39.22 | 31.37 / 35.24 | 0.03 |
-    | 128 / 512 | 35.18 / 38.99 | 31.14 / 33.96 | 0.01 |
-
-    So 160 / 640 by default, between the last two rows: an HDRI swap then costs 0.05 s or less. At 64 samples,
-    where that cost no longer counts, 256 / 1024 is worth it."""
+    lighting_copy_width: int = Field(default=256, ge=16, le=16384)
+    """Width in pixels of the area-averaged copy of an HDRI that lights the object, and of Cycles' importance
+    map, which so finds each of its texels. Averaging keeps the energy of a sun. Mirrors need more (their
+    reflections show the copy). docs/rendering.md has what other widths cost."""
 
     max_bounces: int = Field(default=8, ge=0, le=1024)
     diffuse_bounces: int = Field(default=4, ge=0, le=1024)
@@ -95,8 +79,3 @@ class RenderSettings(BaseModel):
         needed = 2 * math.pi / (LOBE_WIDTH * max(smoothest, 1e-3) ** 2)
         stepped = 32 * math.ceil(needed / 32)
         return max(self.lighting_copy_width, min(stepped, WIDEST_COPY))
-
-    def importance_map_width_for(self, smoothest: float) -> int:
-        """Width of the map for that copy: in the same proportion, up to Cycles' largest."""
-        widened = self.lighting_copy_width_for(smoothest) / self.lighting_copy_width
-        return min(round(self.importance_map_width * widened), 8192)

@@ -1,7 +1,6 @@
-"""The lighting: a world whose nodes are built once per scene; image and rotation change. Needs bpy.
+"""The lighting: a world whose nodes are built once per scene; its image changes. Needs bpy.
 
-Adding nodes at every swap leaks. Rotation is that of a Mapping node in point mode, which turns the looked-up
-direction; `datagen.blender.protocol` states the formula.
+Adding nodes at every swap leaks.
 """
 
 from pathlib import Path
@@ -17,7 +16,7 @@ STRENGTH_NODE = "strength"
 
 
 def build_world(map_width: int) -> None:
-    """Give the fresh scene its world, with an importance map of this width.
+    """Give the fresh scene its world, with an importance map of this width: that of the images to come.
 
     The map's size is set here only: persistent data makes Cycles ignore a later change.
     """
@@ -30,11 +29,7 @@ def build_world(map_width: int) -> None:
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexEnvironment")
     texture.name = NODE
-    # The texture's own mapping is a matrix made once; a Mapping node computes sines at each texel of the
-    # importance map, at every swap and rotation.
-    texture.texture_mapping.vector_type = "POINT"
     texture.projection = "EQUIRECTANGULAR"
-    texture.interpolation = "Linear"
     background = tree.nodes.new("ShaderNodeBackground")
     background.name = STRENGTH_NODE
     output = tree.nodes.new("ShaderNodeOutputWorld")
@@ -42,8 +37,8 @@ def build_world(map_width: int) -> None:
     tree.links.new(background.outputs["Background"], output.inputs["Surface"])
 
 
-def set_lighting(path: Path, rotation_rad: float, strength: float = 1.0) -> None:
-    """Light with the equirectangular image at `path`, times `strength`.
+def set_lighting(path: Path, strength: float, *, seen: bool) -> None:
+    """Light with the equirectangular image at `path`, times `strength`; `seen` by the camera, it is smooth.
 
     Raises AssetError if Blender cannot read it.
     """
@@ -55,9 +50,11 @@ def set_lighting(path: Path, rotation_rad: float, strength: float = 1.0) -> None
         old, texture.image = texture.image, _load(path)
         if old is not None:
             bpy.data.images.remove(old)
-    # Writing an equal value would rebuild the importance map too.
-    if texture.texture_mapping.rotation.z != np.float32(rotation_rad):
-        texture.texture_mapping.rotation.z = rotation_rad
+    # Flat texels are what an importance map of the same size samples exactly; between interpolated ones it
+    # misses up to 1 dB under a small sun. Writing an equal value would rebuild the map.
+    interpolation = "Linear" if seen else "Closest"
+    if texture.interpolation != interpolation:
+        texture.interpolation = interpolation
 
 
 def _load(path: Path) -> bpy.types.Image:

@@ -125,16 +125,13 @@ class ControllableRelighting:
         lighting = params["lighting"]
         environment = studio.environment(lighting["id"])
         factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
-        copy = studio.lighting_copy(lighting["id"])
+        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"])
         studio.phase("render")
-        lit = studio.blender.render(
-            environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=params["cycles_seed"]
-        )
+        lit = studio.blender.render(environment_path=copy, seed=params["cycles_seed"])
         check_render(lit.rgba, lit.albedo, config.gates)
         lamps = [
             studio.blender.render(
                 environment_path=copy,
-                rotation_rad=lighting["rotation_rad"],
                 seed=params["cycles_seed"],
                 strength=0.0,
                 lamps=(lamp_spec(lamp),),

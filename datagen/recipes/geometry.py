@@ -171,12 +171,10 @@ class Geometry:
         config, view = self.config, params["views"][number]
         lighting = view["lighting"]
         environment = studio.environment(lighting["id"])
-        copy = studio.lighting_copy(lighting["id"])
+        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"])
         studio.phase("render")
         pose = studio.blender.set_camera(from_json(CameraSpec, view["camera"]), config.size_WH)
-        passes = studio.blender.render(
-            environment_path=copy, rotation_rad=lighting["rotation_rad"], seed=params["cycles_seed"]
-        )
+        passes = studio.blender.render(environment_path=copy, seed=params["cycles_seed"])
         studio.phase("compose")
         objects = passes.rgba[..., 3] if passes.coverage is None else np.minimum(passes.coverage.sum(0), 1)
         check_finite(passes.rgba)

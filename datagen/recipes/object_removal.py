@@ -317,11 +317,10 @@ class _Room:
 
     def shot(self, hidden: tuple[int, ...]) -> Shot:
         """A render without the `hidden` objects, normalised."""
-        copy = self._studio.lighting_copy(self._lighting["id"])
+        copy = self._studio.lighting_copy(self._lighting["id"], self._lighting["rotation_rad"])
         self._studio.phase("render")
         passes = self._studio.blender.render(
             environment_path=copy,
-            rotation_rad=self._lighting["rotation_rad"],
             seed=self._seed,
             lamps=self._lamps,
             hidden=hidden,

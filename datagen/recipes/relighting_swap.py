@@ -161,12 +161,11 @@ class RelightingSwap:
         factor = normalising_factor(
             environment, picture=self.config.picture_level, limit=self.config.light_limit
         )
-        copy = studio.lighting_copy(lighting["id"], mirrored=lighting["flipped"])
+        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"], mirrored=lighting["flipped"])
 
         def render(**parts: Any) -> RenderedPasses:
             return studio.blender.render(
                 environment_path=copy,
-                rotation_rad=lighting["rotation_rad"],
                 seed=spec.params["cycles_seed"],
                 **parts,
             )

@@ -138,7 +138,6 @@ class ShadowGeneration:
         def render(**parts: Any) -> RenderedPasses:
             return studio.blender.render(
                 environment_path=studio.uniform_light,
-                rotation_rad=0.0,
                 seed=params["cycles_seed"],
                 strength=params["ambient"],
                 lamps=(lamp_spec(lamp),),

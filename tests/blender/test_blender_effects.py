@@ -70,7 +70,6 @@ def test_the_effect_of_a_sphere_is_its_silhouette_and_its_shadow(
     shots = [
         blender.render(
             environment_path=tmp_path / "light.exr",
-            rotation_rad=0.0,
             seed=1,
             strength=0.1,
             lamps=(lamp,),

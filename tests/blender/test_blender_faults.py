@@ -125,13 +125,13 @@ def test_a_broken_lighting_is_named_and_the_next_one_is_used(
 ) -> None:
     blender.load_object(ObjectSpec(path=files / "box.obj"))
     blender.set_camera(VIEW, (32, 32))
-    expected = blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
+    expected = blender.render(environment_path=files / "soft.exr", seed=1)
     broken = tmp_path / "broken.exr"
     if content is not None:
         broken.write_bytes(content)
     with pytest.raises(AssetError, match=r"broken\.exr"):
-        blender.render(environment_path=broken, rotation_rad=0.0, seed=1)
-    again = blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
+        blender.render(environment_path=broken, seed=1)
+    again = blender.render(environment_path=files / "soft.exr", seed=1)
     assert again.rgba.tobytes() == expected.rgba.tobytes()
 
 
@@ -158,9 +158,9 @@ def test_after_a_crash_a_render_says_that_the_object_is_gone(blender: BlenderCli
     blender.set_camera(VIEW, (32, 32))
     os.kill(blender.pid, signal.SIGSEGV)
     with pytest.raises(BlenderCrashed):
-        blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
+        blender.render(environment_path=files / "soft.exr", seed=1)
     with pytest.raises(BlenderRequestFailed, match="no scene is loaded"):
-        blender.render(environment_path=files / "soft.exr", rotation_rad=0.0, seed=1)
+        blender.render(environment_path=files / "soft.exr", seed=1)
 
 
 def test_a_hang_and_a_stopped_process_time_out_and_leave_nothing_running(

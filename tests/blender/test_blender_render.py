@@ -15,7 +15,7 @@ from datagen.blender.client import BlenderClient
 from datagen.blender.protocol import CameraPose, CameraSpec, ObjectSpec, RenderedPasses
 from datagen.blender.settings import RenderSettings
 from datagen.compositing import over_linear
-from datagen.environment import background, load_environment, write_exr
+from datagen.environment import background, lighting_copy, load_environment, write_exr
 
 pytestmark = pytest.mark.render
 
@@ -28,8 +28,8 @@ def setup(blender: BlenderClient, path: Path, camera: CameraSpec = VIEW, size_WH
     return blender.set_camera(camera, size_WH)
 
 
-def light(path: Path, rotation_rad: float = 0.5, seed: int = 3) -> dict:
-    return {"environment_path": path, "rotation_rad": rotation_rad, "seed": seed}
+def light(path: Path, seed: int = 3) -> dict:
+    return {"environment_path": path, "seed": seed}
 
 
 def assert_same(a: RenderedPasses, b: RenderedPasses, names=PASSES) -> None:
@@ -47,7 +47,7 @@ def test_a_request_gives_the_same_bits_after_others_in_a_fresh_process_and_with_
 ) -> None:
     setup(blender, files / "two.glb")
     first = blender.render(**light(files / "sunny.exr"))
-    blender.render(**light(files / "soft.exr", 2.0, seed=9))
+    blender.render(**light(files / "soft.exr", seed=9))
     blender.set_camera(CameraSpec(azimuth_rad=3.0, elevation_rad=-0.4, fov_x_rad=0.5), (64, 80))
     blender.render_opaque(**light(files / "sunny.exr"))
     blender.set_camera(VIEW, (96, 96))
@@ -85,7 +85,7 @@ def test_alpha_depth_normal_and_albedo_do_not_depend_on_the_lighting(
 ) -> None:
     setup(blender, files / "two.glb")
     a = blender.render(**light(files / "sunny.exr"))
-    b = blender.render(**light(files / "soft.exr", rotation_rad=4.0))
+    b = blender.render(**light(files / "soft.exr"))
     assert a.rgba[..., 3].tobytes() == b.rgba[..., 3].tobytes()
     assert_same(a, b, ("depth", "normal", "albedo"))
     assert not np.allclose(a.rgba[..., :3], b.rgba[..., :3], atol=0.05)
@@ -131,15 +131,17 @@ def test_a_diffuse_convex_object_in_uniform_light_has_the_radiance_of_its_albedo
 
 
 def test_a_composite_over_the_resampled_background_is_what_cycles_sees(
-    blender: BlenderClient, files: Path
+    blender: BlenderClient, files: Path, tmp_path: Path
 ) -> None:
     size_WH = (128, 80)
     pose = setup(blender, files / "two.glb", VIEW, size_WH)
     environment = load_environment(files / "soft.exr")
     # 0.5 looks across the middle; 4.0 puts the seam of the equirectangular image into the frame.
     for rotation_rad in (0.5, 2.54):
-        opaque = blender.render_opaque(**light(files / "soft.exr", rotation_rad))
-        rgba = blender.render(**light(files / "soft.exr", rotation_rad)).rgba
+        turned = tmp_path / f"{rotation_rad}.exr"
+        write_exr(turned, lighting_copy(environment, environment.pixels.shape[1], rotation_rad))
+        opaque = blender.render_opaque(**light(turned))
+        rgba = blender.render(**light(turned)).rgba
         behind = background(
             environment, np.array(pose.camera_to_world), pose.fov_x_rad, size_WH, rotation_rad
         )
@@ -183,7 +185,7 @@ def test_a_sun_brighter_than_half_floats_is_lit_with_its_full_energy(
         pixels = np.zeros((32, 64, 3), np.float32)
         pixels[4, 32] = radiance
         write_exr(tmp_path / f"{radiance}.exr", pixels)
-        rgba = blender.render(**light(tmp_path / f"{radiance}.exr", 0.0)).rgba
+        rgba = blender.render(**light(tmp_path / f"{radiance}.exr")).rgba
         return float(rgba[rgba[..., 3] == 1][:, :3].mean())
 
     setup(blender, files / "box.obj")

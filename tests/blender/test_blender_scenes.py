@@ -56,7 +56,7 @@ def scene(blender: BlenderClient, balls: SceneSpec) -> CameraPose:
 
 def render(blender: BlenderClient, balls: SceneSpec, **request: object) -> RenderedPasses:
     light = balls.objects[0].object.path.with_name("dim.exr")
-    defaults = {"environment_path": light, "rotation_rad": 0.0, "seed": 5, "lamps": (LAMP,)}
+    defaults = {"environment_path": light, "seed": 5, "lamps": (LAMP,)}
     return blender.render(**(defaults | request))
 
 

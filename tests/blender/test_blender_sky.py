@@ -13,7 +13,8 @@ import pytest
 from datagen.blender.client import BlenderClient
 from datagen.blender.exr import read_passes
 from datagen.blender.protocol import CameraSpec, ObjectSpec, SkySpec
-from datagen.environment import LUMINANCE, equirect_directions, load_environment
+from datagen.blender.settings import RenderSettings
+from datagen.environment import LUMINANCE, equirect_directions, lighting_copy, load_environment, write_exr
 
 pytestmark = pytest.mark.render
 
@@ -45,7 +46,10 @@ def test_an_object_under_the_baked_sky_looks_as_under_the_live_one(
     blender.bake_sky(sky, WIDTH, tmp_path / "baked.exr")
     blender.load_object(ObjectSpec(path=files / "box.obj"))
     blender.set_camera(camera, (96, 96))
-    baked = blender.render(environment_path=tmp_path / "baked.exr", rotation_rad=0.0, seed=1).rgba
+    # As recipes do: a copy as wide as the importance map.
+    copy = lighting_copy(load_environment(tmp_path / "baked.exr"), RenderSettings().lighting_copy_width)
+    write_exr(tmp_path / "copy.exr", copy)
+    baked = blender.render(environment_path=tmp_path / "copy.exr", seed=1).rgba
 
     inside = expected[..., 3] == 1
     a, b = expected[inside][:, :3], baked[inside][:, :3]

@@ -113,6 +113,6 @@ def test_a_warm_up_renders_and_leaves_a_process_that_works(tmp_path: Path) -> No
                 blender.warm_up()
             blender.load_object(ObjectSpec(family="mug", seed=1))
             blender.set_camera(CameraSpec(azimuth_rad=0.0, elevation_rad=0.2, fov_x_rad=0.6), (32, 32))
-            passes = blender.render(environment_path=tmp_path / "light.exr", rotation_rad=0.0, seed=1)
+            passes = blender.render(environment_path=tmp_path / "light.exr", seed=1)
             seen.append(passes.rgba)
     assert (seen[0] == seen[1]).all()

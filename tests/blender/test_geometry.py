@@ -55,7 +55,7 @@ def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
             "name": "g",
             "seed": 5,
             "assets": {"embedded": False, "objects": [root / "objects"], "hdris": [root / "hdris"]},
-            "render": {"samples": 8, "lighting_copy_width": 32, "importance_map_width": 128},
+            "render": {"samples": 8, "lighting_copy_width": 32},
             "recipes": {
                 "geometry": {
                     "kind": "geometry",

@@ -23,8 +23,6 @@ def test_a_texel_of_the_copy_is_never_wider_than_the_lobe_of_the_smoothest_mater
         assert width >= settings.lighting_copy_width
         # No wider than it has to be.
         assert width == settings.lighting_copy_width or math.tau / (width - 32) > 0.98 * lobe_rad
-        ratio = settings.importance_map_width / settings.lighting_copy_width
-        assert settings.importance_map_width_for(float(roughness)) == min(round(ratio * width), 8192)
     assert settings.lighting_copy_width_for(1.0) == settings.lighting_copy_width
     assert settings.lighting_copy_width_for(0.05) == 992
     assert settings.lighting_copy_width_for(0.0) == settings.lighting_copy_width_for(0.01) == 2048
@@ -95,7 +93,7 @@ def test_the_wider_copy_shows_a_mirror_what_the_full_file_does(tmp_path: Path) -
         for width in (1024, rule, 160):
             copy = tmp_path / f"{width}.exr"
             write_exr(copy, lighting_copy(Environment(lamps()), width))
-            passes = blender.render(environment_path=copy, rotation_rad=0.0, seed=3)
+            passes = blender.render(environment_path=copy, seed=3)
             seen[width] = np.clip(passes.rgba[..., :3], 0, 1)[passes.rgba[..., 3] > 0.5]
 
     def loss_db(width: int) -> float:

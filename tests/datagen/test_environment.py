@@ -73,7 +73,38 @@ def test_lighting_copy_keeps_the_energy_of_a_sun() -> None:
     small = lighting_copy(Environment(pixels), 256)
     assert small.shape == (128, 256, 3)
     assert small.mean() == pytest.approx(pixels.mean(), rel=1e-5)
-    assert lighting_copy(Environment(small), 256) is small
+    np.testing.assert_allclose(lighting_copy(Environment(small), 256), small, rtol=1e-5)
+
+
+def test_a_turned_copy_shows_the_lighting_where_the_background_does() -> None:
+    pixels = np.random.default_rng(5).random((64, 128, 3), np.float32)
+    pixels[20, 37] = 500
+    lighting, column = Environment(pixels), math.tau / 64
+    plain = lighting_copy(lighting, 64)
+    # By whole columns it is the plain copy, moved; a whole turn changes nothing.
+    for columns in (0, 1, 17, 64, -5):
+        turned = lighting_copy(lighting, 64, columns * column)
+        np.testing.assert_allclose(turned, np.roll(plain, columns, axis=1), rtol=1e-4, atol=1e-4)
+    # By half of one, each column shares its light between two.
+    half = lighting_copy(lighting, 64, 0.5 * column)
+    assert half.mean() == pytest.approx(plain.mean(), rel=1e-6)
+    shared = np.roll(pixels, 1, axis=1).reshape(32, 2, 64, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(half, shared, rtol=1e-4, atol=1e-4)
+    # The sun stands where a camera would see it.
+    turned = lighting_copy(lighting, 64, 1.1)
+    row, column_of_sun = np.unravel_index(turned.sum(-1).argmax(), turned.shape[:2])
+    direction = equirect_directions(64, 32)[row, column_of_sun]
+    cos, sin = math.cos(1.1), math.sin(1.1)
+    seen = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ direction
+    sun = equirect_directions(128, 64)[20, 37]
+    assert math.acos(min(float(seen @ sun), 1.0)) < math.tau / 64
+
+
+def test_a_lighting_smaller_than_its_copy_keeps_its_mean() -> None:
+    pixels = np.random.default_rng(6).random((16, 32, 3), np.float32)
+    copy = lighting_copy(Environment(pixels), 256, 0.7)
+    assert copy.shape == (128, 256, 3)
+    assert copy.mean() == pytest.approx(pixels.mean(), rel=0.02)
 
 
 def test_samples_return_texels_at_their_own_directions() -> None:

@@ -10,7 +10,7 @@ from datagen.assets import AssetsConfig, build_catalogue
 from datagen.blender.protocol import CameraSpec, ObjectSpec
 from datagen.blender.settings import RenderSettings
 from datagen.compositing import over_linear
-from datagen.environment import background, load_environment, normalising_factor
+from datagen.environment import background, lighting_copy, load_environment, normalising_factor, write_exr
 from datagen.view import ViewTransform
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
@@ -45,7 +45,8 @@ def test_a_composite_matches_an_opaque_render(
     ) as blender:
         blender.load_object(ObjectSpec(path=tmp_path / "object.obj"))
         pose = blender.set_camera(camera, size_WH)
-        request = {"environment_path": path, "rotation_rad": rotation_rad, "seed": 1}
+        write_exr(tmp_path / "turned.exr", lighting_copy(environment, 1024, rotation_rad))
+        request = {"environment_path": tmp_path / "turned.exr", "seed": 1}
         opaque = blender.render_opaque(**request)
         rgba = blender.render(**request).rgba
     seen = background(environment, np.array(pose.camera_to_world), pose.fov_x_rad, size_WH, rotation_rad)

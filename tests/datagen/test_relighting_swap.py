@@ -144,7 +144,7 @@ def test_a_mirrored_lighting_is_mirrored_in_light_and_background(tmp_path: Path)
     ) as studio:
         plain, mirrored = (studio.environment("studio", mirrored=flag) for flag in (False, True))
         assert (plain.pixels[:, ::-1] == mirrored.pixels).all()
-        copies = [studio.lighting_copy("studio", mirrored=flag) for flag in (False, True)]
+        copies = [studio.lighting_copy("studio", 0.0, mirrored=flag) for flag in (False, True)]
         small, turned = (load_environment(path).pixels for path in copies)
         np.testing.assert_allclose(small[:, ::-1], turned, rtol=1e-3)
 

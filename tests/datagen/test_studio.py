@@ -79,12 +79,16 @@ def test_lightings_are_cached_within_bounds_and_copied_once(
         studio.environment("h3")
         studio.environment("h1")
         assert studio.environment("h0") is not first
-        copy = studio.lighting_copy("h3")
+        copy = studio.lighting_copy("h3", 0.3)
         written = copy.stat().st_mtime_ns
         width = studio.config.render.lighting_copy_width
         assert load_environment(copy).pixels.shape == (width // 2, width, 3)
-        assert studio.lighting_copy("h3") == copy
+        assert studio.lighting_copy("h3", 0.3) == copy
         assert copy.stat().st_mtime_ns == written
+        # Every turn is a file of its own, and their number is bounded.
+        for step in range(2 * studio_module.LIGHTING_COPIES):
+            assert studio.lighting_copy("h3", 0.01 * step).exists()
+        assert len(list(root.rglob("lighting-h3-*.exr"))) == studio_module.LIGHTING_COPIES
 
 
 def test_cv2_and_pillow_agree_on_what_the_studio_reads(root: Path) -> None:

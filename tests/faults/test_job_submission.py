@@ -29,7 +29,7 @@ assets:
   hdris: [ASSETS/hdris]
   photos: [ASSETS/photos]
 lightings: {width: 64, rigs: {train: 2}}
-render: {samples: 4, lighting_copy_width: 32, importance_map_width: 128}
+render: {samples: 4, lighting_copy_width: 32}
 groups_per_shard: 2
 recipes:
   swap:

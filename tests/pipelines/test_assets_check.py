@@ -86,7 +86,7 @@ def test_a_dataset_over_broken_assets_holds_what_the_sound_ones_give(
                 "objects": [str(root / "objects")],
                 "hdris": [str(root / "hdris")],
             },
-            "render": {"samples": 4, "lighting_copy_width": 32, "importance_map_width": 128},
+            "render": {"samples": 4, "lighting_copy_width": 32},
             "groups_per_shard": 10,
             "recipes": {
                 "swap": {

@@ -31,7 +31,6 @@ SMALL = (
     "scenes.groups={test: 4}",
     "scenes.size_WH=[128, 128]",
     "render.lighting_copy_width=64",
-    "render.importance_map_width=256",
 )
 
 

@@ -29,7 +29,7 @@ TARGET_S = 0.05
 def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: int) -> Iterator[dict]:
     """One row for each family and kind of change; medians in seconds."""
     settings = RenderSettings(samples=samples)
-    light = _Lights(folder, settings.lighting_copy_width)
+    light = TurnedLights(folder, settings.lighting_copy_width)
     with BlenderClient(
         settings,
         scratch_dir=folder,
@@ -57,8 +57,8 @@ def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: 
             }
 
 
-class _Lights:
-    """Turned copies of the bundled HDRIs, one file after the other."""
+class TurnedLights:
+    """Turned copies of the bundled HDRIs, a new file each time; the last but one goes."""
 
     def __init__(self, folder: Path, width: int) -> None:
         self._folder, self._width = folder, width
@@ -69,25 +69,26 @@ class _Lights:
 
     def __call__(self, number: int, rotation_rad: float) -> Path:
         environment = self.environments[number % len(self.environments)]
+        (self._folder / f"light-{self._written - 2}.exr").unlink(missing_ok=True)
         path = self._folder / f"light-{self._written}.exr"
         write_exr(path, lighting_copy(environment, self._width, rotation_rad), compressed=False)
         self._written += 1
         return path
 
 
-def _hdri_swaps(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
+def _hdri_swaps(blender: BlenderClient, light: TurnedLights, size: int) -> Iterator[RenderedPasses]:
     blender.set_camera(_camera(0.0), (size, size))
     for step in itertools.count():
         yield _relit(blender, light, step, 1.0)
 
 
-def _rotations(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
+def _rotations(blender: BlenderClient, light: TurnedLights, size: int) -> Iterator[RenderedPasses]:
     blender.set_camera(_camera(0.0), (size, size))
     for step in itertools.count():
         yield _relit(blender, light, 0, 0.1 * step)
 
 
-def _camera_moves(blender: BlenderClient, light: _Lights, size: int) -> Iterator[RenderedPasses]:
+def _camera_moves(blender: BlenderClient, light: TurnedLights, size: int) -> Iterator[RenderedPasses]:
     path = light(0, 0.0)
     for step in itertools.count():
         start_s = time.perf_counter()
@@ -97,7 +98,7 @@ def _camera_moves(blender: BlenderClient, light: _Lights, size: int) -> Iterator
         yield dataclasses.replace(passes, wall_s=passes.wall_s + moved_s)
 
 
-def _relit(blender: BlenderClient, light: _Lights, number: int, rotation_rad: float) -> RenderedPasses:
+def _relit(blender: BlenderClient, light: TurnedLights, number: int, rotation_rad: float) -> RenderedPasses:
     start_s = time.perf_counter()
     path = light(number, rotation_rad)
     made_s = time.perf_counter() - start_s

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from render_quality import bundled_hdris
+from render_fixed import TurnedLights
 
 from datagen.blender.client import BlenderClient
 from datagen.blender.protocol import CameraSpec, ObjectSpec
 from datagen.blender.settings import RenderSettings
-from datagen.environment import lighting_copy, load_environment, write_exr
 
 LARGEST_GROWTH = 0.10
 # Before it, importers, kernels and Python's own pools are still being filled.
@@ -18,11 +17,13 @@ SETTLED_AFTER = 20
 
 
 def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int) -> Iterator[dict]:
-    """Resident MiB of the process after every `every`-th object, each another one, each rendered once."""
-    path = folder / "light.exr"
-    write_exr(path, lighting_copy(load_environment(bundled_hdris()[0].path), 256))
+    """Resident MiB of the process after every `every`-th object. Each is another one under another light,
+    and rendered once.
+    """
+    settings = RenderSettings(samples=1)
+    light = TurnedLights(folder, settings.lighting_copy_width)
     with BlenderClient(
-        RenderSettings(samples=1),
+        settings,
         scratch_dir=folder,
         log_path=folder / "blender.log",
         threads=1,
@@ -35,7 +36,7 @@ def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int)
             blender.set_camera(
                 CameraSpec(azimuth_rad=0.1 * number, elevation_rad=0.3, fov_x_rad=math.radians(35)), (64, 64)
             )
-            blender.render(environment_path=path, seed=1)
+            blender.render(environment_path=light(number, 0.1 * number), seed=1)
             if number + 1 == SETTLED_AFTER or (number + 1) % every == 0:
                 rss = psutil.Process(blender.pid).memory_info().rss / 2**20
                 yield {"objects": number + 1, "rss_mib": round(rss)}

@@ -62,13 +62,13 @@ class TurnedLights:
 
     def __init__(self, folder: Path, width: int) -> None:
         self._folder, self._width = folder, width
-        self.environments = [load_environment(asset.path) for asset in bundled_hdris()]
-        for environment in self.environments:
+        self._environments = [load_environment(asset.path) for asset in bundled_hdris()]
+        for environment in self._environments:
             lighting_copy(environment, width)  # fills the halvings that it averages from
         self._written = 0
 
     def __call__(self, number: int, rotation_rad: float) -> Path:
-        environment = self.environments[number % len(self.environments)]
+        environment = self._environments[number % len(self._environments)]
         (self._folder / f"light-{self._written - 2}.exr").unlink(missing_ok=True)
         path = self._folder / f"light-{self._written}.exr"
         write_exr(path, lighting_copy(environment, self._width, rotation_rad), compressed=False)

@@ -24,6 +24,8 @@ from pathlib import Path
 
 import psutil
 
+from datagen.atomic import write_atomically
+
 WORKER_POINTS = ("load", "render", "compose", "encode", "stage", "staging tar", "staged part")
 DRIVER_POINTS = ("tar", "tar to sidecar")
 
@@ -59,12 +61,12 @@ class FaultBox:
                 time.sleep(60)
             victim = {"worker": os.getpid(), "driver": driver, "blender": blender}[fault.target]
             facts = asdict(fault) | {"unfinished": self._unfinished(place)}
-            self._marker(fault).write_text(json.dumps(facts))
+            self._leave(fault, facts)
             os.kill(victim, fault.number)
             while fault.number == signal.SIGKILL and _lives(victim):
                 time.sleep(0.005)
             # Who comes here has outlived its victim.
-            self._marker(fault).write_text(json.dumps(facts | {"outlived": True}))
+            self._leave(fault, facts | {"outlived": True})
 
     def wants_blender(self, point: str, place: str) -> bool:
         fault = self.faults.get((point, place))
@@ -78,6 +80,10 @@ class FaultBox:
         committed = (self.out / "shards" / f"{shard}.json").exists()
         staged = group and list(self.out.glob(f"staging/*/{shard}/{int(group):08d}.json"))
         return not committed and not staged
+
+    def _leave(self, fault: Fault, facts: dict) -> None:
+        # Atomically: Ray may end a worker that has outlived its driver while it writes.
+        write_atomically(self._marker(fault), [json.dumps(facts).encode()])
 
     def _marker(self, fault: Fault) -> Path:
         return self.folder / f"{fault.target} {fault.point} {fault.place}.json"

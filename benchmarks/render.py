@@ -29,6 +29,8 @@ Verdict = dict[str, Any]
 
 # Of the part scaling: one worker, two workers, and again.
 TURNS = 3
+# Of the part smooth: 32 references of 1024 samples each.
+SMOOTH_SIZE = 128
 
 
 def fixed(folder: Path, arguments: argparse.Namespace) -> Verdict:
@@ -61,12 +63,12 @@ def quality(folder: Path, arguments: argparse.Namespace) -> Verdict:
                 seeds=(1, 2, 3),
             )
         )
-    return _of_losses(rows, arguments)
+    return _of_losses(rows, arguments.size)
 
 
 def smooth(folder: Path, arguments: argparse.Namespace) -> Verdict:
     settings, rows = RenderSettings(), []
-    with render_quality.Bench(folder, arguments.size, arguments.threads) as bench:
+    with render_quality.Bench(folder, SMOOTH_SIZE, arguments.threads) as bench:
         for roughness in (0.2, 0.12, 0.08, 0.05):
             width = settings.lighting_copy_width_for(roughness)
             found = render_quality.losses(
@@ -77,14 +79,14 @@ def smooth(folder: Path, arguments: argparse.Namespace) -> Verdict:
                 seeds=(1, 2, 3),
             )
             rows += _printed({"roughness": roughness, "copy": width, **row} for row in found)
-    return _of_losses(rows, arguments)
+    return _of_losses(rows, SMOOTH_SIZE)
 
 
 def scaling(folder: Path, arguments: argparse.Namespace) -> Verdict:
     """In turns, so that a machine whose speed drifts is as slow for one worker as for two."""
     made = (
         render_throughput.throughput(
-            folder / str(turn), workers, groups=arguments.groups // TURNS, size=arguments.size, samples=16
+            folder / str(turn), workers, groups=arguments.groups, size=arguments.size, samples=16
         )
         for turn in range(TURNS)
         for workers in (1, 2)
@@ -139,7 +141,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], Verdict]] = {
 }
 
 
-def _of_losses(rows: list[dict], arguments: argparse.Namespace) -> Verdict:
+def _of_losses(rows: list[dict], size: int) -> Verdict:
     mean = round(statistics.fmean(row["loss_db"] for row in rows), 3)
     worst = max(row["loss_db"] for row in rows)
     return {
@@ -147,7 +149,7 @@ def _of_losses(rows: list[dict], arguments: argparse.Namespace) -> Verdict:
         f"none above {render_quality.LARGEST_LOSS_DB}",
         "measured": {"mean_loss_db": mean, "largest_loss_db": worst},
         "met": mean <= render_quality.MEAN_LOSS_DB and worst <= render_quality.LARGEST_LOSS_DB,
-        "size": arguments.size,
+        "size": size,
         "rows": rows,
     }
 
@@ -173,9 +175,9 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--json", type=Path, help="the file whose entries are replaced")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--size", type=int, default=256, help="pixels of a side")
+    parser.add_argument("--size", type=int, default=256, help="pixels of a side: fixed, quality, scaling")
     parser.add_argument("--repeats", type=int, default=30, help="renders of each change, part fixed")
-    parser.add_argument("--groups", type=int, default=24, help="of two pairs, parts scaling and encoding")
+    parser.add_argument("--groups", type=int, default=24, help="of two pairs: a turn of scaling, encoding")
     parser.add_argument("--objects", type=int, default=500, help="part memory")
     arguments = parser.parse_args()
     for name in arguments.parts:

@@ -85,12 +85,13 @@ def lamps() -> np.ndarray:
 def test_the_wider_copy_shows_a_mirror_what_the_full_file_does(tmp_path: Path) -> None:
     path = sphere(tmp_path / "mirror", roughness=0.05, metallic=1.0)
     seen = {}
-    for width in (1024, RenderSettings().lighting_copy_width_for(0.05), 160):
+    rule = RenderSettings().lighting_copy_width_for(0.05)
+    for width in (1024, rule, 160):
         # The map is never narrower than the rule says, and as wide as a wider copy.
         with client(tmp_path, samples=512, lighting_copy_width=width) as blender:
             blender.load_object(ObjectSpec(path=path))
             blender.set_camera(CameraSpec(azimuth_rad=0.0, elevation_rad=0.2, fov_x_rad=0.6), (96, 96))
-            rule = RenderSettings().lighting_copy_width_for(blender.smoothest)
+            assert blender.smoothest == pytest.approx(0.05, abs=1e-6)
             copy = tmp_path / f"{width}.exr"
             write_exr(copy, lighting_copy(Environment(lamps()), width))
             passes = blender.render(environment_path=copy, seed=3)
@@ -99,5 +100,5 @@ def test_the_wider_copy_shows_a_mirror_what_the_full_file_does(tmp_path: Path) -
     def loss_db(width: int) -> float:
         return float(-10 * np.log10(((seen[width] - seen[1024]) ** 2).mean()))
 
-    assert loss_db(rule) > 38
+    assert loss_db(rule) > 42
     assert loss_db(160) < loss_db(rule) - 8

@@ -20,19 +20,19 @@ import cv2
 import numpy as np
 import torch
 
-from datagen.colour import rgb_to_lab, transfer_colour_statistics
-from pipelines.config_files import find_config, load_config
-from pipelines.sheets import Item, Section, contact_sheet, write_png
-from pipelines.translation import newest_checkpoint
-from training.edit_losses import ColourStatistics, WeightedTerm
-from training.edit_scene import Region, Scene
-from training.guidance import GuidanceConfig
-from training.guide_config import GuideConfig
-from training.guided_images import edit_images
-from training.guided_translation import translation_path
-from training.model import TranslationModel
-from training.pairs import PairSource
-from training.pixels import mask_to_unit, to_unit
+from pairbridge.datagen.imaging.colour import rgb_to_lab, transfer_colour_statistics
+from pairbridge.pipelines.inference.translation import newest_checkpoint
+from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.data.tensors import mask_to_unit, to_unit
+from pairbridge.training.guidance.edit_losses import ColourStatistics, WeightedTerm
+from pairbridge.training.guidance.edit_scene import Region, Scene
+from pairbridge.training.guidance.guidance_equations import GuidanceConfig
+from pairbridge.training.guidance.guide_config import GuideConfig
+from pairbridge.training.guidance.guided_images import edit_images
+from pairbridge.training.guidance.guided_translation import translation_path
+from pairbridge.training.published.translation_model import TranslationModel
 
 CPU = torch.device("cpu")
 # Of the gradient step: much more of it overshoots, and this much lowers the loss by a half.

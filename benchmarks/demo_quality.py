@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.generate import generate
-from pipelines.run_config import Run, load_run
-from training.evaluation import evaluate
-from training.loop import train
-from training.metrics import bootstrap_interval
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.runs.run_config import Run, load_run
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.evaluation.evaluate import evaluate
+from pairbridge.training.evaluation.metrics import bootstrap_interval
 
 METRIC = "foreground_psnr"
 BASELINES = ("source", "colour_transfer", "colour_shift_ridge")

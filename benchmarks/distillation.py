@@ -2,10 +2,10 @@
 
     python benchmarks/distillation.py [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
 
-`two-modes`: points in the plane with two targets each and an exact teacher (tests/training/two_modes.py), by
+`two-modes`: points in the plane with two targets each and an exact teacher (tests/support/two_modes.py), by
 sigma and by the times of the matching; W2 of the pairs (source, output) to true pairs, beside that of true
 pairs to each other (the floor). `light`: 16x16 pictures of balls whose light nothing in the source tells
-(tests/training/toy_light.py); a bridge is trained and distilled as `pairbridge train` and `pairbridge
+(tests/support/toy_light.py); a bridge is trained and distilled as `pairbridge train` and `pairbridge
 distill` do it, and judged on held-out pairs. Writes `distillation.json`, `distillation.md` and a picture.
 """
 
@@ -22,22 +22,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from datagen.sample import encode_field
-from pipelines.config_files import find_config, load_config
-from pipelines.distilling import run_distillation
-from pipelines.translation import newest_checkpoint
-from tests.training.toy_light import SIZE, light_of, lit_pair
-from tests.training.toy_relighting import write_toy_dataset
-from tests.training.two_modes import TwoModes
-from training.config import TrainingConfig
-from training.distillation_config import DistillationConfig
-from training.loop import train
-from training.mix_config import MixConfig
-from training.model import TranslationModel
-from training.pairs import PairSource
-from training.student import timesteps_of
-from training.timesteps import UniformTimesteps
-from training.toy import wasserstein2
+from benchmarks.plane_laws import wasserstein2
+from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.pipelines.inference.distilling import run_distillation
+from pairbridge.pipelines.inference.translation import newest_checkpoint
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge.timesteps import UniformTimesteps
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.distillation.distillation_config import DistillationConfig
+from pairbridge.training.distillation.student import timesteps_of
+from pairbridge.training.published.translation_model import TranslationModel
+from tests.support.toy_light import SIZE, light_of, lit_pair
+from tests.support.toy_relighting import write_toy_dataset
+from tests.support.two_modes import TwoModes
 
 # (name, sigma, times): the last one loses a mode.
 CASES = (

@@ -5,8 +5,8 @@ ray         the driver's own loop, agenda, policy, ledger and crew (`ray.wait` o
             thousand workers are a thousand concurrent calls of a few actors, each of which sleeps for
             `--sleep` seconds; staging and shards keep no bytes
 costs       what one hand-out and one `ray.wait` cost the driver in Ray, for the simulation
-simulation  the same loop in virtual time (`pipelines.simulation`) for growing numbers of workers, with
-            those costs: where the driver no longer keeps up
+simulation  the same loop in virtual time (`benchmarks.driver_simulation`) for growing numbers of workers,
+with those costs: where the driver no longer keeps up
 memory      the same with a growing number of pairs: peak of what Python holds, and of the process
 """
 
@@ -26,18 +26,18 @@ from typing import Any
 
 import ray
 
-from datagen.assets import AssetsConfig, build_catalogue
-from datagen.config import DatasetConfig
-from datagen.plan import DatasetPlan, ShardSpec, make_plan
-from pipelines.crew import Crew, Slot
-from pipelines.driver import Driver, StopRequest
-from pipelines.ledger import Ledger
-from pipelines.policy import Limits
-from pipelines.pools import ONE_POOL, Pool, pooled_recipes
-from pipelines.ray_session import ray_session
-from pipelines.simulation import VirtualShelf, VirtualStaging, simulate
-from pipelines.worker import GroupOutcome, WorkerInfo, WorkOrder
-from pipelines.worker_logs import LOGS_NAME
+from benchmarks.driver_simulation import VirtualShelf, VirtualStaging, simulate
+from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
+from pairbridge.pipelines.attempts.policy import Limits
+from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.shelves.ledger import Ledger
+from pairbridge.pipelines.workers.crew import Crew, Slot
+from pairbridge.pipelines.workers.pools import ONE_POOL, Pool, pooled_recipes
+from pairbridge.pipelines.workers.ray_session import ray_session
+from pairbridge.pipelines.workers.worker import GroupOutcome, WorkerInfo, WorkOrder
+from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
 LEAST_PER_S = 1000
 PAIRS_PER_GROUP = 4

@@ -24,22 +24,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datagen.config import DatasetConfig
-from datagen.seeds import seed31
-from pipelines.config_files import find_config, load_config
-from pipelines.generate import generate
-from pipelines.sampling import tiled
-from pipelines.sheets import write_png
-from training.bridge import interpolate
-from training.conditions import ConditionConfig
-from training.config import TrainingConfig
-from training.flow import classifier_free, classifier_guided, from_noise
-from training.frechet import FeatureMoments, frechet_distance
-from training.loop import train
-from training.mix_config import MixConfig
-from training.model import TranslationModel
-from training.pairs import PairSource
-from training.samplers import HeunSampler, sample
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.inference.sampling import tiled
+from pairbridge.pipelines.pages.sheets import write_png
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge.equations import interpolate
+from pairbridge.training.bridge.flow import classifier_free, classifier_guided, from_noise
+from pairbridge.training.bridge.samplers import HeunSampler, sample
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.networks.conditions import ConditionConfig
+from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance
+from pairbridge.training.published.translation_model import TranslationModel
 
 NAME = "shapes"
 PER_CLASS = 30

@@ -24,19 +24,19 @@ import torch
 import webdataset as wds
 from diffusers import AutoencoderKL
 
-from datagen.sample import Pair as Fields
-from datagen.sample import decode_field
-from datagen.seeds import rng
-from pipelines.latents import encode_dataset
-from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
-from training.autoencoders import build_autoencoder
-from training.buckets import BucketSequence
-from training.conditions import ConditionConfig
-from training.config import TrainingConfig
-from training.latent_cache import CachedWith
-from training.loader import MixedLoader
-from training.mix_config import MixConfig
-from training.targets import TargetKind
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.shards.sample import Pair as Fields
+from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.pipelines.inference.latents import encode_dataset
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.latents import CachedWith
+from pairbridge.training.data.loader import MixedLoader
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.networks.autoencoders import build_autoencoder
+from pairbridge.training.networks.conditions import ConditionConfig
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SIZE = 512
 BATCH = 8

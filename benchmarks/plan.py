@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from datagen.config import DatasetConfig
-from datagen.verify import verify_dataset
-from pipelines.bill.bill import Prices, make_bill
-from pipelines.bill.measuring import measure
-from pipelines.config_files import find_config, load_config
-from pipelines.generate import generate
-from pipelines.ledger import read_ledger
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.costing.cost import Prices, make_bill
+from pairbridge.pipelines.costing.cost_measuring import measure
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.pipelines.shelves.ledger import read_ledger
 
 LARGEST_ERROR = 0.2
 # What a row keeps of the real run.

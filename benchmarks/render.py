@@ -16,14 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import render_fixed
-import render_memory
-import render_quality
-import render_throughput
-
-from datagen.assets import AssetsConfig, build_catalogue
-from datagen.blender.protocol import ObjectSpec
-from datagen.blender.settings import RenderSettings
+from benchmarks import render_fixed, render_memory, render_quality, render_throughput
+from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.scene.specs import ObjectSpec
 
 Verdict = dict[str, Any]
 

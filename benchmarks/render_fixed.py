@@ -15,12 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from render_quality import bundled_hdris
-
-from datagen.blender.client import BlenderClient
-from datagen.blender.protocol import CameraSpec, ObjectSpec, RenderedPasses
-from datagen.blender.settings import RenderSettings
-from datagen.environment import lighting_copy, load_environment, write_exr
+from benchmarks.render_quality import bundled_hdris
+from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.lighting.equirect import lighting_copy, load_environment, write_exr
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, RenderedPasses
 
 FAMILIES = ("mug", "teapot", "vase")
 TARGET_S = 0.05

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from render_fixed import TurnedLights
 
-from datagen.blender.client import BlenderClient
-from datagen.blender.protocol import CameraSpec, ObjectSpec
-from datagen.blender.settings import RenderSettings
+from benchmarks.render_fixed import TurnedLights
+from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 LARGEST_GROWTH = 0.10
 # Before it, importers, kernels and Python's own pools are still being filled.

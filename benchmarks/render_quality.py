@@ -12,11 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from datagen.assets import Asset, AssetsConfig, build_catalogue
-from datagen.blender.client import BlenderClient
-from datagen.blender.protocol import CameraSpec, ObjectSpec
-from datagen.blender.settings import RenderSettings
-from datagen.environment import Environment, lighting_copy, load_environment, normalising_factor, write_exr
+from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, build_catalogue
+from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.lighting.equirect import (
+    Environment,
+    lighting_copy,
+    load_environment,
+    normalising_factor,
+    write_exr,
+)
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 AUTOMATIC_MAP = 4096
 REFERENCE_SAMPLES = 1024

@@ -6,9 +6,9 @@ seconds and phases come from the dataset's ledger, so start-up and baking do not
 
 from pathlib import Path
 
-from datagen.config import DatasetConfig
-from pipelines.generate import generate
-from pipelines.ledger import read_ledger
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.shelves.ledger import read_ledger
 
 LEAST_SCALING, LARGEST_SHARE = 1.7, 0.15
 # What is not rendering, loading or planning: background and paste, PNG encoding, writing of the tar.

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines.run import execute
-from pipelines.run_config import load_run
-from training.metrics import METRICS
+from pairbridge.pipelines.runs.run import execute
+from pairbridge.pipelines.runs.run_config import load_run
+from pairbridge.training.evaluation.metrics import METRICS
 
 TASKS = ("removal", "relighting", "depth", "normals", "shadow", "controllable-relighting", "restoration")
 

@@ -21,12 +21,12 @@ import matplotlib
 import torch
 from torch import Tensor
 
-from datagen.seeds import seed31
-from training.bridge import drift, interpolate
-from training.flow import CountedField
-from training.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler, sample
-from training.timesteps import UniformTimesteps
-from training.toy import PlaneNetwork, eight_gaussians, moons, wasserstein2
+from benchmarks.plane_laws import PlaneNetwork, eight_gaussians, moons, wasserstein2
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.equations import drift, interpolate
+from pairbridge.training.bridge.flow import CountedField
+from pairbridge.training.bridge.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler, sample
+from pairbridge.training.bridge.timesteps import UniformTimesteps
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datagen.seeds import seed31
-from training.bridge import interpolate, velocity
-from training.flow import classifier_free, classifier_guided, from_noise
-from training.samplers import HeunSampler, sample
-from training.timesteps import UniformTimesteps
-from training.toy import PlaneNetwork, labelled_moons, wasserstein2
+from benchmarks.plane_laws import PlaneNetwork, labelled_moons, wasserstein2
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.equations import interpolate, velocity
+from pairbridge.training.bridge.flow import classifier_free, classifier_guided, from_noise
+from pairbridge.training.bridge.samplers import HeunSampler, sample
+from pairbridge.training.bridge.timesteps import UniformTimesteps
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

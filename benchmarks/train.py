@@ -22,19 +22,19 @@ from unittest import mock
 import torch
 from diffusers.training_utils import EMAModel
 
-import training.loop
-from pipelines.config_files import find_config, load_config
-from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
-from training.config import TrainingConfig
-from training.loop import train
-from training.mix_config import MixConfig
-from training.run_log import read_lines
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge_training import loop
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.engine.run_log import read_lines
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 # The first steps start workers and fill caches.
 WARM_UP = 10
 WANTED = 0.03
 PHASES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "forward": ((training.loop, "bridge_loss"),),
+    "forward": ((loop, "bridge_loss"),),
     "backward": ((torch.Tensor, "backward"),),
     "optimiser": ((torch.nn.utils, "clip_grad_norm_"), (torch.optim.AdamW, "step"), (EMAModel, "step")),
 }

@@ -8,8 +8,8 @@ import sys
 
 import typer
 
-from datagen.errors import PairbridgeError
-from pipelines.commands import (
+from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.pipelines.commands import (
     assets,
     calibrate,
     datasets,

@@ -13,44 +13,43 @@ ROOMS = ("datagen", "training", "pipelines", "blender_assets")
 
 # The pure modules of datagen that training may build on.
 SHARED_WITH_TRAINING = {
-    "datagen.atomic",
-    "datagen.canonical",
-    "datagen.colour",
-    "datagen.commit",
-    "datagen.diff",
-    "datagen.errors",
-    "datagen.fill",
-    "datagen.frozen",
-    "datagen.import_manifest",
-    "datagen.imported",
-    "datagen.light_maps",
-    "datagen.manifest",
-    "datagen.mirror",
-    "datagen.object_store",
-    "datagen.own_code",
-    "datagen.records",
-    "datagen.sample",
-    "datagen.seeds",
-    "datagen.shards",
+    "pairbridge.datagen.core.atomic_files",
+    "pairbridge.datagen.core.json_digest",
+    "pairbridge.datagen.imaging.colour",
+    "pairbridge.datagen.shards.commit",
+    "pairbridge.datagen.core.errors",
+    "pairbridge.datagen.imaging.fill",
+    "pairbridge.datagen.core.frozen",
+    "pairbridge.datagen.imports.import_manifest",
+    "pairbridge.datagen.imports.imported",
+    "pairbridge.datagen.lighting.light_maps",
+    "pairbridge.datagen.dataset.manifest",
+    "pairbridge.datagen.shards.mirror",
+    "pairbridge.datagen.shards.object_store",
+    "pairbridge.datagen.core.user_code",
+    "pairbridge.datagen.shards.records",
+    "pairbridge.datagen.shards.sample",
+    "pairbridge.datagen.core.seeds",
+    "pairbridge.datagen.shards.reader",
 }
 BLENDER_PARENT_SIDE = {"__init__", "client", "errors", "exr", "protocol", "settings"}
 TORCH_FREE_DATAGEN = ("datagen/matting/", "datagen/relighting/")
 
 # What makes a plan depend on something other than (config, seed, index), and what to write instead.
 NONDETERMINISM = {
-    r"\bnp\.random\.(seed|randn?|randint|choice|uniform|normal|permutation|shuffle)\(": "datagen.seeds.rng",
-    r"\brandom\.(seed|random|choice|randint|shuffle|uniform)\(": "datagen.seeds.rng",
+    r"\bnp\.random\.(seed|randn?|randint|choice|uniform|normal|permutation|shuffle)\(": "pairbridge.datagen.core.seeds.rng",
+    r"\brandom\.(seed|random|choice|randint|shuffle|uniform)\(": "pairbridge.datagen.core.seeds.rng",
     r"\btime\.time(_ns)?\(|\bdatetime\.now\(|\bdate\.today\(": "the run ledger, never a spec",
     r"\bos\.(listdir|scandir)\(": "sorted(path.iterdir())",
-    r"\buuid\.uuid": "datagen.seeds",
-    r"(?<![\w.])hash\(": "datagen.canonical.digest (builtin hash is salted per process)",
+    r"\buuid\.uuid": "pairbridge.datagen.core.seeds",
+    r"(?<![\w.])hash\(": "pairbridge.datagen.core.json_digest.digest (builtin hash is salted per process)",
 }
 RUNS_CODE = {
     r"\bpickle\.loads?\(": "safetensors or JSON",
     r"torch\.load\((?!.*weights_only=True)": "safetensors",
     r"trust_remote_code=True": "code of our own",
     r"allow_pickle=True": "allow_pickle=False",
-    r"\byaml\.(unsafe_)?load\(": "pipelines.config_files",
+    r"\byaml\.(unsafe_)?load\(": "pairbridge.pipelines.reading.config_files",
 }
 
 
@@ -116,10 +115,10 @@ def test_torch_stays_out_of_data_generation_but_for_the_models() -> None:
     "modules",
     [
         # A plan must build where neither Blender, Ray nor torch is installed.
-        ("datagen.plan", ("bpy", "ray", "torch")),
+        ("pairbridge.datagen.dataset.plan", ("bpy", "ray", "torch")),
         # The trainer and the reader install and run without the render extra.
-        ("training.loop", ("bpy", "ray")),
-        ("pipelines.cli", ("bpy", "ray", "torch")),
+        ("pairbridge.training.bridge_training.loop", ("bpy", "ray")),
+        ("pairbridge.pipelines.cli", ("bpy", "ray", "torch")),
     ],
     ids=lambda pair: pair[0],
 )

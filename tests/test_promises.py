@@ -18,16 +18,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datagen.config import DatasetConfig
-from datagen.sample import decode_field
-from datagen.shards import open_shard, open_shards
-from datagen.verify import verify_dataset
-from pipelines.config_files import find_config, load_config
-from pipelines.generate import generate
-from tests.datagen.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
-from training.buckets import BucketSequence
-from training.loader import MixedLoader
-from training.mix_config import MixConfig
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.shards.reader import open_shard, open_shards
+from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.loader import MixedLoader
+from pairbridge.training.data.mix_config import MixConfig
+from tests.support.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
 
 pytestmark = pytest.mark.render
 
@@ -88,7 +88,7 @@ def test_planned(dataset: Path, tmp_path: Path, ray_address: str) -> None:
 
 def test_exactly_once(dataset: Path, tmp_path: Path, ray_address: str) -> None:
     out = tmp_path / "dataset"
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+    command = [sys.executable, "-c", "from pairbridge.pipelines.cli import main; main()"]
     command += ["generate", "smoke", "--out", str(out), "--workers", "2", "--address", ray_address]
     driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
@@ -224,7 +224,7 @@ def test_offline(tmp_path: Path) -> None:
     assert "192.0.2.77" in log.read_text()
     log.unlink()
 
-    command = [sys.executable, "-c", "from pipelines.cli import main; main()", "run", "smoke"]
+    command = [sys.executable, "-c", "from pairbridge.pipelines.cli import main; main()", "run", "smoke"]
     done = subprocess.run(
         [*command, "--out", str(tmp_path / "runs")], env=environment, capture_output=True, text=True
     )

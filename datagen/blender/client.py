@@ -8,18 +8,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datagen.blender.devices import one_at_a_time
-from datagen.blender.errors import (
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.blender_errors import (
     BlenderCrashed,
     BlenderRequestFailed,
     BlenderTimedOut,
     BlenderUnavailable,
 )
-from datagen.blender.exr import read_alpha, read_passes, read_radiance
-from datagen.blender.log import BlenderLog
-from datagen.blender.panorama import join, plan_panorama
-from datagen.blender.process import BlenderProcess, Died, Hung
-from datagen.blender.protocol import (
+from pairbridge.datagen.blender.child_log import BlenderLog
+from pairbridge.datagen.blender.devices import one_at_a_time
+from pairbridge.datagen.blender.exr_passes import read_alpha, read_passes, read_radiance
+from pairbridge.datagen.blender.panorama import join, plan_panorama
+from pairbridge.datagen.blender.process import BlenderProcess, Died, Hung
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.core.errors import AssetError, PairbridgeError
+from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
     LampSpec,
@@ -31,10 +35,6 @@ from datagen.blender.protocol import (
     SkySpec,
     from_json,
 )
-from datagen.blender.settings import RenderSettings
-from datagen.environment import write_exr
-from datagen.errors import AssetError, PairbridgeError
-from datagen.object_rules import AddonConfig, ObjectRules
 
 DEFAULT_RULES = ObjectRules()
 

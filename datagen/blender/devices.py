@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from datagen.errors import PairbridgeError
+from pairbridge.datagen.core.errors import PairbridgeError
 
 
 class DeviceMissing(PairbridgeError):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from datagen.blender.protocol import SkySpec
+from pairbridge.datagen.scene.specs import SkySpec
 
 SUN_DIAMETER_RAD = math.radians(0.545)
 

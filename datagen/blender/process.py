@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datagen
-from datagen.blender.protocol import decode_line, encode_line
-from datagen.blender.settings import RenderSettings
-from datagen.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.scene.specs import decode_line, encode_line
 
 
 class Hung(Exception):
@@ -54,11 +53,8 @@ class BlenderProcess:
         environment = os.environ | {
             "BLENDER_USER_RESOURCES": str(self._folder / "user"),
             "TMPDIR": str(self._folder),
-            "PYTHONPATH": os.pathsep.join(
-                [str(Path(datagen.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-            ).rstrip(os.pathsep),
         }
-        command = [sys.executable, "-m", "datagen.blender.server"]
+        command = [sys.executable, "-m", "pairbridge.datagen.blender.child.server"]
         command += ["--requests-fd", str(requests_read), "--replies-fd", str(replies_write)]
         command += ["--image-fd", str(self._image_fd), "--parent-pid", str(os.getpid())]
         command += ["--threads", str(threads), "--settings", settings.model_dump_json()]

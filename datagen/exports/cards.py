@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from datagen.card import front_matter, licence_section, table
-from datagen.exports.finished import FinishedDataset
-from datagen.manifest import FIELD_DESCRIPTIONS
+from pairbridge.datagen.dataset.card import front_matter, licence_section, table
+from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS
+from pairbridge.datagen.exports.finished import FinishedDataset
 
 
 def write_export_card(

@@ -24,14 +24,14 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from datagen.atomic import write_atomically
-from datagen.canonical import digest
-from datagen.commit import sidecar_path
-from datagen.exports.cards import write_export_card
-from datagen.exports.finished import FinishedDataset, link_or_copy
-from datagen.records import SampleRecord, Sidecar
-from datagen.tar import BLOCK, TRAILER
-from datagen.verify import StreamStatus
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.dataset.verify import StreamStatus
+from pairbridge.datagen.exports.cards import write_export_card
+from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy
+from pairbridge.datagen.shards.commit import sidecar_path
+from pairbridge.datagen.shards.records import SampleRecord, Sidecar
+from pairbridge.datagen.shards.tar import BLOCK, TRAILER
 
 # The layout's version, which readers may look at.
 _ENERGON_VERSION = "7.4.1"

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from datagen.atomic_folder import folder_atomically
-from datagen.exports.energon import export_energon
-from datagen.exports.finished import FinishedDataset, open_finished
-from datagen.exports.folders import export_folders
-from datagen.exports.huggingface import export_huggingface
-from datagen.manifest import MANIFEST_NAME, refuse_unknown_licences
+from pairbridge.datagen.core.atomic_files import folder_atomically
+from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, refuse_unknown_licences
+from pairbridge.datagen.exports.energon import export_energon
+from pairbridge.datagen.exports.finished import FinishedDataset, open_finished
+from pairbridge.datagen.exports.huggingface import export_huggingface
+from pairbridge.datagen.exports.image_folders import export_folders
 
 PROVENANCE_NAME = "provenance.json"
 

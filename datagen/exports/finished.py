@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.commit import check_tar_bytes
-from datagen.errors import ConfigError
-from datagen.fill import fill_noise, fill_seed
-from datagen.import_manifest import is_import
-from datagen.manifest import DatasetManifest
-from datagen.mirror import local_folder
-from datagen.sample import decode_field, encode_field
-from datagen.shards import Shard, open_shards
-from datagen.verify import StreamStatus, dataset_status
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
+from pairbridge.datagen.imports.import_manifest import is_import
+from pairbridge.datagen.shards.commit import check_tar_bytes
+from pairbridge.datagen.shards.mirror import local_folder
+from pairbridge.datagen.shards.reader import Shard, open_shards
+from pairbridge.datagen.shards.sample import decode_field, encode_field
 
 # Where a filesystem has no hard links, or the two places are not on one.
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datagen.canonical import canonical_json
-from datagen.errors import ConfigError
-from datagen.exports.cards import write_export_card
-from datagen.exports.finished import FinishedDataset, samples
-from datagen.shards import Shard
-from datagen.verify import StreamStatus
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.dataset.verify import StreamStatus
+from pairbridge.datagen.exports.cards import write_export_card
+from pairbridge.datagen.exports.finished import FinishedDataset, samples
+from pairbridge.datagen.shards.reader import Shard
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,5 +2,5 @@
 
 `config` says what to import, a layout (`folders`, `rord`, `hypersim`, `vkitti`, `replica`, `foreign_tars`)
 finds its pairs, `indexing` checks them and writes the import's folder, `checking` proves it later. Reading
-is in `datagen.imported`.
+is in `pairbridge.datagen.imports.imported`.
 """

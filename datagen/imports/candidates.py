@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from datagen.assets import Split
-from datagen.field_codecs import Codec
-from datagen.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
+from pairbridge.datagen.assets.catalogue import Split
+from pairbridge.datagen.imports.field_codecs import Codec
+from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

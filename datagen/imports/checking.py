@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from datagen.canonical import file_sha256
-from datagen.errors import ShardError
-from datagen.import_manifest import ImportManifest
-from datagen.imported import ImportedPairs, read_file
-from datagen.verify import Finding
+from pairbridge.datagen.core.errors import ShardError
+from pairbridge.datagen.core.json_digest import file_sha256
+from pairbridge.datagen.dataset.verify import Finding
+from pairbridge.datagen.imports.import_manifest import ImportManifest
+from pairbridge.datagen.imports.imported import ImportedPairs, read_file
 
 _AGAIN = "restore the file, or import the data set into a new folder"
 

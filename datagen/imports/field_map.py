@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import field_validator
 
-from datagen.errors import ConfigError
-from datagen.field_codecs import Codec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, FileRef
-from datagen.imports.candidates import Refused, walk_files
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Refused, walk_files
+from pairbridge.datagen.imports.field_codecs import Codec
+from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _ID = "id"

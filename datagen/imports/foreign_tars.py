@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from datagen.errors import ConfigError, ShardError
-from datagen.field_codecs import Codec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, FileRef, TarInfo
-from datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
-from datagen.imports.pair_layout import PairLayout
-from datagen.imports.tar_members import SIDECAR_SUFFIX, Member, tar_members
+from pairbridge.datagen.core.errors import ConfigError, ShardError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import Codec
+from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, TarInfo
+from pairbridge.datagen.imports.pair_layout import PairLayout
+from pairbridge.datagen.imports.tar_members import SIDECAR_SUFFIX, Member, tar_members
 
 # What a member of a sample may be called to be opened at all. Text, numbers and pickles beside the images are
 # passed over unread.

@@ -11,13 +11,13 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from datagen.assets import Split
-from datagen.errors import ConfigError
-from datagen.field_codecs import Codec, DepthCodec, ImageCodec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, ImportKind
-from datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
-from datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.assets.catalogue import Split
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
+from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
 
 _IMAGES = "{scene}/images/scene_{camera}_final_preview/frame.{frame}.tonemap.jpg"
 _DEPTHS = "{scene}/images/scene_{camera}_geometry_hdf5/frame.{frame}.depth_meters.hdf5"

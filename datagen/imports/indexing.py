@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from datagen.assets import SPLITS, Split
-from datagen.atomic import write_atomically
-from datagen.canonical import canonical_json, file_sha256
-from datagen.errors import AssetError, ConfigError, PairbridgeError
-from datagen.field_codecs import decode, field_size
-from datagen.import_manifest import (
+from pairbridge.datagen.assets.catalogue import SPLITS, Split
+from pairbridge.datagen.assets.photographs import MAX_FILE_BYTES
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
+from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
+from pairbridge.datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import decode, field_size
+from pairbridge.datagen.imports.import_config import ImportConfig
+from pairbridge.datagen.imports.import_manifest import (
     IMPORT_NAME,
     INDEX_FOLDER,
     REJECTED_NAME,
@@ -26,10 +29,7 @@ from datagen.import_manifest import (
     IndexInfo,
     index_path,
 )
-from datagen.imported import read_file
-from datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
-from datagen.imports.config import ImportConfig
-from datagen.photographs import MAX_FILE_BYTES
+from pairbridge.datagen.imports.imported import read_file
 
 MEMBERS_FOLDER = "members"
 # Headers are read from disks that answer slowly, and Python waits for them without holding its lock.

@@ -4,9 +4,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from datagen.field_codecs import Codec, ImageCodec, MaskCodec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
+from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
 
 Task = Literal["translation", "removal"]
 

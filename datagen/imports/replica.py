@@ -10,12 +10,12 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from datagen.errors import ConfigError
-from datagen.field_codecs import Codec, DepthCodec, ImageCodec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, ImportKind
-from datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
-from datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
+from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
 
 _CAMERA = "cam_params.json"
 

@@ -10,12 +10,12 @@ from typing import Literal
 
 from pydantic import NonNegativeInt
 
-from datagen.assets import Split
-from datagen.field_codecs import Codec, ImageCodec, MaskCodec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, ImportKind
-from datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
-from datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.assets.catalogue import Split
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
+from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
 
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",

@@ -12,13 +12,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
-from datagen.atomic import write_atomically
-from datagen.canonical import canonical_json, file_sha256
-from datagen.errors import ShardError
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import TarInfo
-from datagen.records import Sha256
-from datagen.tar import BLOCK
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ShardError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
+from pairbridge.datagen.imports.import_manifest import TarInfo
+from pairbridge.datagen.shards.records import Sha256
+from pairbridge.datagen.shards.tar import BLOCK
 
 SIDECAR_SUFFIX = ".members.json"
 

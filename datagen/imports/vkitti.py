@@ -9,11 +9,11 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from datagen.field_codecs import Codec, DepthCodec, ImageCodec
-from datagen.frozen import FrozenModel
-from datagen.import_manifest import FieldKind, ImportKind
-from datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
-from datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
+from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
+from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
+from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
 
 _UNITS_PER_M = 100.0
 _FRAMES = "{scene}/{variation}/frames"

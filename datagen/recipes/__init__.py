@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from datagen.recipes.base import Recipe, RecipeConfig
-from datagen.recipes.controllable_relighting import ControllableRelighting, ControllableRelightingConfig
-from datagen.recipes.geometry import Geometry, GeometryConfig
-from datagen.recipes.object_removal import ObjectRemoval, ObjectRemovalConfig
-from datagen.recipes.own import OwnRecipeConfig, open_own_recipe
-from datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
-from datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
-from datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
-from datagen.recipes.restoration import Restoration, RestorationConfig
-from datagen.recipes.shadow_generation import ShadowGeneration, ShadowGenerationConfig
+from pairbridge.datagen.recipes.base import Recipe, RecipeConfig
+from pairbridge.datagen.recipes.controllable_relighting import (
+    ControllableRelighting,
+    ControllableRelightingConfig,
+)
+from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig
+from pairbridge.datagen.recipes.object_removal import ObjectRemoval, ObjectRemovalConfig
+from pairbridge.datagen.recipes.photo_relighting import PhotoRelighting, PhotoRelightingConfig
+from pairbridge.datagen.recipes.photo_removal import PhotoRemoval, PhotoRemovalConfig
+from pairbridge.datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
+from pairbridge.datagen.recipes.restoration import Restoration, RestorationConfig
+from pairbridge.datagen.recipes.shadow_generation import ShadowGeneration, ShadowGenerationConfig
+from pairbridge.datagen.recipes.user_recipe import OwnRecipeConfig, open_own_recipe
 
 RECIPES: dict[str, tuple[type[RecipeConfig], Callable[[Any], Recipe]]] = {
     "relighting_swap": (RelightingSwapConfig, RelightingSwap),

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from datagen.assets import Catalogue, Split
-from datagen.canonical import canonical_json
-from datagen.errors import Rejected
-from datagen.frozen import FrozenModel
-from datagen.quality import Gates
-from datagen.sample import Pair
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.imaging.quality import Gates
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 # Whose versions a sample records: those whose change can change a pixel.
 _RECORDED_DISTRIBUTIONS = (
@@ -68,8 +68,9 @@ class Recipe(Protocol):
     def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
         """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
 
-        Raises AssetError or Rejected when the whole group falls. `datagen.quality.check_pair` is applied to
-        what comes back, and `datagen.redraw` draws refused pairs again.
+        Raises AssetError or Rejected when the whole group falls.
+        `pairbridge.datagen.imaging.quality.check_pair` is applied to
+        what comes back, and `pairbridge.datagen.dataset.redraw` draws refused pairs again.
         """
 
 

@@ -9,8 +9,8 @@ black, drawn anew for each pair: one render for each lamp and one of the
 source give any number of mixes (`pairs_per_group`), and a mix costs no render. Both lie on a flat background,
 as cut-outs do at test time.
 
-`light.png` is the RGB light map of the mix (`datagen.light_maps`): each lamp's amplitude is c_i as a share of
-the recipe's strongest. `meta.json` states the lamps in camera coordinates.
+`light.png` is the RGB light map of the mix (`pairbridge.datagen.lighting.light_maps`): each lamp's amplitude
+is c_i as a share of the recipe's strongest. `meta.json` states the lamps in camera coordinates.
 """
 
 import colorsys
@@ -20,17 +20,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from datagen.assets import Catalogue, Split
-from datagen.blender.protocol import CameraPose, CameraSpec, from_json
-from datagen.compositing import alpha_to_mask, over_linear
-from datagen.environment import normalising_factor
-from datagen.errors import Rejected
-from datagen.light_maps import MapLight, encode_light_map
-from datagen.placements import in_camera, upper_hemisphere
-from datagen.quality import check_foreground, check_render
-from datagen.recipes.base import sample_meta
-from datagen.recipes.objects import draw_object, require_objects
-from datagen.recipes.scene_plan import (
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.quality import check_foreground, check_render
+from pairbridge.datagen.lighting.equirect import normalising_factor
+from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     Range,
     check_ranges,
@@ -40,12 +39,13 @@ from datagen.recipes.scene_plan import (
     log_uniform,
     scene_of,
 )
-from datagen.sample import Pair
-from datagen.seeds import rng
+from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
+from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, from_json
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 
 class ControllableRelightingConfig(LitConfig):

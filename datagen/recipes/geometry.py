@@ -23,8 +23,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
-from datagen.blender.protocol import (
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.quality import (
+    Gates,
+    check_finite,
+    check_foreground,
+    check_framing,
+    check_textures,
+)
+from pairbridge.datagen.lighting.equirect import LUMINANCE, background, normalising_factor
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.object_draws import ObjectShares, draw_object, object_spec, require_objects
+from pairbridge.datagen.scene.placements import scattered
+from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
     PlacedObject,
@@ -33,21 +48,12 @@ from datagen.blender.protocol import (
     SceneSpec,
     from_json,
 )
-from datagen.canonical import canonical_json
-from datagen.compositing import alpha_to_mask, over_linear
-from datagen.environment import LUMINANCE, background, normalising_factor
-from datagen.errors import Rejected
-from datagen.placements import scattered
-from datagen.quality import Gates, check_finite, check_foreground, check_framing, check_textures
-from datagen.recipes.base import sample_meta
-from datagen.recipes.objects import ObjectShares, draw_object, object_spec, require_objects
-from datagen.sample import Pair
-from datagen.seeds import rng
-from datagen.surfaces import ground_surface, wall_surface
+from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 Range = tuple[float, float]
 
@@ -73,7 +79,7 @@ class GeometryConfig(ObjectShares):
     fill: Range = (0.5, 0.9)  # share of the frame's tighter side that the objects span
     offset: Range = (-0.05, 0.05)
     far_m: PositiveFloat = 40.0  # what is farther is not valid: a ground reaches to the horizon
-    picture_level: float = Field(0.4, gt=0)  # see `datagen.environment.normalising_factor`
+    picture_level: float = Field(0.4, gt=0)  # see `pairbridge.datagen.lighting.equirect.normalising_factor`
     light_limit: float = Field(0.8, gt=0)
     # Walls and ground take away most of a lighting, by how much only the render knows: a room is brought to
     # this mean luminance, linear, what exceeds its 95th percentile not counted.

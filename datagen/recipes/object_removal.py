@@ -13,7 +13,8 @@ and the denoiser leave nothing there to learn. The target is the render as it is
 | `amodal.png` | its whole outline, as if nothing stood before it |
 | `effect.png` | 255 where it changes the picture, itself included |
 
-`source.png` still shows the object; readers fill the region to remove with noise (`datagen.fill`).
+`source.png` still shows the object; readers fill the region to remove with noise
+(`pairbridge.datagen.imaging.fill`).
 """
 
 import dataclasses
@@ -23,17 +24,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from datagen.assets import Catalogue, Split
-from datagen.blender.protocol import CameraSpec, ReceiverSpec, RenderedPasses, from_json
-from datagen.compositing import alpha_to_mask, over_linear
-from datagen.effects import dilated, effect_mask, meter
-from datagen.environment import background, normalising_factor
-from datagen.errors import CatalogueError, Rejected
-from datagen.placements import scattered, upper_hemisphere
-from datagen.quality import check_foreground, check_removable
-from datagen.recipes.base import sample_meta
-from datagen.recipes.objects import draw_object, require_objects
-from datagen.recipes.scene_plan import (
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import CatalogueError, Rejected
+from pairbridge.datagen.core.seeds import rng, seed31
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.effect_masks import dilated, effect_mask, meter
+from pairbridge.datagen.imaging.quality import check_foreground, check_removable
+from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     Range,
     check_ranges,
@@ -44,13 +44,14 @@ from datagen.recipes.scene_plan import (
     receiver_params,
     scene_of,
 )
-from datagen.sample import Pair
-from datagen.seeds import rng, seed31
-from datagen.surfaces import ground_surface, wall_surface
+from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
+from pairbridge.datagen.scene.specs import CameraSpec, ReceiverSpec, RenderedPasses, from_json
+from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 
 class ObjectRemovalConfig(LitConfig):
@@ -70,7 +71,9 @@ class ObjectRemovalConfig(LitConfig):
     lamp_intensity: Range = (0.3, 1.2)  # radiance of white ground that faces it
     lamp_diameter: Range = (0.3, 3.0)  # log-uniform
     key: float = Field(0.18, gt=0)  # geometric mean luminance that the target is exposed for
-    effect_threshold: float = Field(0.02, gt=0)  # of white, as seen (`datagen.effects`)
+    effect_threshold: float = Field(
+        0.02, gt=0
+    )  # of white, as seen (`pairbridge.datagen.imaging.effect_masks`)
     effect_dilation: float = Field(0.015, ge=0)  # of the shorter side
     mask_grow: Range = (0.0, 0.03)  # of the shorter side, drawn per pair: from a fine to a coarse mask
     smallest_visible: float = Field(0.006, ge=0)  # share of the frame in which the removed object is seen

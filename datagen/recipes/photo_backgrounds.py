@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from datagen.assets import LIGHTING_KINDS, Catalogue, LightingKind, Split
-from datagen.environment import background, normalising_factor
-from datagen.errors import Rejected
-from datagen.matting import MaskerConfig
-from datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
-from datagen.relighting.inpainting import without_foreground
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.models.matting import MaskerConfig
+from pairbridge.datagen.models.relighting.inpainting import without_foreground
+from pairbridge.datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
 
 if TYPE_CHECKING:
-    from datagen.studio import Studio
+    from pairbridge.datagen.recipes.workbench import Studio
 
 BackgroundKind = Literal["photo"] | LightingKind
 # Whether the other photograph's own foreground stays, or its place is filled with smooth colours.
@@ -23,7 +23,7 @@ BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("photo", *LIGHTING_KINDS)
 
 # How a lighting is looked at when it serves as background: about level, with a usual lens.
 _ELEVATION_DEG, _FOV_DEG = (-15.0, 15.0), (40.0, 75.0)
-# Exposure of a lighting's view; see `datagen.environment.normalising_factor`.
+# Exposure of a lighting's view; see `pairbridge.datagen.lighting.equirect.normalising_factor`.
 _PICTURE_LEVEL, _LIGHT_LIMIT = 0.4, 1.0
 
 

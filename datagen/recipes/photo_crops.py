@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from datagen.errors import Rejected
-from datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.recipes.base import RecipeConfig
 
 Range = tuple[float, float]
 # Share of the subject's width and height that a crop at least has room for.

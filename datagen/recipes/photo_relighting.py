@@ -15,21 +15,24 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from datagen.assets import Catalogue, Split
-from datagen.errors import Rejected
-from datagen.foreground_colour import ForegroundMethod, method_record
-from datagen.matting import GrabCutConfig, MaskerConfig
-from datagen.pasting import paste_relit
-from datagen.quality import check_foreground
-from datagen.recipes.base import sample_meta
-from datagen.recipes.photo_backgrounds import (
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.pasting import ForegroundMethod, method_record, paste_relit
+from pairbridge.datagen.imaging.quality import check_foreground
+from pairbridge.datagen.models.matting import GrabCutConfig, MaskerConfig
+from pairbridge.datagen.models.provenance import recorded, tool_name
+from pairbridge.datagen.models.relighting import ColourTransferConfig, RelighterConfig, Request, relit_images
+from pairbridge.datagen.models.relighting.structure import structure_agreement
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.photo_backgrounds import (
     BACKGROUND_KINDS,
     BackgroundKind,
     OtherForeground,
     plan_background,
     show_background,
 )
-from datagen.recipes.photo_crops import (
+from pairbridge.datagen.recipes.photo_crops import (
     Box,
     PhotoRecipeConfig,
     Range,
@@ -39,15 +42,11 @@ from datagen.recipes.photo_crops import (
     take_alpha,
     take_crop,
 )
-from datagen.relighting import ColourTransferConfig, RelighterConfig, Request, relit_images
-from datagen.relighting.structure import structure_agreement
-from datagen.sample import Pair
-from datagen.seeds import rng
-from datagen.tools import recorded, tool_name
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 Weights = dict[BackgroundKind, NonNegativeFloat]
 
@@ -70,7 +69,8 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
     background: OtherForeground = "as_is"
     # Mean 8-bit difference over the foreground below which a pair teaches "change nothing".
     min_change: NonNegativeFloat = 4.0
-    # See `datagen.relighting.structure`: below this, edges drifted and the pair would teach to redraw things.
+    # See `pairbridge.datagen.models.relighting.structure`: below this, edges drifted and the pair would
+    # teach to redraw things.
     min_structure: float = Field(0.4, ge=-1, le=1)
 
     @model_validator(mode="after")

@@ -13,20 +13,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from datagen.assets import Catalogue, Split
-from datagen.errors import Rejected
-from datagen.fill import fill_noise
-from datagen.masks import MaskConfig, draw_mask
-from datagen.matting import GrabCutConfig, MaskerConfig
-from datagen.recipes.base import sample_meta
-from datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_alpha, take_crop
-from datagen.sample import Pair
-from datagen.seeds import rng
-from datagen.tools import recorded, tool_name
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.fill import fill_noise
+from pairbridge.datagen.imaging.masks import MaskConfig, draw_mask
+from pairbridge.datagen.models.matting import GrabCutConfig, MaskerConfig
+from pairbridge.datagen.models.provenance import recorded, tool_name
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.photo_crops import (
+    PhotoRecipeConfig,
+    crop_box,
+    plan_crop,
+    take_alpha,
+    take_crop,
+)
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 
 class PhotoRemovalConfig(PhotoRecipeConfig):

@@ -11,7 +11,7 @@ on a procedural ground under B, with their contact shadow, in the picture p_B; a
 held out gives the objects' own part fg_B of it, so that their pixels can be exchanged while ground and shadow
 stay B's. The target is always the render under B as it is. Alpha is bit-identical across lightings (one
 Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the ground. Every
-lighting is first scaled to one exposure (`datagen.environment.normalising_factor`).
+lighting is first scaled to one exposure (`pairbridge.datagen.lighting.equirect.normalising_factor`).
 """
 
 import math
@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from datagen.assets import Asset, Catalogue, Split
-from datagen.blender.protocol import CameraPose, CameraSpec, ReceiverSpec, RenderedPasses, from_json
-from datagen.compositing import alpha_to_mask, over_linear
-from datagen.environment import background, normalising_factor
-from datagen.errors import Rejected
-from datagen.placements import scattered
-from datagen.quality import check_foreground, check_render
-from datagen.recipes.base import sample_meta
-from datagen.recipes.objects import draw_object, require_objects
-from datagen.recipes.scene_plan import (
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.quality import check_foreground, check_render
+from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     Range,
     check_ranges,
@@ -40,13 +39,14 @@ from datagen.recipes.scene_plan import (
     receiver_params,
     scene_of,
 )
-from datagen.sample import Pair
-from datagen.seeds import rng
-from datagen.surfaces import ground_surface
+from pairbridge.datagen.scene.placements import scattered
+from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ReceiverSpec, RenderedPasses, from_json
+from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 
 class RelightingSwapConfig(LitConfig):

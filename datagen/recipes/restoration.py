@@ -1,7 +1,7 @@
 """A degraded image becomes the image: super-resolution, deblurring, denoising, JPEG and holes.
 
     target = a crop of a photograph, or a rendered view
-    source = the target, degraded as `datagen.degradations` says
+    source = the target, degraded as `pairbridge.datagen.imaging.degradations` says
 
 The mask is what was degraded: the whole image, or the hole. Where targets are renders, the scene is one of
 the recipe `geometry`.
@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from datagen.assets import Catalogue, Split
-from datagen.degradations import (
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.degradations import (
     DegradationKind,
     SecondOrderConfig,
     degrade,
     draw_second_order,
     hole_box,
 )
-from datagen.errors import Rejected
-from datagen.quality import Gates
-from datagen.recipes.base import sample_meta
-from datagen.recipes.geometry import Geometry, GeometryConfig
-from datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
-from datagen.sample import Pair
-from datagen.seeds import rng
+from pairbridge.datagen.imaging.quality import Gates
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig
+from pairbridge.datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 KINDS: tuple[DegradationKind, ...] = ("second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole")
 

@@ -7,7 +7,8 @@ lit and self-shadowed as in the target), a its alpha, and G the ground alone und
 surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (by difference
 before denoising, grown by `effect_dilation`), the source is the target, to the byte.
 
-`light.png` is the grey light map of the lamp (`datagen.light_maps`): the amplitude is its intensity as a
+`light.png` is the grey light map of the lamp (`pairbridge.datagen.lighting.light_maps`): the amplitude is
+its intensity as a
 share of the recipe's strongest, the variance its size. `meta.json` states the lamp in camera coordinates.
 """
 
@@ -17,24 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
-from datagen.assets import Catalogue, Split
-from datagen.blender.protocol import (
-    CameraPose,
-    CameraSpec,
-    ReceiverSpec,
-    RenderedPasses,
-    SurfaceSpec,
-    from_json,
-)
-from datagen.compositing import alpha_to_mask, over_linear
-from datagen.effects import dilated, effect_mask
-from datagen.errors import Rejected
-from datagen.light_maps import MapLight, encode_light_map
-from datagen.placements import in_camera, upper_hemisphere
-from datagen.quality import Gates, check_effect, check_foreground, check_render
-from datagen.recipes.base import sample_meta
-from datagen.recipes.objects import draw_object, require_objects
-from datagen.recipes.scene_plan import (
+from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.effect_masks import dilated, effect_mask
+from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
+from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
+from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.scene_draws import (
     Range,
     RenderedConfig,
     check_ranges,
@@ -44,13 +37,21 @@ from datagen.recipes.scene_plan import (
     receiver_params,
     scene_of,
 )
-from datagen.sample import Pair
-from datagen.seeds import rng
-from datagen.surfaces import ground_surface
+from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
+from pairbridge.datagen.scene.specs import (
+    CameraPose,
+    CameraSpec,
+    ReceiverSpec,
+    RenderedPasses,
+    SurfaceSpec,
+    from_json,
+)
+from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
-    from datagen.plan import GroupSpec
-    from datagen.studio import Studio
+    from pairbridge.datagen.dataset.plan import GroupSpec
+    from pairbridge.datagen.recipes.workbench import Studio
 
 
 class ShadowGenerationConfig(RenderedConfig):
@@ -70,7 +71,9 @@ class ShadowGenerationConfig(RenderedConfig):
     intensity: Range = (0.5, 1.2)  # radiance of white ground that faces the lamp
     ambient: Range = (0.12, 0.35)  # radiance of the surroundings, equal from everywhere
     textured: float = Field(0.5, ge=0, le=1)  # share of groups on a procedural floor; the rest on white board
-    effect_threshold: float = Field(0.02, gt=0)  # of white, as seen (`datagen.effects`)
+    effect_threshold: float = Field(
+        0.02, gt=0
+    )  # of white, as seen (`pairbridge.datagen.imaging.effect_masks`)
     effect_dilation: float = Field(0.02, ge=0)  # of the shorter side
     smallest_shadow: float = Field(0.005, ge=0)  # share of the frame below which a pair is refused
 

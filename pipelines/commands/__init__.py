@@ -1,1 +1,1 @@
-"""The commands, a file per group; each `register`s itself with the app in `pipelines.cli`."""
+"""The commands, a file per group; each `register`s itself with the app in `pairbridge.pipelines.cli`."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import EXIT_PARTIAL, Set, usable_cores
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set, usable_cores
 
 
 def register(app: typer.Typer) -> None:
@@ -48,9 +48,9 @@ def check(
     """
     from rich.console import Console
 
-    from pipelines.asset_check import check_assets
-    from pipelines.asset_folders import folder_assets
-    from pipelines.asset_report import listing, write_asset_report
+    from pairbridge.pipelines.checks.asset_check import check_assets
+    from pairbridge.pipelines.checks.asset_folders import folder_assets
+    from pairbridge.pipelines.checks.asset_report import listing, write_asset_report
 
     root, config = _config(what, settings or [], time_limit)
     assets = folder_assets(config.assets)
@@ -75,9 +75,9 @@ def check(
 
 def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
-    from datagen.config import DatasetConfig
-    from pipelines.asset_folders import folder_config
-    from pipelines.config_files import find_config, load_config
+    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+    from pairbridge.pipelines.checks.asset_folders import folder_config
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     if Path(what).is_dir():
         root = Path(what).absolute()

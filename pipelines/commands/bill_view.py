@@ -1,7 +1,7 @@
 """The bill of a dataset, as tables on a terminal."""
 
-from pipelines.bill.bill import Bill, Site
-from pipelines.commands.plan_view import new_console, new_table
+from pairbridge.pipelines.commands.plan_view import new_console, new_table
+from pairbridge.pipelines.costing.cost import Bill, Site
 
 
 def show_bill(bill: Bill) -> None:

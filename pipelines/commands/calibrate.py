@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import Set, usable_cores
+from pairbridge.pipelines.commands.options import Set, usable_cores
 
 
 def register(app: typer.Typer) -> None:
@@ -27,10 +27,10 @@ def calibrate(
     """
     from rich.console import Console
 
-    from pipelines.calibration import CalibrationConfig
-    from pipelines.calibration import calibrate as run_calibration
-    from pipelines.calibration_report import write_calibration
-    from pipelines.config_files import find_config, load_config
+    from pairbridge.pipelines.checks.calibration import CalibrationConfig
+    from pairbridge.pipelines.checks.calibration import calibrate as run_calibration
+    from pairbridge.pipelines.checks.calibration_report import write_calibration
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     chosen = load_config(find_config("calibration", config), CalibrationConfig, settings or ())
     out.mkdir(parents=True, exist_ok=True)

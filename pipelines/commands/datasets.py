@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from datagen.object_store import is_url
-from pipelines.commands.imports import verify_imported
-from pipelines.commands.options import (
+from pairbridge.datagen.shards.object_store import is_url
+from pairbridge.pipelines.commands.imports import verify_imported
+from pairbridge.pipelines.commands.options import (
     EXIT_PARTIAL,
     AcceptQuarantine,
     Address,
@@ -74,20 +74,20 @@ def plan(
 
     With --calibrate also what it will take here and on a cluster: hours, gigabytes, shards and cost.
     """
-    from datagen.config import DatasetConfig
-    from pipelines.config_files import find_config, load_config
+    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
     if not calibrate:
-        from pipelines.commands.plan_view import show_plan
-        from pipelines.plan_summary import named_group, plan_before_baking
+        from pairbridge.pipelines.commands.plan_view import show_plan
+        from pairbridge.pipelines.generation.plan_summary import named_group, plan_before_baking
 
         planned = plan_before_baking(loaded)
         show_plan(planned, named_group(planned, group))
         return
-    from pipelines.bill.bill import Cluster, Prices, make_bill
-    from pipelines.bill.measuring import measure
-    from pipelines.commands.bill_view import show_bill
+    from pairbridge.pipelines.commands.bill_view import show_bill
+    from pairbridge.pipelines.costing.cost import Cluster, Prices, make_bill
+    from pairbridge.pipelines.costing.cost_measuring import measure
 
     cluster = Cluster(nodes=nodes, cpus=cpus, gpus=gpus) if nodes else None
     prices = Prices(node_hour=price_per_node_hour, core_hour=price_per_core_hour, gpu_hour=price_per_gpu_hour)
@@ -137,23 +137,23 @@ def generate(
 
     Ends with status 2 if some pairs are in quarantine (see quarantine.jsonl), 130 if interrupted.
     """
-    from datagen.config import DatasetConfig
-    from pipelines.config_files import find_config, load_config
+    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
     if dry_run:
-        from pipelines.commands.plan_view import show_dry_run
+        from pairbridge.pipelines.commands.plan_view import show_dry_run
 
         show_dry_run(loaded, out)
         return
     if preview is not None:
-        from pipelines.preview import preview as make_preview
+        from pairbridge.pipelines.generation.preview import preview as make_preview
 
         sheet = make_preview(loaded, out, preview, workers=workers or usable_cores())
         print(f"{sheet}: look at it; nothing was committed")
         return
-    from pipelines.driver import Interrupted
-    from pipelines.generate import generate as run_generate
+    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.generation.generate import generate as run_generate
 
     try:
         result = run_generate(
@@ -190,9 +190,9 @@ def verify(
 
     Ends with status 1 and the list of damage otherwise, 2 if pairs are in quarantine.
     """
-    from datagen.import_manifest import is_import
-    from datagen.verify import verify_dataset
-    from pipelines.commands.plan_view import show_status, show_variety
+    from pairbridge.datagen.dataset.verify import verify_dataset
+    from pairbridge.datagen.imports.import_manifest import is_import
+    from pairbridge.pipelines.commands.plan_view import show_status, show_variety
 
     if not is_url(dataset) and is_import(dataset):
         verify_imported(dataset, decode=decode)
@@ -243,19 +243,18 @@ def inspect(
     """Show one sample: its meta.json here, its files and a contact sheet of it and the following ones in a
     folder. With --page: many, in a browser.
     """
-    from datagen.import_manifest import is_import
-    from datagen.mirror import local_folder
+    from pairbridge.datagen.imports.import_manifest import is_import
+    from pairbridge.datagen.shards.mirror import local_folder
 
     what = local_folder(what)
     if page is not None:
-        from pipelines.browsed_pairs import browse
-        from pipelines.dataset_page import write_dataset_page
+        from pairbridge.pipelines.pages.browsed_pairs import browse
+        from pairbridge.pipelines.pages.dataset_page import write_dataset_page
 
         size = write_dataset_page(browse(what), page, limit=limit, seed=seed)
         print(f"{page / 'index.html'}: open it in a browser ({size / 1e6:.1f} MB with its images)")
         return
-    from pipelines.import_inspection import inspect_imported
-    from pipelines.inspection import inspect_samples
+    from pairbridge.pipelines.pages.inspection import inspect_imported, inspect_samples
 
     shown = inspect_imported if is_import(what) else inspect_samples
     print(shown(what, key, out, samples))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import EXIT_PARTIAL, Set
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set
 
 
 def register(app: typer.Typer) -> None:
@@ -43,9 +43,9 @@ def guide(
     Beside each image goes a .json of the same name: settings, seed, evaluations, losses before and after.
     Ends with status 2 if images of a folder could not be edited.
     """
-    from pipelines.config_files import find_config, load_config
-    from pipelines.guiding import GuideOptions, run_guide
-    from training.guide_config import GuideConfig
+    from pairbridge.pipelines.inference.guiding import GuideOptions, run_guide
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.training.guidance.guide_config import GuideConfig
 
     options = GuideOptions(
         model=model,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.commands.options import EXIT_PARTIAL, Set
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set
 
 if TYPE_CHECKING:
-    from datagen.imports.candidates import Refused
+    from pairbridge.datagen.imports.candidates import Refused
 
 # More reasons than this are only in the file that lists them all.
 _SHOWN = 5
@@ -41,9 +41,9 @@ def import_(
 
     Ends with status 2 if some pairs cannot be used (OUT/rejected.jsonl says why).
     """
-    from datagen.imports.config import ImportConfig
-    from datagen.imports.indexing import import_dataset
-    from pipelines.config_files import find_config, load_config
+    from pairbridge.datagen.imports.import_config import ImportConfig
+    from pairbridge.datagen.imports.indexing import import_dataset
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     overrides = [*(settings or ()), *([f"root={json.dumps(str(root.absolute()))}"] if root else ())]
     loaded = load_config(find_config("imports", config), ImportConfig, overrides)
@@ -76,8 +76,8 @@ def photos(
 
     Ends with status 2 if there are any. With --exclude datasets leave them out.
     """
-    from datagen.imports.photo_audit import audit_photographs, write_exclusions
-    from datagen.photographs import PhotoRules
+    from pairbridge.datagen.assets.photo_audit import audit_photographs, write_exclusions
+    from pairbridge.datagen.assets.photographs import PhotoRules
 
     given = {"min_side": min_side, "max_aspect": max_aspect}
     rules = PhotoRules(**{name: value for name, value in given.items() if value is not None})
@@ -93,7 +93,7 @@ def photos(
 
 def show_imported(folder: Path) -> None:
     """Counts of an import, from its import.json."""
-    from datagen.import_manifest import ImportManifest
+    from pairbridge.datagen.imports.import_manifest import ImportManifest
 
     manifest = ImportManifest.from_folder(folder)
     print(f"import {manifest.name} ({manifest.kind}) of {manifest.root}")
@@ -104,7 +104,7 @@ def show_imported(folder: Path) -> None:
 
 def verify_imported(folder: Path, *, decode: bool) -> None:
     """Ends with status 1 and the list of damage if there is any."""
-    from datagen.imports.checking import verify_import
+    from pairbridge.datagen.imports.checking import verify_import
 
     findings = verify_import(folder, decode=decode)
     for finding in findings:

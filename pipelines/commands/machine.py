@@ -17,7 +17,7 @@ def doctor(
     from rich.console import Console
     from rich.text import Text
 
-    from pipelines.doctor import State, examine
+    from pairbridge.pipelines.checks.doctor import State, examine
 
     styles = {State.OK: "green", State.NOTE: "yellow", State.FAILED: "bold red"}
     console = Console(soft_wrap=True, highlight=False)

@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.report import METHOD_NAMES, duration, headline, percent, size
-from training.metrics import METRICS
+from pairbridge.pipelines.runs.report import METHOD_NAMES, duration, headline, percent, size
+from pairbridge.training.evaluation.metrics import METRICS
 
 
 def show_evaluation(evaluation: dict[str, Any]) -> None:

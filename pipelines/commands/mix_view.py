@@ -4,7 +4,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from training.mix_report import MixForecast
+from pairbridge.training.data.mix_report import MixForecast
 
 
 def show_mix(mix: MixForecast) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import EXIT_PARTIAL, DatasetFolder, Set, stop_interrupted
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, DatasetFolder, Set, stop_interrupted
 
 RunFolder = Annotated[
     Path,
@@ -52,11 +52,11 @@ def mix(
     settings: Set = None,
 ) -> None:
     """Show a mix: exact shares, epochs per source, and which source is exhausted first."""
-    from pipelines.commands.mix_view import show_mix
-    from pipelines.config_files import find_config, load_config
-    from training.buckets import BucketSequence
-    from training.mix_config import MixConfig
-    from training.mix_report import describe_mix
+    from pairbridge.pipelines.commands.mix_view import show_mix
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.training.data.buckets import BucketSequence
+    from pairbridge.training.data.mix_config import MixConfig
+    from pairbridge.training.data.mix_report import describe_mix
 
     sources = load_config(find_config("mixes", mix), MixConfig, settings or ())
     # Only the number of samples counts here, not their size.
@@ -84,11 +84,11 @@ def encode(
     Autoencoder, sizes and conditions are the training config's. Kill it whenever you like: the same command
     goes on.
     """
-    from pipelines.config_files import find_config, load_config
-    from pipelines.latents import encode_dataset
-    from pipelines.training_progress import show_encoding
-    from training.config import TrainingConfig
-    from training.targets import TargetKind
+    from pairbridge.pipelines.inference.latents import encode_dataset
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.pipelines.runs.training_progress import show_encoding
+    from pairbridge.training.bridge_training.training_config import TrainingConfig
+    from pairbridge.training.data.targets import TargetKind
 
     config = load_config(find_config("training", training), TrainingConfig, settings or ())
     with show_encoding() as on_progress:
@@ -116,12 +116,12 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N --no-python -- pairbridge train ...
     """
-    from pipelines.config_files import find_config, load_config
-    from pipelines.training_progress import show_training
-    from training.config import TrainingConfig
-    from training.loop import train as run_training
-    from training.mix_config import MixConfig
-    from training.ranks import process_group
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.pipelines.runs.training_progress import show_training
+    from pairbridge.training.bridge_training.loop import train as run_training
+    from pairbridge.training.bridge_training.training_config import TrainingConfig
+    from pairbridge.training.data.mix_config import MixConfig
+    from pairbridge.training.engine.ranks import process_group
 
     config = load_config(find_config("training", training), TrainingConfig, settings or ())
     sources = load_config(find_config("mixes", mix), MixConfig)
@@ -160,10 +160,10 @@ def distill(
     The same command resumes it exactly. The student is a model like any other: translate, evaluate and
     publish take its run's folder.
     """
-    from pipelines.config_files import find_config, load_config
-    from pipelines.distilling import run_distillation
-    from training.distillation_config import DistillationConfig
-    from training.mix_config import MixConfig
+    from pairbridge.pipelines.inference.distilling import run_distillation
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.training.data.mix_config import MixConfig
+    from pairbridge.training.distillation.distillation_config import DistillationConfig
 
     loaded = load_config(find_config("distillation", config), DistillationConfig, settings or ())
     sources = load_config(find_config("mixes", mix), MixConfig) if mix else None
@@ -181,11 +181,11 @@ def evaluate(
     settings: Set = None,
 ) -> None:
     """Judge the newest checkpoint of a run on held-out pairs, beside baselines."""
-    from pipelines.commands.metrics_view import show_evaluation
-    from pipelines.config_files import find_config, load_config
-    from pipelines.worst_cases import write_worst_sheet
-    from training.evaluation import evaluate as run_evaluation
-    from training.evaluation_config import EvaluationConfig
+    from pairbridge.pipelines.commands.metrics_view import show_evaluation
+    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.pipelines.runs.worst_cases import write_worst_sheet
+    from pairbridge.training.evaluation.evaluate import evaluate as run_evaluation
+    from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 
     config = load_config(find_config("evaluation", evaluation), EvaluationConfig, settings or ())
     run = run.absolute()
@@ -204,7 +204,7 @@ def publish(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
 ) -> None:
     """Write a model as a folder for others: a diffusers pipeline with a card that says what made it."""
-    from pipelines.publishing import publish as publish_model
+    from pairbridge.pipelines.inference.publishing import publish as publish_model
 
     print(publish_model(source, out))
 
@@ -255,7 +255,7 @@ def translate(
 
     Ends with status 2 if images of a folder could not be translated.
     """
-    from pipelines.translating import TranslateOptions, run_translate
+    from pairbridge.pipelines.inference.translating import TranslateOptions, run_translate
 
     options = TranslateOptions(
         model=checkpoint,
@@ -294,7 +294,7 @@ def sample(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make images from noise with a flow that was trained to (`bridge.start: noise`)."""
-    from pipelines.sampling import SampleOptions, run_sample
+    from pairbridge.pipelines.inference.sampling import SampleOptions, run_sample
 
     options = SampleOptions(
         model=model,
@@ -320,6 +320,6 @@ def browser_app(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """The same in a browser, on this machine alone; needs the extra `app`."""
-    from pipelines.browser_app import serve
+    from pairbridge.pipelines.inference.browser_app import serve
 
     serve(model, host=host, port=port, device=device)

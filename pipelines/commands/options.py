@@ -9,8 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from datagen.errors import PairbridgeError
-from datagen.object_store import is_url
+from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.shards.object_store import is_url
 
 EXIT_PARTIAL = 2
 EXIT_INTERRUPTED = 130

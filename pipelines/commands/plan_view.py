@@ -9,13 +9,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from datagen.assets import SPLITS
-from datagen.config import DatasetConfig
-from datagen.errors import ConfigError
-from datagen.manifest import MANIFEST_NAME
-from datagen.plan import DatasetPlan, GroupSpec
-from datagen.verify import StreamStatus, dataset_status
-from pipelines.plan_summary import asset_counts, config_differs, estimated_bytes, plan_before_baking
+from pairbridge.datagen.assets.catalogue import SPLITS
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
+from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
+from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.pipelines.generation.plan_summary import (
+    asset_counts,
+    config_differs,
+    estimated_bytes,
+    plan_before_baking,
+)
 
 
 def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:

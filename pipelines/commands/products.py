@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import DatasetFolder, RequireKnownLicences, place
+from pairbridge.pipelines.commands.options import DatasetFolder, RequireKnownLicences, place
 
 
 class Layout(StrEnum):
@@ -34,8 +34,8 @@ def export(
     known_licences: RequireKnownLicences = False,
 ) -> None:
     """Write a finished dataset in the layout of another trainer. Images keep their bytes."""
-    from datagen.exports.export import export_dataset
-    from pipelines.disk import disk_errors
+    from pairbridge.datagen.exports.export import export_dataset
+    from pairbridge.pipelines.shelves.disk import disk_errors
 
     with disk_errors(out.absolute().parent):
         count = export_dataset(dataset, to.value, out, require_known_licences=known_licences)
@@ -53,8 +53,8 @@ def merge(
 
     An asset that is in different splits of two of them is refused: it would leak.
     """
-    from datagen.merge import merge_datasets
-    from pipelines.disk import disk_errors
+    from pairbridge.datagen.exports.merge import merge_datasets
+    from pairbridge.pipelines.shelves.disk import disk_errors
 
     with disk_errors(out.absolute().parent):
         manifest = merge_datasets(datasets, out)

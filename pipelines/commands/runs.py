@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import (
+from pairbridge.pipelines.commands.options import (
     EXIT_PARTIAL,
     AcceptQuarantine,
     Address,
@@ -75,11 +75,11 @@ def _execute(
     dry_run: bool,
 ) -> int:
     """Pairs in quarantine."""
-    from pipelines.commands.metrics_view import show_run
-    from pipelines.driver import Interrupted
-    from pipelines.run import TrainingInterrupted, execute
-    from pipelines.run import dry_run as foresee
-    from pipelines.run_config import load_run
+    from pairbridge.pipelines.commands.metrics_view import show_run
+    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.runs.run import TrainingInterrupted, execute
+    from pairbridge.pipelines.runs.run import dry_run as foresee
+    from pairbridge.pipelines.runs.run_config import load_run
 
     loaded = load_run(config, out, settings or ())
     if dry_run:

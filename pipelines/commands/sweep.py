@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.options import Address, DryRun, Set, Workers, stop_interrupted, usable_cores
+from pairbridge.pipelines.commands.options import (
+    Address,
+    DryRun,
+    Set,
+    Workers,
+    stop_interrupted,
+    usable_cores,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,9 +36,9 @@ def sweep(
     Resumable: what is done and has not changed is skipped. --set takes keys of the sweep, and
     run.training.KEY (and so on) for its base run.
     """
-    from pipelines.driver import Interrupted
-    from pipelines.run import TrainingInterrupted
-    from pipelines.sweep import dry_run_sweep, execute_sweep, load_sweep
+    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.runs.run import TrainingInterrupted
+    from pairbridge.pipelines.sweeps.sweep import dry_run_sweep, execute_sweep, load_sweep
 
     loaded = load_sweep(config, out, settings or ())
     if dry_run:

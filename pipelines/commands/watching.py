@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.commands.imports import show_imported
-from pipelines.commands.options import DatasetFolder
+from pairbridge.pipelines.commands.imports import show_imported
+from pairbridge.pipelines.commands.options import DatasetFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from datagen.verify import StreamStatus
+    from pairbridge.datagen.dataset.verify import StreamStatus
 
 # Of the worker seconds by stage, those that fill a line.
 _STAGES_SHOWN = 7
@@ -38,14 +38,14 @@ def status(
     ] = 2.0,
 ) -> None:
     """Count what is there, from the sidecars, and tell what the run's ledger says of its speed."""
-    from datagen.import_manifest import is_import
-    from datagen.mirror import local_folder
+    from pairbridge.datagen.imports.import_manifest import is_import
+    from pairbridge.datagen.shards.mirror import local_folder
 
     folder = local_folder(dataset)
     if is_import(folder):
         show_imported(folder)
         return
-    from pipelines.watching import Watched
+    from pairbridge.pipelines.generation.status import Watched
 
     looks = _looks(Watched(dataset), every_s if watch else None)
     if as_json:
@@ -92,7 +92,7 @@ def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "Rendera
     from rich.console import Group
     from rich.text import Text
 
-    from pipelines.commands.plan_view import status_table
+    from pairbridge.pipelines.commands.plan_view import status_table
 
     pairs, run = state["pairs"], state["run"]
     settled = pairs["made"] + pairs["quarantined"] + (run["pairs_staged"] if run else 0)
@@ -117,7 +117,7 @@ def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "Rendera
 
 
 def _progress(state: dict[str, Any]) -> str:
-    from pipelines.progress import duration
+    from pairbridge.pipelines.generation.progress import duration
 
     pairs, shards, run = state["pairs"], state["shards"], state["run"]
     line = (

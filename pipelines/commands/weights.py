@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from datagen.weights import FileCheck, ModelCheck
-    from datagen.weights_manifest import Model
+    from pairbridge.datagen.models.weights.weight_folders import FileCheck, ModelCheck
+    from pairbridge.datagen.models.weights.weights_manifest import Model
 
 Folder = Annotated[
     Path | None,
@@ -37,7 +37,7 @@ def list_models() -> None:
     """List every model that can be used, with its licence and pinned revision. Needs no network."""
     from rich.console import Console
 
-    from datagen.weights_manifest import MODELS
+    from pairbridge.datagen.models.weights.weights_manifest import MODELS
 
     Console(soft_wrap=True, highlight=False).print(_listing(licences_first(MODELS)))
 
@@ -52,8 +52,13 @@ def check(
     """
     from rich.console import Console
 
-    from datagen.weights import Finding, check_model, find_model, weights_root
-    from datagen.weights_manifest import MODELS
+    from pairbridge.datagen.models.weights.weight_folders import (
+        Finding,
+        check_model,
+        find_model,
+        weights_root,
+    )
+    from pairbridge.datagen.models.weights.weights_manifest import MODELS
 
     root = folder or weights_root()
     console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -93,8 +98,8 @@ def fetch(
     """
     from rich.console import Console
 
-    from datagen.weights import find_model, weights_root
-    from pipelines.weights_fetch import fetch_model, revision_of
+    from pairbridge.datagen.models.weights.weight_folders import find_model, weights_root
+    from pairbridge.pipelines.inference.weights_fetch import fetch_model, revision_of
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
     wanted = licences_first([find_model(model_id) for model_id in models])

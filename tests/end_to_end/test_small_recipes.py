@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from datagen.config import DatasetConfig
-from pipelines.config_files import find_config, load_config, shipped_names
-from pipelines.run_config import RunConfig
-from training.checkpoint import checkpoint_folders, read_state
-from training.tasks import Task
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.pipelines.reading.config_files import find_config, load_config, shipped_names
+from pairbridge.pipelines.runs.run_config import RunConfig
+from pairbridge.training.engine.checkpoint import checkpoint_folders, read_state
+from pairbridge.training.evaluation.tasks import Task
 
 RUNS = [name for name in shipped_names("runs") if name.endswith("-small")]
 METRICS = {"depth": "abs_rel", "normals": "mean_angle"}

@@ -11,10 +11,10 @@ from pathlib import Path
 import cv2
 import pytest
 
-from datagen.canonical import file_sha256
-from datagen.verify import verify_dataset
-from training.checkpoint import checkpoint_folders
-from training.pairs import PairSource
+from pairbridge.datagen.core.json_digest import file_sha256
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.engine.checkpoint import checkpoint_folders
 
 STAGES = ("generate", "verify", "train", "evaluate", "report")
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from launching import Launcher
-from tiny_rendered import write_assets
+
+from tests.support.tiny_rendered import write_assets
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from datagen.atomic import write_atomically
+from pairbridge.datagen.core.atomic_files import write_atomically
 
 WORKER_POINTS = ("load", "render", "compose", "encode", "stage", "staging tar", "staged part")
 DRIVER_POINTS = ("tar", "tar to sidecar")

@@ -11,17 +11,16 @@ import time
 from pathlib import Path
 from unittest import mock
 
-import datagen.atomic
-import datagen.commit
-import pipelines.generate
-import pipelines.shelf
-from datagen.config import DatasetConfig
-from datagen.errors import PairbridgeError
-from pipelines import staging
-from pipelines.driver import Interrupted
-from pipelines.policy import Limits
-from pipelines.progress import LogLines
-from pipelines.worker import GroupWorker
+from pairbridge.datagen.core import atomic_files
+from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.shards import commit
+from pairbridge.pipelines.attempts.policy import Limits
+from pairbridge.pipelines.generation import generate
+from pairbridge.pipelines.generation.driver import Interrupted
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.shelves import shelf, staging
+from pairbridge.pipelines.workers.worker import GroupWorker
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faults import Fault, FaultBox
@@ -50,7 +49,7 @@ class FaultyWorker(GroupWorker):
         folder = self.order.staging_dir / shard.name
         halves = [part[: len(part) // 2], part[len(part) // 2 :]]
         with staging._fence(folder):
-            datagen.atomic.write_atomically(staging.part_path(folder, record.group), self.met(halves))
+            atomic_files.write_atomically(staging.part_path(folder, record.group), self.met(halves))
         self.meet("staged part")
         staging.stage_record(folder, record)
 
@@ -66,16 +65,16 @@ class FaultyWorker(GroupWorker):
 
 
 def commit_shard(shards_dir, shard, parts):
-    def chunks(parts, concatenate=datagen.commit._concatenate):
+    def chunks(parts, concatenate=commit._concatenate):
         for number, chunk in enumerate(concatenate(parts)):
             yield chunk
             if number == 0:
                 BOX.meet("tar", shard.name, driver=DRIVER_PID)
 
-    with mock.patch("datagen.commit._concatenate", chunks):
-        sidecar = datagen.commit.write_shard_tar(shards_dir, shard, parts)
+    with mock.patch("pairbridge.datagen.shards.commit._concatenate", chunks):
+        sidecar = commit.write_shard_tar(shards_dir, shard, parts)
     BOX.meet("tar to sidecar", shard.name, driver=DRIVER_PID)
-    datagen.commit.write_sidecar(shards_dir, sidecar)
+    commit.write_sidecar(shards_dir, sidecar)
     return sidecar
 
 
@@ -91,10 +90,10 @@ def meeting(point, function):
 
 if __name__ == "__main__":
     for name, point in (("bake_lightings", "bake"), ("ray_session", "ray"), ("write_card", "card")):
-        setattr(pipelines.generate, name, meeting(point, getattr(pipelines.generate, name)))
-    pipelines.shelf.commit_shard = commit_shard
+        setattr(generate, name, meeting(point, getattr(generate, name)))
+    shelf.commit_shard = commit_shard
     try:
-        pipelines.generate.generate(
+        generate.generate(
             DatasetConfig.model_validate(JOB["config"]),
             JOB.get("url", JOB["out"]),
             work_dir=Path(JOB["out"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from faults import Fault, FaultBox
 
-from datagen.config import DatasetConfig
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 
 SIGKILLED = -9
 

@@ -5,10 +5,10 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-import datagen.commit
-import pipelines.run
-import pipelines.shelf
-from pipelines.cli import main
+from pairbridge.datagen.shards import commit
+from pairbridge.pipelines.cli import main
+from pairbridge.pipelines.runs import run
+from pairbridge.pipelines.shelves import shelf
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faults import Fault, FaultBox
@@ -25,9 +25,9 @@ def meet(point: str, place: str = "-") -> None:
 
 
 def commit_shard(shards_dir, shard, parts):
-    sidecar = datagen.commit.write_shard_tar(shards_dir, shard, parts)
+    sidecar = commit.write_shard_tar(shards_dir, shard, parts)
     meet("tar to sidecar", shard.name)
-    datagen.commit.write_sidecar(shards_dir, sidecar)
+    commit.write_sidecar(shards_dir, sidecar)
     return sidecar
 
 
@@ -41,7 +41,7 @@ def then_meet(point, function):
 
 
 @contextmanager
-def show_training(steps, show=pipelines.run.show_training):
+def show_training(steps, show=run.show_training):
     with show(steps) as on_progress:
 
         def met(line):
@@ -55,8 +55,8 @@ def show_training(steps, show=pipelines.run.show_training):
 if __name__ == "__main__":
     BOX = FaultBox(Path(sys.argv[1]), FAULTS, Path(sys.argv[2]))
     sys.argv[:3] = ["pairbridge"]
-    pipelines.shelf.commit_shard = commit_shard
-    pipelines.run.show_training = show_training
+    shelf.commit_shard = commit_shard
+    run.show_training = show_training
     for name, point in (("verify_dataset", "verify"), ("evaluate", "evaluate"), ("write_report", "report")):
-        setattr(pipelines.run, name, then_meet(point, getattr(pipelines.run, name)))
+        setattr(run, name, then_meet(point, getattr(run, name)))
     main()

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 import ray
 from launching import promised
-from tiny_rendered import pin, tiny_config
 
-from datagen.assets import build_catalogue
-from datagen.commit import read_sidecars
-from datagen.lightings import LightingsConfig, planned_lightings
-from datagen.plan import make_plan
-from datagen.verify import verify_dataset
-from pipelines.driver import CrashesEverywhere
-from pipelines.generate import generate
-from pipelines.holes import assets_used
-from pipelines.ledger import read_ledger
-from pipelines.progress import LogLines
-from pipelines.worker import GroupWorker
+from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.dataset.plan import make_plan
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings
+from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.pipelines.attempts.holes import assets_used
+from pairbridge.pipelines.generation.driver import CrashesEverywhere
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.shelves.ledger import read_ledger
+from pairbridge.pipelines.workers.worker import GroupWorker
+from tests.support.tiny_rendered import pin, tiny_config
 
 pytestmark = pytest.mark.render
 

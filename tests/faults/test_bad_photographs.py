@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from datagen.commit import read_sidecars
-from datagen.config import DatasetConfig
-from datagen.relighting import ColourTransferConfig
-from datagen.verify import verify_dataset
-from pipelines.generate import generate
-from pipelines.worker import GroupWorker
-from tests.datagen.birefnet_models import red_finder_state, write_folder
-from tests.datagen.broken_photographs import BROKEN, png, scene
-from tests.datagen.tiny_photos import disc_photo
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.models.relighting import ColourTransferConfig
+from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.workers.worker import GroupWorker
+from tests.datagen.models.birefnet_models import red_finder_state, write_folder
+from tests.support.broken_photographs import BROKEN, png, scene
+from tests.support.tiny_photos import disc_photo
 
 # Ray's workers cannot import a test module: its worker classes travel as code.
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])

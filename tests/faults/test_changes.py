@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from launching import promised
-from tiny_removal import add_photos, removal_config
 
-from datagen.errors import CatalogueError, ConfigError, ShardError
-from datagen.verify import verify_dataset
-from pipelines.generate import generate
-from pipelines.progress import LogLines
+from pairbridge.datagen.core.errors import CatalogueError, ConfigError, ShardError
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from tests.support.tiny_removal import add_photos, removal_config
 
 
 def make(config, out: Path):

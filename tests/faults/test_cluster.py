@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from launching import Launcher, promised, wait_for
-from tiny_rendered import tiny_config
 
-from datagen.verify import verify_dataset
-from pipelines.generate import generate
-from pipelines.ledger import read_ledger
-from pipelines.progress import LogLines
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.shelves.ledger import read_ledger
+from tests.support.tiny_rendered import tiny_config
 
 pytestmark = [pytest.mark.render, pytest.mark.long]
 

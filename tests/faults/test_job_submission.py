@@ -8,15 +8,15 @@ import pytest
 from blind_cluster import blind_cluster
 from launching import promised
 from ray_jobs import submit
-from tiny_removal import add_photos
-from tiny_rendered import write_assets
 
-from datagen.config import DatasetConfig
-from datagen.verify import verify_dataset
-from pipelines.config_files import load_config
-from pipelines.generate import generate
-from pipelines.ledger import read_ledger
-from pipelines.progress import LogLines
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.reading.config_files import load_config
+from pairbridge.pipelines.shelves.ledger import read_ledger
+from tests.support.tiny_removal import add_photos
+from tests.support.tiny_rendered import write_assets
 
 pytestmark = [pytest.mark.render, pytest.mark.long]
 

@@ -10,12 +10,12 @@ from launching import promised
 from ray_jobs import ray_head, submit
 from run_entrypoint import FAULTS
 
-from datagen.canonical import file_sha256
-from datagen.verify import verify_dataset
-from pipelines.run import STAGE_NAMES, execute
-from pipelines.run_config import load_run
-from tests.pipelines.small_run import write_small_run
-from training.checkpoint import checkpoint_folders
+from pairbridge.datagen.core.json_digest import file_sha256
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.runs.run import STAGE_NAMES, execute
+from pairbridge.pipelines.runs.run_config import load_run
+from pairbridge.training.engine.checkpoint import checkpoint_folders
+from tests.support.small_run import write_small_run
 
 pytestmark = pytest.mark.long
 

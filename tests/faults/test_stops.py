@@ -12,20 +12,20 @@ import pytest
 import ray
 from faults import Fault, FaultBox
 from launching import promised, wait_for
-from tiny_removal import removal_config
-from tiny_rendered import tiny_config
 
-from datagen.atomic import DiskFull
-from datagen.verify import verify_dataset
-from pipelines.crew import WorkerBug
-from pipelines.disk import OutputNotWritable
-from pipelines.driver import KilledRepeatedly
-from pipelines.generate import generate
-from pipelines.ledger import read_ledger
-from pipelines.lock import DatasetLocked
-from pipelines.policy import Limits
-from pipelines.progress import LogLines
-from pipelines.worker import GroupWorker
+from pairbridge.datagen.core.atomic_files import DiskFull
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.pipelines.attempts.policy import Limits
+from pairbridge.pipelines.generation.driver import KilledRepeatedly
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.shelves.disk import OutputNotWritable
+from pairbridge.pipelines.shelves.ledger import read_ledger
+from pairbridge.pipelines.shelves.lock import DatasetLocked
+from pairbridge.pipelines.workers.crew import WorkerBug
+from pairbridge.pipelines.workers.worker import GroupWorker
+from tests.support.tiny_removal import removal_config
+from tests.support.tiny_rendered import tiny_config
 
 pytestmark = pytest.mark.render
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from faults import Fault
 from launching import SIGKILLED, Launcher
-from tiny_removal import removal_config
 
-from datagen.object_store import ObjectStore
-from datagen.verify import verify_dataset
-from pipelines.generate import generate
-from pipelines.progress import LogLines
-from training.config import TrainingConfig
-from training.loop import train
-from training.mix_config import MixConfig
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.shards.object_store import ObjectStore
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+from tests.support.tiny_removal import removal_config
 
 pytestmark = pytest.mark.long
 

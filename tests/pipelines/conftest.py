@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import write_small_run
 
-from pipelines.cli import main
-from pipelines.run_config import Run, load_run
+from pairbridge.pipelines.cli import main
+from pairbridge.pipelines.runs.run_config import Run, load_run
+from tests.support.small_run import write_small_run
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> Run:
     """The small run, through all of its stages. Tests must not change it."""
-    from pipelines.run import execute
+    from pairbridge.pipelines.runs.run import execute
 
     torch.set_num_threads(1)
     root: Path = tmp_path_factory.mktemp("small")

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datagen.errors import ShardError
-from datagen.manifest import DatasetManifest
-from datagen.records import GroupRecord, Sidecar
-from datagen.sample import decode_field, encode_field
-from datagen.shards import Shard, open_shard
-from datagen.tar import walk_tar
-from datagen.verify import verify_dataset
-from tests.datagen.tiny_dataset import TinyDataset, TinyRecipe
+from pairbridge.datagen.core.errors import ShardError
+from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.shards.reader import Shard, open_shard
+from pairbridge.datagen.shards.records import GroupRecord, Sidecar
+from pairbridge.datagen.shards.sample import decode_field, encode_field
+from pairbridge.datagen.shards.tar import walk_tar
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 BOUNDED = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -8,11 +8,11 @@ descriptions. Only `realise.py` and `shaders.py` touch Blender, and they are imp
 import importlib
 from typing import TYPE_CHECKING
 
-from datagen import seeds
-from datagen.errors import AssetError
+from pairbridge.datagen.core import seeds
+from pairbridge.datagen.core.errors import AssetError
 
 if TYPE_CHECKING:
-    from datagen.blender.families.parts import Part
+    from pairbridge.datagen.blender.modelling.parts import Part
 
 FAMILIES: tuple[str, ...] = (
     "alarm_clock",
@@ -51,6 +51,6 @@ def object_parts(family: str, seed: int) -> "list[Part]":
 
 def build(family: str, seed: int) -> None:
     """Add one object to the current scene's collection as a mesh object named after the family. Needs bpy."""
-    from datagen.blender.families.realise import realise
+    from pairbridge.datagen.blender.modelling.realise import realise
 
     realise(family, object_parts(family, seed))

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.camera_params import CameraParams, camera_rand
-from datagen.blender.families.meshes import Mesh, joined, loft
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.families.camera_params import CameraParams, camera_rand
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, loft
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading import palette
 
 __all__ = ["camera", "camera_rand"]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import curves, solids
-from datagen.blender.families.materials import Material, decoration_rand, material_rand
-from datagen.blender.families.meshes import Mesh, loft
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading.materials import Material, decoration_rand, material_rand
 
 BACKS = ("slats", "spindles", "ladder", "panel", "splat", "shell")
 LEGS = ("square", "turned", "tapered")

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from datagen.blender.families import curves, solids
-from datagen.blender.families.guitar_params import GuitarParams, guitar_rand
-from datagen.blender.families.meshes import Mesh, joined, loft
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.families.guitar_params import GuitarParams, guitar_rand
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, loft
+from pairbridge.datagen.blender.modelling.parts import Part
 
 __all__ = ["guitar", "guitar_rand"]
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import palette
-from datagen.blender.families.materials import Material, material_rand
+from pairbridge.datagen.blender.shading import palette
+from pairbridge.datagen.blender.shading.materials import Material, material_rand
 
 Outline = tuple[tuple[float, float], ...]
 

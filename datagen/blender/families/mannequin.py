@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.mannequin_pose import (
+from pairbridge.datagen.blender.families.mannequin_pose import (
     FOOT,
     HEAD,
     HIP_HEIGHT,
@@ -20,9 +19,11 @@ from datagen.blender.families.mannequin_pose import (
     pose_rand,
     spine_point,
 )
-from datagen.blender.families.materials import Material, decorated, decoration_rand, material_rand
-from datagen.blender.families.meshes import Mesh, loft
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading import palette
+from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 STYLES = ("lay", "shop", "clothed", "clothed", "clothed")
 # Trunk from crotch to neck: rise above the hips, half width, half depth, and how far its middle lies forward.

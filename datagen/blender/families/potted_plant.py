@@ -5,15 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.meshes import Mesh, joined, mesh, sheet
-from datagen.blender.families.parts import Part
-from datagen.blender.families.potted_plant_params import (
+from pairbridge.datagen.blender.families.potted_plant_params import (
     GOLDEN_ANGLE,
     Leaf,
     PottedPlantParams,
     potted_plant_rand,
 )
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, mesh, sheet
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading import palette
 
 __all__ = ["potted_plant", "potted_plant_rand"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import palette
-from datagen.blender.families.materials import Material, decorated, decoration_rand, material_rand
+from pairbridge.datagen.blender.shading import palette
+from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 PLANTS = ("broadleaf", "swordleaf", "cactus", "succulent", "tree")
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))

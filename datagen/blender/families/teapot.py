@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import curves, solids
-from datagen.blender.families.materials import Material, decorated, decoration_rand, material_rand
-from datagen.blender.families.meshes import Mesh
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 # Radius over height from foot to lid seat; the lid's dome continues it.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from datagen.blender.families import curves, solids
-from datagen.blender.families.meshes import Mesh, joined, sheet
-from datagen.blender.families.parts import Part
-from datagen.blender.families.toy_car_params import ARCH_GAP, STYLES, ToyCarParams, toy_car_rand
+from pairbridge.datagen.blender.families.toy_car_params import ARCH_GAP, STYLES, ToyCarParams, toy_car_rand
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet
+from pairbridge.datagen.blender.modelling.parts import Part
 
 __all__ = ["toy_car", "toy_car_rand"]
 

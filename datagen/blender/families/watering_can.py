@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from datagen.blender.families import curves, palette, solids
-from datagen.blender.families.materials import Material, decorated, decoration_rand, material_rand
-from datagen.blender.families.meshes import Mesh, joined
-from datagen.blender.families.parts import Part
+from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling.meshes import Mesh, joined
+from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.blender.shading import palette
+from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 BODIES: dict[str, tuple[tuple[float, float], ...]] = {
     "cylinder": ((0.3, 0.0), (0.3, 0.25), (0.3, 0.56)),

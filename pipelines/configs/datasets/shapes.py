@@ -7,7 +7,7 @@ import colorsys
 import cv2
 import numpy as np
 
-from datagen.recipes.own import OwnRecipe
+from pairbridge.datagen.recipes.user_recipe import OwnRecipe
 
 KINDS = ("cross", "disc", "ring", "square", "triangle")
 # Drawn this many times as large, and averaged down: smooth edges.

@@ -1,0 +1,184 @@
+"""What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
+
+Every asset belongs to exactly one split. The embedded ones are pinned by `blender_assets/catalogue.yaml`;
+a user's file is placed by the hash of its id, unless a `catalogue.yaml` in its folder pins it:
+
+    red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
+    "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
+
+Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.assets.credits` looks for what
+downloads carry.
+
+Nothing here opens an image or a mesh: a broken file is catalogued like any other and ends in quarantine
+when a group uses it, so that one bad file costs its own samples and not the run.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.assets.photographs import PhotoRules
+from pairbridge.datagen.core.errors import CatalogueError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.json_digest import digest
+
+Split = Literal["train", "validation", "test"]
+AssetKind = Literal["family", "object", "hdri", "photo"]
+LightingKind = Literal["hdri", "sky", "rig", "blend"]
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
+UNSPECIFIED = "unspecified"
+
+_ID_PATTERN = re.compile(r"[a-z0-9_-]+\Z")
+
+
+class AssetsConfig(FrozenModel):
+    """Which assets a dataset draws from. Folders are absolute once a YAML file was loaded."""
+
+    embedded: bool = True  # the catalogue that comes with the package
+    objects: tuple[Path, ...] = ()  # folders of glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend
+    hdris: tuple[Path, ...] = ()  # folders of .exr, .hdr (equirectangular)
+    photos: tuple[Path, ...] = ()  # folders of .jpg, .jpeg, .png, .webp
+    families: tuple[str, ...] | None = None  # procedural families to use; null = all embedded ones
+    photo_rules: PhotoRules = PhotoRules()  # a photograph that breaks one costs its groups, by name
+    object_rules: ObjectRules = ObjectRules()  # the same for objects from files
+    addons: tuple[AddonConfig, ...] = ()  # Blender add-ons that read formats of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """One entry of the catalogue.
+
+    A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
+    sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
+    what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
+    catalogue's; of them `human` has a meaning here.
+    """
+
+    id: str
+    kind: AssetKind
+    split: Split
+    licence: str
+    author: str
+    source: str
+    sha256: str
+    path: Path | None = None
+    family: str | None = None
+    lighting: LightingKind | None = None
+    tags: tuple[str, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""
+        names = ("id", "kind", "split", "licence", "author", "source", "sha256", "family", "lighting")
+        return {name: getattr(self, name) for name in names} | {"tags": list(self.tags)}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All assets, sorted by id. Raises CatalogueError if two share an id or one is malformed."""
+
+    assets: tuple[Asset, ...]
+    _by_id: dict[str, Asset] = field(init=False, repr=False, compare=False)
+    _by_kind: dict[tuple[str, str], tuple[Asset, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.assets, key=lambda asset: asset.id))
+        by_id: dict[str, Asset] = {}
+        by_kind: dict[tuple[str, str], list[Asset]] = {}
+        for asset in ordered:
+            if asset.id in by_id or not _ID_PATTERN.match(asset.id):
+                raise CatalogueError(
+                    f"asset id {asset.id!r} is used twice or is outside [a-z0-9_-]",
+                    consequence="samples could not say which asset they were made from",
+                    remedy="rename one of the two files or catalogue entries",
+                )
+            by_id[asset.id] = asset
+            by_kind.setdefault((asset.kind, asset.split), []).append(asset)
+            if asset.kind == "hdri":
+                by_kind.setdefault((f"hdri/{asset.lighting}", asset.split), []).append(asset)
+            for tag in asset.tags:
+                by_kind.setdefault((f"{asset.kind}#{tag}", asset.split), []).append(asset)
+        object.__setattr__(self, "assets", ordered)
+        object.__setattr__(self, "_by_id", by_id)
+        object.__setattr__(self, "_by_kind", {key: tuple(found) for key, found in by_kind.items()})
+
+    def of(self, kind: AssetKind, split: Split) -> tuple[Asset, ...]:
+        """The assets of one kind and split, sorted by id."""
+        return self._by_kind.get((kind, split), ())
+
+    def tagged(self, kind: AssetKind, split: Split, tag: str, *, tagged: bool) -> tuple[Asset, ...]:
+        """Those of `of(kind, split)` that have the tag, or those that do not."""
+        having = self._by_kind.get((f"{kind}#{tag}", split), ())
+        if tagged:
+            return having
+        # The usual case costs nothing per group.
+        return tuple(a for a in self.of(kind, split) if tag not in a.tags) if having else self.of(kind, split)
+
+    def lightings(self, lighting: LightingKind, split: Split) -> tuple[Asset, ...]:
+        """The lightings of one kind and split, sorted by id."""
+        return self._by_kind.get((f"hdri/{lighting}", split), ())
+
+    def get(self, asset_id: str) -> Asset:
+        """The asset of this id; `chair:123456` gives the family. Raises CatalogueError if there is none."""
+        found = self.find(asset_id)
+        if found is None:
+            raise CatalogueError(
+                f"no asset is called {asset_id!r}",
+                consequence="what refers to it cannot be made",
+                remedy="run `pairbridge plan` on the dataset config; it lists the assets it finds",
+            )
+        return found
+
+    def find(self, asset_id: str) -> Asset | None:
+        """As `get`; None if there is none."""
+        return self._by_id.get(asset_id.partition(":")[0])
+
+    def require(self, kind: AssetKind, split: Split, recipe: str, at_least: int = 1) -> tuple[Asset, ...]:
+        """`of(kind, split)`, or CatalogueError with the counts of every split if there are too few."""
+        found = self.of(kind, split)
+        if len(found) < at_least:
+            raise self.too_few(kind, split, recipe, at_least)
+        return found
+
+    def require_lightings(
+        self, lighting: LightingKind, split: Split, recipe: str, at_least: int = 1
+    ) -> tuple[Asset, ...]:
+        """`lightings(lighting, split)`, or CatalogueError with the counts if there are too few."""
+        found = self.lightings(lighting, split)
+        if len(found) < at_least:
+            raise self.too_few(f"hdri/{lighting}", split, recipe, at_least)
+        return found
+
+    def too_few(self, kind: str, split: Split, recipe: str, at_least: int) -> CatalogueError:
+        """The error for a split that lacks assets of `kind` (an asset kind, or `hdri/<lighting kind>`)."""
+        counts = ", ".join(f"{name} {len(self._by_kind.get((kind, name), ()))}" for name in SPLITS)
+        return CatalogueError(
+            f"recipe {recipe!r} needs at least {at_least} asset(s) of kind {kind} in split {split!r}; "
+            f"the catalogue has: {counts}",
+            consequence="its pairs could not be made without borrowing from another split, which would leak",
+            remedy="add assets, bake more lightings, pin some in the folder's catalogue.yaml, or set the "
+            f"recipe's groups for {split!r} to 0 (the embedded HDRIs come with the render extra)",
+        )
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of every entry, hashes included; independent of where the files lie."""
+        return digest([asset.record() for asset in self.assets])
+
+
+def build_catalogue(config: AssetsConfig, lightings_dir: Path | None) -> Catalogue:
+    """Every asset the config names, plus the lightings baked in `lightings_dir` (None: none are baked yet).
+
+    Raises ConfigError for a folder that is missing and CatalogueError for an entry that contradicts another.
+    """
+    # Imported here because the sources make `Asset`s and so import this module.
+    from pairbridge.datagen.assets.sources import baked_assets, embedded_assets, user_assets
+
+    embedded: Iterable[Asset] = embedded_assets(config.families) if config.embedded else ()
+    found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
+    taken = {asset.id for asset in found}
+    return Catalogue((*found, *user_assets(config, taken)))

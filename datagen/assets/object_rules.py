@@ -1,0 +1,55 @@
+"""What a user's object must be to be used, and which add-ons may read it: part of a dataset's config."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt, field_validator
+
+from pairbridge.datagen.core.frozen import FrozenModel
+
+Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
+_OPERATOR = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+\Z")
+
+
+class ObjectRules(FrozenModel):
+    """Limits on objects from files. One that breaks a limit costs its own groups, which go to quarantine."""
+
+    max_file_mib: PositiveInt = 1024  # of the file itself, not of what it refers to
+    max_faces: PositiveInt = 2_000_000  # with modifiers applied and instances counted
+    max_texture_side: PositiveInt = 4096  # pixels; an 8K texture alone takes 256 MB
+    # Smallest and largest bounding radius in the file's own units (metres in most). Every scale is made 1, so
+    # the default only catches nonsense: [1e-3, 1e3] would refuse dust and whole landscapes.
+    radius: tuple[float, float] = (1e-9, 1e9)
+
+    @field_validator("radius")
+    @classmethod
+    def _ordered(cls, radius: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < radius[0] < radius[1]:
+            raise ValueError(f"radius is {list(radius)}; write a positive lower end first")
+        return radius
+
+
+class AddonConfig(FrozenModel):
+    """A Blender add-on or extension of the user's, enabled in Blender's child process and nowhere else.
+
+    Its code runs with the rights of whoever runs pairbridge: name only add-ons you would install in Blender.
+    """
+
+    path: Path  # the add-on's folder (not its zip), or its one .py file
+    # Suffix -> an import operator that the add-on registers and that takes a `filepath`: files of this suffix
+    # in the object folders are then objects too, e.g. {.mhx2: import_scene.makehuman_mhx2}.
+    imports: dict[Suffix, str] = Field(default_factory=dict)
+
+    @field_validator("imports")
+    @classmethod
+    def _operators(cls, imports: dict[str, str]) -> dict[str, str]:
+        for operator in imports.values():
+            if not _OPERATOR.match(operator):
+                raise ValueError(f"{operator!r} is no operator's name such as import_scene.name")
+        return imports
+
+    @property
+    def name(self) -> str:
+        """The module's name."""
+        return self.path.stem if self.path.suffix == ".py" else self.path.name

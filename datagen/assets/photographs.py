@@ -1,0 +1,174 @@
+"""Photographs and other people's images as uint8 sRGB, or a named refusal: nothing is decoded by guess.
+
+Three formats are opened (JPEG, PNG, WebP), after their header was seen to claim a bearable size. EXIF turns
+are applied. What has no one right meaning as an opaque sRGB photograph is refused: several frames,
+transparency, CMYK without its profile, grey values of more than 8 bits. 16-bit colour keeps its high byte.
+"""
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from pydantic import Field, PositiveInt
+
+from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.shards.sample import MAX_PIXELS
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+
+# A photograph of MAX_PIXELS, uncompressed; whatever is larger is no photograph.
+MAX_FILE_BYTES = 3 * MAX_PIXELS
+
+_ORIENTATION = 0x0112
+# What Pillow raises for damaged files, beside OSError; SyntaxError is its word for a broken PNG.
+_DAMAGE = (OSError, SyntaxError, ValueError, KeyError, IndexError, struct.error, EOFError, TypeError)
+
+
+class PhotoRules(FrozenModel):
+    """What a photograph must be to be used. One that is not costs its own groups, which go to quarantine."""
+
+    min_side: PositiveInt = 32  # pixels of the shorter side
+    max_aspect: float = Field(5.0, ge=1, le=100)  # longer side over shorter
+
+
+class PhotographError(AssetError):
+    """A photograph that cannot be used; `cause` names the file and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image file says of itself before its pixels are decompressed; the size is as turned by EXIF."""
+
+    width: int
+    height: int
+    mode: str
+    frames: int
+
+
+def read_photograph(path: Path, rules: PhotoRules) -> np.ndarray:
+    """uint8 (H, W, 3) sRGB, turned as its EXIF says. Raises PhotographError for whatever is not usable."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _refused(path.name, f"the file is larger than {MAX_FILE_BYTES} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise _refused(path.name, error.strerror or str(error)) from error
+    header = read_header(io.BytesIO(data), path.name)
+    short, long = sorted((header.width, header.height))
+    if short < rules.min_side:
+        size = f"{header.width}x{header.height}"
+        raise _refused(path.name, f"it has {size} pixels, and its shorter side must have {rules.min_side}")
+    if long > rules.max_aspect * short:
+        raise _refused(
+            path.name, f"its sides are as {long / short:.2f} to 1, above the limit of {rules.max_aspect:g}"
+        )
+    return decode_image(data, path.name)
+
+
+def read_header(stream: BinaryIO, name: str) -> Header:
+    """The header of a JPEG, PNG or WebP. Raises PhotographError for other formats, damage, and images above
+    MAX_PIXELS.
+    """
+    image = _open(stream, name)
+    # A PNG may carry its EXIF after the pixels; looking for it there would decode them.
+    exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+    width, height = image.size[::-1] if exif.get(_ORIENTATION) in (5, 6, 7, 8) else image.size
+    return Header(width, height, image.mode, _frames(image))
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """uint8 (H, W, 3) sRGB of one encoded image. Raises PhotographError, naming `name`."""
+    image = _loaded(data, name)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise _refused(
+            name, "it holds grey values of more than 8 bits: a measurement of unknown scale, no photograph"
+        )
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getextrema()[3][0] < 255:
+            raise _refused(name, "it is transparent in places, and what lies behind them is not known")
+    if image.mode == "CMYK":
+        image = _from_cmyk(image, name)
+    return np.array(image.convert("RGB"))
+
+
+def decode_grey(data: bytes, name: str) -> np.ndarray:
+    """uint8 (H, W) of a mask: grey, one bit, or colour with equal channels. Raises PhotographError."""
+    image = _loaded(data, name)
+    if image.mode in ("1", "L"):
+        return np.array(image.convert("L"))
+    if image.mode not in ("P", "RGB", "RGBA", "LA"):
+        raise _refused(name, f"it is no 8-bit mask (Pillow calls it {image.mode})")
+    channels = np.array(image.convert("RGB"))
+    if (channels != channels[..., :1]).any():
+        raise _refused(name, "it is in colour, so it is not clear which channel is the mask")
+    return np.ascontiguousarray(channels[..., 0])
+
+
+def decode_grey16(data: bytes, name: str) -> np.ndarray:
+    """uint16 (H, W) of a 16-bit grey PNG. Raises PhotographError for anything else."""
+    image = _loaded(data, name)
+    if image.format != "PNG" or not image.mode.startswith("I"):
+        raise _refused(name, f"it is no 16-bit grey PNG (Pillow calls it {image.format} {image.mode})")
+    return np.asarray(image).astype(np.uint16)
+
+
+def _open(stream: BinaryIO, name: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns below our own cap, and only our cap decides.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise _refused(name, f"it is damaged, or neither of {', '.join(FORMATS)}") from error
+    except (Image.DecompressionBombError, *_DAMAGE) as error:
+        raise _refused(name, f"its header cannot be used: {error}") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _refused(name, f"it claims {image.width}x{image.height} pixels, above {MAX_PIXELS}")
+    return image
+
+
+def _loaded(data: bytes, name: str) -> Image.Image:
+    image = _open(io.BytesIO(data), name)
+    frames = _frames(image)
+    if frames > 1:
+        raise _refused(name, f"it is animated: {frames} frames")
+    encoding = image.format
+    try:
+        image.load()
+        turned = ImageOps.exif_transpose(image)
+    except _DAMAGE as error:
+        raise _refused(name, f"it is damaged: {error}") from error
+    turned.format = encoding
+    return turned
+
+
+def _frames(image: Image.Image) -> int:
+    # Phones append a preview or a gain map to a JPEG (MPO); its first image is the photograph.
+    return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
+
+
+def _from_cmyk(image: Image.Image, name: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile:
+        raise _refused(name, "it is CMYK without a colour profile, so its colours are not known")
+    try:
+        ink = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, ink, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        raise _refused(name, f"it is CMYK with an unusable colour profile: {error}") from error
+
+
+def _refused(name: str, why: str) -> PhotographError:
+    return PhotographError(
+        f"photograph {name} is not used: {why}",
+        consequence="every group that draws it is quarantined; the rest of the dataset is made",
+        remedy="replace it, remove it, or list it under `exclude` (`pairbridge photos` finds all such files)",
+        fault="unusable_photo",
+    )

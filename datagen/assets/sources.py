@@ -1,0 +1,292 @@
+"""Where assets are found: the embedded catalogue, lightings baked for the dataset, and a user's folders."""
+
+import difflib
+import hashlib
+import importlib.util
+import re
+from collections import Counter
+from collections.abc import Set
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+import pairbridge.blender_assets
+from pairbridge.datagen.assets.catalogue import SPLITS, UNSPECIFIED, Asset, AssetKind, AssetsConfig, Split
+from pairbridge.datagen.assets.credits import Credit, CreditReader
+from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
+from pairbridge.datagen.core.errors import CatalogueError, ConfigError
+from pairbridge.datagen.core.json_digest import digest, file_sha256
+
+_SUFFIXES: dict[AssetKind, frozenset[str]] = {
+    "object": OBJECT_SUFFIXES,
+    "hdri": frozenset({".exr", ".hdr"}),
+    "photo": frozenset({".jpg", ".jpeg", ".png", ".webp"}),
+}
+_PIN_FILE = "catalogue.yaml"
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags"})
+_EVERY_FILE = "*"
+_BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
+
+# Of a hash's range: the first eight tenths train, the next validation, the last test.
+_SPLIT_BOUNDS: tuple[tuple[float, Split], ...] = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
+
+
+def split_by_hash(asset_id: str) -> Split:
+    """Where an asset goes that nobody pinned: 0.8 train, 0.1 validation, 0.1 test, by the hash of its id."""
+    position = int.from_bytes(hashlib.sha256(asset_id.encode()).digest()[:8], "big") / 2**64
+    return next(split for bound, split in _SPLIT_BOUNDS if position < bound)
+
+
+def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
+    """The embedded catalogue, restricted to `families` if given.
+
+    HDRIs are listed only where bpy is installed, photographs only where scikit-image is: a plan that needs
+    what is missing is then refused with the counts. Raises ConfigError for a family that does not exist.
+    """
+    catalogue = _load_yaml(Path(pairbridge.blender_assets.__file__).with_name("catalogue.yaml"))
+    known = catalogue["families"]
+    wanted = tuple(known) if families is None else families
+    for family in wanted:
+        if family not in known:
+            raise ConfigError(
+                f"assets.families names {family!r}, which is no embedded family",
+                consequence="its objects cannot be built",
+                remedy=f"use some of: {', '.join(sorted(known))}",
+            )
+    code = families_sha256()
+    found = [
+        Asset(
+            id=family,
+            kind="family",
+            split=known[family]["split"],
+            licence="Apache-2.0",
+            author="pairbridge",
+            source="pairbridge.datagen.blender.families",
+            sha256=code,
+            family=family,
+            tags=tuple(known[family].get("tags", ())),
+        )
+        for family in wanted
+    ]
+    worlds = _package_folder("bpy", "*/datafiles/studiolights/world")
+    if worlds:
+        found += [_wheel_hdri(name, entry, worlds) for name, entry in catalogue["hdris"].items()]
+    photos = _package_folder("skimage", "data")
+    if photos:
+        found += [_photo(name, entry, photos) for name, entry in catalogue["photos"].items()]
+    return found
+
+
+def baked_assets(lightings_dir: Path) -> list[Asset]:
+    """The lightings that `pairbridge.datagen.lighting.baked.bake_lightings` put in `lightings_dir`."""
+    found = []
+    for path in sorted(lightings_dir.glob("*.exr")):
+        match = _BAKED_NAME.match(path.stem)
+        if match:
+            found.append(
+                baked_asset(path.stem, match["lighting"], match["split"], path=path, sha256=file_sha256(path))
+            )
+    return found
+
+
+def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, sha256: str) -> Asset:
+    """The catalogue entry of one lighting made by this package."""
+    return Asset(
+        id=asset_id,
+        kind="hdri",
+        split=split,
+        licence="CC0-1.0",
+        author="pairbridge",
+        source=f"pairbridge.datagen.lighting.baked ({lighting})",
+        sha256=sha256,
+        path=path,
+        lighting=lighting,
+    )
+
+
+def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
+    """Every file of the user's folders. An id is the sanitised relative stem; where it is taken, or two files
+    share it, a short hash of folder number and relative path is appended to each. A file that its folder's
+    catalogue.yaml gives a reason to `exclude` is left out.
+
+    Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit its folder.
+    """
+    own = {suffix: addon for addon in config.addons for suffix in addon.imports}
+    codes = {addon.path: _code_sha256(addon.path) for addon in config.addons}
+    folders = [
+        (kind, position, folder)
+        for kind, kind_folders in (
+            ("object", config.objects),
+            ("hdri", config.hdris),
+            ("photo", config.photos),
+        )
+        for position, folder in enumerate(kind_folders)
+    ]
+    files = [
+        (kind, position, folder, path)
+        for kind, position, folder in folders
+        for path in _asset_files(kind, folder, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+    ]
+    stems = Counter(_sanitised(path.relative_to(folder)) for _, _, folder, path in files)
+    found: list[Asset] = []
+    pins = {folder: _pins(folder) for _, _, folder in folders}
+    used: dict[Path, set[str]] = {folder: {_EVERY_FILE} for folder in pins}
+    credits = {folder: CreditReader(folder) for folder in pins}
+    for kind, position, folder, path in files:
+        relative = path.relative_to(folder)
+        asset_id = _sanitised(relative)
+        if stems[asset_id] > 1 or asset_id in taken:
+            where = f"{kind}/{position}/{relative.as_posix()}"
+            asset_id = f"{asset_id}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
+        pin = pins[folder].get(_EVERY_FILE, {}) | pins[folder].get(asset_id, {})
+        used[folder].add(asset_id)
+        if "exclude" in pin:
+            continue
+        stated = credits[folder].read(path) if not {"licence", "author"} <= pin.keys() else Credit()
+        sha256, addon = file_sha256(path), own.get(path.suffix.lower())
+        found.append(
+            Asset(
+                id=asset_id,
+                kind=kind,
+                split=pin.get("split", split_by_hash(asset_id)),
+                licence=pin.get("licence", stated.licence or UNSPECIFIED),
+                author=pin.get("author", stated.author or UNSPECIFIED),
+                source=pin.get("source", stated.source or relative.as_posix()),
+                # Code that reads the file decides what it shows as much as its bytes do.
+                sha256=sha256 if addon is None else digest([sha256, codes[addon.path]]),
+                path=path,
+                lighting="hdri" if kind == "hdri" else None,
+                tags=tuple(pin.get("tags", ())),
+            )
+        )
+    for folder, entries in pins.items():
+        for asset_id in sorted(entries.keys() - used[folder]):
+            near = difflib.get_close_matches(asset_id, sorted(used[folder]), n=1)
+            raise CatalogueError(
+                f"{folder / _PIN_FILE} pins {asset_id!r}, but no file in the folder has this id",
+                consequence="a file could land in another split than intended",
+                remedy=f"did you mean {near[0]!r}?" if near else "remove the entry, or name a file's id",
+            )
+    return found
+
+
+def families_sha256() -> str:
+    """One digest of all code that builds procedural objects: families share materials."""
+    # Found by its place and not by an import: the catalogue knows nothing of Blender.
+    folder = Path(__file__).parents[1] / "blender"
+    rooms = ("families", "modelling", "shading")
+    files = sorted(path for room in rooms for path in (folder / room).rglob("*.py"))
+    return digest({path.relative_to(folder).as_posix(): file_sha256(path) for path in files})
+
+
+def _wheel_hdri(name: str, entry: dict[str, Any], folder: Path) -> Asset:
+    path = folder / f"{name}.exr"
+    return Asset(
+        id=name,
+        kind="hdri",
+        split=entry["split"],
+        licence="CC0-1.0",
+        author="Greg Zaal (Poly Haven)",
+        source=entry["source"],
+        sha256=file_sha256(path),
+        path=path,
+        lighting="hdri",
+    )
+
+
+def _photo(name: str, entry: dict[str, Any], folder: Path) -> Asset:
+    path = folder / entry["file"]
+    return Asset(
+        id=name,
+        kind="photo",
+        split=entry["split"],
+        licence=entry["licence"],
+        author=entry["author"],
+        source=entry["source"],
+        sha256=file_sha256(path),
+        path=path,
+    )
+
+
+def _package_folder(package: str, pattern: str) -> Path | None:
+    # find_spec looks a package up without running it: importing bpy starts Blender in this process.
+    spec = importlib.util.find_spec(package)
+    for location in (spec.submodule_search_locations or ()) if spec else ():
+        for folder in sorted(Path(location).glob(pattern)):
+            return folder
+    return None
+
+
+def _code_sha256(path: Path) -> str:
+    """One digest of an add-on's Python code."""
+    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    return digest({file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files})
+
+
+def _asset_files(kind: AssetKind, folder: Path, suffixes: Set[str]) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(
+            f"assets: {folder} is not a folder",
+            consequence=f"its {kind} assets would silently be missing from the dataset",
+            remedy="create it, or correct the path (paths are relative to the YAML file)",
+        )
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+
+
+def _sanitised(relative: Path) -> str:
+    # 60 characters leave room for the collision hash, and a report can show them.
+    text = relative.with_suffix("").as_posix().lower()
+    return re.sub(r"[^a-z0-9_]+", "-", text).strip("-")[:60] or "asset"
+
+
+def _pins(folder: Path) -> dict[str, dict[str, Any]]:
+    path = folder / _PIN_FILE
+    if not path.is_file():
+        return {}
+    pins = _load_yaml(path)
+    for asset_id, pin in pins.items():
+        problem = _pin_problem(pin)
+        if problem:
+            raise CatalogueError(
+                f"{path}: entry {asset_id!r} {problem}",
+                consequence="the asset's split or licence would not be what the file says",
+                remedy=f"write e.g. `{asset_id}: {{split: test, licence: CC-BY-4.0, author: Jo Smith}}`",
+            )
+    return pins
+
+
+def _pin_problem(pin: Any) -> str | None:
+    if not isinstance(pin, dict):
+        return "is not a mapping"
+    unknown = sorted(set(pin) - _PIN_KEYS)
+    if unknown:
+        return f"has the unknown key {unknown[0]!r}"
+    if "split" in pin and pin["split"] not in SPLITS:
+        return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
+    tags = pin.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return "gives 'tags' a value that is not a list of words"
+    wrong = sorted(key for key, value in pin.items() if key != "tags" and not isinstance(value, str))
+    return f"gives {wrong[0]!r} a value that is not text" if wrong else None
+
+
+def _load_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise CatalogueError(
+            f"{path} cannot be read: {error}",
+            consequence="the assets beside it have no split or licence",
+            remedy="correct the YAML",
+        ) from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise CatalogueError(
+            f"{path} is not a mapping of asset ids",
+            consequence="the assets beside it have no split or licence",
+            remedy="write one `id: {split: ..., licence: ...}` per asset",
+        )
+    return loaded

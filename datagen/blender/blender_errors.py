@@ -1,0 +1,66 @@
+"""What can go wrong with Blender's process. (A broken file is
+`pairbridge.datagen.core.errors.AssetError`.)"""
+
+from pairbridge.datagen.core.errors import PairbridgeError
+
+SIGNALS_OF_A_BROKEN_SCENE = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL")
+
+
+class BlenderCrashed(PairbridgeError):
+    """Blender's process died during a request.
+
+    `signal` is the signal's name ("SIGSEGV", "SIGKILL"), or "exit N" where the process ended by itself. A
+    SIGKILL is almost never the scene's fault (memory killer, operator, lost node); SIGSEGV and its kin
+    usually are.
+    """
+
+    def __init__(self, *, signal: str, phase: str, log_tail: str) -> None:
+        blame = (
+            "the scene is the likely cause: the group counts one failure"
+            if signal in SIGNALS_OF_A_BROKEN_SCENE
+            else "the scene is an unlikely cause (memory killer, operator or lost machine): retry the group"
+        )
+        super().__init__(
+            f"Blender's process ended with {signal} during {phase}; last lines of its log:\n{log_tail}",
+            consequence=f"nothing of this request was kept; {blame}",
+            remedy="see the worker's log; after repeated SIGKILL give workers more memory, or use fewer",
+        )
+        self.signal = signal
+        self.phase = phase
+        self.log_tail = log_tail
+
+    def __reduce__(self):
+        return _crashed, (self.signal, self.phase, self.log_tail)
+
+
+class BlenderTimedOut(PairbridgeError):
+    """A request outlived its limit; the process group was killed."""
+
+    def __init__(self, *, phase: str, timeout_s: float, log_tail: str) -> None:
+        super().__init__(
+            f"Blender did not answer {phase} within {timeout_s:g} s; last lines of its log:\n{log_tail}",
+            consequence="its process group was killed, and nothing of this request was kept",
+            remedy="raise the request time-out if the object or the sample count is large",
+        )
+        self.phase = phase
+        self.timeout_s = timeout_s
+        self.log_tail = log_tail
+
+    def __reduce__(self):
+        return _timed_out, (self.phase, self.timeout_s, self.log_tail)
+
+
+class BlenderUnavailable(PairbridgeError):
+    """Blender cannot work on this machine: bpy, a system library or the requested GPU is missing."""
+
+
+class BlenderRequestFailed(PairbridgeError):
+    """A request raised inside Blender for a reason that is not a broken asset; the process lives on."""
+
+
+def _crashed(signal: str, phase: str, log_tail: str) -> BlenderCrashed:
+    return BlenderCrashed(signal=signal, phase=phase, log_tail=log_tail)
+
+
+def _timed_out(phase: str, timeout_s: float, log_tail: str) -> BlenderTimedOut:
+    return BlenderTimedOut(phase=phase, timeout_s=timeout_s, log_tail=log_tail)

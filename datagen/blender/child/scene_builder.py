@@ -1,0 +1,318 @@
+"""The one scene of a Blender process: reset, settings, the placed objects and their camera. Needs bpy."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from pairbridge.datagen.assets.object_rules import ObjectRules
+from pairbridge.datagen.blender.child.framing import frame, nearest_ground
+from pairbridge.datagen.blender.child.mesh_files import import_file
+from pairbridge.datagen.blender.child.receivers import FAR, build_receiver
+from pairbridge.datagen.blender.devices import check_kept, devices_to_use
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.scene.specs import (
+    OBJECT_NAME,
+    CameraPose,
+    CameraSpec,
+    ObjectInfo,
+    ObjectSpec,
+    PlacedObject,
+    SceneSpec,
+)
+
+# Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
+GEOMETRY_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"})
+BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
+# Custom properties: the number of a scene's object, and what a file does not want rendered.
+NUMBER = "pairbridge_number"
+HIDDEN_IN_FILE = "pairbridge_hidden"
+DROPPED_TYPES = frozenset({"LIGHT", "CAMERA", "LIGHT_PROBE", "SPEAKER"})
+
+
+def reset(settings: RenderSettings, threads: int) -> None:
+    """An empty scene with every render setting applied, on the asserted device."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    # Scripts in files stay text, whatever a later default says.
+    bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+    scene = bpy.context.scene
+    # Importers evaluate animation before we drop it: frame 0 is where a glTF's first key lies.
+    scene.frame_set(0)
+    _apply_render(scene.render, threads)
+    scene.render.engine = "CYCLES"
+    _choose_device(scene, settings.device)
+    _apply_cycles(scene.cycles, settings)
+    # The multilayer file holds scene-linear values; the view transform is ours, in NumPy.
+    scene.display_settings.display_device = "sRGB"
+    scene.view_settings.view_transform = "Standard"
+    scene.view_settings.exposure = 0.0
+    scene.view_settings.gamma = 1.0
+
+
+def _apply_render(render: bpy.types.RenderSettings, threads: int) -> None:
+    render.threads_mode = "FIXED"
+    render.threads = threads
+    # Keeps the BVH between lightings of one object; a reset comes before the next object, because it pins
+    # the old.
+    render.use_persistent_data = True
+    render.film_transparent = True
+    render.dither_intensity = 0.0
+    render.resolution_percentage = 100
+    render.pixel_aspect_x = render.pixel_aspect_y = 1.0
+    render.use_border = False
+    render.use_compositing = False
+    render.use_sequencer = False
+    render.use_motion_blur = False
+    render.use_simplify = False
+    render.use_freestyle = False
+
+
+def _apply_cycles(cycles: bpy.types.PropertyGroup, settings: RenderSettings) -> None:
+    cycles.samples = settings.samples
+    cycles.use_adaptive_sampling = settings.adaptive_sampling
+    cycles.time_limit = 0.0
+    cycles.use_animated_seed = False
+    cycles.sampling_pattern = "TABULATED_SOBOL"
+    cycles.use_denoising = True
+    cycles.denoiser = "OPENIMAGEDENOISE"
+    cycles.denoising_input_passes = "RGB_ALBEDO_NORMAL"
+    cycles.denoising_quality = settings.denoiser_quality.upper()
+    cycles.denoising_prefilter = settings.denoiser_prefilter.upper()
+    cycles.denoising_use_gpu = settings.device != "cpu"
+    cycles.max_bounces = settings.max_bounces
+    cycles.diffuse_bounces = settings.diffuse_bounces
+    cycles.glossy_bounces = settings.glossy_bounces
+    cycles.transmission_bounces = settings.transmission_bounces
+    cycles.volume_bounces = settings.volume_bounces
+    cycles.transparent_max_bounces = settings.transparent_bounces
+    cycles.min_light_bounces = 0
+    cycles.min_transparent_bounces = 0
+    cycles.light_sampling_threshold = 0.01
+    cycles.sample_clamp_direct = settings.clamp_direct
+    cycles.sample_clamp_indirect = settings.clamp_indirect
+    cycles.blur_glossy = settings.glossy_blur
+    cycles.caustics_reflective = settings.reflective_caustics
+    cycles.caustics_refractive = settings.refractive_caustics
+    cycles.use_light_tree = settings.light_tree
+    cycles.use_guiding = False
+    cycles.use_fast_gi = False
+    cycles.pixel_filter_type = settings.pixel_filter
+    cycles.filter_width = settings.pixel_filter_width
+    cycles.film_exposure = 1.0
+    cycles.film_transparent_glass = False
+    # One tile, whatever the image's size.
+    cycles.use_auto_tile = False
+
+
+def _choose_device(scene: bpy.types.Scene, device: str) -> None:
+    """Render on `device` and nothing else; to be called after every reset, which drops the preferences."""
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    if device == "cpu":
+        preferences.compute_device_type = "NONE"
+        scene.cycles.device = "CPU"
+        return
+    try:
+        preferences.compute_device_type = device.upper()
+        # Also fills `devices`, which is empty until it is asked for.
+        preferences.get_devices_for_type(device.upper())
+        listed = list(preferences.devices)
+    except (TypeError, ValueError):
+        # This build of Blender does not know the kind.
+        listed = []
+    for entry, wanted in zip(listed, devices_to_use(device, [entry.type for entry in listed]), strict=True):
+        entry.use = wanted
+    scene.cycles.device = "GPU"
+    # An entry may be left of a card that is gone; Cycles itself knows whether one that is used is there.
+    used = [entry.type for entry in preferences.devices if entry.use]
+    check_kept(device, preferences.compute_device_type, used if preferences.has_active_device() else [])
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSource:
+    """How objects are read from files: the limits, and the import operators of add-ons by suffix."""
+
+    rules: ObjectRules
+    operators: Mapping[str, str]
+
+
+def load(scene: SceneSpec, source: ObjectSource) -> tuple[list[ObjectInfo], np.ndarray]:
+    """Put `scene` into the fresh scene; the evaluated vertices (N, 3) of all its objects where they stand."""
+    infos, vertices = [], []
+    for number, placed in enumerate(scene.objects):
+        info, placed_vertices = _load_object(number, placed, source)
+        infos.append(info)
+        vertices.append(placed_vertices)
+    for number, receiver in enumerate(scene.receivers):
+        build_receiver(number, receiver)
+    return infos, np.concatenate(vertices)
+
+
+def _load_object(number: int, placed: PlacedObject, source: ObjectSource) -> tuple[ObjectInfo, np.ndarray]:
+    before = set(bpy.data.objects)
+    _add(placed.object, source)
+    _drop_what_is_not_geometry()
+    added = [item for item in bpy.data.objects if item not in before]
+    vertices, num_meshes, num_faces = _evaluated_vertices(added)
+    centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
+    info = ObjectInfo(
+        num_meshes=num_meshes,
+        num_vertices=len(vertices),
+        num_faces=num_faces,
+        radius=radius,
+        centre=tuple(centre.tolist()),
+    )
+    scale = placed.radius / radius
+    cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
+    turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+    turned = scale * (vertices - centre) @ turn.T
+    height = -turned[:, 2].min() if placed.standing else placed.z
+    position = np.array([placed.x, placed.y, height])
+    _place(number, added, position - scale * turn @ centre, placed.yaw_rad, scale)
+    return info, turned + position
+
+
+def _add(obj: ObjectSpec, source: ObjectSource) -> None:
+    if obj.path is None:
+        from pairbridge.datagen.blender.families import build
+
+        build(obj.family, obj.seed)
+    else:
+        import_file(Path(obj.path), source.rules, source.operators)
+
+
+def roots() -> list[bpy.types.Object]:
+    """The empties that the scene's objects hang under, by number."""
+    found = [item for item in bpy.context.scene.objects if item.get(NUMBER) is not None]
+    return sorted(found, key=lambda item: item[NUMBER])
+
+
+def hide_objects(numbers: Sequence[int]) -> None:
+    """Take exactly these objects out of the next render; what a file itself hides stays hidden."""
+    for root in roots():
+        for item in root.children_recursive:
+            hidden = root[NUMBER] in numbers or HIDDEN_IN_FILE in item
+            # Writing an equal value would have Cycles synchronise the object again.
+            if item.hide_render != hidden:
+                item.hide_render = hidden
+
+
+def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
+    """Set the scene's only camera and the size of its image."""
+    scene = bpy.context.scene
+    pose, nearest, farthest = frame(vertices, camera, size_WH)
+    if scene.camera is None:
+        scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        scene.collection.objects.link(scene.camera)
+    lens = scene.camera.data
+    lens.type = "PERSP"
+    lens.sensor_fit = "HORIZONTAL"
+    lens.angle = pose.fov_x_rad
+    lens.shift_x = lens.shift_y = 0.0
+    # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
+    # but before the ground that the frame's lower edge sees.
+    lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))
+    lens.clip_end = 2 * max(farthest, FAR)
+    scene.camera.matrix_world = np.array(pose.camera_to_world).T
+    scene.render.resolution_x, scene.render.resolution_y = size_WH
+    return pose
+
+
+def add_cube_and_camera() -> None:
+    """Something to render, eight pixels wide, for a warm-up."""
+    scene = bpy.context.scene
+    bpy.ops.mesh.primitive_cube_add()
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.location = (0.0, 0.0, 5.0)  # it looks down
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.resolution_x = scene.render.resolution_y = 8
+
+
+def _drop_what_is_not_geometry() -> None:
+    for item in list(bpy.data.objects):
+        if item.type in DROPPED_TYPES:
+            bpy.data.objects.remove(item)
+        else:
+            item.animation_data_clear()
+
+
+def _evaluated_vertices(items: list[bpy.types.Object]) -> tuple[np.ndarray, int, int]:
+    """World positions (N, 3) of all rendered vertices of `items`, the number of meshes and that of faces.
+
+    Modifiers are applied, and each instance counts.
+    """
+    wanted = set(items)
+    graph = bpy.context.evaluated_depsgraph_get()
+    parts, num_faces = [], 0
+    for instance in graph.object_instances:
+        item = instance.object
+        if item.type not in BOUNDED_TYPES or not instance.show_self or item.hide_render:
+            continue
+        if (instance.parent if instance.is_instance else item).original not in wanted:
+            continue
+        mesh = item.to_mesh()
+        flat = np.empty(3 * len(mesh.vertices), np.float32)
+        mesh.vertices.foreach_get("co", flat)
+        num_faces += len(mesh.polygons)
+        item.to_mesh_clear()
+        matrix = np.array(instance.matrix_world, np.float64)
+        if flat.size:
+            parts.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
+    return np.concatenate(parts) if parts else np.empty((0, 3)), len(parts), num_faces
+
+
+def _bounding_sphere(
+    obj: ObjectSpec, vertices: np.ndarray, num_faces: int, rules: ObjectRules
+) -> tuple[np.ndarray, float]:
+    """Centre of the bounding box, and the distance from it to the farthest vertex."""
+    name = obj.name
+    if not len(vertices) or not num_faces:
+        raise _unusable(
+            name, "no_geometry", f"it has {len(vertices)} vertices and {num_faces} faces to render"
+        )
+    if not np.isfinite(vertices).all():
+        raise _unusable(name, "not_finite", "some of its vertices are not finite")
+    if num_faces > rules.max_faces:
+        why = f"it has {num_faces} faces, above object_rules.max_faces of {rules.max_faces}"
+        raise _unusable(name, "too_many_faces", why)
+    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    radius = float(np.linalg.norm(vertices - centre, axis=1).max())
+    low, high = rules.radius
+    if not low < radius < high:
+        raise _unusable(
+            name, "size", f"its radius is {radius:g}, outside object_rules.radius of {low:g} to {high:g}"
+        )
+    return centre, radius
+
+
+def _place(
+    number: int, items: list[bpy.types.Object], origin: np.ndarray, yaw_rad: float, scale: float
+) -> None:
+    """Hang every root of `items` under one empty that scales, turns and moves the whole.
+
+    Cryptomatte knows an object by the name of its topmost parent.
+    """
+    root = bpy.data.objects.new(f"{OBJECT_NAME}{number}", None)
+    root[NUMBER] = number
+    bpy.context.scene.collection.objects.link(root)
+    for item in items:
+        if item.parent is None:
+            item.parent = root
+        if item.hide_render:
+            item[HIDDEN_IN_FILE] = True
+    root.scale = (scale,) * 3
+    root.rotation_euler = (0.0, 0.0, yaw_rad)
+    root.location = tuple(origin)
+
+
+def _unusable(name: str, fault: str, why: str) -> AssetError:
+    return AssetError(
+        f"object {name} cannot be used: {why}",
+        consequence="every group that draws it is quarantined; the rest of the dataset is made",
+        remedy="open it in Blender to see what is there, then repair, replace or remove it",
+        fault=fault,
+    )

@@ -1,0 +1,121 @@
+"""What a Blender process can be asked, and what it remembers between requests. Needs bpy."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.child import lamps as lamp_pool
+from pairbridge.datagen.blender.child import receivers as receiver_pool
+from pairbridge.datagen.blender.child import scene_builder as scene
+from pairbridge.datagen.blender.child import sky, world
+from pairbridge.datagen.blender.child.addons import enable, import_operators
+from pairbridge.datagen.blender.child.passes import enable_passes, render_to
+from pairbridge.datagen.blender.child.silhouettes import silhouettes_alone
+from pairbridge.datagen.blender.child.smoothness import smoothest_roughness
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.scene.specs import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
+
+
+class OutOfOrder(Exception):
+    """A request that needs another one before it."""
+
+
+class Session:
+    """One method per request of `BlenderClient`; each returns the JSON of its reply."""
+
+    def __init__(
+        self,
+        settings: RenderSettings,
+        threads: int,
+        image_path: str,
+        rules: ObjectRules,
+        addons: tuple[AddonConfig, ...],
+    ) -> None:
+        self._settings = settings
+        self._threads = threads
+        self._image_path = image_path
+        self._source = scene.ObjectSource(rules, import_operators(addons))
+        self._addons = addons
+        self._vertices: np.ndarray | None = None
+
+    def open(self) -> dict[str, Any]:
+        self._reset()
+        return {}
+
+    def warm_up(self) -> dict[str, Any]:
+        """Render next to nothing, so that a GPU's kernels are compiled and in its cache."""
+        self._reset()
+        world.build_world(self._settings.lighting_copy_width)
+        scene.add_cube_and_camera()
+        enable_passes(coverage=False)
+        bpy.context.scene.cycles.samples = 1
+        render_to(self._image_path)
+        self._reset()
+        return {}
+
+    def load_scene(self, scene_spec: dict[str, Any]) -> dict[str, Any]:
+        self._reset()
+        spec = from_json(SceneSpec, scene_spec)
+        infos, self._vertices = scene.load(spec, self._source)
+        smoothest = smoothest_roughness()
+        world.build_world(self._settings.lighting_copy_width_for(smoothest))
+        enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
+        return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
+
+    def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
+        if self._vertices is None:
+            raise OutOfOrder("no scene is loaded")
+        pose = scene.place_camera(self._vertices, from_json(CameraSpec, camera), tuple(size_WH))
+        return dataclasses.asdict(pose)
+
+    def render(
+        self,
+        environment_path: str,
+        seed: int,
+        film: str,
+        strength: float = 1.0,
+        lamps: Sequence[dict[str, Any]] = (),
+        hidden: Sequence[int] = (),
+        receivers: str = "shown",
+    ) -> dict[str, Any]:
+        self._check_ready()
+        world.set_lighting(Path(environment_path), strength, seen=film == "opaque")
+        lamp_pool.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
+        scene.hide_objects(hidden)
+        receiver_pool.hold_out(receivers == "holdout")
+        bpy.context.scene.cycles.seed = seed
+        bpy.context.scene.render.film_transparent = film == "transparent"
+        render_to(self._image_path)
+        return {}
+
+    def silhouette(self, index: int, seed: int) -> dict[str, Any]:
+        self._check_ready()
+        bpy.context.scene.cycles.seed = seed
+        with silhouettes_alone(index):
+            render_to(self._image_path)
+        return {}
+
+    def bake_sky(self, sky_spec: dict[str, Any], width: int) -> dict[str, Any]:
+        self._reset()
+        sky.build_sky(from_json(SkySpec, sky_spec), width)
+        render_to(self._image_path)
+        return {}
+
+    def bake_sun(self, window: list[int]) -> dict[str, Any]:
+        sky.narrow_to(tuple(window))
+        render_to(self._image_path)
+        return {}
+
+    def _check_ready(self) -> None:
+        if self._vertices is None or bpy.context.scene.camera is None:
+            raise OutOfOrder("no scene is loaded, or it has no camera yet")
+
+    def _reset(self) -> None:
+        self._vertices = None
+        scene.reset(self._settings, self._threads)
+        enable(self._addons)

@@ -1,0 +1,74 @@
+"""Errors that a user reads at a terminal: what happened, what it means for the run, what to do next."""
+
+
+class PairbridgeError(Exception):
+    """Base of every error the command line prints without a traceback.
+
+    `cause` names the thing (a path, a key, a field), `consequence` says what would have happened or did,
+    `remedy` is what to type or change next.
+    """
+
+    def __init__(self, cause: str, *, consequence: str, remedy: str) -> None:
+        super().__init__(f"{cause}\n  consequence: {consequence}\n  remedy: {remedy}")
+        self.cause = cause
+        self.consequence = consequence
+        self.remedy = remedy
+
+    def __reduce__(self):
+        # Keyword-only arguments do not survive the default pickling, and errors cross process borders.
+        return _rebuild, (type(self), self.cause, self.consequence, self.remedy)
+
+
+def _rebuild(kind: type[PairbridgeError], cause: str, consequence: str, remedy: str) -> PairbridgeError:
+    return kind(cause, consequence=consequence, remedy=remedy)
+
+
+def _rebuild_asset(
+    kind: "type[AssetError]", cause: str, consequence: str, remedy: str, fault: str
+) -> "AssetError":
+    return kind(cause, consequence=consequence, remedy=remedy, fault=fault)
+
+
+class ConfigError(PairbridgeError):
+    """A configuration that cannot be run as written."""
+
+
+class CatalogueError(PairbridgeError):
+    """The catalogue lacks what the plan needs, or contradicts itself."""
+
+
+class AssetError(PairbridgeError):
+    """One asset (object, HDRI, photograph) is broken; its samples go to quarantine and the run goes on.
+
+    `fault` names the kind of damage in one word, such as "truncated"; `docs/assets.md` lists them.
+    """
+
+    def __init__(self, cause: str, *, consequence: str, remedy: str, fault: str = "unusable") -> None:
+        super().__init__(cause, consequence=consequence, remedy=remedy)
+        self.fault = fault
+
+    def __reduce__(self):
+        return _rebuild_asset, (type(self), self.cause, self.consequence, self.remedy, self.fault)
+
+
+class ShardError(PairbridgeError):
+    """A shard or its sidecar on disk is not what it should be."""
+
+
+class Rejected(PairbridgeError):
+    """A draw of a pair was refused; the reason is deterministic, is recorded, and the pair is drawn again.
+
+    `gate` names the gate of `pairbridge.datagen.imaging.quality`, or what else refused it, for the counts of
+    the report.
+    """
+
+    def __init__(self, cause: str, *, consequence: str, remedy: str, gate: str = "recipe") -> None:
+        super().__init__(cause, consequence=consequence, remedy=remedy)
+        self.gate = gate
+
+    def __reduce__(self):
+        return _rebuild_rejected, (self.cause, self.consequence, self.remedy, self.gate)
+
+
+def _rebuild_rejected(cause: str, consequence: str, remedy: str, gate: str) -> Rejected:
+    return Rejected(cause, consequence=consequence, remedy=remedy, gate=gate)

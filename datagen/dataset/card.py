@@ -1,0 +1,225 @@
+"""README.md of a dataset: a card with Hugging Face front matter, derived from dataset.json and the sidecars
+alone; croissant.json beside it."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from pairbridge.datagen.assets.licences import hub_licence, strictest_licence, unknown_licences
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.dataset.croissant import CROISSANT_NAME, croissant_json
+from pairbridge.datagen.dataset.manifest import DatasetManifest, RecipeEntry
+from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.models.weights.model_terms import model_terms
+from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
+from pairbridge.datagen.shards.records import Sidecar
+
+_SIZES = (
+    (10**3, "n<1K"),
+    (10**4, "1K<n<10K"),
+    (10**5, "10K<n<100K"),
+    (10**6, "100K<n<1M"),
+    (10**7, "1M<n<10M"),
+)
+
+
+def write_card(dataset_dir: Path) -> None:
+    """Write README.md and croissant.json for what is committed now. Raises ShardError if dataset.json or a
+    sidecar is unusable."""
+    manifest = DatasetManifest.from_folder(dataset_dir)
+    sidecars = list(read_sidecars(dataset_dir / "shards"))
+    text = dataset_card(manifest, dataset_status(dataset_dir), sidecars)
+    write_atomically(dataset_dir / CROISSANT_NAME, [croissant_json(manifest, sidecars)])
+    write_atomically(dataset_dir / "README.md", [text.encode()])
+
+
+def dataset_card(
+    manifest: DatasetManifest, streams: Sequence[StreamStatus], sidecars: Sequence[Sidecar]
+) -> str:
+    """The card: front matter with one configuration per recipe, counts, fields, licences, quarantine."""
+    reasons = Counter(hole.reason for sidecar in sidecars for hole in sidecar.holes)
+    filled = [sidecar.shard.name for sidecar in sidecars if sidecar.count]
+    return "\n".join(
+        (
+            *front_matter(
+                manifest,
+                sum(status.pairs_made for status in streams),
+                tags=["webdataset", "image", "paired", "pairbridge"],
+                configs=_configs(manifest, streams, filled),
+            ),
+            f"\n# {manifest.name}\n",
+            *_origin(manifest),
+            "## Samples\n",
+            *table(
+                ("recipe", "kind", "split", "pairs", "planned", "quarantined", "shards"),
+                [
+                    (
+                        status.recipe,
+                        manifest.recipes[status.recipe].kind,
+                        status.split,
+                        status.pairs_made,
+                        status.pairs_planned,
+                        status.holes,
+                        f"{status.shards_committed} of {status.shards_planned}",
+                    )
+                    for status in streams
+                ],
+            ),
+            "",
+            *(line for item in manifest.recipes.items() for line in _recipe_section(*item)),
+            "## Use\n",
+            "```python",
+            "from datasets import load_dataset",
+            f'load_dataset("path/to/{manifest.name}", "{streams[0].recipe}", split="{streams[0].split}")',
+            "```\n",
+            "`pairbridge verify` proves from this folder alone that every planned sample is here or in",
+            "`quarantine.jsonl` with a reason.\n",
+            *licence_section(manifest),
+            *_gates_section(sidecars),
+            *_quarantine_section(reasons),
+        )
+    )
+
+
+def _origin(manifest: DatasetManifest) -> list[str]:
+    lead = "Paired images for image-to-image translation, made by pairbridge. Every sample is a function of"
+    if not manifest.parts:
+        of = f"the configuration in `dataset.json` and seed {manifest.seed}; `meta.json` says from what.\n"
+        return [lead, of]
+    rows = [(part.name, part.seed, ", ".join(part.recipes), part.plan_digest[:12]) for part in manifest.parts]
+    return [
+        lead,
+        "its part's configuration and seed, both in `dataset.json`; `meta.json` says from what.\n",
+        *table(("merged from", "seed", "recipes", "plan"), rows),
+        "",
+    ]
+
+
+def data_files_glob(split: str, recipe: str) -> str:
+    """Shards of one recipe and split; `*` would also take in a recipe whose id continues this one's."""
+    return f"shards/{split}-{recipe}-{'?' * 6}.tar"
+
+
+def front_matter(manifest: DatasetManifest, num_pairs: int, **more: Any) -> list[str]:
+    """The YAML head of a card, fences included: licence, task, size, and whatever `more` adds to it."""
+    strictest = strictest_licence(asset.licence for asset in manifest.assets)
+    front = {
+        "license": hub_licence(strictest),
+        "task_categories": ["image-to-image"],
+        "size_categories": [next((name for limit, name in _SIZES if num_pairs < limit), "n>10M")],
+        **more,
+    }
+    buffer = io.StringIO()
+    yaml = YAML()
+    yaml.width = 1000
+    yaml.dump(front, buffer)
+    return ["---", buffer.getvalue().rstrip(), "---"]
+
+
+def licence_section(manifest: DatasetManifest) -> list[str]:
+    """What terms the assets come to, who made them, and the terms of the models that had a part in it."""
+    return [
+        "## Licences\n",
+        _licence_text(manifest),
+        "",
+        *table(("licence", "author", "assets"), _licence_rows(manifest)),
+        "",
+        *_models_section(manifest),
+    ]
+
+
+def _configs(
+    manifest: DatasetManifest, streams: Sequence[StreamStatus], filled: Sequence[str]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "config_name": recipe_id,
+            "data_files": [
+                {"split": status.split, "path": _data_files(status, filled)}
+                for status in streams
+                if status.recipe == recipe_id and status.pairs_made
+            ],
+        }
+        for recipe_id in manifest.recipes
+        if any(status.recipe == recipe_id and status.pairs_made for status in streams)
+    ]
+
+
+def _data_files(status: StreamStatus, filled: Sequence[str]) -> str | list[str]:
+    """One glob, or the shards by name where some are empty: the Hub's reader takes the columns from the first
+    shard and fails if that holds no sample."""
+    pattern = data_files_glob(status.split, status.recipe)
+    shards = [f"shards/{name}.tar" for name in sorted(filled)]
+    ours = [path for path in shards if PurePosixPath(path).match(pattern)]
+    return pattern if len(ours) == status.shards_committed else ours
+
+
+def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:
+    fields = table(("file", "content"), [(f"`{name}`", text) for name, text in sorted(recipe.fields.items())])
+    derived = (
+        []
+        if "source.png" in recipe.fields
+        else [
+            "\nThe source is not stored: it is the target with the masked region replaced by uniform noise,",
+            "seeded by the sample's `meta.json`.",
+        ]
+    )
+    return [f"## Recipe `{recipe_id}` ({recipe.kind})\n", *fields, *derived, ""]
+
+
+def _licence_text(manifest: DatasetManifest) -> str:
+    strictest = strictest_licence(asset.licence for asset in manifest.assets)
+    if strictest:
+        return f"The strictest licence among the assets is {strictest}; treat the dataset as under its terms."
+    others = ", ".join(unknown_licences(asset.licence for asset in manifest.assets))
+    return f"Check before you redistribute: these terms could not be ranked: {others or 'none stated'}."
+
+
+def _licence_rows(manifest: DatasetManifest) -> list[tuple[str, str, int]]:
+    counts = Counter((asset.licence, asset.author) for asset in manifest.assets)
+    return [(licence, author, count) for (licence, author), count in sorted(counts.items())]
+
+
+def _models_section(manifest: DatasetManifest) -> list[str]:
+    """Models had a part in sources and masks alone; still, whoever uses those asks for their terms."""
+    rows = model_terms(manifest.config["recipes"].values())
+    if not rows:
+        return []
+    return ["Models that masks and relit foregrounds come from:\n", *table(("model", "terms"), rows), ""]
+
+
+def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:
+    counts = rejection_counts(sidecars)
+    if not counts:
+        return []
+    rows = [(recipe, gate, count) for (recipe, gate), count in sorted(counts.items())]
+    return [
+        "## Quality gates\n",
+        "Draws that were refused; their pairs were drawn again, each with a seed of its own.\n",
+        *table(("recipe", "gate", "draws refused"), rows),
+        "",
+    ]
+
+
+def _quarantine_section(hole_reasons: Counter[str]) -> list[str]:
+    if not hole_reasons:
+        return ["No sample is in quarantine.", ""]
+    rows = sorted(
+        ((count, reason) for reason, count in hole_reasons.items()), key=lambda row: (-row[0], row[1])
+    )
+    return ["## Quarantine\n", *table(("samples", "reason"), rows), ""]
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
+
+
+def _cell(value: object) -> str:
+    # Reasons and authors are free text; a bar or a line break would end the row.
+    return " ".join(str(value).split()).replace("|", "\\|")

@@ -1,0 +1,158 @@
+"""croissant.json: the dataset in MLCommons Croissant 1.0, for catalogues and loaders of others.
+
+Every shard is a FileObject with its hash, every field of a recipe a FileSet inside the recipe's shards, and a
+RecordSet `<recipe>.<field>` with key, split and content. Records of one key belong together. They are not
+joined into one RecordSet, since the reference reader (mlcroissant 1.1.1) joins no more than two sources.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pairbridge.datagen.assets.licences import licence_url, strictest_licence
+from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.shards.records import Sidecar
+
+CROISSANT_NAME = "croissant.json"
+
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_ENCODINGS = {"png": "image/png", "json": "application/json", "npy": "application/octet-stream"}
+# Arrays have no type in Croissant; they stay FileSets.
+_TYPES = {"png": "sc:ImageObject", "json": "sc:Text"}
+
+
+def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> bytes:
+    """The file's content, a function of the two; shards without a sample are left out."""
+    shards = {
+        recipe_id: [sidecar for sidecar in sidecars if sidecar.count and _recipe(sidecar) == recipe_id]
+        for recipe_id in manifest.recipes
+    }
+    filled = {recipe_id: of for recipe_id, of in shards.items() if of}
+    whole = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": manifest.name,
+        "description": "Paired images for image-to-image translation, made by pairbridge. README.md has "
+        "counts, fields and licences; meta.json of each sample says what it was made from.",
+        "license": licence_url(strictest_licence(asset.licence for asset in manifest.assets)),
+        "keywords": ["image-to-image", "paired", "pairbridge"],
+        "distribution": [
+            *(_file_object(sidecar) for of in filled.values() for sidecar in of),
+            *(
+                _file_set(recipe_id, field, text, filled[recipe_id])
+                for recipe_id, field, text in _fields(manifest, filled)
+            ),
+        ],
+        "recordSet": [
+            _record_set(recipe_id, field, text)
+            for recipe_id, field, text in _fields(manifest, filled)
+            if field.rpartition(".")[2] in _TYPES
+        ],
+    }
+    return json.dumps(whole, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _recipe(sidecar: Sidecar) -> str:
+    return sidecar.shard.name.split("-", 1)[1].rpartition("-")[0]
+
+
+def _fields(
+    manifest: DatasetManifest, filled: Mapping[str, Sequence[Sidecar]]
+) -> Iterator[tuple[str, str, str]]:
+    """(recipe, field, what it holds)."""
+    for recipe_id in filled:
+        for field, text in sorted(manifest.recipes[recipe_id].fields.items()):
+            yield recipe_id, field, text
+
+
+def _file_object(sidecar: Sidecar) -> dict[str, Any]:
+    path = f"shards/{sidecar.shard.name}.tar"
+    return {
+        "@type": "cr:FileObject",
+        "@id": path,
+        "name": f"{sidecar.shard.name}.tar",
+        "contentUrl": path,
+        "contentSize": f"{sidecar.bytes} B",
+        "encodingFormat": "application/x-tar",
+        "sha256": sidecar.sha256,
+    }
+
+
+def _file_set(recipe_id: str, field: str, text: str, shards: Sequence[Sidecar]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{recipe_id}.{field}",
+        "name": f"{recipe_id}.{field}",
+        "description": text,
+        "containedIn": [{"@id": f"shards/{sidecar.shard.name}.tar"} for sidecar in shards],
+        "encodingFormat": _ENCODINGS[field.rpartition(".")[2]],
+        "includes": f"*.{field}",
+    }
+
+
+def _record_set(recipe_id: str, field: str, text: str) -> dict[str, Any]:
+    name, _, suffix = field.rpartition(".")
+    record_set = f"{recipe_id}.{name}"
+    file_set = {"fileSet": {"@id": f"{recipe_id}.{field}"}}
+
+    def column(column_name: str, data_type: str, **source: Any) -> dict[str, Any]:
+        return {
+            "@type": "cr:Field",
+            "@id": f"{record_set}/{column_name}",
+            "name": column_name,
+            "dataType": data_type,
+            "source": {**file_set, **source},
+        }
+
+    of_name = {"extract": {"fileProperty": "filename"}}
+    split = rf"^{recipe_id}-(train|validation|test)-[0-9]+\."
+    return {
+        "@type": "cr:RecordSet",
+        "@id": record_set,
+        "name": record_set,
+        "description": text,
+        "key": {"@id": f"{record_set}/key"},
+        "field": [
+            column("key", "sc:Text", **of_name, transform={"regex": r"^([a-z0-9_-]+)\."}),
+            column("split", "sc:Text", **of_name, transform={"regex": split}),
+            column("content", _TYPES[suffix], extract={"fileProperty": "content"}),
+        ],
+    }

@@ -1,0 +1,131 @@
+"""The dataset configuration: one frozen value from which, with the catalogue, everything else follows."""
+
+import re
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.lighting.baked import LightingsConfig
+from pairbridge.datagen.recipes import RECIPES
+
+AnyRecipeConfig = Annotated[
+    reduce(or_, (model for model, _ in RECIPES.values())),
+    Field(discriminator="kind"),
+]
+
+_RECIPE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}\Z")
+
+
+class PoolConfig(FrozenModel):
+    """Workers that make some of the recipes, and what each of them takes from a Ray cluster."""
+
+    recipes: tuple[str, ...] = Field(min_length=1)  # ids; every recipe belongs to exactly one pool
+    workers: PositiveInt
+    cpus: PositiveInt = 1  # also the threads of its Blender
+    gpus: NonNegativeFloat = 0.0  # 0.25: four workers share a GPU
+    resources: dict[str, PositiveFloat] = Field(default_factory=dict)  # of Ray, by name, such as {spot: 1}
+    # pack: fill one machine after the other; spread: as many machines as there are.
+    placement: Literal["pack", "spread"] = "pack"
+
+
+class ExecutionConfig(FrozenModel):
+    """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
+
+    request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
+    start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
+    # For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers.
+    join_timeout_s: NonNegativeFloat = 120.0
+    # A GPU's first render, which compiles kernels; one worker of a machine at a time.
+    warm_up_timeout_s: PositiveFloat = 600.0
+    # Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
+    # reports), two to four fill it; each needs its share of the card's memory. null: as many as come.
+    workers_per_gpu: PositiveInt | None = None
+    recycle_rss_mib: PositiveInt = 4096  # Blender leaks; above this its process is replaced between groups
+    # So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
+    # assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined.
+    stop_after_given_up: PositiveInt = 10
+    # Render workers beside model workers, by name; left out, all workers make everything, and `--workers` of
+    # them share the cluster's cores and GPUs equally.
+    pools: dict[str, PoolConfig] = Field(default_factory=dict)
+
+
+class DatasetConfig(FrozenModel):
+    """A dataset: what it is made from, how, and how much of it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    seed: NonNegativeInt = 0
+    assets: AssetsConfig = AssetsConfig()
+    lightings: LightingsConfig = LightingsConfig()
+    render: RenderSettings = RenderSettings()
+    view: ViewTransform = ViewTransform()
+    groups_per_shard: PositiveInt = 20
+    recipes: Annotated[dict[str, AnyRecipeConfig], Field(min_length=1)]
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipe_ids(cls, recipes: dict[str, Any]) -> dict[str, Any]:
+        for recipe_id in recipes:
+            if not _RECIPE_ID.match(recipe_id):
+                raise ValueError(
+                    f"recipe id {recipe_id!r}: use 1 to 40 of [a-z0-9_-], starting with a letter or digit; "
+                    "it becomes part of every key"
+                )
+        return recipes
+
+    @model_validator(mode="after")
+    def _pools_share_out_the_recipes(self) -> "DatasetConfig":
+        named = [recipe_id for pool in self.execution.pools.values() for recipe_id in pool.recipes]
+        unknown = sorted(set(named) - set(self.recipes))
+        left = sorted(set(self.recipes) - set(named))
+        if unknown:
+            raise ValueError(f"execution.pools names {unknown[0]!r}, which is no recipe of this dataset")
+        if named and (left or len(set(named)) != len(named)):
+            what = f"{left[0]!r} is in none" if left else "a recipe is in two"
+            raise ValueError(f"execution.pools: every recipe belongs to exactly one pool, and {what}")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """The config as JSON without what cannot change a byte: execution, and the place of asset folders.
+
+        What lies in the folders is in the catalogue, with its hashes.
+        """
+        full = self.model_dump(mode="json", exclude={"execution": True})
+        kept = ("embedded", "families", "photo_rules", "object_rules")
+        full["assets"] = {name: full["assets"][name] for name in kept} | {
+            "addons": [
+                {"name": addon.name, "imports": dict(sorted(addon.imports.items()))}
+                for addon in self.assets.addons
+            ]
+        }
+        return full
+
+    def identity(self) -> dict[str, Any]:
+        """`content()` without the numbers of groups: what a sample, wherever it is in the plan, is made by.
+
+        A dataset that grows keeps it, and with it the digests in its shards.
+        """
+        content = self.content()
+        for recipe in content["recipes"].values():
+            del recipe["groups"]
+        return content
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of `identity()`."""
+        return digest(self.identity())

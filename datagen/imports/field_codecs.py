@@ -1,0 +1,202 @@
+"""How a field of a foreign data set becomes pixels: what its bytes are, and what its values mean.
+
+A codec is data: it stands in an import's manifest, so that what a pair looks like is part of its digest.
+"""
+
+import io
+from typing import Annotated, BinaryIO, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat
+
+from pairbridge.datagen.assets.photographs import decode_grey, decode_grey16, decode_image, read_header
+from pairbridge.datagen.core.errors import AssetError, ConfigError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.shards.sample import MAX_PIXELS
+
+# Hypersim was rendered at 1024x768 with a focal length of 886.81 pixels; other widths scale it.
+HYPERSIM_WIDTH, HYPERSIM_FOCAL_PX = 1024, 886.81
+# Share of the valid depths left out at either end (arXiv 2312.02145, equation 3).
+_TAIL_PERCENT = 2.0
+
+
+class ImageCodec(FrozenModel):
+    """An sRGB image: JPEG, PNG or WebP."""
+
+    kind: Literal["image"] = "image"
+
+
+class MaskCodec(FrozenModel):
+    """A grey image of the foreground, or of what is to be removed; it is turned into 255 = foreground."""
+
+    kind: Literal["mask"] = "mask"
+    foreground: Literal["white", "black"] = "white"
+    # From this value on (after black and white were exchanged, if they are) a pixel is foreground, below it
+    # none is: for masks that are not exactly black and white, such as JPEGs. null: grey is partial coverage.
+    threshold: Annotated[int, Field(ge=1, le=255)] | None = None
+    # box: each connected region is replaced by its bounding box.
+    form: Literal["as_is", "box"] = "as_is"
+    dilate_px: NonNegativeInt = 0  # grown by this radius, before boxes are taken
+
+
+class DepthCodec(FrozenModel):
+    """A depth map, turned into a grey image: 0 is near, 255 far or beyond. It also says where it is valid.
+
+    png16: 16-bit grey PNG of planar depth. hypersim_hdf5: Hypersim's distance to the camera's centre in
+    metres, made planar.
+    """
+
+    kind: Literal["depth"] = "depth"
+    file: Literal["png16", "hypersim_hdf5"] = "png16"
+    units_per_m: PositiveFloat = 1000.0  # of png16; 0 means that nothing was measured
+    far_m: PositiveFloat | None = None  # what lies beyond is white and not valid
+    # percentiles: from the 2nd to the 98th percentile of the image's valid depths. far: from 0 to far_m.
+    span: Literal["percentiles", "far"] = "percentiles"
+
+
+Codec = Annotated[ImageCodec | MaskCodec | DepthCodec, Field(discriminator="kind")]
+
+
+def field_size(codec: Codec, stream: BinaryIO, name: str) -> tuple[int, int]:
+    """(width, height) from the header alone. Raises AssetError for what cannot be opened."""
+    if isinstance(codec, DepthCodec) and codec.file == "hypersim_hdf5":
+        shape = array_shape(stream, name)
+        if len(shape) != 2:
+            raise _unusable(name, f"a depth map has two axes, this array {shape}")
+        return shape[1], shape[0]
+    header = read_header(stream, name)
+    return header.width, header.height
+
+
+def decode(codec: Codec, data: bytes, name: str) -> np.ndarray:
+    """uint8 (H, W, 3) of an image or depth map, (H, W) of a mask. Raises AssetError, naming `name`."""
+    if isinstance(codec, MaskCodec):
+        return _decode_mask(codec, data, name)
+    if isinstance(codec, DepthCodec):
+        return decode_depth(codec, data, name)[0]
+    return decode_image(data, name)
+
+
+def decode_depth(codec: DepthCodec, data: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(grey uint8 (H, W, 3), validity uint8 (H, W) with 255 = valid). Raises AssetError where nothing is
+    valid.
+    """
+    depth_m = _depth_m(codec, data, name)
+    far_m = np.inf if codec.far_m is None else codec.far_m
+    measured = np.isfinite(depth_m) & (depth_m > 0)
+    valid = measured & (depth_m < far_m)
+    if not valid.any():
+        raise _unusable(name, "no pixel holds a usable depth")
+    if codec.span == "far":
+        low, high = 0.0, far_m
+    else:
+        low, high = np.percentile(depth_m[valid], [_TAIL_PERCENT, 100 - _TAIL_PERCENT])
+    # A wall seen straight on has one depth; then everything is near.
+    scaled = (np.where(measured, depth_m, np.inf) - low) / max(high - low, 1e-6)
+    grey = np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2), valid.astype(np.uint8) * 255
+
+
+def _depth_m(codec: DepthCodec, data: bytes, name: str) -> np.ndarray:
+    if codec.file == "png16":
+        return decode_grey16(data, name).astype(np.float32) / np.float32(codec.units_per_m)
+    distance_m = read_array(data, name).astype(np.float32)
+    if distance_m.ndim != 2:
+        raise _unusable(name, f"a depth map has two axes, this array {distance_m.shape}")
+    return planar_depth(distance_m)
+
+
+def planar_depth(distance_m: np.ndarray) -> np.ndarray:
+    """Hypersim's distance to the camera's centre (H, W) -> depth along its axis, both in metres."""
+    height, width = distance_m.shape
+    focal_px = HYPERSIM_FOCAL_PX * width / HYPERSIM_WIDTH
+    x = np.arange(width, dtype=np.float32) - (width - 1) / 2
+    y = np.arange(height, dtype=np.float32) - (height - 1) / 2
+    ray = np.sqrt(x[None] ** 2 + y[:, None] ** 2 + focal_px**2)
+    return (distance_m * (focal_px / ray)).astype(np.float32)
+
+
+def _decode_mask(codec: MaskCodec, data: bytes, name: str) -> np.ndarray:
+    mask = decode_grey(data, name)
+    if codec.foreground == "black":
+        mask = 255 - mask
+    if codec.threshold is not None:
+        mask = (mask >= codec.threshold).astype(np.uint8) * 255
+    if codec.dilate_px:
+        side = 2 * codec.dilate_px + 1
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return _boxes(mask) if codec.form == "box" else mask
+
+
+def _boxes(mask: np.ndarray) -> np.ndarray:
+    boxes = np.zeros_like(mask)
+    _, _, stats, _ = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8), connectivity=8)
+    for x, y, width, height, _ in stats[1:].tolist():
+        boxes[y : y + height, x : x + width] = 255
+    return boxes
+
+
+def _unusable(name: str, why: str) -> AssetError:
+    return AssetError(
+        f"{name} cannot be used: {why}",
+        consequence="the pair it belongs to is not used",
+        remedy="correct the import's field map, or remove the file and import anew",
+    )
+
+
+# One numeric array out of an HDF5 file (Hypersim's geometry), and nothing else that HDF5 can do.
+
+
+def array_shape(stream: BinaryIO, name: str, dataset: str = "dataset") -> tuple[int, ...]:
+    """The array's shape, without reading its values."""
+    with _opened(stream, name) as file:
+        return _checked(file, name, dataset).shape
+
+
+def read_array(data: bytes, name: str, dataset: str = "dataset") -> np.ndarray:
+    """The array `dataset` of an encoded file. Raises AssetError for damage and for anything but plain
+    numbers.
+    """
+    with _opened(io.BytesIO(data), name) as file:
+        checked = _checked(file, name, dataset)
+        try:
+            return checked[()]
+        except OSError as error:
+            raise _unusable(name, f"it is damaged: {error}") from error
+
+
+def _opened(stream: BinaryIO, name: str):
+    try:
+        import h5py
+    except ImportError as error:
+        raise ConfigError(
+            f"{name} is an HDF5 file, and h5py is not installed",
+            consequence="Hypersim's geometry cannot be read",
+            remedy='install it with the extra: pip install "pairbridge[hypersim]"',
+        ) from error
+    try:
+        return h5py.File(stream, "r")
+    except OSError as error:
+        raise _unusable(name, f"it is damaged, or no HDF5 file: {error}") from error
+
+
+def _checked(file, name: str, dataset: str):
+    import h5py
+
+    if not isinstance(file.get(dataset, getlink=True), h5py.HardLink):
+        raise _unusable(name, f"it has no array {dataset!r} of its own")
+    found = file[dataset]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise _unusable(name, f"{dataset!r} is no array stored in the file itself")
+    if found.dtype.kind not in "fiu" or found.size > 4 * MAX_PIXELS:
+        raise _unusable(name, f"{dataset!r} holds {found.shape} values of type {found.dtype}")
+    return found
+
+
+def _unusable(name: str, why: str) -> AssetError:
+    return AssetError(
+        f"{name} cannot be read: {why}",
+        consequence="the pair it belongs to is not used",
+        remedy="download the file again, or remove it and import anew",
+    )

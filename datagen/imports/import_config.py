@@ -1,0 +1,84 @@
+"""The configuration of an import: whose data, where, how it is laid out, and where its pairs belong."""
+
+import fnmatch
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pairbridge.datagen.assets.catalogue import SPLITS, UNSPECIFIED, Split
+from pairbridge.datagen.assets.sources import split_by_hash
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imports.candidates import Candidate
+from pairbridge.datagen.imports.foreign_tars import ForeignTarsLayout
+from pairbridge.datagen.imports.hypersim import HypersimLayout
+from pairbridge.datagen.imports.paired_folders import FoldersLayout
+from pairbridge.datagen.imports.replica import ReplicaLayout
+from pairbridge.datagen.imports.rord import RordLayout
+from pairbridge.datagen.imports.vkitti import VkittiLayout
+
+AnyLayout = Annotated[
+    FoldersLayout | ForeignTarsLayout | RordLayout | HypersimLayout | VkittiLayout | ReplicaLayout,
+    Field(discriminator="kind"),
+]
+
+
+class LayoutSplits(FrozenModel):
+    """The data set's own split where its layout knows one; by hash of the group for the rest."""
+
+    kind: Literal["layout"] = "layout"
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return candidate.split or split_by_hash(candidate.group)
+
+
+class HashSplits(FrozenModel):
+    """0.8 train, 0.1 validation, 0.1 test, by the hash of the group: adding pairs moves no other pair."""
+
+    kind: Literal["hash"]
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return split_by_hash(candidate.group)
+
+
+class OneSplit(FrozenModel):
+    """Everything belongs to one split."""
+
+    kind: Literal["all"]
+    split: Split
+
+    def place(self, candidate: Candidate) -> Split | None:
+        return self.split
+
+
+class PathSplits(FrozenModel):
+    """By patterns (`*`, `?`) on the path of the pair's target, or of the tar it lies in.
+
+    Those of test are tried first, then validation, then train, so that train may be `*`, the rest.
+    """
+
+    kind: Literal["paths"]
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    def place(self, candidate: Candidate) -> Split | None:
+        path = candidate.files["target"].path
+        for split in reversed(SPLITS):
+            if any(fnmatch.fnmatchcase(path, pattern) for pattern in getattr(self, split)):
+                return split
+        return None
+
+
+AnySplits = Annotated[LayoutSplits | HashSplits | OneSplit | PathSplits, Field(discriminator="kind")]
+
+
+class ImportConfig(FrozenModel):
+    """One import. `root` is absolute once a YAML file was loaded."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]  # the `recipe` of a mix
+    root: Path
+    layout: AnyLayout
+    splits: AnySplits = LayoutSplits()
+    licence: str = UNSPECIFIED
+    author: str = UNSPECIFIED

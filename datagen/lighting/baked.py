@@ -1,0 +1,258 @@
+"""Lightings made here: physical skies, studio rigs and blends, baked once per dataset to EXR files.
+
+Each gets an id, a hash and a split like any HDRI, so that light and background always come from one file.
+A file's header holds the parameters it was made from: a re-run keeps what is there and right, and replaces
+the rest.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field, NonNegativeInt
+
+from pairbridge.datagen.assets.catalogue import SPLITS, Asset, Catalogue, Split
+from pairbridge.datagen.assets.sources import baked_asset
+from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.lighting.equirect import (
+    LUMINANCE,
+    UNUSABLE,
+    equirect_directions,
+    exr_attribute,
+    load_environment,
+    normalising_factor,
+    write_exr,
+    write_unusable,
+)
+from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
+from pairbridge.datagen.scene.specs import SkySpec
+
+if TYPE_CHECKING:
+    from pairbridge.datagen.blender.client import BlenderClient
+    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+
+BakedKind = Literal["sky", "rig", "blend"]
+
+_PARAMETERS = "pairbridge_parameters"
+
+
+class LightingCounts(FrozenModel):
+    """How many lightings of one kind each split gets."""
+
+    train: NonNegativeInt = 0
+    validation: NonNegativeInt = 0
+    test: NonNegativeInt = 0
+
+
+class LightingsConfig(FrozenModel):
+    """Lightings to bake under `<dataset>/lightings/`."""
+
+    width: int = Field(512, ge=64, le=8192, multiple_of=4)  # of each file; its height is half of it
+    skies: LightingCounts = (
+        LightingCounts()
+    )  # Blender's physical sky, with the sun's disc, over a textured ground
+    rigs: LightingCounts = LightingCounts()  # two to five soft boxes in a dim room
+    blends: LightingCounts = LightingCounts()  # two rotated HDRIs of one split
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One lighting before it is baked: where it goes and what it is made from (JSON-able)."""
+
+    id: str
+    lighting: BakedKind
+    split: Split
+    params: dict[str, Any]
+
+    def asset(self) -> Asset:
+        """Its catalogue entry before there is a file: enough to plan and count with, not to make pairs."""
+        return baked_asset(self.id, self.lighting, self.split, path=None, sha256="")
+
+
+def planned_lightings(config: "DatasetConfig", catalogue: Catalogue) -> Iterator[Planned]:
+    """Every lighting the config asks for, with its parameters; pure.
+
+    `catalogue` supplies the HDRIs that blends are made of. Raises CatalogueError if a split that needs
+    blends has fewer than two.
+    """
+    counts = config.lightings
+    kinds: tuple[tuple[BakedKind, LightingCounts], ...] = (
+        ("sky", counts.skies),
+        ("rig", counts.rigs),
+        ("blend", counts.blends),
+    )
+    for kind, per_split in kinds:
+        for split in SPLITS:
+            for index in range(getattr(per_split, split)):
+                name = f"{kind}-{split}-{index:03d}"
+                draw = rng(config.seed, "lighting", name)
+                params = {"width": config.lightings.width}
+                if kind == "sky":
+                    params |= _sky_params(draw)
+                elif kind == "rig":
+                    params |= {"seed": int(draw.integers(2**31))}
+                else:
+                    params |= _blend_params(draw, catalogue, split)
+                yield Planned(name, kind, split, params)
+
+
+def bake_lightings(
+    config: "DatasetConfig",
+    catalogue: Catalogue,
+    dataset_dir: Path,
+    blender_factory: Callable[[], "BlenderClient"],
+) -> None:
+    """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
+
+    `catalogue` holds the HDRIs that blends are made of, and no baked lighting. Files appear whole or not at
+    all, and one whose header shows the right parameters is kept, so a killed
+    run goes on where it was. A blend with a damaged parent becomes a file that says so: it costs the groups
+    that draw it, like the parent itself, and is tried again by the next run. `blender_factory` is called at
+    most once, and only if a sky is missing. Raises CatalogueError if blends lack parents, and the errors of
+    `BlenderClient`.
+    """
+    folder = dataset_dir / "lightings"
+    folder.mkdir(parents=True, exist_ok=True)
+    planned = list(planned_lightings(config, catalogue))
+    wanted = {lighting.id for lighting in planned}
+    for path in sorted(folder.glob("*.exr")):
+        if path.stem not in wanted:
+            path.unlink()
+    with ExitStack() as stack:
+        started: list[BlenderClient] = []
+
+        def blender() -> "BlenderClient":
+            if not started:
+                started.append(stack.enter_context(blender_factory()))
+            return started[0]
+
+        for lighting in planned:
+            path = folder / f"{lighting.id}.exr"
+            stated = exr_attribute(path, _PARAMETERS) if path.is_file() else None
+            if stated != _stated(lighting) or _is_unusable(path):
+                bake_lighting(lighting, path, catalogue, blender)
+
+
+def bake_lighting(
+    lighting: Planned, path: Path, catalogue: Catalogue, blender: Callable[[], "BlenderClient"]
+) -> None:
+    """Write one lighting to `path`, whatever is there; `blender` is asked for a sky alone.
+
+    Raises the errors of `BlenderClient`.
+    """
+    if lighting.lighting == "sky":
+        pixels = bake_sky(lighting.params, blender())
+    elif lighting.lighting == "rig":
+        pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
+    else:
+        try:
+            pixels = blend(lighting.params, catalogue)
+        except AssetError as error:
+            reason = _without_paths(error, lighting, catalogue)
+            write_unusable(path, reason, {_PARAMETERS: _stated(lighting)})
+            return
+    write_exr(path, pixels, {_PARAMETERS: _stated(lighting)})
+
+
+def bake_sky(params: dict[str, Any], blender: "BlenderClient") -> np.ndarray:
+    """Blender's physical sky over a textured ground that it lights: (width/2, width, 3) float32.
+
+    The sky model ends at the horizon. Below it we put a diffuse ground of the sky's own irradiance times
+    an albedo, fading into the horizon's colour as haze does; otherwise objects would hang over a black
+    void.
+    """
+    with TemporaryDirectory() as scratch:
+        raw = Path(scratch) / "sky.exr"
+        blender.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
+        sky = load_environment(raw).pixels.copy()
+    height, width, _ = sky.shape
+    directions = equirect_directions(width, height)
+    up = np.maximum(directions[..., 2], 0)
+    solid_angle = np.cos(np.arcsin(directions[..., 2])) * (math.tau / width) * (math.pi / height)
+    irradiance = ((up * solid_angle)[..., None] * sky).sum(axis=(0, 1))
+    albedo = ground(rng(params["ground"]["seed"], "ground"), directions, params["ground"]["albedo"])
+    lit = albedo * (irradiance / math.pi).astype(np.float32)
+    horizon_row = sky[height // 2 - 1]
+    haze_colour = np.minimum(horizon_row, np.percentile(horizon_row, 80, axis=0)).mean(axis=0)
+    haze = np.exp(directions[..., 2:] / math.radians(params["ground"]["haze_deg"]))
+    below = directions[..., 2] < 0
+    sky[below] = (haze * haze_colour + (1 - haze) * lit)[below]
+    return sky
+
+
+def blend(params: dict[str, Any], catalogue: Catalogue) -> np.ndarray:
+    """Two HDRIs, each turned about Z and normalised to one exposure, mixed: (width/2, width, 3) float32."""
+    width = params["width"]
+    mixed = np.zeros((width // 2, width, 3), np.float32)
+    for parent in params["parents"]:
+        environment = load_environment(catalogue.get(parent["id"]).path)
+        scale = normalising_factor(environment, picture=1.0, limit=2.5) * parent["weight"]
+        shrinks = environment.pixels.shape[1] > width
+        pixels = cv2.resize(
+            environment.pixels,
+            (width, width // 2),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        )
+        mixed += np.roll(pixels, round(parent["turn"] * width), axis=1) * np.float32(scale)
+    return mixed
+
+
+def _stated(lighting: Planned) -> str:
+    return canonical_json(lighting.params).decode()
+
+
+def _is_unusable(path: Path) -> bool:
+    return exr_attribute(path, UNUSABLE) is not None
+
+
+def _without_paths(error: AssetError, lighting: Planned, catalogue: Catalogue) -> str:
+    """Why a blend could not be made, naming its parent and no folder of this machine."""
+    for parent in lighting.params["parents"]:
+        path = catalogue.get(parent["id"]).path
+        if path and path.name in error.cause:
+            return f"its parent {parent['id']} cannot be used: {error.cause.replace(str(path), path.name)}"
+    return error.cause
+
+
+def _sky_params(draw: np.random.Generator) -> dict[str, Any]:
+    # Low suns are drawn as often as high ones: they are the lights with colour and direction.
+    elevation_deg = float(2 + 68 * draw.beta(1.0, 1.4))
+    sky = {
+        "sun_elevation_rad": math.radians(elevation_deg),
+        "sun_rotation_rad": float(draw.uniform(0, math.tau)),
+        "altitude_m": float(draw.uniform(0, 2500)),
+        "air": float(draw.uniform(0.6, 2.0)),
+        "dust": float(draw.uniform(0.2, 5.0)),
+        "ozone": float(draw.uniform(0.5, 3.0)),
+    }
+    base = float(draw.uniform(0.08, 0.4))
+    tint = draw.uniform(0.75, 1.25, size=3)
+    tint /= float(tint @ LUMINANCE)
+    floor = {
+        "seed": int(draw.integers(2**31)),
+        "albedo": [float(value) for value in base * tint],
+        "haze_deg": float(draw.uniform(0.5, 4.0)),
+    }
+    return {"sky": sky, "ground": floor}
+
+
+def _blend_params(draw: np.random.Generator, catalogue: Catalogue, split: Split) -> dict[str, Any]:
+    parents = catalogue.require_lightings("hdri", split, "blends", at_least=2)
+    first, second = draw.choice(len(parents), size=2, replace=False)
+    share = float(draw.uniform(0.25, 0.75))
+    width_fraction = draw.uniform(0, 1, size=2)
+    return {
+        "parents": [
+            {"id": parents[first].id, "weight": share, "turn": float(width_fraction[0])},
+            {"id": parents[second].id, "weight": 1 - share, "turn": float(width_fraction[1])},
+        ]
+    }

@@ -1,0 +1,23 @@
+"""Finding a photograph's foreground: maskers behind one protocol, known to configurations by their `kind`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pairbridge.datagen.models.matting.birefnet_config import BiRefNetConfig
+from pairbridge.datagen.models.matting.grabcut import GrabCut, GrabCutConfig
+from pairbridge.datagen.models.matting.matting_model import Masker, cut_out
+
+MaskerConfig = Annotated[GrabCutConfig | BiRefNetConfig, Field(discriminator="kind")]
+
+__all__ = ["BiRefNetConfig", "GrabCutConfig", "Masker", "MaskerConfig", "cut_out", "open_masker"]
+
+
+def open_masker(config: MaskerConfig) -> Masker:
+    """The masker that `config` describes. A learned one is loaded here, not before."""
+    if isinstance(config, GrabCutConfig):
+        return GrabCut(config)
+    # Here, because planning and the stand-in work without torch.
+    from pairbridge.datagen.models.matting.birefnet import BiRefNetMasker
+
+    return BiRefNetMasker(config)

@@ -1,0 +1,82 @@
+"""Settings of BiRefNet as a masker, and the input sizes of the published models. Imports no torch."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, field_validator
+
+from pairbridge.datagen.core.frozen import FrozenModel
+
+Model = Literal[
+    "BiRefNet-matting",
+    "BiRefNet",
+    "BiRefNet-portrait",
+    "BiRefNet_512x512",
+    "BiRefNet_HR",
+    "BiRefNet_HR-matting",
+    "BiRefNet_dynamic",
+    "BiRefNet_dynamic-matting",
+    "BiRefNet_lite",
+    "BiRefNet_lite-2K",
+    "RMBG-2.0",  # of the same architecture; not for commercial use
+]
+
+# Width and height that each was trained at; whatever is not here takes 1024 x 1024.
+_SIZES_WH: dict[Model, tuple[int, int]] = {
+    "BiRefNet_512x512": (512, 512),
+    "BiRefNet_HR": (2048, 2048),
+    "BiRefNet_HR-matting": (2048, 2048),
+    "BiRefNet_lite-2K": (2560, 1440),
+}
+_USUAL_WH = (1024, 1024)
+# Trained on sides drawn from this range: they see the photograph at its own size and aspect.
+_DYNAMIC: tuple[Model, ...] = ("BiRefNet_dynamic", "BiRefNet_dynamic-matting")
+_LEAST_DYNAMIC, _MOST_DYNAMIC = 256, 2304
+
+# What the network takes: its coarsest map has 1/32 of the image's side, its half-size pass half of that.
+SIDE_STEP, MIN_SIDE, MAX_SIDE = 32, 64, 4096
+
+
+class BiRefNetConfig(FrozenModel):
+    """BiRefNet with weights from a local folder: its name, if the weights lie where all weights lie."""
+
+    kind: Literal["birefnet"] = "birefnet"
+    model: Model = "BiRefNet-matting"  # an id of `pairbridge weights list`; decides the input's size
+    # The model's folder, with model.safetensors as on the hub; left out: the folder named after the model in
+    # $PAIRBRIDGE_WEIGHTS, else in ./weights. A place on a disk is no part of what a dataset is, so it is
+    # neither recorded nor digested; what lies there is recorded, as the revision.
+    weights: Path | None = Field(None, exclude=True)
+    # Of model.safetensors. Refuses other weights, and makes them part of the dataset's digest.
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    # Input in place of the model's own: a smaller one is faster, and coarser.
+    size_WH: tuple[int, int] | None = None
+    # float32 on the CPU, float16 on the GPU.
+    device: Literal["cpu", "cuda"] = "cpu"
+    # Mean of 4 a (1 - a) over the image's alpha a, above which the network is undecided about the image.
+    max_doubt: float = Field(0.5, ge=0, le=1)
+    # On a CPU the number of threads can change the last bit of a sum, hence is fixed and recorded.
+    cpu_threads: PositiveInt = 1
+
+    @field_validator("size_WH")
+    @classmethod
+    def _sides(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        for side in size or ():
+            if side % SIDE_STEP or not MIN_SIDE <= side <= MAX_SIDE:
+                raise ValueError(
+                    f"the network takes no side of {side}: give multiples of {SIDE_STEP} "
+                    f"from {MIN_SIDE} to {MAX_SIDE}"
+                )
+        return size
+
+
+def input_size(config: BiRefNetConfig, photo_WH: tuple[int, int]) -> tuple[int, int]:
+    """Width and height at which the network sees a photograph of this size; its aspect may change."""
+    if config.size_WH:
+        return config.size_WH
+    if config.model not in _DYNAMIC:
+        return _SIZES_WH.get(config.model, _USUAL_WH)
+    scale = max(min(1.0, _MOST_DYNAMIC / max(photo_WH)), _LEAST_DYNAMIC / min(photo_WH))
+    # Rounded down to whole steps, as the models' own demo does.
+    steps = (int(side * scale + 1e-6) // SIDE_STEP * SIDE_STEP for side in photo_WH)
+    width, height = (min(max(side, _LEAST_DYNAMIC), _MOST_DYNAMIC) for side in steps)
+    return width, height

@@ -1,0 +1,58 @@
+"""Which object a group shows: one of the user's files or one of a family, a person or a thing."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue, Split
+from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.scene.specs import ObjectSpec
+
+if TYPE_CHECKING:
+    from pairbridge.datagen.recipes.workbench import Studio
+
+HUMAN = "human"  # the tag that makes an asset a person
+
+
+class ObjectShares(RecipeConfig):
+    """What every recipe that renders objects has. Each share holds in splits where both sorts exist."""
+
+    # Share of objects that come from the user's folders; the rest are embedded families.
+    objects_share: float = Field(0.5, ge=0, le=1)
+    # Share of objects that are tagged `human` in a catalogue, mannequins included; null: people are drawn
+    # like any other object.
+    humans_share: float | None = Field(None, ge=0, le=1)
+
+
+def require_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:
+    """Raise CatalogueError unless the split has an object of any sort."""
+    if not catalogue.of("object", split):
+        catalogue.require("family", split, recipe)
+
+
+def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, shares: ObjectShares) -> str:
+    """The id of one object: a file's, or `family:seed`."""
+    objects, families = catalogue.of("object", split), catalogue.of("family", split)
+    if shares.humans_share is not None:
+        people = _sort(catalogue, split, human=True)
+        things = _sort(catalogue, split, human=False)
+        if any(people) and any(things):
+            objects, families = people if draw.random() < shares.humans_share else things
+    if objects and (not families or draw.random() < shares.objects_share):
+        return objects[draw.integers(len(objects))].id
+    family = families[draw.integers(len(families))]
+    return f"{family.id}:{draw.integers(2**31)}"
+
+
+def object_spec(object_id: str, studio: "Studio") -> ObjectSpec:
+    """What Blender is asked to load for the id that `draw_object` gave."""
+    name, _, seed = object_id.partition(":")
+    if seed:
+        return ObjectSpec(family=name, seed=int(seed))
+    return ObjectSpec(path=studio.catalogue.get(name).path)
+
+
+def _sort(catalogue: Catalogue, split: Split, *, human: bool) -> tuple[tuple[Asset, ...], tuple[Asset, ...]]:
+    objects, families = (catalogue.tagged(kind, split, HUMAN, tagged=human) for kind in ("object", "family"))
+    return objects, families

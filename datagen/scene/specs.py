@@ -1,0 +1,252 @@
+"""What travels between a worker and its Blender process: frozen values, one JSON object a line each way.
+
+Conventions, shared by every module that touches a camera or an environment:
+
+- World: right-handed, +Z up. Camera: looks along its -Z, +Y up, as in Blender and OpenGL; no lens shift.
+- Environment: the radiance that arrives from world direction d is the equirectangular image at u = 0.5 -
+  atan2(d.y, d.x) / 2 pi and v = 0.5 + asin(d.z) / pi (v = 1 is the top row). So u = 0.5 is +X, u = 0.25 is
+  +Y. A lighting's rotation is in its image: see `pairbridge.datagen.lighting.equirect`.
+"""
+
+import dataclasses
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# An object's root in Blender is called this and its number; renders know objects by it.
+OBJECT_NAME = "object"
+
+Matrix4 = tuple[tuple[float, float, float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSpec:
+    """Either one object of a procedural family (`family`, `seed`) or a file (`path`)."""
+
+    family: str | None = None
+    seed: int | None = None
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        procedural = self.family is not None and self.seed is not None
+        if procedural == (self.path is not None) or (self.family is None) != (self.seed is None):
+            raise ValueError(f"an object is a family with a seed, or a path: {self}")
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}:{self.seed}" if self.path is None else str(self.path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What was loaded, in the object's own units, before it was scaled to the unit sphere."""
+
+    num_meshes: int
+    num_vertices: int
+    num_faces: int
+    radius: float
+    centre: tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedObject:
+    """One object of a scene: scaled to a bounding sphere of `radius`, turned about +Z, then placed.
+
+    `standing` objects rest with their lowest vertex on the ground plane z = 0, their bounding box centred
+    above (x, y); others float with the bounding box centred on (x, y, z).
+    """
+
+    object: ObjectSpec
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    radius: float = 1.0
+    yaw_rad: float = 0.0
+    standing: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ValueError(f"radius {self.radius} must be positive")
+        if self.standing and self.z != 0.0:
+            raise ValueError(f"a standing object rests on the ground, so its z of {self.z} has no meaning")
+
+
+SURFACE_KINDS = ("plain", "planks", "tiles", "bricks", "checks", "stripes", "concrete", "marble", "carpet")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceSpec:
+    """The procedural material of a receiver; `pairbridge.datagen.scene.surface_draws` draws them.
+
+    `colour` and `accent` are linear reflectances. `cell` is the size of a plank, tile, stripe or vein in
+    world units; the pattern is shifted by `offset` and turned by `turn_rad` in the plane of the receiver.
+    """
+
+    kind: str
+    colour: tuple[float, float, float]
+    accent: tuple[float, float, float]
+    roughness: float
+    cell: float = 1.0
+    offset: tuple[float, float] = (0.0, 0.0)
+    turn_rad: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in SURFACE_KINDS:
+            raise ValueError(f"surface {self.kind!r} is not one of {', '.join(SURFACE_KINDS)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSpec:
+    """A plane that takes shadows: the ground z = 0, or a wall on it.
+
+    A wall (`azimuth_rad` given) stands `distance` from the origin in that direction and faces the origin.
+    """
+
+    surface: SurfaceSpec
+    azimuth_rad: float | None = None
+    distance: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.azimuth_rad is None) != (self.distance == 0.0):
+            raise ValueError(f"a wall has an azimuth and a distance, the ground neither: {self}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSpec:
+    """Objects and receivers, world coordinates as above. An object's number is its place in `objects`."""
+
+    objects: tuple[PlacedObject, ...]
+    receivers: tuple[ReceiverSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.objects:
+            raise ValueError("a scene has at least one object")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LampSpec:
+    """A one-sided disc that emits light, at `position`, turned to the origin.
+
+    On a surface at the origin that faces it, it makes the irradiance pi x `colour` (exact for a disc that is
+    small against its distance), so that a white diffuse surface there has the radiance `colour`.
+    """
+
+    position: tuple[float, float, float]
+    diameter: float
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.diameter > 0 or not any(self.position):
+            raise ValueError(f"a lamp has a positive diameter and is away from the origin: {self}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSpec:
+    """A view of the scene's objects (receivers are not framed).
+
+    The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite
+    way, without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the
+    object's projected vertices are centred `offset` away from the frame's centre, in fractions of width and
+    height (right and up positive), and so that the bounds take `fill` of the width or of the height,
+    whichever is reached first.
+    """
+
+    azimuth_rad: float
+    elevation_rad: float
+    fov_x_rad: float
+    fill: float = 0.8
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        if not abs(self.elevation_rad) < math.radians(89.5):
+            raise ValueError(f"elevation {self.elevation_rad} rad: 'no roll' has no meaning at the poles")
+        if not 0 < self.fov_x_rad < math.pi or not self.fill > 0:
+            raise ValueError(f"field of view {self.fov_x_rad} rad and fill {self.fill} must be positive")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPose:
+    """Pinhole camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world."""
+
+    camera_to_world: Matrix4
+    fov_x_rad: float
+    distance: float
+    """From the camera's plane to the origin's, along the viewing axis; the object's radius is 1."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SkySpec:
+    """Blender's physical (Nishita) sky with the sun's disc at its real size and power.
+
+    `air`, `dust` and `ozone` are densities relative to Earth's clear air. `sun_rotation_rad` is Blender's:
+    0 puts the sun at azimuth +Y, and it grows clockwise seen from above.
+    """
+
+    sun_elevation_rad: float
+    sun_rotation_rad: float
+    altitude_m: float = 0.0
+    air: float = 1.0
+    dust: float = 1.0
+    ozone: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RenderedPasses:
+    """Decoded arrays of one render, top row first, float32.
+
+    `rgba` (H, W, 4) linear Rec.709, premultiplied by alpha, scaled as the environment is; `noisy` (H, W, 3)
+    its colour before denoising: where no path of a pixel meets what differs between two scenes, equal seeds
+    give equal bits. `coverage` (N, H, W) is the share of each pixel in which each object is seen, None for a
+    single object without receivers, whose alpha says it. `depth` (H, W)
+    distance from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit.
+    `normal` (H, W, 3) world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
+    glossy colour, premultiplied: on metals the diffuse colour alone is black. `wall_s` is the request's
+    wall time up to these arrays, `render_s` Cycles' own render time (steps of 10 ms).
+    """
+
+    rgba: np.ndarray
+    noisy: np.ndarray
+    coverage: np.ndarray | None
+    depth: np.ndarray
+    normal: np.ndarray
+    albedo: np.ndarray
+    wall_s: float
+    render_s: float
+
+
+def encode_line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, separators=(",", ":"), default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return os.fspath(value)
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    return json.loads(line)
+
+
+# Fields that hold another of these classes, or a tuple of one.
+_NESTED: dict[str, type] = {
+    "object": ObjectSpec,
+    "surface": SurfaceSpec,
+    "objects": PlacedObject,
+    "receivers": ReceiverSpec,
+}
+
+
+def from_json(kind: type, value: dict[str, Any]):
+    """A value of one of the classes above from `dataclasses.asdict` after JSON: lists become tuples again."""
+    return kind(**{key: _revived(item, _NESTED.get(key)) for key, item in value.items()})
+
+
+def _revived(value: Any, kind: type | None) -> Any:
+    if isinstance(value, list):
+        return tuple(_revived(item, kind) for item in value)
+    return from_json(kind, value) if isinstance(value, dict) and kind else value

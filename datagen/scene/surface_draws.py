@@ -1,0 +1,77 @@
+"""What grounds and walls are made of: free numbers, drawn in the plan. The renderer builds the material."""
+
+import colorsys
+import dataclasses
+import math
+
+import numpy as np
+
+from pairbridge.datagen.scene.specs import SurfaceSpec
+
+GROUND_KINDS = ("plain", "planks", "tiles", "checks", "concrete", "marble", "carpet")
+WALL_KINDS = ("plain", "bricks", "tiles", "stripes", "concrete", "planks")
+
+# Size of a pattern's cell in radii of a usual object.
+_CELLS = {
+    "plain": (1.0, 3.0),
+    "planks": (0.3, 0.8),
+    "tiles": (0.6, 1.8),
+    "bricks": (0.6, 1.2),
+    "checks": (0.5, 1.5),
+    "stripes": (0.3, 0.9),
+    "concrete": (0.8, 2.5),
+    "marble": (1.0, 3.0),
+    "carpet": (0.6, 1.5),
+}
+
+
+def surface(rng: np.random.Generator, kinds: tuple[str, ...]) -> SurfaceSpec:
+    """One surface of these kinds, equally likely."""
+    kind = kinds[rng.integers(len(kinds))]
+    hue, saturation, value = _base_colour(rng, kind)
+    # The second colour is a neighbour of the first, lighter or darker: patterns show and do not shout.
+    contrast = rng.uniform(0.12, 0.4) * (1 if value < 0.5 else -1)
+    accent = (
+        hue + rng.uniform(-0.04, 0.04),
+        saturation * rng.uniform(0.5, 1.2),
+        float(np.clip(value + contrast, 0.12, 0.92)),
+    )
+    polished = kind in ("tiles", "marble", "planks", "checks") and rng.random() < 0.6
+    return SurfaceSpec(
+        kind=kind,
+        colour=_linear(hue, saturation, value),
+        accent=_linear(*accent),
+        roughness=float(rng.uniform(0.12, 0.35) if polished else rng.uniform(0.5, 0.9)),
+        cell=float(rng.uniform(*_CELLS[kind])),
+        offset=(float(rng.uniform(-20, 20)), float(rng.uniform(-20, 20))),
+    )
+
+
+def ground_surface(rng: np.random.Generator) -> SurfaceSpec:
+    """A floor or table top, turned at random."""
+    return dataclasses.replace(surface(rng, GROUND_KINDS), turn_rad=float(rng.uniform(0, math.tau)))
+
+
+def wall_surface(rng: np.random.Generator) -> SurfaceSpec:
+    """A wall, whose courses and stripes stay level and upright."""
+    return surface(rng, WALL_KINDS)
+
+
+def _base_colour(rng: np.random.Generator, kind: str) -> tuple[float, float, float]:
+    if kind == "planks":
+        return float(rng.uniform(0.05, 0.11)), float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.35, 0.85))
+    if kind == "bricks":
+        return float(rng.uniform(0.0, 0.07)), float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.45, 0.8))
+    if kind in ("concrete", "marble"):
+        return float(rng.uniform(0.05, 0.6)), float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.4, 0.9))
+    # Painted, laid or woven: mostly muted, seldom strong.
+    saturation = rng.uniform(0.3, 0.6) if rng.random() < 0.25 else rng.uniform(0.02, 0.3)
+    return float(rng.uniform()), float(saturation), float(rng.uniform(0.35, 0.92))
+
+
+def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
+    display = colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), value)
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in display
+    )
+    return red, green, blue

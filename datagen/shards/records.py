@@ -1,0 +1,243 @@
+"""What is written beside the bytes: the record of a group in staging, and the sidecar that commits a shard.
+
+Both describe a tar whose layout is fully determined by the sizes of its members, so a record is accepted
+only if its offsets are exactly those: nothing can overlap, run past the end or go missing between two
+members.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from pairbridge.datagen.core.errors import ShardError
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.shards.sample import FIELD_PATTERN, KEY_PATTERN
+from pairbridge.datagen.shards.tar import BLOCK, TRAILER, padding, sample_tar
+
+SIDECAR_FORMAT = "pairbridge-shard/1"
+
+# A shard of 5,000 samples has a sidecar of about 1.5 MB; beyond this the file is not one of ours.
+MAX_RECORD_BYTES = 64 * 2**20
+
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Key = Annotated[str, Field(pattern="^" + KEY_PATTERN.pattern.replace(r"\Z", "$"))]
+FieldName = Annotated[str, Field(pattern="^" + FIELD_PATTERN.pattern.replace(r"\Z", "$"))]
+ShardName = Annotated[str, Field(pattern=r"^(train|validation|test)-[a-z0-9_-]+-[0-9]{6}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Hole(_Record):
+    """A planned sample that is not in the shard, and why. `asset` names the asset at fault, if one is."""
+
+    key: Key
+    reason: str
+    asset: str | None = None
+    gate: str | None = None  # that refused its last draw; None where an asset is broken or a process died
+    fault: Literal["crashed", "timed out"] | None = None  # of the last attempt at a group that was given up
+
+    @model_serializer(mode="wrap")
+    def _faults_alone(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Holes without a fault have the bytes that they had before there was this field."""
+        fields = dump(self)
+        if self.fault is None:
+            del fields["fault"]
+        return fields
+
+
+class Rejection(_Record):
+    """One draw of a planned sample that `gate` refused. The draws of a key count from 0 without a gap; the
+    sample's own, if it is there, is the next.
+    """
+
+    key: Key
+    draw: Count
+    gate: str
+    reason: str
+
+
+class SampleRecord(_Record):
+    """Where the files of one sample lie: `{field: (offset of the data, size in bytes)}`."""
+
+    key: Key
+    fields: dict[FieldName, Annotated[tuple[Count, Count], Field(strict=False)]]
+
+
+class GroupRecord(_Record):
+    """One group's tar part in staging; offsets count from the start of the part, which has no trailer."""
+
+    group: Count
+    bytes: Count
+    sha256: Sha256
+    samples: Annotated[tuple[SampleRecord, ...], Field(strict=False)]
+    holes: Annotated[tuple[Hole, ...], Field(strict=False)]
+    rejections: Annotated[tuple[Rejection, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_layout(self.samples, self.holes, self.bytes)
+        _check_draws(self.rejections)
+        return self
+
+    def to_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Raises ShardError on anything but a whole, self-consistent record."""
+        return _parse(cls, data, "a group record in staging")
+
+
+class ShardInfo(_Record):
+    """What the plan says of a shard: `name` is `<split>-<recipe>-<index>`, its groups are a fixed range."""
+
+    name: ShardName
+    first_group: Count
+    num_groups: Annotated[int, Field(ge=1)]
+    plan_digest: Sha256
+    config_digest: Sha256
+
+    @property
+    def split(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
+    def recipe(self) -> str:
+        return self.name.partition("-")[2].rpartition("-")[0]
+
+
+class Sidecar(_Record):
+    """The commit record of a shard, written last: the shard exists exactly when this file does."""
+
+    format: Annotated[str, Field(pattern=f"^{SIDECAR_FORMAT}$")] = SIDECAR_FORMAT
+    shard: ShardInfo
+    sha256: Sha256
+    bytes: Count
+    count: Count
+    samples: Annotated[tuple[SampleRecord, ...], Field(strict=False)]
+    holes: Annotated[tuple[Hole, ...], Field(strict=False)]
+    rejections: Annotated[tuple[Rejection, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _check_layout(self.samples, self.holes, self.bytes - len(TRAILER))
+        _check_draws(self.rejections)
+        if self.count != len(self.samples):
+            raise ValueError(f"count is {self.count}, but {len(self.samples)} samples are listed")
+        return self
+
+    def to_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """Raises ShardError on a missing, oversized, corrupt or self-contradictory sidecar."""
+        try:
+            size = path.stat().st_size
+            data = path.read_bytes() if size <= MAX_RECORD_BYTES else None
+        except OSError as error:
+            raise _bad_record(str(path), error.strerror or str(error)) from error
+        if data is None:
+            raise _bad_record(str(path), f"{size} bytes are above the cap of {MAX_RECORD_BYTES}")
+        sidecar = _parse(cls, data, str(path))
+        if sidecar.shard.name != path.stem:
+            raise _bad_record(str(path), f"it describes shard {sidecar.shard.name}")
+        return sidecar
+
+
+def pack_group(
+    group: int,
+    outcomes: Sequence[tuple[str, Mapping[str, bytes]] | Hole],
+    rejections: Sequence[Rejection] = (),
+) -> tuple[bytes, GroupRecord]:
+    """The tar part of one group and its record, for staging.
+
+    outcomes: in plan order, one per planned pair: `(key, {field: encoded bytes})` or a Hole; rejections: of
+    draws before those, in order. Deterministic. A group of holes alone gives zero bytes.
+    """
+    part, samples, holes = bytearray(), [], []
+    for outcome in outcomes:
+        if isinstance(outcome, Hole):
+            holes.append(outcome)
+            continue
+        key, fields = outcome
+        samples.append(SampleRecord(key=key, fields=_layout(len(part), fields)))
+        part += sample_tar(key, fields)
+    record = GroupRecord(
+        group=group,
+        bytes=len(part),
+        sha256=hashlib.sha256(part).hexdigest(),
+        samples=tuple(samples),
+        holes=tuple(holes),
+        rejections=tuple(rejections),
+    )
+    return bytes(part), record
+
+
+def _layout(start: int, fields: Mapping[str, bytes]) -> dict[str, tuple[int, int]]:
+    members = {}
+    for field in sorted(fields):
+        size = len(fields[field])
+        members[field] = (start + BLOCK, size)
+        start += BLOCK + size + padding(size)
+    return members
+
+
+def _check_layout(samples: Sequence[SampleRecord], holes: Sequence[Hole], num_bytes: int) -> None:
+    position = 0
+    for sample in samples:
+        if not sample.fields:
+            raise ValueError(f"{sample.key} has no fields")
+        for field in sorted(sample.fields):
+            offset, size = sample.fields[field]
+            if offset != position + BLOCK:
+                raise ValueError(
+                    f"{sample.key}.{field} should begin at byte {position + BLOCK}, not {offset}"
+                )
+            position = offset + size + padding(size)
+    if position != num_bytes:
+        raise ValueError(f"the members end at byte {position}, the file's data at {num_bytes}")
+    keys = [entry.key for entry in (*samples, *holes)]
+    if len(set(keys)) != len(keys):
+        twice = sorted({key for key in keys if keys.count(key) > 1})[0]
+        raise ValueError(f"key {twice} is listed twice")
+
+
+def _check_draws(rejections: Sequence[Rejection]) -> None:
+    draws: Counter[str] = Counter()
+    for rejection in rejections:
+        if rejection.draw != draws[rejection.key]:
+            raise ValueError(f"draw {draws[rejection.key]} of {rejection.key} is missing from its rejections")
+        draws[rejection.key] += 1
+
+
+def _parse(model, data: bytes, where: str):
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise _bad_record(where, f"{at + ': ' if at else ''}{first['msg']}") from error
+
+
+def _bad_record(where: str, why: str) -> ShardError:
+    return ShardError(
+        f"{where} is not a usable record: {why}",
+        consequence="which samples the shard holds, and where, is not known",
+        remedy="delete the shard and its .json and run `pairbridge generate` again: only it is rebuilt",
+    )

@@ -1,0 +1,1 @@
+"""pairbridge: make paired image data, and train image-to-image models on it."""

@@ -1,0 +1,161 @@
+"""Every asset opened and rendered as a dataset would, one by one: how it looks, or why it is refused."""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pairbridge.datagen.assets.catalogue import Asset
+from pairbridge.datagen.assets.photographs import read_photograph
+from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
+from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.core.errors import AssetError, PairbridgeError, Rejected
+from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.imaging.compositing import over_linear
+from pairbridge.datagen.imaging.quality import Gates, check_render
+from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.lighting.equirect import Environment, load_environment, normalising_factor, write_exr
+from pairbridge.datagen.lighting.studio_rigs import studio_rig
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+
+USABLE = "usable"
+# Enough for a look; the figures of a dataset are its own.
+SAMPLES = 16
+BACKDROP = 0.35
+VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What became of one asset. `outcome` is "usable", or the name of what is wrong with it."""
+
+    asset: Asset
+    outcome: str
+    reason: str  # in a sentence; what it measures where it is usable
+    thumbnail: np.ndarray | None  # uint8 RGB; None where it is refused
+
+    @property
+    def usable(self) -> bool:
+        return self.outcome == USABLE
+
+    def record(self, root: Path) -> dict[str, Any]:
+        """As JSON, its path relative to `root` where it lies below."""
+        path = self.asset.path
+        known = self.asset.record()
+        return {
+            "path": (path.relative_to(root) if path.is_relative_to(root) else path).as_posix(),
+            "outcome": self.outcome,
+            "reason": self.reason,
+            **{name: known[name] for name in ("id", "kind", "split", "licence", "author", "source", "tags")},
+        }
+
+
+def check_assets(
+    assets: Iterable[Asset],
+    config: DatasetConfig,
+    *,
+    size: int,
+    threads: int,
+    log_path: Path,
+    on_asset: Callable[[Asset], None] = lambda asset: None,
+) -> Iterator[Checked]:
+    """One Checked for each asset, in order; `on_asset` is told before each.
+
+    The rules, add-ons, device, view and time limit (`execution.request_timeout_s`) are the config's. Raises
+    BlenderUnavailable where Blender itself, a GPU or an add-on is missing: that says nothing about an asset.
+    """
+    with tempfile.TemporaryDirectory(prefix="pairbridge-assets-") as folder:
+        scratch = Path(folder)
+        light = Environment(studio_rig(rng(1, "asset check"), 256))
+        write_exr(scratch / "light.exr", light.pixels)
+        with BlenderClient(
+            RenderSettings(samples=SAMPLES, device=config.render.device),
+            scratch_dir=scratch,
+            log_path=log_path,
+            threads=threads,
+            request_timeout_s=config.execution.request_timeout_s,
+            start_timeout_s=config.execution.start_timeout_s,
+            recycle_rss_mib=config.execution.recycle_rss_mib,
+            object_rules=config.assets.object_rules,
+            addons=config.assets.addons,
+        ) as blender:
+            for asset in assets:
+                on_asset(asset)
+                yield _checked(asset, config, size, blender, scratch / "light.exr", light)
+
+
+def _checked(
+    asset: Asset,
+    config: DatasetConfig,
+    size: int,
+    blender: BlenderClient,
+    light_path: Path,
+    light: Environment,
+) -> Checked:
+    try:
+        match asset.kind:
+            case "object":
+                image, facts = _object(asset.path, config.view, size, blender, light_path, light)
+            case "hdri":
+                image, facts = _lighting(asset.path, config.view, size)
+            case _:
+                image = read_photograph(asset.path, config.assets.photo_rules)
+                facts = f"{image.shape[1]}x{image.shape[0]} pixels"
+        return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=_within(image, size))
+    except AssetError as error:
+        return _refused(asset, error.fault, error)
+    except Rejected as error:
+        return _refused(asset, error.gate, error)
+    except BlenderTimedOut as error:
+        return _refused(asset, "timed_out", error)
+    except BlenderCrashed as error:
+        # A kill from outside says nothing of the asset, and would be repeated for the next one.
+        if error.signal == "SIGKILL":
+            raise
+        return _refused(asset, "crashed", error)
+
+
+def _refused(asset: Asset, outcome: str, error: PairbridgeError) -> Checked:
+    # Blender's log follows a crash or a time-out; the file's path stands beside the reason.
+    reason = error.cause.splitlines()[0].partition("; last lines of its log")[0]
+    reason = reason.replace(str(asset.path), asset.path.name)
+    return Checked(asset=asset, outcome=outcome, reason=reason, thumbnail=None)
+
+
+def _object(
+    path: Path, view: ViewTransform, size: int, blender: BlenderClient, light_path: Path, light: Environment
+) -> tuple[np.ndarray, str]:
+    info = blender.load_object(ObjectSpec(path=path))
+    blender.set_camera(VIEW, (size, size))
+    passes = blender.render(environment_path=light_path, seed=1)
+    check_render(passes.rgba, passes.albedo, Gates())
+    factor = normalising_factor(light, picture=0.4, limit=0.8)
+    scale = np.array([factor, factor, factor, 1], np.float32)
+    behind = np.full((size, size, 3), BACKDROP, np.float32)
+    facts = f"{info.num_faces:,} faces in {info.num_meshes} mesh(es), radius {info.radius:.3g} made 1"
+    return view.apply(over_linear(passes.rgba * scale, behind)), facts
+
+
+def _lighting(path: Path, view: ViewTransform, size: int) -> tuple[np.ndarray, str]:
+    environment = load_environment(path)
+    height, width, _ = environment.pixels.shape
+    small = _within(environment.pixels, size)
+    factor = np.float32(normalising_factor(environment, picture=0.4, limit=0.8))
+    brightest = float(environment.pixels.max())
+    facts = f"{width}x{height}, brightest {brightest / environment.mean_luminance:.3g} times the mean"
+    return view.apply(small * factor), facts
+
+
+def _within(image: np.ndarray, size: int) -> np.ndarray:
+    scale = size / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    shape = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, shape, interpolation=cv2.INTER_AREA)

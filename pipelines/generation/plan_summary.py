@@ -1,0 +1,102 @@
+"""A dataset before it is made: its layout, its size on disk, and the parameters of any one group."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, SPLITS, Catalogue, build_catalogue
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream, make_plan
+from pairbridge.datagen.lighting.baked import planned_lightings
+from pairbridge.datagen.recipes.base import RecipeConfig
+
+# Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
+# sample takes beside its pictures (meta.json, tar headers, padding).
+PNG_BYTES_PER_PIXEL = 1.9
+MASK_BYTES_PER_PIXEL = 0.1
+BYTES_BESIDE_IMAGES = 5000
+COLOUR_IMAGES = ("source.png", "target.png")
+
+
+@dataclass(frozen=True, slots=True)
+class AssetCounts:
+    """How many assets of one kind each split has."""
+
+    kind: str
+    counts: tuple[int, ...]  # in the order of SPLITS
+
+
+def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
+    """The plan of a config whose lightings need not be baked yet. Raises ConfigError and CatalogueError.
+
+    Layout, keys and parameters are final; only the digests will differ, since a lighting without a file
+    has no hash.
+    """
+    found = build_catalogue(config.assets, None)
+    lightings = [planned.asset() for planned in planned_lightings(config, found)]
+    return make_plan(config, Catalogue((*found.assets, *lightings)))
+
+
+def asset_counts(catalogue: Catalogue) -> Iterator[AssetCounts]:
+    """Every kind of asset that is there at all."""
+    for kind in ("family", "object", "photo"):
+        yield from _if_any(kind, [len(catalogue.of(kind, split)) for split in SPLITS])
+    for lighting in LIGHTING_KINDS:
+        yield from _if_any(
+            f"{lighting} lighting", [len(catalogue.lightings(lighting, split)) for split in SPLITS]
+        )
+
+
+def estimated_bytes(plan: DatasetPlan) -> int:
+    """Disk space of the finished shards, to within about a third."""
+    return sum(
+        stream.num_pairs * _pair_bytes(stream, plan.recipes[stream.recipe_id].config)
+        for stream in plan.streams
+    )
+
+
+def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
+    """The group called `recipe/split/number`; None is the first of the first stream. Raises ConfigError."""
+    if name is None:
+        return plan.group(plan.streams[0], 0)
+    recipe_id, _, rest = name.partition("/")
+    split, _, number = rest.partition("/")
+    stream = plan.stream(recipe_id, split) if split in SPLITS else None
+    if stream is None or not number.isdecimal() or int(number) >= stream.num_groups:
+        raise ConfigError(
+            f"the plan has no group {name!r}",
+            consequence="there are no parameters to show",
+            remedy="write recipe/split/number, e.g. " + _example(plan),
+        )
+    return plan.group(stream, int(number))
+
+
+def config_differs(config: DatasetConfig, out: Path) -> list[str]:
+    """What forbids `config` to go on with the dataset in `out`; empty also where there is none."""
+    from pairbridge.datagen.dataset.extension import refused_changes
+    from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest
+
+    if not (out / MANIFEST_NAME).exists():
+        return []
+    return refused_changes(DatasetManifest.from_folder(out).config, config)
+
+
+def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:
+    # Recipes whose groups differ in size know the mean.
+    pixels = recipe.mean_pixels if hasattr(recipe, "mean_pixels") else math.prod(recipe.size_WH)
+    colour = sum(field in COLOUR_IMAGES for field in stream.fields)
+    masks = sum(field.endswith(".png") for field in stream.fields) - colour
+    bytes_per_pixel = colour * PNG_BYTES_PER_PIXEL + masks * MASK_BYTES_PER_PIXEL
+    return round(pixels * bytes_per_pixel) + BYTES_BESIDE_IMAGES
+
+
+def _if_any(kind: str, counts: list[int]) -> Iterator[AssetCounts]:
+    if any(counts):
+        yield AssetCounts(kind, tuple(counts))
+
+
+def _example(plan: DatasetPlan) -> str:
+    stream = plan.streams[0]
+    return f"{stream.recipe_id}/{stream.split}/{stream.num_groups - 1}"

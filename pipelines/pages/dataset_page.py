@@ -1,0 +1,109 @@
+"""A static page to browse a dataset with: index.html and the images beside it, opened from the disk by any
+browser. Nothing in it is loaded from elsewhere, and its policy forbids the browser to.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment
+from markupsafe import Markup
+
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.shards.sample import Pair, encode_field
+from pairbridge.pipelines.pages.browsed_pairs import Browsed, PairStream
+from pairbridge.pipelines.pages.html import page_environment
+from pairbridge.pipelines.pages.pair_pictures import pair_pictures
+
+# What the overview shows of a pair: two pictures of this side at most, some 10 kB each.
+THUMBNAIL_SIDE = 240
+_JPEG_QUALITY = 85
+# Reasons of more pairs than this make no page that one reads; quarantine.jsonl has them all.
+HOLES_SHOWN = 2000
+
+
+def write_dataset_page(browsed: Browsed, out: Path, *, limit: int, seed: int) -> int:
+    """Write the page of at most `limit` pairs into `out`, index.html last; returns its size in bytes.
+
+    Images are stored without loss. Raises ConfigError if `out` is there and not empty.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(
+            f"{out} is there already",
+            consequence="images of another page would be left among those of this one",
+            remedy="name a new folder, or delete this one",
+        )
+    for folder in ("images", "thumbnails"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    pairs = [_write_pair(stream, pair, out) for stream, pair in browsed.pairs(limit, seed)]
+    holes = browsed.holes(HOLES_SHOWN, seed)
+    data = {
+        "pairs": pairs,
+        "holes": [asdict(hole) for hole in holes],
+    }
+    write_atomically(out / "index.html", [render(browsed, data).encode()])
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def render(browsed: Browsed, data: dict[str, Any]) -> str:
+    """The page around its data. Text reaches the document as text alone: here by escaping, in the script by
+    `textContent`.
+    """
+    environment = page_environment()
+    script = _source(environment, "dataset.js")
+    entries = [*data["pairs"], *data["holes"]]
+    assets = {asset for pair in data["pairs"] for asset in pair["assets"]}
+    assets |= {hole["asset"] for hole in data["holes"] if hole["asset"]}
+    return environment.get_template("dataset.html.j2").render(
+        browsed=browsed,
+        data=data,
+        recipes=sorted({entry["recipe"] for entry in entries}),
+        splits=sorted({entry["split"] for entry in entries} - {""}),
+        assets=sorted(assets),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _write_pair(stream: PairStream, pair: Pair, out: Path) -> dict[str, Any]:
+    meta = pair["meta.json"]
+    pictures = pair_pictures(pair)
+    fields = []
+    for number, (name, picture) in enumerate(pictures.items()):
+        path = f"images/{meta['key']}.{name}.png"
+        write_atomically(out / path, [encode_field("image.png", picture)])
+        small = f"thumbnails/{meta['key']}.{name}.jpg" if number < 2 else None
+        if small:
+            write_atomically(out / small, [_thumbnail(picture)])
+        height, width = picture.shape[:2]
+        fields.append({"name": name, "file": path, "thumbnail": small, "width": width, "height": height})
+    return {
+        "key": meta["key"],
+        "recipe": stream.recipe,
+        "split": stream.split,
+        "assets": list(dict.fromkeys(asset["id"] for asset in meta["assets"])),
+        "fields": fields,
+        "meta": {**meta, "params": json.loads(meta["params"])},
+    }
+
+
+def _thumbnail(picture: np.ndarray) -> bytes:
+    scale = THUMBNAIL_SIDE / max(picture.shape[:2])
+    if scale < 1:
+        size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    bgr = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
+    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode a thumbnail of shape {picture.shape}")
+    return data.tobytes()
+
+
+def _source(environment: Environment, name: str) -> str:
+    return environment.loader.get_source(environment, name)[0]

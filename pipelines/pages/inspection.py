@@ -1,0 +1,161 @@
+"""One sample of a dataset for a person's eyes: its meta.json as text, its files, and a sheet of its
+neighbours.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.imports.import_manifest import ImportManifest
+from pairbridge.datagen.imports.imported import ImportedPairs
+from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.shards.reader import Shard, open_shard
+from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.pipelines.pages.pair_pictures import depth_picture, normal_picture
+from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
+
+
+def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str:
+    """Write the files of sample `key` and a contact sheet of it and the ones after it, in its shard, under
+    `out`.
+
+    Returns what there is to read. Raises ConfigError if there is no such shard or sample, ShardError for
+    damage.
+    """
+    shard, index = _find(what, key)
+    files = shard.read(index)
+    out.mkdir(parents=True, exist_ok=True)
+    for field, data in files.items():
+        write_atomically(out / f"{shard.key(index)}.{field}", [data])
+    following = range(index, min(index + samples, len(shard)))
+    sheet = out / f"{shard.key(index)}-sheet.png"
+    write_png(
+        sheet, contact_sheet([sample_section(shard.name, [_item(shard, number) for number in following])])
+    )
+    meta = json.loads(files["meta.json"])
+    readable = json.dumps({**meta, "params": json.loads(meta["params"])}, indent=2, ensure_ascii=False)
+    place = f"{shard.key(index)} is sample {index + 1} of {len(shard)} in {shard.path}"
+    return f"{readable}\n{place}\nwritten: {sheet}"
+
+
+def sample_section(title: str, items: list[tuple[str, dict[str, np.ndarray]]]) -> Section:
+    """A section of pairs, each a caption and its images by field; fields in the order source, target,
+    mask, others.
+    """
+    order = ["source.png", "target.png", "mask.png"]
+    fields = sorted(
+        items[0][1], key=lambda field: (order.index(field) if field in order else len(order), field)
+    )
+    headings = tuple(field.removesuffix(".png") for field in fields)
+    rows = tuple(Item(caption, tuple(images[field] for field in fields)) for caption, images in items)
+    return Section(title, headings, rows)
+
+
+def pictures(files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    """The images of a sample, decoded, and its depth and normals as pictures."""
+    found = {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
+    arrays = {"depth.npy": depth_picture, "normal.npy": normal_picture}
+    return found | {
+        field: shown(decode_field(field, files[field])) for field, shown in arrays.items() if field in files
+    }
+
+
+def caption(meta: dict[str, Any]) -> str:
+    """Key and what the sample shows, short enough for a caption."""
+    shown = [asset["id"] for asset in meta["assets"]]
+    return f"{meta['key']}: {', '.join(shown)}"
+
+
+def _item(shard: Shard, index: int) -> tuple[str, dict[str, np.ndarray]]:
+    files = shard.read(index)
+    return caption(json.loads(files["meta.json"])), pictures(files)
+
+
+def _find(what: Path, key: str | None) -> tuple[Shard, int]:
+    seen: list[str] = []
+    for shard in _shards(what):
+        keys = shard.keys
+        if keys and (key is None or key in keys):
+            return shard, 0 if key is None else keys.index(key)
+        seen += keys
+        for hole in shard.holes:
+            if hole.key == key:
+                raise ConfigError(
+                    f"{key} is in quarantine: {hole.reason}",
+                    consequence="there is no such sample in the shard",
+                    remedy="name another key; quarantine.jsonl lists all that are missing",
+                )
+    near = difflib.get_close_matches(key or "", seen, n=1)
+    raise ConfigError(
+        f"{what} holds no sample{f' {key!r}' if key else ''}",
+        consequence="there is nothing to show",
+        remedy=f"did you mean {near[0]!r}?" if near else "`pairbridge status` counts what a dataset holds",
+    )
+
+
+def _shards(what: Path) -> Iterator[Shard]:
+    if what.suffix == ".tar":
+        yield open_shard(what)
+        return
+    if not (what / "dataset.json").is_file():
+        raise ConfigError(
+            f"{what} is neither a shard's .tar nor the folder of a dataset or import",
+            consequence="there is nothing to show",
+            remedy="name a folder that `pairbridge generate` or `import` made, or one of its shards/*.tar",
+        )
+    for sidecar in read_sidecars(what / "shards"):
+        yield Shard(what / "shards", sidecar)
+
+
+# One pair of an imported data set for a person's eyes: where its files lie, its images, its neighbours.
+
+
+def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> str:
+    """Write the images of pair `key`, as training sees them before noise, and a contact sheet of it and the
+    ones after it, in its split, under `out`.
+
+    Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
+    """
+    pairs, index = _find(folder, key)
+    meta, images = pairs.read(index)
+    name, entry = meta["key"], pairs.entry(index)
+    out.mkdir(parents=True, exist_ok=True)
+    for field, image in images.items():
+        write_png(out / f"{name}.{field}.png", image)
+    following = range(index, min(index + samples, len(pairs)))
+    items = [(caption(meta), _named(images)) for meta, images in map(pairs.read, following)]
+    sheet = out / f"{name}-sheet.png"
+    write_png(sheet, contact_sheet([sample_section(f"{pairs.manifest.name}, {pairs.split}", items)]))
+    files = {field: ref.model_dump(mode="json", exclude_none=True) for field, ref in entry.files.items()}
+    readable = {**meta, "params": json.loads(meta["params"]), "files": files}
+    place = f"{name} is pair {index + 1} of {len(pairs)} of {pairs.split}; files lie in {pairs.manifest.root}"
+    return f"{json.dumps(readable, indent=2, ensure_ascii=False)}\n{place}\nwritten: {sheet}"
+
+
+def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{field}.png": image for field, image in images.items()}
+
+
+def _find(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
+    manifest = ImportManifest.from_folder(folder)
+    seen: list[str] = []
+    for split in manifest.splits:
+        pairs = ImportedPairs(folder, manifest.name, split)
+        if key is None:
+            return pairs, 0
+        keys = [pairs.key(index) for index in range(len(pairs))]
+        if key in keys:
+            return pairs, keys.index(key)
+        seen += keys
+    near = difflib.get_close_matches(key or "", seen, n=1)
+    raise ConfigError(
+        f"{folder} holds no pair {key!r}",
+        consequence="there is nothing to show",
+        remedy=f"did you mean {near[0]!r}?" if near else f"its keys are in {folder / 'index'}",
+    )

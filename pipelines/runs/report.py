@@ -1,0 +1,175 @@
+"""The report of a run: metrics.json, one self-contained HTML page that shows it, and a contact sheet."""
+
+import json
+import math
+from typing import Any
+
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.pipelines.pages.html import page_environment
+from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
+from pairbridge.pipelines.runs.other_sources import other_sources
+from pairbridge.pipelines.runs.pictures import (
+    ShownPair,
+    ShownTranslation,
+    data_uri,
+    loss_curve,
+    shown_others,
+    shown_pairs,
+    shown_translations,
+    utilisation_chart,
+)
+from pairbridge.pipelines.runs.run_config import Run
+from pairbridge.pipelines.runs.run_metrics import collect
+from pairbridge.training.engine.run_log import read_lines
+from pairbridge.training.evaluation.metrics import METRICS
+
+PAIRS_PER_RECIPE = 6
+
+METHOD_NAMES = {
+    "model": "Bridge model",
+    "source": "Untouched source",
+    "colour_transfer": "Colour transfer",
+    "colour_shift_ridge": "Ridge, one colour shift",
+    "mean_fill": "Mean fill",
+    "inpaint": "Inpainting from the rim",
+    "mean_shadow": "Mean shadow",
+    "bilateral": "Bilateral filter",
+    "training_mean": "Training mean",
+}
+
+
+def write_report(run: Run) -> None:
+    """Write metrics.json, sheet.png and report.html into the run's folder; each appears whole."""
+    metrics = collect(run)
+    pairs = shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
+    others = shown_others(other_sources(run), PAIRS_PER_RECIPE)
+    translations = {
+        name: shown_translations(run.evaluation_dir, name, source["samples"])
+        for name, source in metrics["evaluation"]["sources"].items()
+    }
+    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
+    write_png(run.folder / "sheet.png", contact_sheet(_sections({**pairs, **others}, translations)))
+    lines = read_lines(run.training_dir / "stats.jsonl")
+    write_atomically(
+        run.folder / "report.html", [render(metrics, pairs, others, translations, loss_curve(lines)).encode()]
+    )
+
+
+def render(
+    metrics: dict[str, Any],
+    pairs: dict[str, list[ShownPair]],
+    others: dict[str, list[ShownPair]],
+    translations: dict[str, list[ShownTranslation]],
+    curve: str,
+) -> str:
+    """The page. It shows no figure that is not in `metrics`; all text in it is escaped."""
+    environment = page_environment()
+    environment.filters |= {
+        "uri": data_uri,
+        "duration": duration,
+        "size": size,
+        "percent": percent,
+        "counted": _counted,
+    }
+    return environment.get_template("report.html.j2").render(
+        metrics=metrics,
+        pairs=pairs,
+        others=others,
+        translations=translations,
+        curve=curve,
+        utilisation=utilisation_chart(
+            metrics["timings"]["workers_s"],
+            {recipe: times["phase_s"] for recipe, times in metrics["timings"]["recipes"].items()},
+        ),
+        method_names=METHOD_NAMES,
+        metrics_shown=METRICS,
+        headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
+    )
+
+
+def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    """What the figures of one evaluated source allow to be said against its best baseline.
+
+    `metric` says what `gain` is measured in; `figure` is the gain in words; a source without any baseline has
+    neither.
+    """
+    pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
+    where = f"{pairs} of {subjects} that training never saw"
+    said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
+    best = source["best_baseline"]
+    if best is None:
+        return {**said, "verdict": "no verdict: nothing to compare with"}
+    metric, gain = METRICS[source["judged_by"]], source["gains"][best][source["judged_by"]]
+    low, high = (gain["low"], gain["high"]) if metric.more else (-gain["high"], -gain["low"])
+    against = METHOD_NAMES[best].lower()
+    if source["objects"] < 2:
+        verdict, tone = "no verdict: images of one subject alone carry no interval", "unclear"
+    elif low > 0:
+        verdict, tone = f"better than the best baseline ({against})", "gain"
+    elif high < 0:
+        verdict, tone = f"worse than the best baseline ({against})", "loss"
+    else:
+        verdict, tone = f"no clear difference from the best baseline ({against})", "unclear"
+    figure = f"{gain['mean']:+.{metric.digits}f}{' ' if len(metric.unit) > 1 else ''}{metric.unit}"
+    interval = ""
+    if source["objects"] > 1:
+        interval = f"[{gain['low']:+.{metric.digits}f}, {gain['high']:+.{metric.digits}f}]"
+    return {
+        **said,
+        "gain": gain,
+        "figure": figure,
+        "interval": interval,
+        "metric": metric.label,
+        "tone": tone,
+        "verdict": verdict,
+    }
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """1 min 05 s, or 4.2 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(num_bytes: int) -> str:
+    """12.3 MB."""
+    power = min(4, int(math.log(max(1, num_bytes), 1000)))
+    return f"{num_bytes / 1000**power:.{1 if power else 0}f} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def percent(share: float) -> str:
+    """90.00 %."""
+    return f"{100 * share:.2f} %"
+
+
+def _sections(
+    pairs: dict[str, list[ShownPair]], translations: dict[str, list[ShownTranslation]]
+) -> list[Section]:
+    made = [
+        Section(
+            f"{recipe}: pairs",
+            ("source", "target", "mask"),
+            tuple(
+                Item(f"{pair.split}: {pair.caption}", (pair.source, pair.target, pair.mask)) for pair in shown
+            ),
+        )
+        for recipe, shown in pairs.items()
+    ]
+    judged = [
+        Section(
+            f"{name}: translated, never seen in training",
+            ("source", "output", "target"),
+            tuple(Item(one.key, (one.source, one.output, one.target)) for one in shown),
+        )
+        for name, shown in translations.items()
+        if shown
+    ]
+    return [*judged, *made]

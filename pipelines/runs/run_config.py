@@ -1,0 +1,80 @@
+"""A run: a dataset, a mix, a training and an evaluation, named in one YAML file and read together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
+
+PARTS = ("dataset", "mix", "training", "evaluation")
+
+
+class RunConfig(FrozenModel):
+    """Each part is a YAML file, relative to this one, or the name of a shipped config."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]  # also the run's folder
+    dataset: str
+    mix: str
+    training: str
+    evaluation: str
+    workers: PositiveInt | None = None  # Ray workers; null = one a core
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run with all of its parts, and the folder that it lives in."""
+
+    config: RunConfig
+    dataset: DatasetConfig
+    mix: MixConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
+    folder: Path
+
+    @property
+    def dataset_dir(self) -> Path:
+        return self.folder / "dataset"
+
+    @property
+    def training_dir(self) -> Path:
+        return self.folder / "train"
+
+    @property
+    def evaluation_dir(self) -> Path:
+        return self.folder / "evaluation"
+
+
+def load_run(name: str, runs_dir: Path, overrides: Sequence[str] = ()) -> Run:
+    """The run `name` (a path or a shipped name), to live in `runs_dir`/<its name>.
+
+    An override `dataset.render.samples=8` goes to the dataset's config, and so for every part; others go
+    to the run's own keys. Raises ConfigError.
+    """
+    path = find_config("runs", name)
+    of_parts: dict[str, list[str]] = {part: [] for part in PARTS}
+    own: list[str] = []
+    for override in overrides:
+        part, dot, _ = override.partition("=")[0].partition(".")
+        (of_parts[part] if part in of_parts and dot else own).append(override)
+    config = load_config(path, RunConfig, own)
+
+    def part(kind, name: str, model, prefix: str):
+        file = find_config(kind, name, folder=path.parent)
+        return load_config(file, model, [text.removeprefix(f"{prefix}.") for text in of_parts[prefix]])
+
+    return Run(
+        config=config,
+        dataset=part("datasets", config.dataset, DatasetConfig, "dataset"),
+        mix=part("mixes", config.mix, MixConfig, "mix"),
+        training=part("training", config.training, TrainingConfig, "training"),
+        evaluation=part("evaluation", config.evaluation, EvaluationConfig, "evaluation"),
+        folder=(runs_dir / config.name).absolute(),
+    )

@@ -1,0 +1,147 @@
+"""`pairbridge sweep`: the same run trained and judged over a grid, resumable, and a page of plots.
+
+<run's folder>/sweeps/<name>/models/<digest>/train/          one training each
+<run's folder>/sweeps/<name>/models/<digest>/nfe-4/          its evaluation with four network evaluations
+<run's folder>/sweeps/<name>/stages/                         what is done, see
+pairbridge.pipelines.runs.stages <run's folder>/sweeps/<name>/sweep.json, sweep.html, <grid>.png
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.pipelines.runs.run import (
+    TrainingInterrupted,
+    checkpoint_digest,
+    dataset_stages,
+    evaluated_data,
+    mixed_data,
+)
+from pairbridge.pipelines.runs.run_config import Run, load_run
+from pairbridge.pipelines.runs.stages import (
+    Stage,
+    StageRecords,
+    folder_digest,
+    run_stages,
+    set_aside,
+    why_to_run,
+)
+from pairbridge.pipelines.shelves.lock import dataset_lock
+from pairbridge.pipelines.sweeps.cells import Cell, cells
+from pairbridge.pipelines.sweeps.sweep_config import SweepConfig
+from pairbridge.pipelines.sweeps.sweep_page import write_page
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.evaluation.evaluate import evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A sweep, its base run and its folder."""
+
+    config: SweepConfig
+    run: Run
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder / "sweeps" / self.config.name
+
+    def model_dir(self, cell: Cell) -> Path:
+        return self.folder / "models" / cell.model
+
+    def evaluation_dir(self, cell: Cell) -> Path:
+        return self.model_dir(cell) / f"nfe-{cell.nfe}"
+
+
+def load_sweep(name: str, runs_dir: Path, overrides: list[str] | tuple[str, ...] = ()) -> Sweep:
+    """The sweep `name` (a path or a shipped name) over its base run in `runs_dir`. Overrides `run.x.y=z` go
+    to the base run, as in `pairbridge run`; others to the sweep. Raises ConfigError.
+    """
+    path = find_config("sweeps", name)
+    of_run = [text.removeprefix("run.") for text in overrides if text.startswith("run.")]
+    config = load_config(path, SweepConfig, [text for text in overrides if not text.startswith("run.")])
+    base = find_config("runs", config.run, folder=path.parent)
+    return Sweep(config, load_run(str(base), runs_dir, of_run))
+
+
+def execute_sweep(
+    sweep: Sweep, *, workers: int, address: str | None, say: Callable[[str], None] = print
+) -> Path:
+    """Make the dataset, then whatever trainings and evaluations are missing, then the page; its path.
+
+    Raises what the stages raise, TrainingInterrupted when asked to stop: the same call goes on.
+    """
+    run = sweep.run
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    with dataset_lock(run.folder, "run"):
+        run_stages(
+            dataset_stages(run, workers, address),
+            StageRecords(run.folder / "stages"),
+            forced_from=None,
+            say=say,
+        )
+        run_stages(_stages(sweep), StageRecords(sweep.folder / "stages"), forced_from=None, say=say)
+    return write_page(sweep.config, run, list(cells(sweep.config, run)), sweep.folder, sweep.evaluation_dir)
+
+
+def dry_run_sweep(sweep: Sweep, *, say: Callable[[str], None] = print) -> None:
+    """Say which trainings and evaluations `execute_sweep` would make."""
+    records = StageRecords(sweep.folder / "stages")
+    for stage in _stages(sweep):
+        reason = why_to_run(stage, records)
+        say(f"{stage.name}: {f'would run, {reason}' if reason else 'is done'}")
+
+
+def _stages(sweep: Sweep) -> tuple[Stage, ...]:
+    """A training before the evaluations of its model; each once, however many grids want it."""
+    stages: dict[str, Stage] = {}
+    for cell in cells(sweep.config, sweep.run):
+        stages.setdefault(f"train-{cell.model}", _training_stage(sweep, cell))
+        stages.setdefault(f"evaluate-{cell.model}-nfe-{cell.nfe}", _evaluation_stage(sweep, cell))
+    return tuple(stages.values())
+
+
+def _training_stage(sweep: Sweep, cell: Cell) -> Stage:
+    folder = sweep.model_dir(cell) / "train"
+    return Stage(
+        name=f"train-{cell.model}",
+        inputs=lambda: {
+            "training": {**cell.training.meaning(), "steps": cell.training.steps},
+            "mix": cell.mix.model_dump(mode="json"),
+            "data": mixed_data(cell.mix, sweep.run.folder),
+        },
+        make=lambda: _train(sweep.run, cell, folder),
+        outputs=lambda: checkpoint_digest(folder),
+        discard=lambda: set_aside(folder),
+    )
+
+
+def _evaluation_stage(sweep: Sweep, cell: Cell) -> Stage:
+    run, out = sweep.run, sweep.evaluation_dir(cell)
+    config = run.evaluation.model_copy(update={"sampling_steps": cell.nfe})
+    training_dir = sweep.model_dir(cell) / "train"
+
+    def inputs() -> dict[str, Any]:
+        return {
+            "evaluation": config.model_dump(mode="json"),
+            "checkpoint": checkpoint_digest(training_dir),
+            "data": evaluated_data(config, run.folder),
+        }
+
+    return Stage(
+        name=f"evaluate-{cell.model}-nfe-{cell.nfe}",
+        inputs=inputs,
+        make=lambda: evaluate(config, training_dir, out, run_root=run.folder),
+        outputs=lambda: folder_digest([out / "evaluation.json"]),
+    )
+
+
+def _train(run: Run, cell: Cell, folder: Path) -> None:
+    result = train(cell.training, cell.mix, folder, run_root=run.folder)
+    if result.interrupted:
+        raise TrainingInterrupted(
+            f"stopped by {result.interrupted} at step {result.step} of {cell.training.steps}",
+            consequence=f"all of it is in {result.checkpoint}",
+            remedy="run the same command again: it goes on from there",
+        )

@@ -1,0 +1,228 @@
+"""Makes one group at a time and stages its bytes; knows nothing of Ray, retries or other groups.
+
+What belongs to the group (a crash of Blender, a time-out, a broken asset) comes back as a `GroupOutcome`.
+What belongs to the run (a full disk, a staging folder that was taken over, a bug in a recipe) is raised.
+"""
+
+import contextlib
+import faulthandler
+import os
+import socket
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import psutil
+
+from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
+from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, ShardSpec
+from pairbridge.datagen.dataset.redraw import Refusal, make_group
+from pairbridge.datagen.models.weights.weight_folders import ENVIRONMENT as WEIGHTS_ENVIRONMENT
+from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.shards.records import GroupRecord, Hole, Rejection, pack_group
+from pairbridge.datagen.shards.sample import Pair, encode_field
+from pairbridge.pipelines.attempts.holes import asset_ids, refused, refused_assets, rejection
+from pairbridge.pipelines.attempts.policy import Fault, fault_of_signal
+from pairbridge.pipelines.shelves.disk import disk_errors
+from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.shelves.staging import sees_staging, stage_part, stage_record
+from pairbridge.pipelines.workers import worker_logs
+from pairbridge.pipelines.workers.node_files import FileSource, NodeCatalogue, NodeFiles
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What a worker is told once: the plan, where to write, and as whom."""
+
+    plan: DatasetPlan
+    dataset_dir: Path
+    staging_dir: Path  # the folder of the run's token; the worker never creates it
+    name: str
+    threads: int
+    files: FileSource | None = None  # for a worker that does not see the folders above: where it gets files
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """Where a worker runs, for the ledger."""
+
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOutcome:
+    """What became of one attempt. `fault` is None when the group is staged, with pairs, holes or both."""
+
+    num_pairs: int = 0
+    num_holes: int = 0
+    num_bytes: int = 0
+    assets: tuple[str, ...] = ()  # catalogue ids that its first draw used
+    refused: dict[str, int] = field(default_factory=dict)  # catalogue id -> refused draws that used it
+    fault: Fault | None = None
+    reason: str = ""  # of the fault, deterministic, since it may become a quarantine entry
+    detail: str = ""  # of the fault, for the ledger and the terminal: the tail of Blender's log
+    draw: int = 0  # the group's last, in which the fault was; a worker that died itself can no longer say
+    parcel: tuple[bytes, GroupRecord] | None = None  # of a worker that sees no staging: the driver stages it
+    wall_s: float
+    phase_s: dict[str, float]
+    rss_mib: int
+
+
+class GroupWorker:
+    """One renderer and its models, for many groups in turn. A context manager; not thread-safe."""
+
+    def __init__(self, order: WorkOrder) -> None:
+        self.order = order
+        self._resources = contextlib.ExitStack()
+        self._begin("start")
+
+    def open(self) -> WorkerInfo:
+        """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
+        order = self.order
+        # OpenCV takes every core otherwise, in each worker.
+        cv2.setNumThreads(order.threads)
+        scratch = self._resources.enter_context(scratch_folder())
+        self._sees_staging = order.files is None or sees_staging(order.staging_dir)
+        catalogue = order.plan.catalogue
+        if not self._sees_staging:
+            files = NodeFiles(order.files)
+            catalogue = NodeCatalogue(catalogue.assets, locate=files.locate)
+            weights = files.weights_folder()
+            if weights is not None:
+                os.environ[WEIGHTS_ENVIRONMENT] = str(weights)
+        # Where the driver's folder is not seen, logs last as long as the worker.
+        self._home = order.dataset_dir if self._sees_staging else scratch
+        log_path = worker_logs.log_path(self._home, order.name)
+        with disk_errors(self._home):
+            log_path.parent.mkdir(exist_ok=True)
+            crash_path = worker_logs.crash_path(self._home, order.name)
+            last_words = self._resources.enter_context(crash_path.open("w"))
+            self._log = self._resources.enter_context(log_path.open("a", buffering=1))
+        faulthandler.enable(last_words)
+        self._resources.callback(faulthandler.disable)
+        self.studio = self._resources.enter_context(
+            Studio(
+                order.plan.config,
+                catalogue,
+                scratch_dir=scratch / "studio",
+                threads=order.threads,
+                log_path=log_path,
+                phase=self.phase,
+            )
+        )
+        return WorkerInfo(host=socket.gethostname(), pid=os.getpid())
+
+    def close(self) -> None:
+        self._resources.close()
+
+    def __enter__(self) -> "GroupWorker":
+        self.open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def phase(self, name: str) -> None:
+        """Note what goes on from now on: load, render, compose, encode, stage.
+
+        The last one in the log is where a worker hung that had to be killed.
+        """
+        self._end_phase()
+        self._phase = name
+        worker_logs.note_phase(self._log, name)
+
+    def run(self, shard: ShardSpec, group: int) -> GroupOutcome:
+        """Plan the group, make it, encode it, write it to staging.
+
+        Raises DiskFull, Fenced, and whatever a recipe raises that is neither AssetError nor Rejected.
+        """
+        began = time.monotonic()
+        self._begin("plan")
+        with disk_errors(self._home):
+            worker_logs.note_group(self._log, shard.name, group)
+            try:
+                result = self._attempt(shard, self.order.plan.group(shard.stream, group))
+            except Exception:
+                # Ray would carry the message to the driver, but a traceback is for whoever repairs the cause.
+                traceback.print_exc(file=self._log)
+                raise
+            self.phase("idle")
+        return GroupOutcome(
+            **result,
+            wall_s=round(time.monotonic() - began, 4),
+            phase_s={name: round(seconds, 4) for name, seconds in self._phase_s.items()},
+            rss_mib=psutil.Process().memory_info().rss >> 20,
+        )
+
+    def make_pairs(self, spec: GroupSpec) -> tuple[list[tuple[str, Pair] | Hole], list[Rejection]]:
+        """(key, pair) or a Hole for each planned pair, and the draws that gates refused.
+
+        Raises what `run` does, and the errors of Blender.
+        """
+        catalogue = self.studio.catalogue
+        made = make_group(self.order.plan, spec, self.studio, self._note_draw)
+        self._refused = refused_assets(made, self.order.plan.catalogue)
+        outcomes = [
+            refused(outcome, catalogue) if isinstance(outcome, Refusal) else outcome
+            for outcome in made.outcomes
+        ]
+        return outcomes, [rejection(refusal, catalogue) for refusal in made.rejected]
+
+    def stage(self, shard: ShardSpec, part: bytes, record: GroupRecord) -> None:
+        """Part, then record: the group is finished when the second is there."""
+        folder = self.order.staging_dir / shard.name
+        stage_part(folder, part, record)
+        stage_record(folder, record)
+
+    def _attempt(self, shard: ShardSpec, spec: GroupSpec) -> dict:
+        try:
+            outcomes, rejections = self.make_pairs(spec)
+            self.phase("encode")
+            part, record = pack_group(spec.group, [_encoded(outcome) for outcome in outcomes], rejections)
+        except BlenderCrashed as error:
+            # A process that dies before it has seen the group says nothing about the group.
+            fault = Fault.LOST if error.phase == "start" else fault_of_signal(error.signal)
+            reason = f"Blender ended with {error.signal} in phase {self._phase}"
+            return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
+        except BlenderTimedOut as error:
+            fault = Fault.LOST if error.phase == "start" else Fault.TIMED_OUT
+            reason = f"Blender gave no answer in time in phase {self._phase}"
+            return {"fault": fault, "reason": reason, "detail": str(error), "draw": self._draw}
+        except MemoryError as error:
+            return {"fault": Fault.LOST, "reason": "out of memory", "detail": repr(error)}
+        counts = {
+            "num_pairs": len(record.samples),
+            "num_holes": len(record.holes),
+            "num_bytes": len(part),
+            "draw": self._draw,
+            "assets": asset_ids(spec, self.order.plan.catalogue),
+            "refused": self._refused,
+        }
+        self.phase("stage")
+        if not self._sees_staging:
+            return {**counts, "parcel": (part, record)}
+        self.stage(shard, part, record)
+        return counts
+
+    def _note_draw(self, spec: GroupSpec) -> None:
+        self._draw = spec.draw
+
+    def _begin(self, phase: str) -> None:
+        self._phase_s: dict[str, float] = {}
+        self._phase = phase
+        self._phase_began = time.monotonic()
+
+    def _end_phase(self) -> None:
+        now = time.monotonic()
+        self._phase_s[self._phase] = self._phase_s.get(self._phase, 0.0) + now - self._phase_began
+        self._phase_began = now
+
+
+def _encoded(outcome: tuple[str, Pair] | Hole) -> tuple[str, dict[str, bytes]] | Hole:
+    if isinstance(outcome, Hole):
+        return outcome
+    key, pair = outcome
+    return key, {field: encode_field(field, value) for field, value in pair.items()}

@@ -1,0 +1,44 @@
+"""A Blender process shared by the tests of one module, and the files they load."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from tests.datagen.blender.asset_files import box_vertices, write_glb, write_lighting, write_obj
+
+SETTINGS = RenderSettings(samples=16)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with box.obj, two.glb, soft.exr and sunny.exr."""
+    folder = tmp_path_factory.mktemp("assets")
+    write_obj(folder / "box.obj", box_vertices((3, 1, 2)), material="Kd 0.5 0.5 0.5\nKs 0 0 0")
+    write_glb(folder / "two.glb")
+    write_lighting(folder / "soft.exr", 1)
+    write_lighting(folder / "sunny.exr", 2, sun=500.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., BlenderClient]]:
+    """A factory of clients that all end with the module."""
+    opened = []
+
+    def factory(settings: RenderSettings = SETTINGS, **limits) -> BlenderClient:
+        folder = tmp_path_factory.mktemp("worker")
+        options = {"threads": 1, "request_timeout_s": 120.0} | limits
+        opened.append(BlenderClient(settings, scratch_dir=folder, log_path=folder / "blender.log", **options))
+        return opened[-1]
+
+    yield factory
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture(scope="module")
+def blender(open_client: Callable[..., BlenderClient]) -> BlenderClient:
+    return open_client()

@@ -1,0 +1,182 @@
+"""Depth and normals of rendered pairs against closed forms: a sphere and a plane, each at three poses."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.recipes.workbench import Studio
+from tests.support.tiny_rendered import lamp
+
+pytestmark = pytest.mark.render
+
+SIZE_WH = (120, 96)
+
+
+def sphere() -> str:
+    """A Wavefront OBJ of a sphere with exact vertex normals."""
+    rings, sides = 64, 128
+    lines, normals = [], []
+    for ring in range(rings + 1):
+        for side in range(sides):
+            theta, phi = math.pi * ring / rings, math.tau * side / sides
+            point = (math.sin(theta) * math.cos(phi), math.sin(theta) * math.sin(phi), math.cos(theta))
+            lines.append("v {:.7f} {:.7f} {:.7f}".format(*point))
+            normals.append("vn {:.7f} {:.7f} {:.7f}".format(*point))
+    lines += [*normals, "s 1"]
+    for ring in range(rings):
+        for side in range(sides):
+            here, beside = ring * sides + side + 1, ring * sides + (side + 1) % sides + 1
+            corners = (here, here + sides, beside + sides, beside)
+            lines.append("f " + " ".join(f"{corner}//{corner}" for corner in corners))
+    return "\n".join(lines) + "\n"
+
+
+# A square that stands upright: the importer turns the file's +Y up to +Z, so that this faces +Y and -Y there.
+PLANE = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3 4\n"
+
+
+def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
+    for folder in ("objects", "hdris"):
+        (root / folder).mkdir()
+    (root / "objects" / "shape.obj").write_text(shape)
+    (root / "objects" / "catalogue.yaml").write_text("shape: {split: train, licence: CC0-1.0}\n")
+    write_exr(root / "hdris" / "room.exr", lamp(0.0))
+    (root / "hdris" / "catalogue.yaml").write_text("room: {split: train, licence: CC0-1.0}\n")
+    config = DatasetConfig.model_validate(
+        {
+            "name": "g",
+            "seed": 5,
+            "assets": {"embedded": False, "objects": [root / "objects"], "hdris": [root / "hdris"]},
+            "render": {"samples": 8, "lighting_copy_width": 32},
+            "recipes": {
+                "geometry": {
+                    "kind": "geometry",
+                    "groups": {"train": 1},
+                    "pairs_per_group": 3,
+                    "size_WH": SIZE_WH,
+                    "room_share": 0.0,
+                    **recipe,
+                }
+            },
+        }
+    )
+    return make_plan(config, build_catalogue(config.assets, None))
+
+
+def made(plan: DatasetPlan, root: Path) -> list[dict]:
+    with Studio(
+        plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=2, log_path=root / "log"
+    ) as studio:
+        pairs = plan.recipes["geometry"].make(plan.group(plan.streams[0], 0), studio)
+    assert not [pair for pair in pairs if isinstance(pair, Rejected)]
+    return pairs
+
+
+def rays(params: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Camera to world rotation, camera position, and each pixel's ray in camera space with z = -1."""
+    width, height = SIZE_WH
+    matrix = np.array(params["view"]["camera_to_world"])
+    half = math.tan(params["view"]["fov_x_rad"] / 2)
+    x = ((np.arange(width) + 0.5) / width * 2 - 1) * half
+    y = (1 - (np.arange(height) + 0.5) / height * 2) * half * height / width
+    grid = np.stack([*np.meshgrid(x, y), -np.ones((height, width))], axis=-1)
+    return matrix[:3, :3], matrix[:3, 3], grid
+
+
+def nearest_in_neighbourhood(depth: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Distance of each depth to the range of the truth over its 3x3 pixels: a sample lies anywhere there."""
+    padded = np.pad(truth, 1, mode="edge")
+    shifts = [
+        padded[1 + i : 1 + i + truth.shape[0], 1 + j : 1 + j + truth.shape[1]]
+        for i in (-1, 0, 1)
+        for j in (-1, 0, 1)
+    ]
+    low, high = np.min(shifts, axis=0), np.max(shifts, axis=0)
+    return np.maximum(np.maximum(low - depth, depth - high), 0)
+
+
+def test_a_sphere_has_its_depth_and_normals_at_three_poses(tmp_path: Path) -> None:
+    poses = set()
+    for pair in made(plan_of(tmp_path, sphere()), tmp_path):
+        params = json.loads(pair["meta.json"]["params"])
+        rotation, position, ray = rays(params)
+        poses.add(tuple(np.round(position, 3)))
+        # |position + t ray| = 1 with the ray's z = -1 in the camera: t is the planar depth.
+        world = ray @ rotation.T
+        a, b, c = (world**2).sum(-1), (world @ position), position @ position - 1
+        hit = b**2 - a * c > 0
+        t = (-b - np.sqrt(np.where(hit, b**2 - a * c, 0))) / a
+        point = position + t[..., None] * world
+        valid = pair["mask.png"] == 255
+        # The mask is the disc up to a pixel at the rim.
+        assert (valid & hit).sum() / (valid | hit).sum() > 0.93
+        assert (valid <= hit).mean() > 0.999
+        steep = (point @ rotation)[..., 2] < 0.3
+        inner = valid & hit & ~steep
+        assert inner.sum() > 1000
+        assert np.abs(pair["depth.npy"] - t)[inner].mean() < 0.01
+        assert nearest_in_neighbourhood(pair["depth.npy"], t)[inner].max() < 2e-3
+        normal = pair["normal.npy"].astype(np.float64)
+        cosine = np.clip((normal * (point @ rotation)).sum(-1), -1, 1)[inner]
+        assert np.degrees(np.arccos(cosine)).mean() < 0.5
+        assert np.degrees(np.arccos(cosine)).max() < 3
+        assert (normal[..., 2][inner] > 0).all()  # they face the camera
+        assert (pair["depth.npy"][~valid] == 0).all()
+        assert (pair["normal.npy"][~valid] == 0).all()
+    assert len(poses) == 3
+
+
+def test_a_plane_has_its_depth_and_normals_at_three_poses(tmp_path: Path) -> None:
+    for pair in made(plan_of(tmp_path, PLANE, gates={"contrast": 0.0, "mask": [0.02, 1]}), tmp_path):
+        params = json.loads(pair["meta.json"]["params"])
+        rotation, position, ray = rays(params)
+        yaw = params["objects"][0]["yaw_rad"]
+        facing = np.array([-math.sin(yaw), math.cos(yaw), 0.0])
+        if facing @ position < 0:
+            facing = -facing
+        world = ray @ rotation.T
+        t = -(position @ facing) / (world @ facing)
+        inside = pair["mask.png"] == 255
+        assert inside.sum() > 400
+        assert nearest_in_neighbourhood(pair["depth.npy"], t)[inside].max() < 2e-3
+        expected = facing @ rotation
+        normal = pair["normal.npy"][inside].astype(np.float64)
+        sine = np.linalg.norm(np.cross(normal, expected), axis=1)
+        assert np.degrees(np.arctan2(sine, normal @ expected)).max() < 0.1
+        # Every pixel's point, from its depth and the stored view, lies in the plane and in the unit sphere.
+        points = position + pair["depth.npy"][inside][:, None] * world[inside]
+        assert np.abs(points @ facing).mean() < 0.02
+        assert np.linalg.norm(points, axis=1).max() < 1.03
+
+
+def test_a_room_is_valid_up_to_the_far_limit_and_its_ground_is_level(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        sphere(),
+        room_share=1.0,
+        objects=[2, 2],
+        walls=[1, 1],
+        far_m=20.0,
+        elevation_deg=[5, 12],
+        fov_deg=[55, 60],
+    )
+    for pair in made(plan, tmp_path):
+        params = json.loads(pair["meta.json"]["params"])
+        assert (len(params["objects"]), len(params["receivers"])) == (2, 2)
+        rotation, position, ray = rays(params)
+        valid = pair["mask.png"] == 255
+        assert valid[-10:].all()  # the ground is not cut off below
+        assert 0 < pair["depth.npy"][valid].min() < pair["depth.npy"][valid].max() <= 20
+        up = pair["normal.npy"].astype(np.float64) @ rotation.T
+        ground = valid & (up[..., 2] > 0.999)
+        assert ground.sum() > 300
+        heights = (position + pair["depth.npy"][..., None] * (ray @ rotation.T))[..., 2][ground]
+        assert np.median(np.abs(heights)) < 0.02

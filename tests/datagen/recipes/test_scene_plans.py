@@ -1,0 +1,72 @@
+"""Plans of the recipes that arrange scenes: pure, JSON-able, quick, and within one split."""
+
+import json
+import time
+
+import pytest
+
+from pairbridge.datagen.assets.catalogue import SPLITS, Asset, Catalogue
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+
+KINDS = {
+    "relighting_swap": {"objects": [1, 3], "standing": 0.5, "flip": 0.5},
+    "object_removal": {},
+    "shadow_generation": {},
+    "controllable_relighting": {},
+}
+
+
+def catalogue() -> Catalogue:
+    common = {"licence": "CC0-1.0", "author": "x", "source": "x", "sha256": "0"}
+    assets = []
+    for split in SPLITS:
+        names = [f"family{number}-{split}" for number in range(5)]
+        assets += [Asset(id=name, kind="family", split=split, family=name, **common) for name in names]
+        assets += [
+            Asset(id=f"hdri{number}-{split}", kind="hdri", split=split, lighting="hdri", **common)
+            for number in range(500)
+        ]
+    return Catalogue(tuple(assets))
+
+
+def plan_of(kind: str, seed: int = 7) -> DatasetPlan:
+    recipe = {"kind": kind, "groups": {"train": 1000, "test": 20}, "sizes": {}} | KINDS[kind]
+    config = DatasetConfig.model_validate({"name": "scenes", "seed": seed, "recipes": {"it": recipe}})
+    return make_plan(config, catalogue())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_is_planned_alone_and_as_json(kind: str) -> None:
+    plan, again = plan_of(kind), plan_of(kind)
+    stream = plan.streams[0]
+    for group in (0, 7, 999):
+        params = plan.group(stream, group).params
+        assert json.loads(json.dumps(params)) == params
+        assert params == again.group(again.streams[0], group).params
+        assert params != plan_of(kind, seed=8).group(stream, group).params
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_group_takes_assets_of_its_split_alone(kind: str) -> None:
+    plan = plan_of(kind)
+    for stream in plan.streams:
+        for group in range(20):
+            text = json.dumps(plan.group(stream, group).params)
+            others = [split for split in SPLITS if split != stream.split]
+            assert f"-{stream.split}" in text
+            assert not any(f"-{split}" in text for split in others)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_groups_parameters_take_less_than_a_millisecond(kind: str) -> None:
+    plan = plan_of(kind)
+    stream = plan.streams[0]
+    plan.group(stream, 0)
+    times = []
+    for group in range(200):
+        # Of this thread alone: a shared machine would be judged otherwise.
+        start = time.thread_time()
+        plan.group(stream, group)
+        times.append(time.thread_time() - start)
+    assert sorted(times)[100] < 1e-3

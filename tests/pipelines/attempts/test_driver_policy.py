@@ -1,0 +1,66 @@
+"""What failures mean: crashes are evidence against a group, losses are not."""
+
+import pytest
+
+from pairbridge.pipelines.attempts.policy import (
+    MAX_CRASHES,
+    MAX_LOSSES,
+    Fault,
+    GivenUp,
+    RetryLedger,
+    Verdict,
+    fault_of_signal,
+)
+
+GROUP = ("train-relighting-000000", 3)
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "exit 1"])
+def test_own_doing_is_a_crash(name):
+    assert fault_of_signal(name) is Fault.CRASHED
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_signals_from_outside_are_losses(name):
+    assert fault_of_signal(name) is Fault.LOST
+
+
+def test_third_crash_or_time_out_quarantines_and_the_third_try_has_its_own_worker():
+    ledger = RetryLedger()
+    assert ledger.record(GROUP, Fault.CRASHED) is Verdict.RETRY
+    assert ledger.record(GROUP, Fault.TIMED_OUT) is Verdict.RETRY_OWN_WORKER
+    assert ledger.record(GROUP, Fault.CRASHED) is Verdict.QUARANTINE
+
+
+def test_losses_never_quarantine_and_the_last_tries_are_alone():
+    ledger = RetryLedger()
+    verdicts = [ledger.record(GROUP, Fault.LOST) for _ in range(MAX_LOSSES)]
+    assert verdicts == [Verdict.RETRY] * 7 + [Verdict.RETRY_ALONE] * 2 + [Verdict.STOP]
+
+
+def test_losses_do_not_add_to_crashes():
+    ledger = RetryLedger()
+    for _ in range(MAX_CRASHES - 1):
+        ledger.record(GROUP, Fault.CRASHED)
+    for _ in range(4):
+        assert ledger.record(GROUP, Fault.LOST) is Verdict.RETRY_OWN_WORKER
+    assert ledger.record(GROUP, Fault.CRASHED) is Verdict.QUARANTINE
+
+
+def test_groups_are_counted_apart_and_forgotten_on_success():
+    ledger = RetryLedger()
+    other = ("train-relighting-000000", 4)
+    ledger.record(GROUP, Fault.CRASHED)
+    ledger.record(GROUP, Fault.CRASHED)
+    assert ledger.record(other, Fault.CRASHED) is Verdict.RETRY
+    ledger.forget(GROUP)
+    assert ledger.record(GROUP, Fault.CRASHED) is Verdict.RETRY
+
+
+def test_groups_given_up_in_a_row_stop_the_run_and_something_finished_breaks_the_row():
+    given_up = GivenUp(3)
+    assert [given_up.add(group, "SIGSEGV") for group in "ab"] == [Verdict.QUARANTINE] * 2
+    assert given_up.release() == [("a", "SIGSEGV"), ("b", "SIGSEGV")]
+    assert given_up.release() == []
+    verdicts = [given_up.add(group, "SIGSEGV") for group in "cde"]
+    assert verdicts == [Verdict.QUARANTINE, Verdict.QUARANTINE, Verdict.STOP]

@@ -1,0 +1,97 @@
+"""Loss terms against what they are defined as."""
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from pairbridge.training.bridge_training.losses import (
+    Crops,
+    LatentWeighting,
+    LossConfig,
+    PixelLoss,
+    draw_crops,
+    latent_loss,
+    latent_validity,
+)
+from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def crops(config: LossConfig, latent_HW: tuple[int, int], factor: int, samples: int, seed: int = 0) -> Crops:
+    return draw_crops(config, latent_HW, factor, samples, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_latent_loss_is_a_mean_per_sample_in_either_weighting(norm: str) -> None:
+    v, wanted, t = noise(3, 4, 2, 2), noise(3, 4, 2, 2, seed=1), torch.tensor([0.0, 0.5, 0.75])
+    power = {"l1": 1, "l2": 2}[norm]
+    plain = latent_loss(LossConfig(latent_norm=norm, latent_weighting=LatentWeighting.FIELD), v, wanted, t)
+    expected = torch.stack([(a - b).abs().pow(power).mean() for a, b in zip(v, wanted, strict=True)])
+    torch.testing.assert_close(plain, expected)
+    # |x1_hat - x1|^p = (1-t)^p |v - v*|^p whatever x_t is.
+    weighted = latent_loss(LossConfig(latent_norm=norm), v, wanted, t)
+    torch.testing.assert_close(weighted, plain * torch.tensor([1.0, 0.5, 0.25]) ** power)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_pixel_loss_without_a_crop_is_the_error_of_the_image(norm: str) -> None:
+    haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_norm=norm)
+    output, target = noise(2, 3, 8, 12), noise(2, 3, 8, 12, seed=1)
+    loss = PixelLoss(config)(haar.encode(output), target, None, haar, crops(config, (4, 6), 2, 2))
+    error = (output - target).abs() if norm == "l1" else (output - target).pow(2)
+    torch.testing.assert_close(loss, error.mean(dim=(1, 2, 3)))
+
+
+def test_crops_reach_every_place_stay_aligned_and_differ_within_a_batch() -> None:
+    """With output = target in all but one pixel, the loss is nonzero just where the crop holds that pixel."""
+    haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_crop=8)
+    for place in ((0, 0), (11, 15), (5, 9)):
+        target = noise(1, 3, 12, 16).expand(200, -1, -1, -1)
+        output = target.clone()
+        output[:, :, place[0], place[1]] += 1
+        loss = PixelLoss(config)(haar.encode(output), target, None, haar, crops(config, (6, 8), 2, 200))
+        assert {round(value, 6) for value in loss.tolist()} == {0.0, round(1 / 64, 6)}, place
+
+
+def test_every_offset_is_drawn_and_a_rank_takes_its_rows() -> None:
+    drawn = crops(LossConfig(pixel_crop=8), (6, 8), 2, 4000)
+    assert set(drawn.rows[:, 0].tolist()) == {0, 1, 2}
+    assert set(drawn.columns[:, 0].tolist()) == {0, 1, 2, 3, 4}
+    assert torch.equal(drawn.of(slice(3, 5)).rows, drawn.rows[3:5])
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_masked_losses_are_means_over_what_is_valid(norm: str) -> None:
+    """Half valid or an eighth valid: the same error costs the same, and what is invalid costs nothing."""
+    haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_norm=norm, latent_norm=norm)
+    target = noise(3, 3, 8, 8)
+    output = target + 0.25
+    valid = torch.zeros(3, 1, 8, 8)
+    valid[0, :, :, :4], valid[1, :, :2, :4] = 1, 1
+    output[:2, :, 6:, 6:] = float("inf")
+    loss = PixelLoss(config)(haar.encode(output), target, valid, haar, crops(config, (4, 4), 2, 3))
+    error = {"l1": 0.25, "l2": 0.0625}[norm]
+    torch.testing.assert_close(loss, torch.tensor([error, error, 0.0]))
+
+    v, wanted = noise(2, 12, 4, 4), noise(2, 12, 4, 4, seed=1)
+    cells = latent_validity(valid[:2], 2)
+    by_hand = [(v - wanted)[0, :, :, :2], (v - wanted)[1, :, :1, :2]]
+    expected = torch.stack([part.abs().pow({"l1": 1, "l2": 2}[norm]).mean() for part in by_hand])
+    torch.testing.assert_close(latent_loss(config, v, wanted, torch.zeros(2), cells), expected)
+
+
+def test_a_latent_cell_is_valid_only_if_all_of_its_pixels_are() -> None:
+    valid = torch.ones(1, 1, 8, 8)
+    valid[..., 0, 0], valid[..., 7, 3] = 0, 0.5
+    assert torch.equal(latent_validity(valid, 4)[0, 0], torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+
+
+def test_losses_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"loss\.lpips"):
+        LossConfig(pixel_weight=1, pixel_norm="lpips")
+    with pytest.raises(ValidationError, match="nothing to learn"):
+        LossConfig(latent_weight=0)

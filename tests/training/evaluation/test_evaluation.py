@@ -1,0 +1,175 @@
+"""Evaluation end to end on small real shards: figures recomputed from the files, baselines, intervals."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.engine.checkpoint import checkpoint_folders
+from pairbridge.training.evaluation.evaluate import evaluate
+from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
+from pairbridge.training.evaluation.metrics import foreground_mse, psnr
+from pairbridge.training.perceptual.inception import InceptionV3
+from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+from pairbridge.training.published.translation_model import TranslationModel
+from tests.support.toy_relighting import write_toy_dataset
+from tests.training.bridge_training.test_training_loop import config
+from tests.training.perceptual.test_lpips import random_weights
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    write_toy_dataset(folder / "data", "relighting", {"train": 40, "validation": 12, "test": 20})
+    write_toy_dataset(folder / "photos", "photos", {"train": 4, "test": 3}, seed=1)
+    mix = MixConfig.model_validate(
+        {"sources": [{"name": "synthetic", "path": "run:data", "recipe": "relighting"}]}
+    )
+    train(
+        config(steps=120, checkpoint_every=120, optimiser={"learning_rate": 4e-3, "warmup_images": 16}),
+        mix,
+        folder / "training",
+        run_root=folder,
+    )
+    return folder
+
+
+def evaluation(**changes) -> EvaluationConfig:
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting"}]
+    return EvaluationConfig.model_validate(
+        {"sources": sources, "size": 32, "threads": 1, "sample_images": 3, **changes}
+    )
+
+
+def test_figures_are_those_of_the_pairs_and_the_newest_checkpoint(root: Path, tmp_path: Path) -> None:
+    result = evaluate(evaluation(), root / "training", tmp_path, run_root=root)
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == result
+    judged = result["sources"]["unseen"]
+    assert (judged["pairs"], judged["objects"]) == (20, 10)
+
+    model = TranslationModel.load(checkpoint_folders(root / "training/checkpoints")[-1])
+    source = PairSource(root / "data", "relighting", "test")
+    pairs = [source.pair(place) for place in range(len(source))]
+    of_model = [psnr(foreground_mse(model.translate(p.source, p.mask), p.target, p.mask)) for p in pairs]
+    of_source = [psnr(foreground_mse(p.source, p.target, p.mask)) for p in pairs]
+    methods = judged["methods"]
+    # Convolutions of a batch and of one image round differently: a grey level here and there.
+    assert methods["model"]["foreground_psnr"]["mean"] == pytest.approx(np.mean(of_model), abs=0.02)
+    assert methods["source"]["foreground_psnr"]["mean"] == pytest.approx(np.mean(of_source))
+    gain = judged["gains"]["source"]["foreground_psnr"]
+    assert gain["mean"] == pytest.approx(np.mean(of_model) - np.mean(of_source), abs=0.02)
+    assert gain["low"] < gain["mean"] < gain["high"]
+
+
+def test_a_model_that_learned_beats_doing_nothing(root: Path, tmp_path: Path) -> None:
+    judged = evaluate(evaluation(), root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    assert judged["gains"]["source"]["foreground_psnr"]["low"] > 1
+    ridge = judged["methods"]["colour_shift_ridge"]["foreground_psnr"]["mean"]
+    assert ridge > judged["methods"]["source"]["foreground_psnr"]["mean"]
+    assert judged["best_baseline"] == "colour_shift_ridge"
+    assert judged["judged_by"] == "foreground_psnr"
+
+
+def test_samples_are_source_output_and_target_side_by_side(root: Path, tmp_path: Path) -> None:
+    judged = evaluate(evaluation(), root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    source = PairSource(root / "data", "relighting", "test")
+    assert len(judged["samples"]) == 3
+    for file, place in zip(judged["samples"], (0, 10, 19), strict=True):
+        strip = decode_field("strip.png", (tmp_path / file).read_bytes())
+        pair = source.pair(place)
+        assert pair.key in file
+        assert np.array_equal(strip[:, :32], pair.source)
+        assert np.array_equal(strip[:, 64:], pair.target)
+        assert not np.array_equal(strip[:, 32:64], pair.source)
+
+
+def test_rows_of_every_image_and_method_are_kept(root: Path, tmp_path: Path) -> None:
+    result = evaluate(evaluation(), root / "training", tmp_path, run_root=root)
+    with open(tmp_path / "unseen.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 4 * 20
+    for name, figures in result["sources"]["unseen"]["methods"].items():
+        values = [float(row["ssim"]) for row in rows if row["method"] == name]
+        assert figures["ssim"]["mean"] == pytest.approx(np.mean(values))
+
+
+def test_a_recipe_without_a_validation_split_has_no_ridge(root: Path, tmp_path: Path) -> None:
+    sources = [{"name": "photos", "path": "run:photos", "recipe": "photos", "max_pairs": 2}]
+    judged = evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
+    judged = judged["sources"]["photos"]
+    assert judged["pairs"] == 2
+    assert "colour_shift_ridge" not in judged["methods"]
+    sources[0]["fit_recipe"] = "photos"
+    assert (
+        "colour_shift_ridge"
+        not in evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)["sources"][
+            "photos"
+        ]["methods"]
+    )
+    sources[0]["fit_recipe"] = "other"
+    with pytest.raises(ConfigError, match="fit_recipe 'other' of evaluation source photos"):
+        evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
+
+
+def test_the_worst_pairs_are_kept_worst_first(root: Path, tmp_path: Path) -> None:
+    judged = evaluate(evaluation(worst_images=4), root / "training", tmp_path, run_root=root)
+    judged = judged["sources"]["unseen"]
+    with open(tmp_path / "unseen.csv", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["method"] == "model"]
+    rows.sort(key=lambda row: float(row["foreground_psnr"]))
+    assert judged["worst"] == [f"worst/unseen-{row['key']}.png" for row in rows[:4]]
+    assert all((tmp_path / file).is_file() for file in judged["worst"])
+
+
+@pytest.mark.long  # covariances of 2048 features, two eigenproblems a distance
+def test_set_distances_need_the_published_network_and_compare_with_the_targets(
+    root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="pt_inception-2015-12-05"):
+        evaluate(evaluation(inception=tmp_path / "none"), root / "training", tmp_path, run_root=root)
+    torch.manual_seed(0)
+    save_file(InceptionV3().state_dict(), tmp_path / "random.safetensors")
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 6}]
+    config = evaluation(inception=tmp_path / "random.safetensors", sources=sources)
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    assert judged["sets"].keys() == judged["methods"].keys()
+    for distances in judged["sets"].values():
+        assert distances.keys() == {"fid", "local_fid"}
+        assert min(distances.values()) > -1e-6
+
+
+def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_path: Path) -> None:
+    files = {"vgg": tmp_path / "vgg.safetensors", "heads": tmp_path / "heads.safetensors"}
+    with pytest.raises(ConfigError, match="vgg16"):
+        evaluate(evaluation(lpips=files), root / "training", tmp_path, run_root=root)
+    features, heads = random_weights()
+    save_file(features, files["vgg"])
+    save_file(heads, files["heads"])
+    sources = [{"name": "unseen", "path": "run:data", "recipe": "relighting", "max_pairs": 3}]
+    config = evaluation(lpips=files, sources=sources)
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
+    network = Lpips.load(LpipsConfig(**files))
+    source = PairSource(root / "data", "relighting", "test")
+    pairs = [source.pair(place) for place in range(3)]
+    expected = [
+        float(
+            network(*(torch.from_numpy(i).permute(2, 0, 1)[None] / 127.5 - 1 for i in (p.source, p.target)))
+        )
+        for p in pairs
+    ]
+    assert judged["methods"]["source"]["lpips"]["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
+    assert "lpips" in (tmp_path / "unseen.csv").read_text().splitlines()[0]
+
+
+def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        evaluate(evaluation(), tmp_path, tmp_path, run_root=root)

@@ -1,0 +1,94 @@
+"""Trivial predictors of every task on pairs whose answer is known."""
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+import pytest
+
+from pairbridge.training.evaluation.baselines import baselines, fit_bilateral, inpaint, mean_fill
+from pairbridge.training.evaluation.tasks import Task
+
+Triples = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+FULL = np.full((24, 24), 255, np.uint8)
+
+
+def asked(triples: Triples):
+    def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        return iter(triples)
+
+    return read
+
+
+def pictures(n: int, seed: int = 0) -> list[np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return [
+        cv2.resize(
+            draw.integers(40, 200, (4, 4, 3), dtype=np.uint8), (24, 24), interpolation=cv2.INTER_LINEAR
+        )
+        for _ in range(n)
+    ]
+
+
+def test_every_task_has_its_predictors() -> None:
+    images = pictures(6)
+    pairs = asked([(image, image, FULL) for image in images])
+    names = {task: set(baselines(task, pairs, pairs)) for task in Task}
+    assert names[Task.RELIGHTING] == names[Task.CONTROLLABLE_RELIGHTING]
+    assert names[Task.RELIGHTING] == {"source", "colour_transfer", "colour_shift_ridge"}
+    assert names[Task.REMOVAL] == {"mean_fill", "inpaint"}
+    assert names[Task.SHADOW] == {"source", "mean_shadow"}
+    assert names[Task.RESTORATION] == {"source", "bilateral"}
+    assert names[Task.DEPTH] == names[Task.NORMALS] == {"training_mean"}
+    # Without a training side only what needs no fit is left.
+    assert set(baselines(Task.SHADOW, None, None)) == {"source"}
+    assert baselines(Task.DEPTH, None, None) == {}
+
+
+@pytest.mark.parametrize("fill", [mean_fill, inpaint])
+def test_fills_change_the_hole_alone_and_ignore_what_is_in_it(fill) -> None:
+    image = np.full((24, 24, 3), (90, 120, 150), np.uint8)
+    mask = np.zeros((24, 24), np.uint8)
+    mask[8:14, 6:15] = 255
+    mask[14, 6:15] = 3
+    spoilt = np.where(mask[..., None] > 0, 255, image).astype(np.uint8)
+    assert np.abs(fill(spoilt, mask).astype(int) - image).max() <= 3
+    busy = pictures(1)[0]
+    assert np.array_equal(fill(busy, mask)[mask == 0], busy[mask == 0])
+    assert fill(busy, FULL).shape == busy.shape
+
+
+def test_the_mean_shadow_is_the_best_fixed_image_to_add() -> None:
+    shadow = np.zeros((24, 24, 3))
+    shadow[4:12, 4:12] = -30
+    train = [(image, np.clip(image + shadow, 0, 255).astype(np.uint8), FULL) for image in pictures(8)]
+    predict = baselines(Task.SHADOW, asked(train), None)["mean_shadow"]
+    source = pictures(1, seed=5)[0]
+    assert np.abs(predict(source, FULL) - (source + shadow)).max() <= 1
+
+
+def test_the_bilateral_filter_is_chosen_where_it_is_fitted() -> None:
+    draw = np.random.default_rng(2)
+    clean = pictures(4)
+    noisy = [np.clip(image + draw.normal(0, 15, image.shape), 0, 255).astype(np.uint8) for image in clean]
+    predict = fit_bilateral(asked(list(zip(noisy, clean, [FULL] * 4, strict=True))))
+
+    def error(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.square(a.astype(float) - b).mean())
+
+    assert error(predict(noisy[0], FULL), clean[0]) < 0.5 * error(noisy[0], clean[0])
+    untouched = fit_bilateral(asked([(image, image, FULL) for image in noisy]))
+    # Where nothing is to be restored the weakest filter wins.
+    assert error(untouched(noisy[0], FULL), noisy[0]) < error(predict(noisy[0], FULL), noisy[0])
+
+
+def test_the_training_mean_counts_valid_pixels_alone() -> None:
+    near, far = np.full((24, 24, 3), -0.5, np.float32), np.full((24, 24, 3), 0.5, np.float32)
+    left = FULL.copy()
+    left[:, 12:] = 0
+    image = pictures(1)[0]
+    predict = baselines(Task.DEPTH, asked([(image, near, FULL), (image, far, left)]), None)["training_mean"]
+    mean = predict(image, FULL)
+    assert mean.dtype == np.float32
+    assert (mean[:, :12] == 0).all()
+    assert (mean[:, 12:] == -0.5).all()

@@ -1,0 +1,155 @@
+"""The loss of LBM (Eq. 7): a latent regression plus a pixel loss on the decoded target estimate.
+
+Every term is a mean over the elements that count, per sample first, so that it can be reported per source.
+Where a target holds only in part, the mean is over that part: the scale of a loss does not depend on how
+much is valid, and a sample without anything valid costs nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.training.engine.devices import to_device
+from pairbridge.training.networks.autoencoders import Autoencoder
+from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+
+
+class LatentWeighting(StrEnum):
+    """The error of v as it stands, or times 1-t (squared for l2), which makes it that of x1_hat and bounds
+    it at t -> 1.
+    """
+
+    FIELD = "field"
+    ESTIMATE = "estimate"
+
+
+class LossConfig(FrozenModel):
+    latent_weight: float = Field(default=1.0, ge=0)
+    latent_norm: Literal["l1", "l2"] = "l2"
+    latent_weighting: LatentWeighting = LatentWeighting.ESTIMATE
+    pixel_weight: float = Field(default=0.0, ge=0)
+    # lpips needs weights, `lpips` below.
+    pixel_norm: Literal["l1", "l2", "lpips"] = "l1"
+    # Larger images are decoded and compared on one random crop a sample, of this side in pixels: decoding
+    # is most of the memory.
+    pixel_crop: int = Field(default=512, ge=8)
+    lpips: LpipsConfig | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.pixel_weight and self.pixel_norm == "lpips" and self.lpips is None:
+            raise ValueError(
+                "pixel_norm lpips needs loss.lpips: {vgg: FILE, heads: FILE}, which are not shipped"
+            )
+        if not self.latent_weight and not self.pixel_weight:
+            raise ValueError("latent_weight and pixel_weight are both 0: there is nothing to learn")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`per_sample` (B,) is the weighted sum; `components` are its unweighted terms, (B,) each, detached."""
+
+    per_sample: Tensor
+    components: dict[str, Tensor]
+
+
+class Crops(NamedTuple):
+    """One window a sample in latent cells: its rows and columns (B, side), consecutive numbers."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def of(self, samples: slice) -> "Crops":
+        return Crops(self.rows[samples], self.columns[samples])
+
+
+def draw_crops(
+    config: LossConfig, latent_HW: tuple[int, int], factor: int, samples: int, generator: torch.Generator
+) -> Crops:
+    """Windows of at most `pixel_crop` pixels, equally likely at every place that holds them, the edges
+    included.
+    """
+    cells = max(1, config.pixel_crop // factor)
+    windows = []
+    for side in latent_HW:
+        length = min(side, cells)
+        first = torch.randint(0, side - length + 1, (samples, 1), generator=generator)
+        windows.append(first + torch.arange(length))
+    return Crops(*windows)
+
+
+def latent_validity(valid: Tensor, factor: int) -> Tensor:
+    """(B, 1, H, W) in [0, 1] -> (B, 1, H / factor, W / factor): 1 where every pixel of the cell is valid."""
+    return 1 - F.max_pool2d((valid < 1).to(valid.dtype), factor)
+
+
+def latent_loss(
+    config: LossConfig, v: Tensor, v_target: Tensor, t: Tensor, cells: Tensor | None = None
+) -> Tensor:
+    """Error of the field per sample, (B,), over the valid `cells` (B, 1, h, w); None: over all."""
+    error = _error(v - v_target, config.latent_norm)
+    loss = _masked_mean(error, cells)
+    if config.latent_weighting is LatentWeighting.FIELD:
+        return loss
+    return loss * (1 - t) ** (2 if config.latent_norm == "l2" else 1)
+
+
+class PixelLoss(nn.Module):
+    """Error of decode(x1_hat) against target images (B, 3, H, W) on one crop each, per sample, (B,)."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.norm = config.pixel_norm
+        wants_lpips = config.pixel_weight > 0 and config.pixel_norm == "lpips"
+        self.lpips = Lpips.load(config.lpips) if wants_lpips and config.lpips else None
+
+    def forward(
+        self, x1_hat: Tensor, target: Tensor, valid: Tensor | None, autoencoder: Autoencoder, crops: Crops
+    ) -> Tensor:
+        """`valid` (B, 1, H, W) in [0, 1]: where the target holds. L1 and L2 average over it; LPIPS compares
+        both images with the rest blackened to 0, as its features know no holes.
+        """
+        factor = autoencoder.factor
+        output = autoencoder.decode(_window(x1_hat, crops, 1))
+        wanted = _window(target, crops, factor)
+        holds = None if valid is None else (_window(valid, crops, factor) >= 1).to(output.dtype)
+        if self.lpips is None:
+            return _masked_mean(_error(output - wanted, self.norm), holds)
+        if holds is not None:
+            output, wanted = output * holds, wanted * holds
+        return self.lpips(output, wanted)
+
+
+def _window(images: Tensor, crops: Crops, factor: int) -> Tensor:
+    """Each sample's crop, (B, C, rows * factor, columns * factor), without waiting for the device."""
+    rows, columns = (_in_pixels(cells, factor) for cells in crops)
+    if rows.shape[1] == images.shape[-2] and columns.shape[1] == images.shape[-1]:
+        return images
+    rows, columns = to_device(rows, images.device), to_device(columns, images.device)
+    sample = torch.arange(len(images), device=images.device)[:, None, None]
+    # Advanced indices around a slice put the channels last.
+    return images[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _in_pixels(cells: Tensor, factor: int) -> Tensor:
+    return (cells[:, :, None] * factor + torch.arange(factor)).flatten(1)
+
+
+def _error(difference: Tensor, norm: str) -> Tensor:
+    return difference.abs() if norm == "l1" else difference.square()
+
+
+def _masked_mean(error: Tensor, holds: Tensor | None) -> Tensor:
+    """Mean over (C, H, W) per sample, weighted by `holds` (B, 1, H, W); 0 where nothing holds."""
+    if holds is None:
+        return error.mean(dim=(1, 2, 3))
+    count = holds.sum(dim=(1, 2, 3)) * error.shape[1]
+    # where, not a product: an error that is infinite outside must not become NaN.
+    return torch.where(holds > 0, error, 0.0).sum(dim=(1, 2, 3)) / count.clamp(min=1)

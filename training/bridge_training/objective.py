@@ -1,0 +1,157 @@
+"""From a batch of pairs to its loss: encode, put a point on the bridge, predict, compare.
+
+Every random number of step n is drawn for the global batch from one generator keyed by (seed, n), on the
+CPU, and a rank takes its rows: results do not depend on ranks, on accumulation, on resumes, or on any
+global generator. Nothing here waits for a GPU.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.equations import estimate_target, interpolate, regression_target
+from pairbridge.training.bridge_training.losses import (
+    Crops,
+    Loss,
+    PixelLoss,
+    draw_crops,
+    latent_loss,
+    latent_validity,
+)
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.augment import augment
+from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.engine.devices import to_device
+from pairbridge.training.networks.autoencoders import Autoencoder
+from pairbridge.training.networks.conditions import encode_conditions, image_fields, withhold
+from pairbridge.training.networks.holes import fill_smoothly
+
+
+def step_generator(seed: int, step: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed31(seed, "train", step))
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """All that is random in one step, for the rows it was cut to; tensors on the CPU, samples first."""
+
+    augment: Tensor
+    t: Tensor
+    eps: Tensor
+    dropout: Tensor
+    crops: Crops
+
+    def rows(self, rows: slice) -> "Draws":
+        return Draws(
+            self.augment[rows], self.t[rows], self.eps[rows], self.dropout[rows], self.crops.of(rows)
+        )
+
+
+def draw_step(
+    config: TrainingConfig, autoencoder: Autoencoder, *, step: int, samples: int, size_HW: tuple[int, int]
+) -> Draws:
+    """The draws of global batch `step` of `samples` images of one size."""
+    generator = step_generator(config.seed, step)
+    latent_HW = tuple(side // autoencoder.factor for side in size_HW)
+    conditions = len(config.denoiser.conditions)
+    return Draws(
+        augment=torch.rand(samples, 3, generator=generator),
+        t=config.timesteps.sample(samples, generator),
+        eps=torch.randn(samples, autoencoder.channels, *latent_HW, generator=generator),
+        dropout=torch.rand(samples, conditions, generator=generator),
+        crops=draw_crops(config.loss, latent_HW, autoencoder.factor, samples, generator),
+    )
+
+
+def bridge_loss(
+    config: TrainingConfig,
+    denoiser: nn.Module,
+    autoencoder: Autoencoder,
+    pixel_loss: PixelLoss,
+    batch: dict[str, Any],
+    draws: Draws,
+    *,
+    target_kind: TargetKind = TargetKind.IMAGE,
+) -> Loss:
+    """The loss of `batch`, as `pairbridge.training.data.loader` yields it, under `draws` of the same rows."""
+    device = _device_of(denoiser)
+    conditions = config.denoiser.conditions
+    names = ("source", "target", "mask", "valid", *image_fields(conditions))
+    images = {name: to_device(batch[name], device) for name in names if name in batch}
+    if "latents" in batch:
+        latents = {name: to_device(latent, device) for name, latent in batch["latents"].items()}
+        x0, x1 = latents["source"], latents["target"]
+        seen = {one.field: latents[one.field] for one in conditions}
+    else:
+        images = augment(config.augment, images, to_device(draws.augment, device), target_kind)
+        with torch.no_grad():
+            x0 = _source_latent(config, autoencoder, images)
+            x1 = autoencoder.encode(images["target"])
+            seen = encode_conditions(conditions, images, x0, autoencoder)
+    if any(one.dropout for one in conditions):
+        seen = withhold(conditions, seen, to_device(draws.dropout, device))
+    t, eps = to_device(draws.t, device), to_device(draws.eps, device)
+    if config.bridge.start == "noise":
+        # The path has no noise of its own that these draws could be for.
+        x0 = eps
+    x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
+    v = predict(config, denoiser, x_t, t, seen)
+
+    valid = images.get("valid")
+    wanted = regression_target(config.bridge.field, x0, x1, x_t, t)
+    cells = None if valid is None else latent_validity(valid, autoencoder.factor)
+    components = {"latent": latent_loss(config.loss, v, wanted, t, cells)}
+    if config.loss.pixel_weight:
+        estimate = estimate_target(x_t, v, t)
+        components["pixel"] = pixel_loss(estimate, images["target"], valid, autoencoder, draws.crops)
+    weights = {"latent": config.loss.latent_weight, "pixel": config.loss.pixel_weight}
+    total = sum(weights[name] * value for name, value in components.items())
+    return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
+
+
+@torch.no_grad()
+def encode_sources(
+    config: TrainingConfig,
+    autoencoder: Autoencoder,
+    batch: dict[str, Any],
+    device: torch.device,
+    *,
+    changes: Tensor,
+    dropout: Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Source latents and conditions of `batch`; what its targets show is not looked at.
+
+    changes, dropout: as `augment` and `dropout` of `Draws`.
+    """
+    conditions = config.denoiser.conditions
+    names = ("source", "mask", *image_fields(conditions))
+    images = {name: to_device(batch[name], device) for name in names if name in batch}
+    images = augment(config.augment, images, to_device(changes, device))
+    x0 = _source_latent(config, autoencoder, images)
+    seen = encode_conditions(conditions, images, x0, autoencoder)
+    if any(one.dropout for one in conditions):
+        seen = withhold(conditions, seen, to_device(dropout, device))
+    return x0, seen
+
+
+def _source_latent(config: TrainingConfig, autoencoder: Autoencoder, images: dict[str, Tensor]) -> Tensor:
+    source = images["source"]
+    if config.hole == "smooth":
+        source = fill_smoothly(source, images["mask"])
+    return autoencoder.encode(source)
+
+
+def _device_of(denoiser: nn.Module) -> torch.device:
+    return next(denoiser.parameters()).device
+
+
+def predict(
+    config: TrainingConfig, denoiser: nn.Module, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]
+) -> Tensor:
+    """The network's field in float32, in the precision that the training wants."""
+    with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
+    return v.float()

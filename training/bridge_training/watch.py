@@ -1,0 +1,143 @@
+"""Pictures of held-out pairs while a training runs, always of the same ones; figures and pictures as events.
+
+<run_dir>/pictures/step-000123.png    rows of source | output of the average | target
+<run_dir>/pictures/pairs.json         the keys of the rows, from the first to the last
+<run_dir>/events/                     TensorBoard's
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+from torch import Tensor, nn
+
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.framing import Frame
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.pairs import Pair, PairSource, splits_of
+from pairbridge.training.data.targets import TargetKind, to_picture
+from pairbridge.training.engine.ranks import Ranks
+from pairbridge.training.networks.autoencoders import Autoencoder
+from pairbridge.training.networks.denoisers import Denoiser
+from pairbridge.training.published.translation_model import TranslationModel
+
+
+class Watch:
+    """Sees what a training does and changes nothing of it."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        mix: MixConfig,
+        run_dir: Path,
+        *,
+        run_root: Path,
+        size_WH: tuple[int, int],
+        ranks: Ranks,
+    ) -> None:
+        """Raises ConfigError where pictures are wanted and no source of the mix has pairs for them."""
+        self._config, self._mix, self._run_dir, self._ranks = config, mix, run_dir, ranks
+        self._events: Any = None
+        self._pairs = _pairs(config, mix, run_root, size_WH) if config.watch.pictures_every else []
+
+    def begin(self, step: int) -> Self:
+        """Open the event file, where one is wanted; events after `step` come again and are dropped."""
+        if self._config.watch.tensorboard and self._ranks.first:
+            self._events = _open_events(self._run_dir / "events", step)
+        return self
+
+    def due(self, step: int) -> bool:
+        every = self._config.watch.pictures_every
+        return bool(every) and step % every == 0
+
+    def figures(self, line: dict[str, Any]) -> None:
+        """A line of stats.jsonl as events."""
+        if self._events is None:
+            return
+        for name, value in line.items():
+            values = value if isinstance(value, dict) else {"": value}
+            for part, number in values.items():
+                self._events.add_scalar(f"{name}/{part}".rstrip("/"), number, line["step"])
+
+    def picture(self, step: int, autoencoder: Autoencoder, denoiser: Denoiser, ema: EMAModel) -> None:
+        """Write the picture of `step`. Collective, for a sharded network runs on all ranks."""
+        weights = list(denoiser.parameters())
+        trained = [weight.detach().clone() for weight in weights]
+        _copy(ema.shadow_params, weights)
+        try:
+            model = TranslationModel(self._config, autoencoder, denoiser)
+            rows = [_row(model, pair, self._mix.target) for pair in self._pairs]
+        finally:
+            _copy(trained, weights)
+            denoiser.train()
+        if not self._ranks.first:
+            return
+        sheet = np.concatenate(rows, axis=0)
+        folder = self._run_dir / "pictures"
+        folder.mkdir(exist_ok=True)
+        write_atomically(folder / "pairs.json", [canonical_json([pair.key for pair in self._pairs])])
+        write_atomically(folder / f"step-{step:06d}.png", [encode_field("sheet.png", sheet)])
+        if self._events is not None:
+            self._events.add_image("pictures", sheet, step, dataformats="HWC")
+
+    def close(self) -> None:
+        if self._events is not None:
+            self._events.close()
+
+
+@torch.no_grad()
+def _copy(values: list[Tensor], weights: list[nn.Parameter]) -> None:
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)
+
+
+def _pairs(config: TrainingConfig, mix: MixConfig, run_root: Path, size_WH: tuple[int, int]) -> list[Pair]:
+    split, chosen = config.watch.split, []
+    having = [source for source in mix.sources if split in splits_of(source.folder(run_root), source.recipe)]
+    if not having:
+        raise ConfigError(
+            f"no source of the mix has the split {split!r}, of which watch.pictures_every wants pictures",
+            consequence="pictures of training pairs would show what was learned by heart",
+            remedy="set watch.split or watch.pictures_every: null, or make a dataset with this split",
+        )
+    for place, source in enumerate(having):
+        rows = config.watch.rows // len(having) + (place < config.watch.rows % len(having))
+        pairs = PairSource(
+            source.folder(run_root),
+            source.recipe,
+            split,
+            target=source.target,
+            conditions=config.denoiser.conditions,
+        )
+        rows = min(rows, len(pairs))
+        for index in np.linspace(0, len(pairs) - 1, rows).round().astype(int).tolist():
+            chosen.append(pairs.pair(index, Frame(size_WH)))
+    return chosen
+
+
+def _row(model: TranslationModel, pair: Pair, kind: TargetKind) -> np.ndarray:
+    conditions = {name: image[None] for name, image in pair.conditions.items()}
+    sources, masks = pair.source[None], pair.mask[None]
+    if kind is TargetKind.IMAGE:
+        output = model.translate_batch(sources, masks, conditions=conditions)[0]
+    else:
+        output = to_picture(model.predict_batch(sources, masks, conditions=conditions)[0])
+    return np.concatenate([pair.source, output, to_picture(pair.target)], axis=1)
+
+
+def _open_events(folder: Path, step: int):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError(
+            "watch.tensorboard is set, and tensorboard is not installed",
+            consequence="there is nothing to write its events with",
+            remedy='pip install "pairbridge[tensorboard]", or set it to false: stats.jsonl says the same',
+        ) from error
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,332 @@
+"""Pairs of one recipe and split, by position: decoded, framed to one size, holes of removal pairs filled."""
+
+import bisect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
+from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
+from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
+from pairbridge.datagen.imports.imported import ImportedPairs
+from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
+from pairbridge.datagen.shards.reader import Shard, open_shards
+from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.training.data.framing import Frame, crop_and_resize
+from pairbridge.training.data.targets import FIELDS, TargetKind, depth_target, framed_depth, normal_target
+from pairbridge.training.networks.conditions import LIGHT, ConditionConfig, image_conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """source: uint8 (H, W, 3) sRGB; mask: uint8 (H, W), 255 = foreground, or to remove.
+
+    target: an image like the source; of other kinds float32 (H, W, 3) in [-1, 1], see
+    pairbridge.training.data.targets, with
+    `valid` uint8 (H, W), 255 where it holds (None: everywhere). conditions: uint8 images, by field.
+    """
+
+    key: str
+    source: np.ndarray
+    target: np.ndarray
+    mask: np.ndarray
+    meta: dict[str, Any]
+    valid: np.ndarray | None = None
+    # Of depth targets that were stored in metres: float32 (H, W), for metrics.
+    depth_m: np.ndarray | None = None
+    conditions: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class PairStore(Protocol):
+    """Where pairs come from, by position. Holds no open file; pickles and forks."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def digest(self) -> str:
+        """Equal digests are equal pairs in equal order."""
+        ...
+
+    @property
+    def fields(self) -> set[str]:
+        """What `read` can give, without suffixes."""
+        ...
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether the hole of the mask is to be filled with noise."""
+        ...
+
+    def key(self, index: int) -> str: ...
+
+    def describe(self, index: int) -> str:
+        """File and key of a pair, for messages."""
+        ...
+
+    def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(meta, arrays by field without suffix): those of `fields` ("target.png", ...) that there are.
+
+        An image is uint8, `mask` (H, W), the others (H, W, 3) or (H, W).
+        """
+        ...
+
+
+def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
+    """The pairs of one recipe and split, whatever they lead to: how many, which, from what.
+
+    Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
+    """
+    store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
+    return store(dataset_dir, recipe, split)
+
+
+class PairSource:
+    """Map-style access to every pair of one recipe and split: of a generated dataset, or of an import."""
+
+    def __init__(
+        self,
+        dataset_dir: Path,
+        recipe: str,
+        split: str,
+        *,
+        target: TargetKind = TargetKind.IMAGE,
+        conditions: Sequence[ConditionConfig] = (),
+    ) -> None:
+        """target: what pairs lead to; conditions: those of the network, whose image fields are read too.
+
+        Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
+        """
+        self.dataset_dir, self.recipe, self.split = dataset_dir, recipe, split
+        self.target = target
+        self._conditions = image_conditions(conditions)
+        extra = [f"{condition.field}.png" for condition in self._conditions if not condition.classes]
+        self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
+        self._store = open_store(dataset_dir, recipe, split)
+        self._check_fields(recipe)
+
+    def __len__(self) -> int:
+        return len(self._store)
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of what the pairs are read from: equal digests are equal pairs in equal order."""
+        return self._store.digest
+
+    @property
+    def is_removal(self) -> bool:
+        """Whether sources have noise in the hole of the mask."""
+        return self._store.is_removal
+
+    def key(self, index: int) -> str:
+        return self._store.key(self._checked(index))
+
+    def target_image(self, index: int, frame: Frame) -> np.ndarray:
+        """The target of pair `index` alone, as in `pair`; the other images are not decoded."""
+        # An import's mask says where its depth holds.
+        _, images = self._store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
+        try:
+            return self._target(images, frame, self._depth_m(images, frame))[0]
+        except (KeyError, ValueError, TypeError) as error:
+            raise _unusable(self._store.describe(index), error) from error
+
+    def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
+        """Pair `index` in [0, len), in the dataset's order; `frame` None leaves it at its own size.
+
+        A removal pair's source (its target, where no source is stored) gets uniform noise in the hole. This
+        is done after resizing, which would turn the noise grey. The noise is the sample's own; with
+        `noise_draw` it is another one for every draw. Raises ShardError, naming file and key, for anything
+        that cannot be read or decoded.
+        """
+        meta, images = self._store.read(self._checked(index), self._fields)
+        try:
+            depth_m = self._depth_m(images, frame)
+            target, valid = self._target(images, frame, depth_m)
+            source = (
+                images["source"]
+                if self.target is not TargetKind.IMAGE
+                else images.get("source", images["target"])
+            )
+            # Geometry of a whole view has no foreground.
+            mask = images.get("mask", np.full(source.shape[:2], 255, np.uint8))
+            _check_shapes(images, source.shape, {one.field for one in self._conditions if one.is_whole})
+            if frame is not None:
+                source, mask = (crop_and_resize(image, frame) for image in (source, mask))
+            if self._store.is_removal:
+                source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
+            conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
+            return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _unusable(self._store.describe(index), error) from error
+
+    def _check_fields(self, recipe: str) -> None:
+        there = self._store.fields
+        wanted = {name.rpartition(".")[0] for name in FIELDS[self.target]}
+        # What an import leads to is in its `target`, whatever it shows.
+        has_target = bool(wanted & there) or isinstance(self._store, ImportedPairs)
+        missing = [] if has_target else [f"target {self.target}"]
+        # A light map can be drawn from what meta.json says of the lights.
+        images = [one.field for one in self._conditions if not one.classes]
+        missing += [f"condition {field}" for field in images if field not in there | {LIGHT}]
+        if missing:
+            raise ConfigError(
+                f"recipe {recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
+                f" it has {sorted(there)}",
+                consequence="no sample of it could be used",
+                remedy="name a target and conditions that the recipe stores, or take another recipe",
+            )
+
+    def _depth_m(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
+        is_depth = self.target is TargetKind.DEPTH and "depth" in images
+        return framed_depth(images["depth"], frame) if is_depth else None
+
+    def _target(
+        self, images: dict[str, np.ndarray], frame: Frame | None, depth_m: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if depth_m is not None:
+            return depth_target(depth_m)
+        if self.target is TargetKind.NORMAL and "normal" in images:
+            return normal_target(images["normal"], frame)
+        target = images["target"]
+        framed = target if frame is None else crop_and_resize(target, frame)
+        if self.target is TargetKind.IMAGE:
+            return framed, None
+        # An import hands depth over as a picture on the same scale, its valid pixels as the mask.
+        valid = images["mask"] if frame is None else crop_and_resize(images["mask"], frame)
+        return framed.astype(np.float32) / 127.5 - 1, np.where(valid == 255, 255, 0).astype(np.uint8)
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of {len(self)}")
+        return index
+
+
+class ShardedPairs:
+    """The committed pairs of a generated dataset, in planned order."""
+
+    def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
+        manifest = DatasetManifest.from_folder(dataset_dir)
+        planned = _planned_shards(manifest, dataset_dir, recipe, split)
+        self._shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
+        if len(self._shards) != planned:
+            raise ConfigError(
+                f"{dataset_dir} has {len(self._shards)} of {planned} shards of {recipe}/{split}",
+                consequence="the order of the data would change once the rest is made",
+                remedy="finish the dataset with `pairbridge generate`; the same command resumes it",
+            )
+        self._ends = list(accumulate(len(shard) for shard in self._shards))
+        if not len(self):
+            raise ConfigError(
+                f"{dataset_dir} holds no pair of {recipe}/{split}: all of them are in quarantine",
+                consequence="there is nothing to train on or to evaluate",
+                remedy="read quarantine.jsonl in the dataset's folder; it names the reasons",
+            )
+        self._is_removal = manifest.recipes[recipe].kind.endswith("_removal")
+        self._fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @property
+    def digest(self) -> str:
+        return digest([[shard.name, shard.sha256] for shard in self._shards])
+
+    @property
+    def fields(self) -> set[str]:
+        return self._fields
+
+    @property
+    def is_removal(self) -> bool:
+        return self._is_removal
+
+    def key(self, index: int) -> str:
+        shard, place = self._locate(index)
+        return shard.key(place)
+
+    def describe(self, index: int) -> str:
+        shard, place = self._locate(index)
+        return f"{shard.path}, sample {shard.key(place)}"
+
+    def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        shard, place = self._locate(index)
+        data = shard.read(place)
+        try:
+            # The key is the shard's own, whatever meta.json may say.
+            meta = {**decode_field("meta.json", data["meta.json"]), "key": shard.key(place)}
+            images = {
+                name.rpartition(".")[0]: decode_field(name, data[name]) for name in fields if name in data
+            }
+        except (ShardError, KeyError, ValueError, TypeError) as error:
+            raise _unusable(self.describe(index), error) from error
+        return meta, images
+
+    def _locate(self, index: int) -> tuple[Shard, int]:
+        number = bisect.bisect_right(self._ends, index)
+        return self._shards[number], index - (self._ends[number - 1] if number else 0)
+
+
+def splits_of(dataset_dir: Path, recipe: str) -> set[str]:
+    """The splits that a dataset or import has of a recipe; empty if it does not have the recipe."""
+    if is_import(dataset_dir):
+        manifest = ImportManifest.from_folder(dataset_dir)
+        return set(manifest.splits) if manifest.name == recipe else set()
+    recipes = DatasetManifest.from_folder(dataset_dir).recipes
+    return set(recipes[recipe].splits) if recipe in recipes else set()
+
+
+def _planned_shards(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: str) -> int:
+    there = {name: sorted(entry.splits) for name, entry in manifest.recipes.items()}
+    if recipe not in there or split not in there[recipe]:
+        raise ConfigError(
+            f"{dataset_dir} has no recipe {recipe!r} with split {split!r}; it has {there}",
+            consequence="the source would be empty",
+            remedy="name one of these, or add it to the dataset's config and generate that into a new folder",
+        )
+    return manifest.recipes[recipe].splits[split].shards
+
+
+def _noise_seed(meta: dict[str, Any], draw: int | None) -> int:
+    own = fill_seed(meta)
+    return own if draw is None else seed31(own, "draw", draw)
+
+
+def _check_shapes(images: dict[str, np.ndarray], source: tuple[int, ...], whole: set[str]) -> None:
+    """All images of a pair have the source's sides, but those of `whole`; source and target have colours."""
+    shapes = {name: image.shape for name, image in images.items() if name not in whole}
+    colours = {len(shapes[name]) for name in ("source", "target", "normal") if name in shapes} | {len(source)}
+    if colours != {3} or any(shape[:2] != source[:2] for shape in shapes.values()):
+        raise ValueError(f"shapes differ: {shapes}")
+
+
+def _condition(
+    config: ConditionConfig, images: dict[str, np.ndarray], meta: dict[str, Any], frame: Frame | None
+) -> np.ndarray:
+    if config.classes:
+        return config.class_image(config.class_in(meta))
+    if config.field == LIGHT and config.field not in images:
+        lights = [MapLight.from_params(light) for light in json.loads(meta["params"])["lights"]]
+        height, width = images["source"].shape[:2]
+        return encode_light_map(lights, frame.size_WH if frame else (width, height), grey=False)
+    image = images[config.field]
+    if frame is None:
+        return image
+    if config.is_whole:
+        return cv2.resize(image, frame.size_WH, interpolation=cv2.INTER_AREA)
+    return crop_and_resize(image, frame)
+
+
+def _unusable(where: str, error: Exception) -> ShardError:
+    why = error.cause if isinstance(error, PairbridgeError) else f"{type(error).__name__}: {error}"
+    return ShardError(
+        f"{where}: {why}",
+        consequence="the sample is not used",
+        remedy="run `pairbridge verify --decode` on the dataset; it lists all damage and what to rebuild",
+    )

@@ -1,0 +1,95 @@
+"""What can go wrong in a distillation without a word: a critic that lags, a student that has collapsed."""
+
+import torch
+from torch import Tensor
+
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, sample, uniform_grid
+from pairbridge.training.bridge.timesteps import DiscreteTimesteps, Timesteps
+from pairbridge.training.distillation.distillation_config import DistillationConfig
+from pairbridge.training.distillation.distillation_equations import (
+    Bridge,
+    Multistep,
+    StudentFn,
+    draw_student,
+    student_sample,
+)
+
+CRITIC_LAGS = "critic_lags"
+COLLAPSED = "collapsed"
+
+EXPLAINED = {
+    CRITIC_LAGS: "the critic lags: the student's loss is below zero, and its gradient points anywhere."
+    " Raise critic_steps or critic.learning_rate, or lower student.learning_rate",
+    COLLAPSED: "the student's samples from one source hardly differ, and the teacher's do. Match at earlier"
+    " times (timesteps: {kind: log_uniform} with a smaller low), or raise the teacher's sigma",
+}
+
+
+def teacher_grid(timesteps: Timesteps, steps: int) -> tuple[float, ...]:
+    """The times to sample a teacher at: `steps` even ones, or those it was trained at."""
+    if isinstance(timesteps, DiscreteTimesteps):
+        return tuple(sorted({0.0, *timesteps.times}))
+    return tuple(t for t in uniform_grid(steps) if timesteps.trained(t))
+
+
+class SpreadWatch:
+    """How far samples from one source lie apart, relative to the teacher's: 1 is right, 0 is collapse."""
+
+    def __init__(
+        self,
+        config: DistillationConfig,
+        bridge: Bridge,
+        teacher: FieldFn,
+        timesteps: Timesteps,
+        x0: Tensor,
+    ) -> None:
+        """`x0`: the sources to watch; `teacher`: its field on them."""
+        self._config, self._bridge, self._x0 = config, bridge, x0
+        times = teacher_grid(timesteps, config.watch.teacher_steps)
+        sampler = PosteriorSampler()
+        samples = [
+            sample(
+                sampler,
+                teacher,
+                x0,
+                times,
+                sigma=bridge.sigma,
+                generator=torch.Generator().manual_seed(seed31(config.seed, "watch", draw)),
+            )
+            for draw in range(2)
+        ]
+        self.of_teacher = _apart(samples)
+
+    @torch.no_grad()
+    def relative(self, student: StudentFn) -> float | None:
+        """None where the teacher has no spread to compare with."""
+        if self.of_teacher == 0:
+            return None
+        samples = []
+        for draw in range(2):
+            generator = torch.Generator().manual_seed(seed31(self._config.seed, "watch", draw))
+            draws = draw_student(
+                self._x0.shape, torch.zeros(len(self._x0)), len(self._config.nodes), generator
+            ).to(self._x0.device)
+            samples.append(
+                student_sample(student, self._x0, self._config.nodes, draws, self._bridge, Multistep.CHAIN)
+            )
+        return _apart(samples) / self.of_teacher
+
+
+def findings(
+    config: DistillationConfig, *, step: int, loss: float, critic: float, spread: float | None
+) -> list[str]:
+    """Names of what is wrong at `step`. loss: the student's mean; critic: the critic's share of it."""
+    found = []
+    if loss < -config.watch.critic_lag * critic:
+        found.append(CRITIC_LAGS)
+    judged = config.noise and step >= config.watch.collapse_after * config.steps
+    if judged and spread is not None and spread < config.watch.collapse:
+        found.append(COLLAPSED)
+    return found
+
+
+def _apart(samples: list[Tensor]) -> float:
+    return float((samples[0] - samples[1]).square().mean())

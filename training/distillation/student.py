@@ -1,0 +1,100 @@
+"""A student from its teacher: the same network, with channels for noise beside its conditions."""
+
+import torch
+
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.training.bridge.timesteps import (
+    DiscreteTimesteps,
+    LogUniformTimesteps,
+    Timesteps,
+    UniformTimesteps,
+)
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.distillation.distillation_config import DistillationConfig
+from pairbridge.training.networks.conditions import NOISE, ConditionConfig
+from pairbridge.training.networks.denoisers import Denoiser
+from pairbridge.training.networks.latent_unet import resize_inputs
+from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
+
+_INPUT = "unet.conv_in.weight"
+# Times to try a distribution at: seldom ones that the teacher does not know are no harm.
+_TRIED = 10_000
+
+
+def student_config(teacher: TrainingConfig, config: DistillationConfig) -> TrainingConfig:
+    """The student as a training's config: what translates, publishes and evaluates it reads.
+
+    Raises ConfigError for a teacher without a source.
+    """
+    if teacher.bridge.start == "noise":
+        raise ConfigError(
+            "the teacher is a flow from noise (bridge.start: noise)",
+            consequence="there is no source that a student could be told",
+            remedy="distil a bridge from a source",
+        )
+    conditions = [one for one in teacher.denoiser.conditions if one.field != NOISE]
+    if config.noise:
+        conditions.append(ConditionConfig(field=NOISE))
+    denoiser = teacher.denoiser.model_copy(update={"conditions": tuple(conditions)})
+    if hasattr(denoiser, "base"):
+        # The weights come from the teacher, which had them.
+        denoiser = denoiser.model_copy(update={"base": None})
+    count = len(config.nodes)
+    return teacher.model_copy(
+        update={
+            "seed": config.seed,
+            "steps": config.steps,
+            "batch_size": config.batch_size or teacher.batch_size,
+            "latents": "encode",
+            "timesteps": DiscreteTimesteps(times=config.nodes, weights=(1 / count,) * count),
+            "denoiser": denoiser,
+        }
+    )
+
+
+def build_student(teacher: TranslationModel, config: TrainingConfig) -> Denoiser:
+    """A denoiser that gives what the teacher gives, whatever its noise is."""
+    student = build_denoiser(config, teacher.autoencoder)
+    weights = teacher.denoiser.state_dict()
+    channels = student.unet.config.in_channels
+    # Noise is the last of the conditions.
+    weights[_INPUT] = resize_inputs(weights[_INPUT], channels)
+    student.load_state_dict(weights)
+    return student.to(teacher.device)
+
+
+def build_critic(teacher: TranslationModel) -> Denoiser:
+    """The teacher again, to be trained."""
+    critic = build_denoiser(teacher.config, teacher.autoencoder)
+    critic.load_state_dict(teacher.denoiser.state_dict())
+    return critic.to(teacher.device)
+
+
+def matching_timesteps(teacher: TrainingConfig, config: DistillationConfig) -> Timesteps:
+    """The times to match at. Raises ConfigError for times that the teacher was never trained at."""
+    if config.timesteps is None:
+        return _default_timesteps(teacher)
+    times = config.timesteps.sample(_TRIED, torch.Generator().manual_seed(0)).unique().tolist()
+    untrained = [t for t in times if not teacher.timesteps.trained(t)]
+    if len(untrained) > 0.01 * len(times):
+        raise ConfigError(
+            f"timesteps draws times such as t = {untrained[0]:.4f}, where the teacher was never trained",
+            consequence="the student would learn what the teacher makes of times it does not know",
+            remedy="leave timesteps out: the default fits the teacher; or train a teacher at all times"
+            " (timesteps: {kind: uniform})",
+        )
+    return config.timesteps
+
+
+def timesteps_of(sigma: float, cap: float) -> LogUniformTimesteps:
+    """Half of them as early as paths to targets up to ten units of the latent apart part at this sigma, half
+    at any time.
+    """
+    return LogUniformTimesteps(low=min(1e-3, max(1e-7, (sigma / 10) ** 2)), cap=cap, uniform_share=0.5)
+
+
+def _default_timesteps(teacher: TrainingConfig) -> Timesteps:
+    own, sigma = teacher.timesteps, teacher.bridge.sigma
+    if not sigma or not isinstance(own, UniformTimesteps | LogUniformTimesteps):
+        return own
+    return timesteps_of(sigma, own.cap)

@@ -1,0 +1,70 @@
+"""AdamW and its learning rate, on one clock: images seen."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from pairbridge.datagen.core.frozen import FrozenModel
+
+
+class OptimiserConfig(FrozenModel):
+    """AdamW on float32 weights. Lengths are in images seen, so that they hold at any batch size."""
+
+    learning_rate: float = Field(default=2e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_images: int = Field(default=800, ge=0)
+    # After warm-up: constant, or a cosine from learning_rate to zero at the last step.
+    schedule: Literal["constant", "cosine"] = "cosine"
+    # Gradients are scaled down to this norm.
+    clip_norm: float = Field(default=1.0, gt=0)
+
+
+def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
+    # Fused: one kernel, and its step counter lives beside the weights, where nothing has to wait for it.
+    return torch.optim.AdamW(
+        parameters,
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+class Learner:
+    """Weights that take steps: their optimiser, its clipping and its learning rate."""
+
+    def __init__(
+        self, config: OptimiserConfig, weights: Mapping[str, nn.Parameter], *, total_images: int
+    ) -> None:
+        self.weights = dict(weights)
+        self.optimiser = make_optimiser(config, self.weights.values())
+        self._config = config
+        self._total_images = total_images
+
+    def step(self, loss: Tensor, *, images: int) -> Tensor:
+        """One step down `loss`, `images` seen before it; the gradient's norm before clipping.
+
+        Gradients go to these weights alone, whatever else the loss went through.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self._config, images, self._total_images)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward(inputs=list(self.weights.values()))
+        norm = nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip_norm)
+        self.optimiser.step()
+        return norm
+
+
+def learning_rate(config: OptimiserConfig, images: int, total_images: int) -> float:
+    """The rate of the step that begins after `images` of `total_images`: a linear ramp, then the schedule."""
+    if images < config.warmup_images:
+        return config.learning_rate * (images + 1) / (config.warmup_images + 1)
+    if config.schedule == "constant":
+        return config.learning_rate
+    progress = (images - config.warmup_images) / max(1, total_images - config.warmup_images)
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

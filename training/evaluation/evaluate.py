@@ -1,0 +1,322 @@
+"""Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
+
+Methods: `model`, and the trivial predictors of its task (pairbridge.training.evaluation.baselines). Those
+that are fitted see a
+training split, and are chosen on a validation split, of the same dataset; nothing is chosen on the split that
+is judged.
+
+Image figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and resized to `size` as the
+trainer does it (pairbridge.training.data.framing); the foreground is the pair's mask, without dilation.
+"""
+
+import csv
+import heapq
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.training.data.framing import Frame
+from pairbridge.training.data.mix_config import dataset_folder
+from pairbridge.training.data.pairs import Pair, PairSource, splits_of
+from pairbridge.training.data.targets import to_picture
+from pairbridge.training.engine.checkpoint import checkpoint_folders
+from pairbridge.training.evaluation.baselines import Pairs, baselines
+from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+from pairbridge.training.evaluation.metrics import (
+    METRICS,
+    bootstrap_interval,
+    depth_metrics,
+    image_metrics,
+    normal_metrics,
+)
+from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.perceptual.lpips import Lpips
+from pairbridge.training.published.translation_model import TranslationModel
+
+# Pairs of one batch -> what a method makes of each.
+Method = Callable[[list[Pair]], Iterable[np.ndarray]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one method made of one pair."""
+
+    key: str
+    object: str
+    metrics: dict[str, float]
+
+
+def evaluate(
+    config: EvaluationConfig,
+    training_dir: Path,
+    out_dir: Path,
+    *,
+    run_root: Path,
+    on_progress: Callable[[str, int, int], None] = lambda source, done, total: None,
+) -> dict[str, Any]:
+    """Judge the newest checkpoint of a training; the result, JSON-able, is also `out_dir`/evaluation.json.
+
+    Per source: `task`, `judged_by` (a metric), `pairs`, `objects`; `methods`: method -> metric -> {mean, low,
+    high}; `gains`: the same for the paired difference model - method; `best_baseline`: the one that comes
+    nearest to the targets by `judged_by`, None where there is none; `sets`: method -> {fid, local_fid}, empty
+    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
+    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
+    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
+    all. Raises ConfigError where nothing was trained.
+    """
+    torch.set_num_threads(config.threads)
+    complete = checkpoint_folders(training_dir / "checkpoints")
+    if not complete:
+        raise ConfigError(
+            f"{training_dir} holds no checkpoint",
+            consequence="there is no model to judge",
+            remedy="run `pairbridge train` first; it writes checkpoints there",
+        )
+    model = TranslationModel.load(complete[-1])
+    out_dir.mkdir(parents=True, exist_ok=True)
+    result = {
+        "checkpoint": complete[-1].name,
+        "split": config.split,
+        "size": config.size,
+        "sampling_steps": config.sampling_steps,
+        "sampler": config.sampler.model_dump(mode="json"),
+        "sources": {
+            source.name: _judge(config, source, model, out_dir, run_root, on_progress)
+            for source in config.sources
+        },
+    }
+    write_atomically(out_dir / "evaluation.json", [canonical_json(result)])
+    return result
+
+
+def _judge(
+    config: EvaluationConfig,
+    source: EvaluationSource,
+    model: TranslationModel,
+    out_dir: Path,
+    run_root: Path,
+    on_progress: Callable[[str, int, int], None],
+) -> dict[str, Any]:
+    folder = dataset_folder(source.path, run_root)
+    frame = Frame((config.size, config.size))
+    judged = PairSource(
+        folder,
+        source.recipe,
+        config.split,
+        target=source.task.target,
+        conditions=model.config.denoiser.conditions,
+    )
+    count = min(len(judged), source.max_pairs or len(judged))
+    methods = _methods(config, source, model, folder, frame)
+    shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
+
+    rows: dict[str, list[_Row]] = {name: [] for name in methods}
+    samples: list[str] = []
+    worst = _Worst(config.worst_images, source.task)
+    sets, perceptual = None, None
+    if not source.task.is_geometry:
+        if config.inception:
+            sets = SetDistances.load(config.inception, local=source.task.has_foreground)
+        perceptual = Lpips.load(config.lpips) if config.lpips else None
+    for first in range(0, count, config.batch_size):
+        places = range(first, min(first + config.batch_size, count))
+        pairs = [judged.pair(place, frame) for place in places]
+        for name, method in methods.items():
+            outputs = list(method(pairs))
+            figures_of = [
+                pair_metrics(source.task, output, pair) for output, pair in zip(outputs, pairs, strict=True)
+            ]
+            if perceptual:
+                for figures, distance in zip(figures_of, _lpips(perceptual, outputs, pairs), strict=True):
+                    figures["lpips"] = distance
+            for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
+                rows[name].append(_Row(pair.key, object_of(pair.meta), figures))
+                if name == "model":
+                    worst.offer(figures, place, pair, output)
+                    if place in shown:
+                        samples.append(_write_strip(out_dir, "samples", source.name, pair, output))
+            if sets:
+                sets.add(name, outputs, pairs)
+        on_progress(source.name, places.stop, count)
+    _write_rows(out_dir / f"{source.name}.csv", rows)
+    summaries = {name: _summary(config, of_method) for name, of_method in rows.items()}
+    return {
+        "recipe": source.recipe,
+        "task": source.task.value,
+        "judged_by": source.task.judged_by,
+        "pairs": count,
+        "objects": len({row.object for row in rows["model"]}),
+        "methods": summaries,
+        "best_baseline": _best_baseline(source.task, summaries),
+        "gains": {
+            name: _summary(config, rows["model"], of_method)
+            for name, of_method in rows.items()
+            if name != "model"
+        },
+        "sets": sets.distances() if sets else {},
+        "samples": samples,
+        "worst": [
+            _write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
+        ],
+    }
+
+
+def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
+    """The figures of one output by its task. Raises ConfigError for depth that is not in metres."""
+    if task is Task.NORMALS:
+        return normal_metrics(output, pair.target, pair.valid == 255)
+    if task is Task.DEPTH:
+        if pair.depth_m is None:
+            raise ConfigError(
+                f"{pair.key}: its depth is a picture without a unit",
+                consequence="AbsRel compares metres",
+                remedy="judge on generated geometry, which stores metres",
+            )
+        return depth_metrics(output[..., 0], pair.depth_m, pair.valid == 255)
+    return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
+
+
+@torch.no_grad()
+def _lpips(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
+    """LPIPS of whole images, without resizing."""
+
+    def unit(images: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    return network(unit(outputs), unit([pair.target for pair in pairs])).tolist()
+
+
+def object_of(meta: dict[str, Any]) -> str:
+    """What two images of one dataset must share not to count as independent: the object, or the photograph.
+
+    The asset of role `object`, or else the first one, which is the foreground's photograph.
+    """
+    named = [asset["id"] for asset in meta["assets"] if asset["role"] == "object"]
+    return named[0] if named else meta["assets"][0]["id"]
+
+
+class _Worst:
+    """The pairs that the model does worst, in bounded memory."""
+
+    def __init__(self, size: int, task: Task) -> None:
+        self._size = size
+        self._metric = task.judged_by
+        self._sign = -1 if METRICS[self._metric].more else 1
+        # Place decides between equals, so that pairs are never compared.
+        self._heap: list[tuple[float, int, Pair, np.ndarray]] = []
+
+    def offer(self, figures: dict[str, float], place: int, pair: Pair, output: np.ndarray) -> None:
+        heapq.heappush(self._heap, (self._sign * figures[self._metric], -place, pair, output))
+        if len(self._heap) > self._size:
+            heapq.heappop(self._heap)
+
+    def ordered(self) -> list[tuple[Pair, np.ndarray]]:
+        return [
+            (pair, output) for _, _, pair, output in sorted(self._heap, key=lambda e: e[:2], reverse=True)
+        ]
+
+
+def _methods(
+    config: EvaluationConfig, source: EvaluationSource, model: TranslationModel, folder: Path, frame: Frame
+) -> dict[str, Method]:
+    def of_model(pairs: list[Pair]) -> np.ndarray:
+        predict = model.predict_batch if source.task.is_geometry else model.translate_batch
+        return predict(
+            np.stack([pair.source for pair in pairs]),
+            np.stack([pair.mask for pair in pairs]),
+            steps=config.sampling_steps,
+            seed=config.seed,
+            sampler=config.sampler,
+            guidance=config.guidance,
+            conditions={
+                name: np.stack([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions
+            },
+        )
+
+    fitted = {
+        split: _pairs_of(folder, source.fit_recipe or source.recipe, split, frame, source.task)
+        for split in _fitting_splits(folder, source)
+    }
+    trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"))
+    return {"model": of_model} | {
+        name: lambda pairs, predict=predict: [predict(pair.source, pair.mask) for pair in pairs]
+        for name, predict in trivial.items()
+    }
+
+
+def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
+    recipe = source.fit_recipe or source.recipe
+    there = splits_of(folder, recipe) & {"train", "validation"}
+    if source.fit_recipe and "train" not in there:
+        raise ConfigError(
+            f"fit_recipe {recipe!r} of evaluation source {source.name} has no train split",
+            consequence="baselines could not be fitted",
+            remedy="name a recipe that has one, or leave fit_recipe out",
+        )
+    return there
+
+
+def _pairs_of(folder: Path, recipe: str, split: str, frame: Frame, task: Task) -> Pairs:
+    def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        pairs = PairSource(folder, recipe, split, target=task.target)
+        for place in range(len(pairs)):
+            pair = pairs.pair(place, frame)
+            yield pair.source, pair.target, pair.mask if pair.valid is None else pair.valid
+
+    return read
+
+
+def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]) -> str | None:
+    means = {name: figures[task.judged_by]["mean"] for name, figures in summaries.items() if name != "model"}
+    if not means:
+        return None
+    return (max if METRICS[task.judged_by].more else min)(means, key=means.__getitem__)
+
+
+def _summary(
+    config: EvaluationConfig, rows: list[_Row], minus: list[_Row] | None = None
+) -> dict[str, dict[str, float]]:
+    """Mean and interval of every metric, or of the paired difference of two methods."""
+    objects = [row.object for row in rows]
+    summary = {}
+    for metric in rows[0].metrics:
+        values = np.array([row.metrics[metric] for row in rows])
+        if minus is not None:
+            values = values - np.array([row.metrics[metric] for row in minus])
+        interval = bootstrap_interval(
+            values.tolist(), objects, seed=config.seed, resamples=config.bootstrap_resamples
+        )
+        summary[metric] = asdict(interval)
+    return summary
+
+
+def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
+    """One line per method and pair; figures in full precision."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    metrics = [name for name in METRICS if name in rows["model"][0].metrics]
+    table.writerow(["method", "key", "object", *metrics])
+    for name, of_method in rows.items():
+        for row in of_method:
+            figures = (repr(float(row.metrics[metric])) for metric in metrics)
+            table.writerow([name, row.key, row.object, *figures])
+    write_atomically(path, [text.getvalue().encode()])
+
+
+def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.ndarray) -> str:
+    """Write source | output | target; the file's path relative to `out_dir`."""
+    file = Path(kind) / f"{name}-{pair.key}.png"
+    (out_dir / kind).mkdir(exist_ok=True)
+    strip = np.concatenate([pair.source, to_picture(output), to_picture(pair.target)], axis=1)
+    write_atomically(out_dir / file, [encode_field("strip.png", strip)])
+    return file.as_posix()

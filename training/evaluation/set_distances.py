@@ -1,0 +1,56 @@
+"""FID and local FID of every method against the targets, gathered batch by batch."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from pairbridge.training.data.pairs import Pair
+from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
+from pairbridge.training.perceptual.inception import InceptionV3, inception_features, load_inception
+
+_TARGET = ""
+
+
+@dataclass(slots=True)
+class SetDistances:
+    """`local`: also compare crops around the masks."""
+
+    network: InceptionV3
+    local: bool
+    _whole: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
+    _crops: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
+
+    @classmethod
+    def load(cls, weights: Path, *, local: bool) -> Self:
+        """Raises ConfigError for a file that does not hold the network."""
+        return cls(load_inception(weights), local)
+
+    def add(self, method: str, outputs: Sequence[np.ndarray], pairs: Sequence[Pair]) -> None:
+        """One batch of one method, of which `model` brings the targets in."""
+        self._gather(method, outputs, pairs)
+        if method == "model":
+            self._gather(_TARGET, [pair.target for pair in pairs], pairs)
+
+    def distances(self) -> dict[str, dict[str, float]]:
+        """Method -> {"fid": ..., and with masks "local_fid": ...}; empty below two pairs."""
+        if self._whole[_TARGET].count < 2:
+            return {}
+        found = {}
+        for method in self._whole:
+            if method == _TARGET:
+                continue
+            figures = {"fid": frechet_distance(self._whole[method], self._whole[_TARGET])}
+            if self.local:
+                figures["local_fid"] = frechet_distance(self._crops[method], self._crops[_TARGET])
+            found[method] = figures
+        return found
+
+    def _gather(self, name: str, images: Sequence[np.ndarray], pairs: Sequence[Pair]) -> None:
+        self._whole[name].add(inception_features(self.network, np.stack(images)))
+        if self.local:
+            crops = [local_crop(image, pair.mask) for image, pair in zip(images, pairs, strict=True)]
+            self._crops[name].add(inception_features(self.network, np.stack(crops)))

@@ -1,0 +1,46 @@
+"""What a pair's target is to its source, and with it what a model is judged by and what it has to beat."""
+
+from enum import StrEnum
+
+from pairbridge.training.data.targets import TargetKind
+
+
+class Task(StrEnum):
+    RELIGHTING = "relighting"
+    CONTROLLABLE_RELIGHTING = "controllable_relighting"
+    REMOVAL = "removal"
+    SHADOW = "shadow"
+    RESTORATION = "restoration"
+    DEPTH = "depth"
+    NORMALS = "normals"
+
+    @property
+    def judged_by(self) -> str:
+        """The one metric that decides which baseline is the best and whether the model beats it."""
+        return _JUDGED_BY[self]
+
+    @property
+    def has_foreground(self) -> bool:
+        """Whether the mask says where the pair's change lies. A shadow falls outside its object."""
+        return self in (Task.RELIGHTING, Task.CONTROLLABLE_RELIGHTING, Task.REMOVAL)
+
+    @property
+    def target(self) -> TargetKind:
+        """What its pairs lead to."""
+        return {Task.DEPTH: TargetKind.DEPTH, Task.NORMALS: TargetKind.NORMAL}.get(self, TargetKind.IMAGE)
+
+    @property
+    def is_geometry(self) -> bool:
+        """Whether the target is no image."""
+        return self in (Task.DEPTH, Task.NORMALS)
+
+
+_JUDGED_BY = {
+    Task.RELIGHTING: "foreground_psnr",
+    Task.CONTROLLABLE_RELIGHTING: "foreground_psnr",
+    Task.REMOVAL: "foreground_psnr",
+    Task.SHADOW: "psnr",
+    Task.RESTORATION: "psnr",
+    Task.DEPTH: "abs_rel",
+    Task.NORMALS: "mean_angle",
+}

@@ -1,0 +1,161 @@
+"""The network v(x_t, t, conditions): a small UNet, or SDXL's, whose output starts at zero.
+
+With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right
+place for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t
+= 0 the source and t = 1 the target: the range that the sinusoidal embedding was designed for (and, unlike the
+reference code of LBM, not reversed).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+import torch
+from diffusers import UNet2DModel
+from pydantic import Discriminator, Field, Tag, model_validator
+from torch import Tensor, nn
+
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.training.networks.conditions import ConditionConfig, Conditions
+from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
+
+TIME_SCALE = 1000.0
+
+COLOURS = 3
+
+
+class Head(StrEnum):
+    """What the network's output means.
+
+    add: v itself. gain: v = f + g (x_t - black), with f and one g per colour from the network. Light
+    multiplies: a patch that gets brighter keeps its texture, which a sum has to predict band by band, and
+    small errors of single bands show as a grid. gate: the same with one g for each pixel of the image. Where
+    the target owes nothing to the source (a hole full of noise, a depth map) g = -1 takes it away, which a
+    sum would have to predict value by value; and a shadow's edge is finer than a latent cell. estimate: v =
+    (f - x_t) / (1 - t), f the target. What a flow starts from, noise, then passes by the network, which
+    need not be as wide as the latent is; but output = input is no longer where training starts.
+    """
+
+    ADD = "add"
+    GAIN = "gain"
+    GATE = "gate"
+    ESTIMATE = "estimate"
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether what the image shows is multiplied, in latents that are linear in it."""
+        return self in (Head.GAIN, Head.GATE)
+
+
+class UNetConfig(FrozenModel):
+    """A UNet of any size, from random weights."""
+
+    kind: Literal["unet"] = "unet"
+    # From full latent resolution down; each further level halves the sides.
+    widths: tuple[int, ...] = (32, 48, 64, 64)
+    layers_per_block: int = Field(default=1, ge=1)
+    # Levels with self-attention, counted from 0 at full resolution; the middle block always has one.
+    attention_levels: tuple[int, ...] = ()
+    head_width: int = Field(default=16, ge=1)
+    norm_groups: int = Field(default=8, ge=1)
+    # gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's.
+    head: Head = Head.ADD
+    # Concatenated to x_t along channels.
+    conditions: Conditions = (ConditionConfig(field="mask"),)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        uneven = [width for width in self.widths if width % self.norm_groups or width % self.head_width]
+        if not self.widths or uneven:
+            raise ValueError(f"widths {uneven or '[]'} must be multiples of norm_groups and of head_width")
+        if any(not 0 <= level < len(self.widths) for level in self.attention_levels):
+            raise ValueError(f"attention_levels {self.attention_levels} outside 0..{len(self.widths) - 1}")
+        return self
+
+    @property
+    def side_multiple(self) -> int:
+        """Latent sides must be multiples of this."""
+        return 2 ** (len(self.widths) - 1)
+
+
+def _kind_of(value: object) -> str:
+    """A small UNet where a config says nothing else."""
+    return value.get("kind", "unet") if isinstance(value, dict) else getattr(value, "kind", "unet")
+
+
+DenoiserConfig = Annotated[
+    Annotated[UNetConfig, Tag("unet")] | Annotated[LatentUNetConfig, Tag("latent_unet")],
+    Discriminator(_kind_of),
+]
+
+
+class Denoiser(nn.Module):
+    """v = denoiser(x_t, t, conditions), all on one device; x_t (B, C, h, w), t (B,), v like x_t."""
+
+    def __init__(
+        self,
+        config: UNetConfig | LatentUNetConfig,
+        *,
+        latent_channels: int,
+        mask_channels: int,
+        black: Tensor | None = None,
+        bands: Tensor | None = None,
+    ) -> None:
+        """For Head.GAIN and Head.GATE: `black`, the latent of a black image, (latent_channels, 1, 1), ordered
+        by colour; `bands`, the orthonormal matrix (pixels of a cell, pixels of a cell) that makes a colour's
+        latents of its pixels.
+        """
+        super().__init__()
+        self.config = config
+        self.head = config.head if isinstance(config, UNetConfig) else Head.ADD
+        in_channels = latent_channels + sum(
+            condition.width(latent_channels=latent_channels, mask_channels=mask_channels)
+            for condition in config.conditions
+        )
+        if isinstance(config, LatentUNetConfig):
+            self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
+        else:
+            gains = {Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}.get(self.head, 0)
+            self.unet = _build_unet(config, in_channels=in_channels, out_channels=latent_channels + gains)
+        self.register_buffer("black", black, persistent=False)
+        self.register_buffer("bands", bands, persistent=False)
+
+    def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
+        beside = (conditions[condition.field] for condition in self.config.conditions)
+        inputs = torch.cat([x_t, *beside], dim=1)
+        if isinstance(self.config, LatentUNetConfig):
+            return self.unet(inputs, t * TIME_SCALE, encoder_hidden_states=None).sample
+        output = self.unet(inputs, t * TIME_SCALE).sample
+        if self.head is Head.ADD:
+            return output
+        if self.head is Head.ESTIMATE:
+            return (output - x_t) / (1 - t).view(-1, 1, 1, 1)
+        offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
+        light = (x_t - self.black).unflatten(1, (COLOURS, -1))
+        if self.head is Head.GAIN:
+            return offset + (gains[:, :, None] * light).flatten(1, 2)
+        pixels = torch.einsum("kp,bckhw->bcphw", self.bands, light)
+        gated = torch.einsum("kp,bcphw->bckhw", self.bands, gains[:, None] * pixels)
+        return offset + gated.flatten(1, 2)
+
+
+def _build_unet(config: UNetConfig, *, in_channels: int, out_channels: int) -> UNet2DModel:
+    levels = range(len(config.widths))
+    unet = UNet2DModel(
+        in_channels=in_channels,
+        out_channels=out_channels,
+        block_out_channels=config.widths,
+        layers_per_block=config.layers_per_block,
+        down_block_types=tuple(_block("Down", level, config) for level in levels),
+        up_block_types=tuple(_block("Up", level, config) for level in reversed(levels)),
+        attention_head_dim=config.head_width,
+        norm_num_groups=config.norm_groups,
+        # Time scales features as well as shifting them (FiLM).
+        resnet_time_scale_shift="scale_shift",
+    )
+    nn.init.zeros_(unet.conv_out.weight)
+    nn.init.zeros_(unet.conv_out.bias)
+    return unet
+
+
+def _block(side: str, level: int, config: UNetConfig) -> str:
+    return f"Attn{side}Block2D" if level in config.attention_levels else f"{side}Block2D"

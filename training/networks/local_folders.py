@@ -1,0 +1,49 @@
+"""Published networks from a local folder: safetensors alone, no download, no code of the folder's."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from pairbridge.datagen.core.errors import ConfigError
+
+
+def load_network(kind: type, folder: Path, **options: Any) -> Any:
+    """A frozen network in float32, of a diffusers or transformers class `kind` with its `options`.
+
+    Raises ConfigError for a folder that is missing, holds something else, or lacks a weight, which would be
+    random.
+    """
+    if not (folder / "config.json").is_file():
+        raise unusable(folder, "there is no config.json in it")
+    try:
+        model, report = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise unusable(folder, f"it cannot be loaded ({str(error).strip().splitlines()[0]})") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise unusable(folder, f"it lacks {len(missing)} weights, the first {missing[0]}")
+    return model.float().eval().requires_grad_(False)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ConfigError for what is no mapping in a file."""
+    try:
+        value = json.loads(path.read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError("it holds no mapping")
+    except (OSError, ValueError) as error:
+        raise unusable(path.parent, f"its {path.name} cannot be read ({error})") from error
+    return value
+
+
+def unusable(folder: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"network folder {folder}: {why}",
+        consequence="there is no network to load; nothing is fetched from the network",
+        remedy="name a folder in the published layout, config.json and *.safetensors (no pickled .bin), as"
+        " `hf download` leaves it",
+    )

@@ -39,14 +39,22 @@ _ID_PATTERN = re.compile(r"[a-z0-9_-]+\Z")
 class AssetsConfig(FrozenModel):
     """Which assets a dataset draws from. Folders are absolute once a YAML file was loaded."""
 
-    embedded: bool = True  # the catalogue that comes with the package
-    objects: tuple[Path, ...] = ()  # folders of glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend
-    hdris: tuple[Path, ...] = ()  # folders of .exr, .hdr (equirectangular)
-    photos: tuple[Path, ...] = ()  # folders of .jpg, .jpeg, .png, .webp
-    families: tuple[str, ...] | None = None  # procedural families to use; null = all embedded ones
-    photo_rules: PhotoRules = PhotoRules()  # a photograph that breaks one costs its groups, by name
-    object_rules: ObjectRules = ObjectRules()  # the same for objects from files
-    addons: tuple[AddonConfig, ...] = ()  # Blender add-ons that read formats of their own
+    embedded: bool = True
+    """The catalogue that comes with the package."""
+    objects: tuple[Path, ...] = ()
+    """Folders of glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend."""
+    hdris: tuple[Path, ...] = ()
+    """Folders of .exr, .hdr (equirectangular)."""
+    photos: tuple[Path, ...] = ()
+    """Folders of .jpg, .jpeg, .png, .webp."""
+    families: tuple[str, ...] | None = None
+    """Procedural families to use; null = all embedded ones."""
+    photo_rules: PhotoRules = PhotoRules()
+    """A photograph that breaks one costs its groups, by name."""
+    object_rules: ObjectRules = ObjectRules()
+    """The same for objects from files."""
+    addons: tuple[AddonConfig, ...] = ()
+    """Blender add-ons that read formats of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

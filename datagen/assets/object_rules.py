@@ -15,12 +15,15 @@ _OPERATOR = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+\Z")
 class ObjectRules(FrozenModel):
     """Limits on objects from files. One that breaks a limit costs its own groups, which go to quarantine."""
 
-    max_file_mib: PositiveInt = 1024  # of the file itself, not of what it refers to
-    max_faces: PositiveInt = 2_000_000  # with modifiers applied and instances counted
-    max_texture_side: PositiveInt = 4096  # pixels; an 8K texture alone takes 256 MB
-    # Smallest and largest bounding radius in the file's own units (metres in most). Every scale is made 1, so
-    # the default only catches nonsense: [1e-3, 1e3] would refuse dust and whole landscapes.
+    max_file_mib: PositiveInt = 1024
+    """Of the file itself, not of what it refers to."""
+    max_faces: PositiveInt = 2_000_000
+    """With modifiers applied and instances counted."""
+    max_texture_side: PositiveInt = 4096
+    """pixels; an 8K texture alone takes 256 MB."""
     radius: tuple[float, float] = (1e-9, 1e9)
+    """Smallest and largest bounding radius in the file's own units (metres in most). Every scale is made 1,
+    so the default only catches nonsense: [1e-3, 1e3] would refuse dust and whole landscapes."""
 
     @field_validator("radius")
     @classmethod
@@ -36,10 +39,11 @@ class AddonConfig(FrozenModel):
     Its code runs with the rights of whoever runs pairbridge: name only add-ons you would install in Blender.
     """
 
-    path: Path  # the add-on's folder (not its zip), or its one .py file
-    # Suffix -> an import operator that the add-on registers and that takes a `filepath`: files of this suffix
-    # in the object folders are then objects too, e.g. {.mhx2: import_scene.makehuman_mhx2}.
+    path: Path
+    """The add-on's folder (not its zip), or its one .py file."""
     imports: dict[Suffix, str] = Field(default_factory=dict)
+    """Suffix -> an import operator that the add-on registers and that takes a `filepath`: files of this
+    suffix in the object folders are then objects too, e.g. {.mhx2: import_scene.makehuman_mhx2}."""
 
     @field_validator("imports")
     @classmethod

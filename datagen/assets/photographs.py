@@ -33,8 +33,10 @@ _DAMAGE = (OSError, SyntaxError, ValueError, KeyError, IndexError, struct.error,
 class PhotoRules(FrozenModel):
     """What a photograph must be to be used. One that is not costs its own groups, which go to quarantine."""
 
-    min_side: PositiveInt = 32  # pixels of the shorter side
-    max_aspect: float = Field(5.0, ge=1, le=100)  # longer side over shorter
+    min_side: PositiveInt = 32
+    """Pixels of the shorter side."""
+    max_aspect: float = Field(5.0, ge=1, le=100)
+    """Longer side over shorter."""
 
 
 class PhotographError(AssetError):

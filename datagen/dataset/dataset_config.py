@@ -34,34 +34,41 @@ _RECIPE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}\Z")
 class PoolConfig(FrozenModel):
     """Workers that make some of the recipes, and what each of them takes from a Ray cluster."""
 
-    recipes: tuple[str, ...] = Field(min_length=1)  # ids; every recipe belongs to exactly one pool
+    recipes: tuple[str, ...] = Field(min_length=1)
+    """ids; every recipe belongs to exactly one pool."""
     workers: PositiveInt
-    cpus: PositiveInt = 1  # also the threads of its Blender
-    gpus: NonNegativeFloat = 0.0  # 0.25: four workers share a GPU
-    resources: dict[str, PositiveFloat] = Field(default_factory=dict)  # of Ray, by name, such as {spot: 1}
-    # pack: fill one machine after the other; spread: as many machines as there are.
+    cpus: PositiveInt = 1
+    """Also the threads of its Blender."""
+    gpus: NonNegativeFloat = 0.0
+    """0.25: four workers share a GPU."""
+    resources: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Of Ray, by name, such as {spot: 1}."""
     placement: Literal["pack", "spread"] = "pack"
+    """pack: fill one machine after the other; spread: as many machines as there are."""
 
 
 class ExecutionConfig(FrozenModel):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
-    request_timeout_s: PositiveFloat = 120.0  # one request to Blender: far above the slowest object you have
-    start_timeout_s: PositiveFloat = 60.0  # from starting Blender's process to its first answer
-    # For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers.
+    request_timeout_s: PositiveFloat = 120.0
+    """One request to Blender: far above the slowest object you have."""
+    start_timeout_s: PositiveFloat = 60.0
+    """From starting Blender's process to its first answer."""
     join_timeout_s: NonNegativeFloat = 120.0
-    # A GPU's first render, which compiles kernels; one worker of a machine at a time.
+    """For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers."""
     warm_up_timeout_s: PositiveFloat = 600.0
-    # Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
-    # reports), two to four fill it; each needs its share of the card's memory. null: as many as come.
+    """A GPU's first render, which compiles kernels; one worker of a machine at a time."""
     workers_per_gpu: PositiveInt | None = None
-    recycle_rss_mib: PositiveInt = 4096  # Blender leaks; above this its process is replaced between groups
-    # So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
-    # assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined.
+    """Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
+    reports), two to four fill it; each needs its share of the card's memory. null: as many as come."""
+    recycle_rss_mib: PositiveInt = 4096
+    """Blender leaks; above this its process is replaced between groups."""
     stop_after_given_up: PositiveInt = 10
-    # Render workers beside model workers, by name; left out, all workers make everything, and `--workers` of
-    # them share the cluster's cores and GPUs equally.
+    """So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
+    assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined."""
     pools: dict[str, PoolConfig] = Field(default_factory=dict)
+    """Render workers beside model workers, by name; left out, all workers make everything, and `--workers` of
+    them share the cluster's cores and GPUs equally."""
 
 
 class DatasetConfig(FrozenModel):

@@ -55,7 +55,8 @@ class RecipeEntry(FrozenModel):
 
     kind: str
     pairs_per_group: PositiveInt
-    redraws: NonNegativeInt = 0  # draws of a group after its first, for pairs that a gate refused
+    redraws: NonNegativeInt = 0
+    """Draws of a group after its first, for pairs that a gate refused."""
     fields: dict[str, str]
     splits: dict[Literal["train", "validation", "test"], SplitEntry]
 
@@ -73,7 +74,8 @@ class AssetEntry(FrozenModel):
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
-    since: NonNegativeInt = 0  # the number of the extension that brought it in
+    since: NonNegativeInt = 0
+    """The number of the extension that brought it in."""
 
 
 class ExtensionEntry(FrozenModel):

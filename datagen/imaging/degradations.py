@@ -45,20 +45,28 @@ _KERNELS = (
 class StageConfig(FrozenModel):
     """One of the two passes; the defaults are those of the first pass of Real-ESRGAN."""
 
-    blur: float = Field(1.0, ge=0, le=1)  # share of images that are blurred
-    sinc: float = Field(0.1, ge=0, le=1)  # share of those blurs that are a sinc filter: ringing
-    # Shares of the other kernels: Gaussian, generalised Gaussian and plateau, round and not.
+    blur: float = Field(1.0, ge=0, le=1)
+    """Share of images that are blurred."""
+    sinc: float = Field(0.1, ge=0, le=1)
+    """Share of those blurs that are a sinc filter: ringing."""
     kernels: tuple[NonNegativeFloat, ...] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
-    kernel_side: tuple[int, int] = (7, 21)  # odd sides, in pixels
+    """Shares of the other kernels: Gaussian, generalised Gaussian and plateau, round and not."""
+    kernel_side: tuple[int, int] = (7, 21)
+    """Odd sides, in pixels."""
     sigma: Range = (0.2, 3.0)
-    beta_gaussian: Range = (0.5, 4.0)  # shape of the generalised Gaussians
+    beta_gaussian: Range = (0.5, 4.0)
+    """Shape of the generalised Gaussians."""
     beta_plateau: Range = (1.0, 2.0)
-    resize: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.2, 0.7, 0.1)  # up, down, keep
+    resize: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.2, 0.7, 0.1)
+    """up, down, keep."""
     scale: Range = (0.15, 1.5)
-    gaussian_noise: float = Field(0.5, ge=0, le=1)  # share of Gaussian noise; else Poisson
-    noise_sigma: Range = (1.0, 30.0)  # levels of 255
+    gaussian_noise: float = Field(0.5, ge=0, le=1)
+    """Share of Gaussian noise; else Poisson."""
+    noise_sigma: Range = (1.0, 30.0)
+    """Levels of 255."""
     poisson_scale: Range = (0.05, 3.0)
-    grey_noise: float = Field(0.4, ge=0, le=1)  # share of noise that is the same in all channels
+    grey_noise: float = Field(0.4, ge=0, le=1)
+    """Share of noise that is the same in all channels."""
     jpeg: tuple[int, int] = (30, 95)
 
     @model_validator(mode="after")
@@ -87,9 +95,11 @@ class SecondOrderConfig(FrozenModel):
         noise_sigma=(1.0, 25.0),
         poisson_scale=(0.05, 2.5),
     )
-    final_sinc: float = Field(0.8, ge=0, le=1)  # share of images with a sinc filter before the end
-    # The degraded image has 1/scale of the sides before it is brought back: 4 is super-resolution by four.
+    final_sinc: float = Field(0.8, ge=0, le=1)
+    """Share of images with a sinc filter before the end."""
     scale: float = Field(4.0, ge=1, le=16)
+    """The degraded image has 1/scale of the sides before it is brought back: 4 is super-resolution by four.
+    """
 
 
 def draw_second_order(draw: np.random.Generator, config: SecondOrderConfig) -> dict[str, Any]:

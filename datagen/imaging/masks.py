@@ -34,11 +34,13 @@ class MaskConfig(FrozenModel):
     """What removal masks look like and where they may lie."""
 
     mode: Literal["any_place", "avoid_foreground"] = "any_place"
-    # Relative shares: LaMa's strokes and boxes, and silhouettes of other photographs' foregrounds, which need
-    # two photographs in a split.
     shapes: dict[Shape, NonNegativeFloat] = Field(default_factory=lambda: {"strokes": 0.5, "boxes": 0.5})
-    coverage: tuple[float, float] = (0.02, 0.5)  # least and largest share of the image
-    max_overlap: float = Field(0.02, ge=0, lt=1)  # avoid_foreground: share of the mask that may lie on it
+    """Relative shares: LaMa's strokes and boxes, and silhouettes of other photographs' foregrounds, which
+    need two photographs in a split."""
+    coverage: tuple[float, float] = (0.02, 0.5)
+    """Least and largest share of the image."""
+    max_overlap: float = Field(0.02, ge=0, lt=1)
+    """avoid_foreground: share of the mask that may lie on it."""
     max_tries: PositiveInt = Field(40, le=1000)
 
     @model_validator(mode="after")

@@ -26,34 +26,36 @@ class Gates(FrozenModel):
     pixels, levels are 8 bit.
     """
 
-    # Share of the frame a rendered object covers [too_small, too_large]. Below, it is a speck; above, there
-    # is no background to disagree with.
     coverage: Share = (0.02, 0.95)
-    # Largest share of the frame's border pixels that a rendered object covers [cut_by_border].
+    """Share of the frame a rendered object covers [too_small, too_large]. Below, it is a speck; above, there
+    is no background to disagree with."""
     border: float = Field(0.03, ge=0, le=1)
-    # Share of the frame that a mask covers, for every pair with a mask [mask_empty, mask_full].
+    """Largest share of the frame's border pixels that a rendered object covers [cut_by_border]."""
     mask: Share = (0.001, 0.999)
-    # Largest share of an object that is pure magenta, which Blender paints for lack of a texture
-    # [missing_texture].
+    """Share of the frame that a mask covers, for every pair with a mask [mask_empty, mask_full]."""
     magenta: float = Field(0.02, ge=0, le=1)
-    # Largest share of foreground pixels whose every channel is at most 4 [black], or at least 250 [blown]:
-    # one channel alone there is colour.
+    """Largest share of an object that is pure magenta, which Blender paints for lack of a texture
+    [missing_texture]."""
     black: float = Field(0.85, ge=0, le=1)
+    """Largest share of foreground pixels whose every channel is at most 4 [black], or at least 250 [blown]:
+    one channel alone there is colour."""
     blown: float = Field(0.6, ge=0, le=1)
-    # The same shares of a whole frame, source and target [black_frame, blown_frame]; an object before a dark
-    # studio is no failure.
     black_frame: float = Field(0.98, ge=0, le=1)
+    """The same shares of a whole frame, source and target [black_frame, blown_frame]; an object before a dark
+    studio is no failure."""
     blown_frame: float = Field(0.9, ge=0, le=1)
-    # Mean level of a foreground [black, blown].
     level: tuple[float, float] = (6.0, 248.0)
-    # Smallest standard deviation of foreground luminance [no_shading]: a silhouette filled with one value.
+    """Mean level of a foreground [black, blown]."""
     contrast: NonNegativeFloat = 1.5
-    # Largest standard deviation of pixel noise in the target, under its mask where it has one [noisy]: the
-    # median of the diagonal differences of 2x2 blocks, blind to edges and shading. The bundled photographs
-    # have 0.5 to 3.5, at any size.
+    """Smallest standard deviation of foreground luminance [no_shading]: a silhouette filled with one value.
+    """
     noise: NonNegativeFloat = 15.0
-    # Smallest mean absolute difference of source and target, under the mask where there is one [too_alike].
+    """Largest standard deviation of pixel noise in the target, under its mask where it has one [noisy]: the
+    median of the diagonal differences of 2x2 blocks, blind to edges and shading. The bundled photographs have
+    0.5 to 3.5, at any size."""
     difference: NonNegativeFloat = 0.5
+    """Smallest mean absolute difference of source and target, under the mask where there is one [too_alike].
+    """
 
     @model_validator(mode="after")
     def _ordered(self) -> "Gates":

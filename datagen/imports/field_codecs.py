@@ -32,12 +32,13 @@ class MaskCodec(FrozenModel):
 
     kind: Literal["mask"] = "mask"
     foreground: Literal["white", "black"] = "white"
-    # From this value on (after black and white were exchanged, if they are) a pixel is foreground, below it
-    # none is: for masks that are not exactly black and white, such as JPEGs. null: grey is partial coverage.
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None
-    # box: each connected region is replaced by its bounding box.
+    """From this value on (after black and white were exchanged, if they are) a pixel is foreground, below it
+    none is: for masks that are not exactly black and white, such as JPEGs. null: grey is partial coverage."""
     form: Literal["as_is", "box"] = "as_is"
-    dilate_px: NonNegativeInt = 0  # grown by this radius, before boxes are taken
+    """box: each connected region is replaced by its bounding box."""
+    dilate_px: NonNegativeInt = 0
+    """Grown by this radius, before boxes are taken."""
 
 
 class DepthCodec(FrozenModel):
@@ -49,10 +50,12 @@ class DepthCodec(FrozenModel):
 
     kind: Literal["depth"] = "depth"
     file: Literal["png16", "hypersim_hdf5"] = "png16"
-    units_per_m: PositiveFloat = 1000.0  # of png16; 0 means that nothing was measured
-    far_m: PositiveFloat | None = None  # what lies beyond is white and not valid
-    # percentiles: from the 2nd to the 98th percentile of the image's valid depths. far: from 0 to far_m.
+    units_per_m: PositiveFloat = 1000.0
+    """Of png16; 0 means that nothing was measured."""
+    far_m: PositiveFloat | None = None
+    """What lies beyond is white and not valid."""
     span: Literal["percentiles", "far"] = "percentiles"
+    """percentiles: from the 2nd to the 98th percentile of the image's valid depths. far: from 0 to far_m."""
 
 
 Codec = Annotated[ImageCodec | MaskCodec | DepthCodec, Field(discriminator="kind")]

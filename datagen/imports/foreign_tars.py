@@ -54,12 +54,14 @@ class ForeignTarsLayout(PairLayout):
     bare: ClassVar[str] = "extensions"
 
     kind: Literal["tars"] = "tars"
-    tars: tuple[str, ...] = ("**/*.tar",)  # globs below the root
+    tars: tuple[str, ...] = ("**/*.tar",)
+    """Globs below the root."""
     fields: dict[FieldKind, TarField]
-    # What must not be split up: each sample alone, or all of one tar.
     group_by: Literal["id", "tar"] = "id"
-    # beside: <tar>.members.json next to each tar, for all imports to use. cache: in the import's own folder.
+    """What must not be split up: each sample alone, or all of one tar."""
     sidecars: Literal["cache", "beside"] = "cache"
+    """beside: <tar>.members.json next to each tar, for all imports to use. cache: in the import's own folder.
+    """
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
         candidates: list[Candidate] = []

@@ -76,7 +76,8 @@ AnySplits = Annotated[LayoutSplits | HashSplits | OneSplit | PathSplits, Field(d
 class ImportConfig(FrozenModel):
     """One import. `root` is absolute once a YAML file was loaded."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]  # the `recipe` of a mix
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    """The `recipe` of a mix."""
     root: Path
     layout: AnyLayout
     splits: AnySplits = LayoutSplits()

@@ -40,7 +40,8 @@ def _safe_path(path: str) -> str:
 class FileRef(FrozenModel):
     """Bytes of one field: a file, or `size` bytes from `offset` on inside a tar."""
 
-    path: str  # below the data set's folder, with forward slashes
+    path: str
+    """Below the data set's folder, with forward slashes."""
     size: PositiveInt
     offset: NonNegativeInt | None = None
     sha256: Sha256 | None = None
@@ -80,7 +81,8 @@ class ImportManifest(FrozenModel):
     format: Literal["pairbridge-import-1"] = IMPORT_FORMAT
     name: str
     kind: ImportKind
-    root: Path  # where the files lie; absolute
+    root: Path
+    """Where the files lie; absolute."""
     licence: str
     author: str
     layout: dict[str, Any]

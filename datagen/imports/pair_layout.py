@@ -26,8 +26,8 @@ class PairLayout(FrozenModel):
     bare: ClassVar[str]
 
     task: Task = "translation"
-    # Of a model with `codec`, and what tells the field's files.
     fields: dict[FieldKind, Any]
+    """Of a model with `codec`, and what tells the field's files."""
 
     @field_validator("fields", mode="before")
     @classmethod

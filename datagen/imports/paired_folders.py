@@ -20,8 +20,8 @@ class FoldersLayout(PairLayout):
 
     kind: Literal["folders"] = "folders"
     fields: dict[FieldKind, FieldFiles]
-    # What belongs together and must not be split up: each pair alone, or all of one folder of the ids.
     group_by: Literal["id", "folder"] = "id"
+    """What belongs together and must not be split up: each pair alone, or all of one folder of the ids."""
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
         pairs, refused = find_pairs(root, self.fields)

@@ -35,12 +35,12 @@ class RordLayout(FrozenModel):
 
     kind: Literal["rord"] = "rord"
     mask_folder: str = "mask"
-    # fine: as they are. coarse: the bounding box of every region; for coarse masks that come with the data,
-    # give their folder and leave this at fine.
     masks: Literal["fine", "coarse"] = "fine"
+    """fine: as they are. coarse: the bounding box of every region; for coarse masks that come with the data,
+    give their folder and leave this at fine."""
     dilate_px: NonNegativeInt = 0
-    # Pairs whose mask is empty: the clean plate beside itself. Kept, they teach to leave an image alone.
     clean_plates: Literal["skip", "keep"] = "skip"
+    """Pairs whose mask is empty: the clean plate beside itself. Kept, they teach to leave an image alone."""
 
     @property
     def import_kind(self) -> ImportKind:

@@ -33,8 +33,8 @@ class TarMembers(FrozenModel):
     mtime_ns: NonNegativeInt
     sha256: Sha256 | None
     members: tuple[Member, ...]
-    # Members that are no plain files, by name: what they are.
     others: dict[str, Annotated[str, Field(min_length=1)]]
+    """Members that are no plain files, by name: what they are."""
 
     @property
     def info(self) -> TarInfo:

@@ -56,12 +56,14 @@ class LightingCounts(FrozenModel):
 class LightingsConfig(FrozenModel):
     """Lightings to bake under `<dataset>/lightings/`."""
 
-    width: int = Field(512, ge=64, le=8192, multiple_of=4)  # of each file; its height is half of it
-    skies: LightingCounts = (
-        LightingCounts()
-    )  # Blender's physical sky, with the sun's disc, over a textured ground
-    rigs: LightingCounts = LightingCounts()  # two to five soft boxes in a dim room
-    blends: LightingCounts = LightingCounts()  # two rotated HDRIs of one split
+    width: int = Field(512, ge=64, le=8192, multiple_of=4)
+    """Of each file; its height is half of it."""
+    skies: LightingCounts = LightingCounts()
+    """Blender's physical sky, with the sun's disc, over a textured ground."""
+    rigs: LightingCounts = LightingCounts()
+    """Two to five soft boxes in a dim room."""
+    blends: LightingCounts = LightingCounts()
+    """Two rotated HDRIs of one split."""
 
 
 @dataclass(frozen=True, slots=True)

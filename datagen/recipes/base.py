@@ -39,12 +39,14 @@ class RecipeConfig(FrozenModel):
     """What every recipe has; each adds its own keys and narrows `kind` to its name."""
 
     kind: str
-    groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)  # a split that is left out has none
+    groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)
+    """A split that is left out has none."""
     pairs_per_group: PositiveInt = 1
-    gates: Gates = Gates()  # limits beyond which a pair is refused and drawn again
-    # How often a group is drawn again, from a seed stream of its own, for those of its pairs that were
-    # refused; a pair that is refused in the last draw too is quarantined.
+    gates: Gates = Gates()
+    """Limits beyond which a pair is refused and drawn again."""
     redraws: int = Field(3, ge=0, le=100)
+    """How often a group is drawn again, from a seed stream of its own, for those of its pairs that were
+    refused; a pair that is refused in the last draw too is quarantined."""
 
 
 class Recipe(Protocol):

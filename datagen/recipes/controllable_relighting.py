@@ -52,15 +52,23 @@ class ControllableRelightingConfig(LitConfig):
     """Lengths are in radii of the object's bounding sphere, which floats at the origin."""
 
     kind: Literal["controllable_relighting"] = "controllable_relighting"
-    pairs_per_group: PositiveInt = 4  # mixes of the lamps' colours and intensities
+    pairs_per_group: PositiveInt = 4
+    """Mixes of the lamps' colours and intensities."""
     lamps: tuple[PositiveInt, PositiveInt] = (1, 3)
-    lamp_elevation_deg: Range = (0.0, 90.0)  # directions are uniform over this zone of the upper hemisphere
-    lamp_distance: PositiveFloat = 4.0  # of every lamp
-    lamp_diameter: Range = (0.3, 4.0)  # log-uniform
-    intensity: Range = (0.4, 1.5)  # radiance of a white surface that faces the lamp
-    saturation: Range = (0.0, 0.85)  # of a lamp's colour; its hue is uniform
-    ambient: Range = (0.03, 0.12)  # e: share of the source's light that stays in the target
-    background: float = Field(1.0, ge=0)  # linear grey level behind the object; 1 is white
+    lamp_elevation_deg: Range = (0.0, 90.0)
+    """Directions are uniform over this zone of the upper hemisphere."""
+    lamp_distance: PositiveFloat = 4.0
+    """Of every lamp."""
+    lamp_diameter: Range = (0.3, 4.0)
+    """log-uniform."""
+    intensity: Range = (0.4, 1.5)
+    """Radiance of a white surface that faces the lamp."""
+    saturation: Range = (0.0, 0.85)
+    """Of a lamp's colour; its hue is uniform."""
+    ambient: Range = (0.03, 0.12)
+    """e: share of the source's light that stays in the target."""
+    background: float = Field(1.0, ge=0)
+    """Linear grey level behind the object; 1 is white."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ControllableRelightingConfig":

@@ -68,22 +68,30 @@ class GeometryConfig(ObjectShares):
 
     kind: Literal["geometry"] = "geometry"
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    # Of a room the surroundings cover every pixel: the mask may be full.
     gates: Gates = Gates(mask=(0.02, 1.0))
-    room_share: float = Field(0.6, ge=0, le=1)  # scenes on a ground before walls; else one object that floats
-    objects: tuple[PositiveInt, PositiveInt] = (1, 3)  # in a room, least and most
-    walls: tuple[int, int] = (0, 2)  # in a room, least and most
+    """Of a room the surroundings cover every pixel: the mask may be full."""
+    room_share: float = Field(0.6, ge=0, le=1)
+    """Scenes on a ground before walls; else one object that floats."""
+    objects: tuple[PositiveInt, PositiveInt] = (1, 3)
+    """In a room, least and most."""
+    walls: tuple[int, int] = (0, 2)
+    """In a room, least and most."""
     lighting_kinds: dict[LightingKind, float] = Field(default_factory=lambda: {"hdri": 1.0})
-    elevation_deg: Range = (-10.0, 50.0)  # of the camera; in a room never below 5
-    fov_deg: Range = (25.0, 60.0)  # horizontal
-    fill: Range = (0.5, 0.9)  # share of the frame's tighter side that the objects span
+    elevation_deg: Range = (-10.0, 50.0)
+    """Of the camera; in a room never below 5."""
+    fov_deg: Range = (25.0, 60.0)
+    """Horizontal."""
+    fill: Range = (0.5, 0.9)
+    """Share of the frame's tighter side that the objects span."""
     offset: Range = (-0.05, 0.05)
-    far_m: PositiveFloat = 40.0  # what is farther is not valid: a ground reaches to the horizon
-    picture_level: float = Field(0.4, gt=0)  # see `pairbridge.datagen.lighting.equirect.normalising_factor`
+    far_m: PositiveFloat = 40.0
+    """What is farther is not valid: a ground reaches to the horizon."""
+    picture_level: float = Field(0.4, gt=0)
+    """See `pairbridge.datagen.lighting.equirect.normalising_factor`."""
     light_limit: float = Field(0.8, gt=0)
-    # Walls and ground take away most of a lighting, by how much only the render knows: a room is brought to
-    # this mean luminance, linear, what exceeds its 95th percentile not counted.
     room_level: float = Field(0.22, gt=0)
+    """Walls and ground take away most of a lighting, by how much only the render knows: a room is brought to
+    this mean luminance, linear, what exceeds its 95th percentile not counted."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "GeometryConfig":

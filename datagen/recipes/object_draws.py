@@ -18,11 +18,11 @@ HUMAN = "human"  # the tag that makes an asset a person
 class ObjectShares(RecipeConfig):
     """What every recipe that renders objects has. Each share holds in splits where both sorts exist."""
 
-    # Share of objects that come from the user's folders; the rest are embedded families.
     objects_share: float = Field(0.5, ge=0, le=1)
-    # Share of objects that are tagged `human` in a catalogue, mannequins included; null: people are drawn
-    # like any other object.
+    """Share of objects that come from the user's folders; the rest are embedded families."""
     humans_share: float | None = Field(None, ge=0, le=1)
+    """Share of objects that are tagged `human` in a catalogue, mannequins included; null: people are drawn
+    like any other object."""
 
 
 def require_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:

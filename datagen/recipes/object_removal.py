@@ -58,26 +58,38 @@ class ObjectRemovalConfig(LitConfig):
     """Lengths are in world units, in which a usual object's bounding sphere has the radius 1."""
 
     kind: Literal["object_removal"] = "object_removal"
-    pairs_per_group: PositiveInt = 2  # objects that are removed, each on its own
+    pairs_per_group: PositiveInt = 2
+    """Objects that are removed, each on its own."""
     objects: tuple[PositiveInt, PositiveInt] = (4, 6)
-    sorts: PositiveInt = 3  # at least so many families (or files of yours) in each scene
+    sorts: PositiveInt = 3
+    """At least so many families (or files of yours) in each scene."""
     radius: Range = (0.6, 1.1)
-    gap: Range = (0.0, 0.3)  # between the objects' bounding spheres
-    walls: tuple[NonNegativeInt, NonNegativeInt] = (1, 2)  # behind the objects; two make a corner
-    wall_distance: Range = (0.3, 2.5)  # from the outermost object
+    gap: Range = (0.0, 0.3)
+    """Between the objects' bounding spheres."""
+    walls: tuple[NonNegativeInt, NonNegativeInt] = (1, 2)
+    """Behind the objects; two make a corner."""
+    wall_distance: Range = (0.3, 2.5)
+    """From the outermost object."""
     elevation_deg: Range = (12.0, 40.0)
     fill: Range = (0.7, 0.9)
-    lamp_share: float = Field(0.5, ge=0, le=1)  # of groups that a lamp lights beside the lighting
-    lamp_intensity: Range = (0.3, 1.2)  # radiance of white ground that faces it
-    lamp_diameter: Range = (0.3, 3.0)  # log-uniform
-    key: float = Field(0.18, gt=0)  # geometric mean luminance that the target is exposed for
-    effect_threshold: float = Field(
-        0.02, gt=0
-    )  # of white, as seen (`pairbridge.datagen.imaging.effect_masks`)
-    effect_dilation: float = Field(0.015, ge=0)  # of the shorter side
-    mask_grow: Range = (0.0, 0.03)  # of the shorter side, drawn per pair: from a fine to a coarse mask
-    smallest_visible: float = Field(0.006, ge=0)  # share of the frame in which the removed object is seen
-    most_hidden: float = Field(0.6, ge=0, le=1)  # share of its outline that others may hide
+    lamp_share: float = Field(0.5, ge=0, le=1)
+    """Of groups that a lamp lights beside the lighting."""
+    lamp_intensity: Range = (0.3, 1.2)
+    """Radiance of white ground that faces it."""
+    lamp_diameter: Range = (0.3, 3.0)
+    """log-uniform."""
+    key: float = Field(0.18, gt=0)
+    """Geometric mean luminance that the target is exposed for."""
+    effect_threshold: float = Field(0.02, gt=0)
+    """Of white, as seen (`pairbridge.datagen.imaging.effect_masks`)."""
+    effect_dilation: float = Field(0.015, ge=0)
+    """Of the shorter side."""
+    mask_grow: Range = (0.0, 0.03)
+    """Of the shorter side, drawn per pair: from a fine to a coarse mask."""
+    smallest_visible: float = Field(0.006, ge=0)
+    """Share of the frame in which the removed object is seen."""
+    most_hidden: float = Field(0.6, ge=0, le=1)
+    """Share of its outline that others may hide."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ObjectRemovalConfig":

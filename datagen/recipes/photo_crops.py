@@ -26,11 +26,12 @@ class PhotoRecipeConfig(RecipeConfig):
     """The keys of every recipe that crops photographs."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    # Side of the crop as a share of the largest crop of this aspect that the photograph holds.
     crop: Range = (0.6, 1.0)
-    flip: float = Field(0.5, ge=0, le=1)  # share of pairs that are mirrored
-    # A crop is never enlarged beyond this factor; a photograph too small for that is refused.
+    """Side of the crop as a share of the largest crop of this aspect that the photograph holds."""
+    flip: float = Field(0.5, ge=0, le=1)
+    """Share of pairs that are mirrored."""
     max_enlargement: PositiveFloat = 2.0
+    """A crop is never enlarged beyond this factor; a photograph too small for that is refused."""
 
     @model_validator(mode="after")
     def _crop_shares(self) -> "PhotoRecipeConfig":

@@ -55,23 +55,24 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
     """Each group is one photograph and `pairs_per_group` crops and relightings of it."""
 
     kind: Literal["photo_relighting"] = "photo_relighting"
-    # Relative shares of what the foreground is relit for; each kind named here must exist in every split.
     background_from: Weights = Field(default_factory=lambda: {"photo": 0.5, "hdri": 0.5})
-    # Shares for single splits, in place of `background_from`: e.g. for a split of one photograph.
+    """Relative shares of what the foreground is relit for; each kind named here must exist in every split."""
     background_from_of_split: dict[Split, Weights] = Field(default_factory=dict)
+    """Shares for single splits, in place of `background_from`: e.g. for a split of one photograph."""
     masker: MaskerConfig = GrabCutConfig()
     relighter: RelighterConfig = ColourTransferConfig()
-    # Estimates the foreground's own colour at soft edges, where the photograph shows it mixed with what is
-    # behind: `multilevel` is pymatting's, and needs the extra `matting`.
     foreground_colour: ForegroundMethod = "blur_fusion"
-    coverage: Range = (0.04, 0.9)  # least and largest share of the crop that the foreground may cover
-    # The other photograph's own foreground: left where it is, or its place filled with smooth colours.
+    """Estimates the foreground's own colour at soft edges, where the photograph shows it mixed with what is
+    behind: `multilevel` is pymatting's, and needs the extra `matting`."""
+    coverage: Range = (0.04, 0.9)
+    """Least and largest share of the crop that the foreground may cover."""
     background: OtherForeground = "as_is"
-    # Mean 8-bit difference over the foreground below which a pair teaches "change nothing".
+    """The other photograph's own foreground: left where it is, or its place filled with smooth colours."""
     min_change: NonNegativeFloat = 4.0
-    # See `pairbridge.datagen.models.relighting.structure`: below this, edges drifted and the pair would
-    # teach to redraw things.
+    """Mean 8-bit difference over the foreground below which a pair teaches "change nothing"."""
     min_structure: float = Field(0.4, ge=-1, le=1)
+    """See `pairbridge.datagen.models.relighting.structure`: below this, edges drifted and the pair would
+    teach to redraw things."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "PhotoRelightingConfig":

@@ -40,9 +40,11 @@ class PhotoRemovalConfig(PhotoRecipeConfig):
 
     kind: Literal["photo_removal"] = "photo_removal"
     mask: MaskConfig = MaskConfig()
-    # Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
     masker: MaskerConfig = GrabCutConfig()
-    store_source: bool = False  # write source.png too, noise included
+    """Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
+    """
+    store_source: bool = False
+    """Write source.png too, noise included."""
 
 
 class PhotoRemoval:

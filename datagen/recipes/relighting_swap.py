@@ -54,15 +54,21 @@ class RelightingSwapConfig(LitConfig):
 
     kind: Literal["relighting_swap"] = "relighting_swap"
     lightings_per_group: int = Field(3, ge=2, le=16)
-    pairs_per_group: PositiveInt = 2  # of the N (N - 1) ordered ones
-    strength: Range = (0.45, 2.2)  # factor on the source foreground's light, log-uniform
-    # Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
-    # that darkens is part of the variation, and the bound per channel stays what it says.
+    pairs_per_group: PositiveInt = 2
+    """Of the N (N - 1) ordered ones."""
+    strength: Range = (0.45, 2.2)
+    """Factor on the source foreground's light, log-uniform."""
     tint: float = Field(0.3, ge=0, lt=1)
-    flip: float = Field(0.0, ge=0, le=1)  # share of lightings that are mirrored left to right
-    objects: tuple[PositiveInt, PositiveInt] = (1, 1)  # in a scene, least and most
-    standing: float = Field(0.0, ge=0, le=1)  # share of groups that stand on a ground; the rest float
-    standing_elevation_deg: Range = (6.0, 45.0)  # of the camera there, in place of `elevation_deg`
+    """Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
+    that darkens is part of the variation, and the bound per channel stays what it says."""
+    flip: float = Field(0.0, ge=0, le=1)
+    """Share of lightings that are mirrored left to right."""
+    objects: tuple[PositiveInt, PositiveInt] = (1, 1)
+    """In a scene, least and most."""
+    standing: float = Field(0.0, ge=0, le=1)
+    """Share of groups that stand on a ground; the rest float."""
+    standing_elevation_deg: Range = (6.0, 45.0)
+    """Of the camera there, in place of `elevation_deg`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "RelightingSwapConfig":

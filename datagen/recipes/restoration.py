@@ -39,17 +39,18 @@ class RestorationConfig(PhotoRecipeConfig):
     """Each group is one photograph or rendered scene, `pairs_per_group` views of it, each degraded once."""
 
     kind: Literal["restoration"] = "restoration"
-    gates: Gates = Gates(mask=(0.02, 1.0))  # all of an image is degraded
+    gates: Gates = Gates(mask=(0.02, 1.0))
+    """All of an image is degraded."""
     targets_from: dict[Literal["photo", "render"], NonNegativeFloat] = Field(
         default_factory=lambda: {"photo": 1.0}
     )
-    # Relative shares of degradations.
     degradations: dict[DegradationKind, NonNegativeFloat] = Field(
         default_factory=lambda: {"second_order": 1.0}
     )
+    """Relative shares of degradations."""
     second_order: SecondOrderConfig = SecondOrderConfig()
-    # The scenes of rendered targets; its sizes, numbers and gates are those of this recipe.
     scene: GeometryConfig = GeometryConfig()
+    """The scenes of rendered targets; its sizes, numbers and gates are those of this recipe."""
 
     @model_validator(mode="after")
     def _shares(self) -> "RestorationConfig":

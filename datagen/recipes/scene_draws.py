@@ -32,12 +32,16 @@ class RenderedConfig(ObjectShares):
     """Keys of every recipe that renders. Ranges are [low, high], drawn uniformly unless said otherwise."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    sizes: SizeMix | None = None  # set: a size is drawn for each group, and `size_WH` is not used
-    elevation_deg: Range = (-10.0, 35.0)  # of the camera above the object's middle
-    # Horizontal. The camera's distance follows from it and from `fill`: a narrow view stands far away.
+    sizes: SizeMix | None = None
+    """set: a size is drawn for each group, and `size_WH` is not used."""
+    elevation_deg: Range = (-10.0, 35.0)
+    """Of the camera above the object's middle."""
     fov_deg: Range = (25.0, 50.0)
-    fill: Range = (0.6, 0.9)  # share of the frame's tighter side that the objects span
-    offset: Range = (-0.05, 0.05)  # of the objects from the middle, in frame fractions, for x and y apart
+    """Horizontal. The camera's distance follows from it and from `fill`: a narrow view stands far away."""
+    fill: Range = (0.6, 0.9)
+    """Share of the frame's tighter side that the objects span."""
+    offset: Range = (-0.05, 0.05)
+    """Of the objects from the middle, in frame fractions, for x and y apart."""
 
     @model_validator(mode="after")
     def _plausible_camera(self) -> "RenderedConfig":
@@ -63,12 +67,13 @@ class RenderedConfig(ObjectShares):
 class LitConfig(RenderedConfig):
     """Keys of recipes that are lit by the catalogue's lightings."""
 
-    # Relative shares of lightings; each kind named here must exist in every split the recipe has groups in.
     lighting_kinds: Weights = Field(default_factory=lambda: {"hdri": 1.0})
-    # Shares for single splits, in place of `lighting_kinds`: e.g. test under captured HDRIs alone.
+    """Relative shares of lightings; each kind named here must exist in every split the recipe has groups in.
+    """
     lighting_kinds_of_split: dict[Split, Weights] = Field(default_factory=dict)
-    # What a lighting is scaled to; see `pairbridge.datagen.lighting.equirect.normalising_factor`.
+    """Shares for single splits, in place of `lighting_kinds`: e.g. test under captured HDRIs alone."""
     picture_level: float = Field(0.4, gt=0)
+    """What a lighting is scaled to; see `pairbridge.datagen.lighting.equirect.normalising_factor`."""
     light_limit: float = Field(0.8, gt=0)
 
     @model_validator(mode="after")

@@ -58,24 +58,32 @@ class ShadowGenerationConfig(RenderedConfig):
     """Lengths are in radii of the object's bounding sphere; the object stands above the origin."""
 
     kind: Literal["shadow_generation"] = "shadow_generation"
-    pairs_per_group: PositiveInt = 2  # lamps, each of which makes a pair
-    # The object is the same in source and target, so a difference is looked for on the ground instead
-    # (`smallest_shadow`); thin objects in long frames cover little.
+    pairs_per_group: PositiveInt = 2
+    """lamps, each of which makes a pair."""
     gates: Gates = Gates(difference=0.0, coverage=(0.004, 0.95))
+    """The object is the same in source and target, so a difference is looked for on the ground instead
+    (`smallest_shadow`); thin objects in long frames cover little."""
     elevation_deg: Range = (12.0, 55.0)
-    fill: Range = (0.35, 0.55)  # room for the shadow
+    fill: Range = (0.35, 0.55)
+    """Room for the shadow."""
     offset: Range = (-0.1, 0.1)
-    lamp_elevation_deg: Range = (25.0, 80.0)  # above the ground; directions are uniform over this zone
+    lamp_elevation_deg: Range = (25.0, 80.0)
+    """Above the ground; directions are uniform over this zone."""
     lamp_distance: Range = (5.0, 9.0)
-    lamp_diameter: Range = (0.15, 4.0)  # log-uniform: from a hard shadow to a very soft one
-    intensity: Range = (0.5, 1.2)  # radiance of white ground that faces the lamp
-    ambient: Range = (0.12, 0.35)  # radiance of the surroundings, equal from everywhere
-    textured: float = Field(0.5, ge=0, le=1)  # share of groups on a procedural floor; the rest on white board
-    effect_threshold: float = Field(
-        0.02, gt=0
-    )  # of white, as seen (`pairbridge.datagen.imaging.effect_masks`)
-    effect_dilation: float = Field(0.02, ge=0)  # of the shorter side
-    smallest_shadow: float = Field(0.005, ge=0)  # share of the frame below which a pair is refused
+    lamp_diameter: Range = (0.15, 4.0)
+    """log-uniform: from a hard shadow to a very soft one."""
+    intensity: Range = (0.5, 1.2)
+    """Radiance of white ground that faces the lamp."""
+    ambient: Range = (0.12, 0.35)
+    """Radiance of the surroundings, equal from everywhere."""
+    textured: float = Field(0.5, ge=0, le=1)
+    """Share of groups on a procedural floor; the rest on white board."""
+    effect_threshold: float = Field(0.02, gt=0)
+    """Of white, as seen (`pairbridge.datagen.imaging.effect_masks`)."""
+    effect_dilation: float = Field(0.02, ge=0)
+    """Of the shorter side."""
+    smallest_shadow: float = Field(0.005, ge=0)
+    """Share of the frame below which a pair is refused."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ShadowGenerationConfig":

@@ -43,10 +43,13 @@ class OwnRecipeConfig(RecipeConfig):
     """The keys of a recipe of the user's own; those it invents itself are under `settings`."""
 
     kind: Literal["own"] = "own"
-    recipe: str  # path/to/file.py:Class, or the name of an entry point; of the path only the name is kept
+    recipe: str
+    """path/to/file.py:Class, or the name of an entry point; of the path only the name is kept."""
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    settings: dict[str, Any] = Field(default_factory=dict)  # checked by the class's `Settings`
-    code: str = ""  # the text of the recipe's module, filled in from `recipe`
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Checked by the class's `Settings`."""
+    code: str = ""
+    """The text of the recipe's module, filled in from `recipe`."""
 
     @model_validator(mode="before")
     @classmethod

@@ -15,11 +15,13 @@ from pairbridge.datagen.core.frozen import FrozenModel
 class SizeMix(FrozenModel):
     """Sizes drawn per group: a budget of side² pixels, and an aspect ratio (width by height), log-uniform."""
 
-    budgets: dict[PositiveInt, PositiveFloat] = Field(  # side of the square -> relative share
+    budgets: dict[PositiveInt, PositiveFloat] = Field(
         default_factory=lambda: {256: 0.1, 512: 0.2, 768: 0.2, 1024: 0.5}
     )
+    """Side of the square -> relative share."""
     aspect: tuple[PositiveFloat, PositiveFloat] = (0.25, 4.0)
-    multiple: PositiveInt = 8  # both sides are rounded to one: the step of an SDXL autoencoder's latent
+    multiple: PositiveInt = 8
+    """Both sides are rounded to one: the step of an SDXL autoencoder's latent."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "SizeMix":

@@ -48,8 +48,10 @@ class Hole(_Record):
     key: Key
     reason: str
     asset: str | None = None
-    gate: str | None = None  # that refused its last draw; None where an asset is broken or a process died
-    fault: Literal["crashed", "timed out"] | None = None  # of the last attempt at a group that was given up
+    gate: str | None = None
+    """That refused its last draw; None where an asset is broken or a process died."""
+    fault: Literal["crashed", "timed out"] | None = None
+    """Of the last attempt at a group that was given up."""
 
     @model_serializer(mode="wrap")
     def _faults_alone(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -54,11 +54,11 @@ class CalibrationConfig(FrozenModel):
     seed: NonNegativeInt = 0
     masker: MaskerConfig = GrabCutConfig()
     relighter: RelighterConfig = ColourTransferConfig()
-    # Objects, cameras and lightings. `groups` is the number of objects by split, `pairs_per_group` how many
-    # ordered pairs of lightings of each become a scene; `strength` and `tint` play no part.
     scenes: RelightingSwapConfig = Field(
         RelightingSwapConfig(groups={"test": 12}, lightings_per_group=2, size_WH=(192, 192)),
     )
+    """Objects, cameras and lightings. `groups` is the number of objects by split, `pairs_per_group` how many
+    ordered pairs of lightings of each become a scene; `strength` and `tint` play no part."""
     assets: AssetsConfig = AssetsConfig()
     render: RenderSettings = RenderSettings()
     view: ViewTransform = ViewTransform()

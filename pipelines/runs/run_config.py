@@ -20,12 +20,14 @@ PARTS = ("dataset", "mix", "training", "evaluation")
 class RunConfig(FrozenModel):
     """Each part is a YAML file, relative to this one, or the name of a shipped config."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]  # also the run's folder
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Also the run's folder."""
     dataset: str
     mix: str
     training: str
     evaluation: str
-    workers: PositiveInt | None = None  # Ray workers; null = one a core
+    workers: PositiveInt | None = None
+    """Ray workers; null = one a core."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,20 @@ class Grid(FrozenModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
     title: str
-    # What runs along the plot, and what tells its lines apart; only these may have several values.
     x: Axis
+    """What runs along the plot, and what tells its lines apart; only these may have several values."""
     lines: Axis | None = None
-    # Share of the samples that come from the `synthetic` sources; within them, and within the others, the
-    # mix's proportions stay.
     synthetic_share: tuple[Share, ...] = ()
-    # Noise of the bridge, in latent units.
+    """Share of the samples that come from the `synthetic` sources; within them, and within the others, the
+    mix's proportions stay."""
     sigma: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    # Weight of the pixel loss (the paper's lambda).
+    """Noise of the bridge, in latent units."""
     pixel_weight: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    # Distributions of t, by a name for the plot.
+    """Weight of the pixel loss (the paper's lambda)."""
     timesteps: Mapping[str, AnyTimesteps] = {}
-    # Network evaluations an image. Models are not trained anew for these.
+    """Distributions of t, by a name for the plot."""
     nfe: tuple[PositiveInt, ...] = ()
+    """Network evaluations an image. Models are not trained anew for these."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -50,14 +50,14 @@ class SweepConfig(FrozenModel):
     """Each training is made once, whichever grids want it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    # A run's YAML file, relative to this one, or the name of a shipped one.
     run: str
-    # Of weights, order of the data and noise; error bars are over these.
+    """A run's YAML file, relative to this one, or the name of a shipped one."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
-    # Which sources of the mix are synthetic.
+    """Of weights, order of the data and noise; error bars are over these."""
     synthetic: tuple[str, ...] = ()
-    # What is plotted.
+    """Which sources of the mix are synthetic."""
     metric: str = "foreground_psnr"
+    """What is plotted."""
     grids: Annotated[tuple[Grid, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

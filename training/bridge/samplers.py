@@ -123,13 +123,13 @@ class DbimSampler(FrozenModel):
     adaptive: ClassVar[bool] = False
 
     kind: Literal["dbim"] = "dbim"
-    # 0: deterministic after the first step; 1: the posterior sampler.
     eta: float = Field(default=0.0, ge=0, le=1)
-    # 2 also uses the estimate of the step before: fewer steps for the same error. Deterministic only.
+    """0: deterministic after the first step; 1: the posterior sampler."""
     order: Literal[1, 2] = 1
-    # cosine: short steps at both ends, which takes most of the first-order error away; needs a network that
-    # was trained at continuous times.
+    """2 also uses the estimate of the step before: fewer steps for the same error. Deterministic only."""
     grid: Literal["uniform", "cosine"] = "uniform"
+    """cosine: short steps at both ends, which takes most of the first-order error away; needs a network that
+    was trained at continuous times."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -218,11 +218,11 @@ class Dopri5Sampler(FrozenModel):
     adaptive: ClassVar[bool] = True
 
     kind: Literal["dopri5"] = "dopri5"
-    # Of the error that a step may make: relative to the state, and in latent units.
     rtol: float = Field(default=1e-5, gt=0)
+    """Of the error that a step may make: relative to the state, and in latent units."""
     atol: float = Field(default=1e-5, gt=0)
-    # Up to here; the network has to be trained up to it.
     end: float = Field(default=0.98, gt=0, lt=1)
+    """Up to here; the network has to be trained up to it."""
 
     def times(self, steps: int) -> tuple[float, ...]:
         return (0.0, self.end)

@@ -34,11 +34,11 @@ class LossConfig(FrozenModel):
     latent_norm: Literal["l1", "l2"] = "l2"
     latent_weighting: LatentWeighting = LatentWeighting.ESTIMATE
     pixel_weight: float = Field(default=0.0, ge=0)
-    # lpips needs weights, `lpips` below.
     pixel_norm: Literal["l1", "l2", "lpips"] = "l1"
-    # Larger images are decoded and compared on one random crop a sample, of this side in pixels: decoding
-    # is most of the memory.
+    """Lpips needs weights, `lpips` below."""
     pixel_crop: int = Field(default=512, ge=8)
+    """Larger images are decoded and compared on one random crop a sample, of this side in pixels: decoding is
+    most of the memory."""
     lpips: LpipsConfig | None = None
 
     @model_validator(mode="after")

@@ -22,13 +22,13 @@ _FREE = (
 
 
 class BridgeConfig(FrozenModel):
-    # Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1,
-    # 1] scale.
     sigma: float = Field(default=0.02, ge=0)
+    """Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1,
+    1] scale."""
     field: BridgeField = BridgeField.DRIFT
-    # Where the path begins. source: at the source's latent. noise: at standard normal noise, as flow matching
-    # does to generate; the source is then seen only where `source` is among denoiser.conditions.
     start: Literal["source", "noise"] = "source"
+    """Where the path begins. source: at the source's latent. noise: at standard normal noise, as flow
+    matching does to generate; the source is then seen only where `source` is among denoiser.conditions."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -38,57 +38,57 @@ class BridgeConfig(FrozenModel):
 
 
 class WatchConfig(FrozenModel):
-    # Steps between two pictures of what the average makes of pairs it never saw; null: none.
     pictures_every: int | None = Field(default=None, ge=1)
-    # Rows of such a picture, spread evenly over the split of each source of the mix that has it.
+    """Steps between two pictures of what the average makes of pairs it never saw; null: none."""
     rows: int = Field(default=6, ge=1)
+    """Rows of such a picture, spread evenly over the split of each source of the mix that has it."""
     split: Literal["validation", "test"] = "validation"
-    # The same figures and pictures as TensorBoard events; needs the extra `tensorboard`.
     tensorboard: bool = False
+    """The same figures and pictures as TensorBoard events; needs the extra `tensorboard`."""
 
 
 class TrainingConfig(FrozenModel):
     seed: int = Field(default=0, ge=0)
     steps: int = Field(default=1000, ge=1)
-    # Samples per optimiser step over all ranks.
     batch_size: int = Field(default=16, ge=1)
-    # Side of the square training crops in pixels.
+    """Samples per optimiser step over all ranks."""
     size: int = Field(default=96, ge=8)
-    # Sizes, aspects and batch sizes that take turns, instead of the two above. null: one size, square.
+    """Side of the square training crops in pixels."""
     buckets: BucketsConfig | None = None
+    """Sizes, aspects and batch sizes that take turns, instead of the two above. null: one size, square."""
     autoencoder: AutoencoderConfig = HaarConfig()
-    # encode: in every step. cached: latents of whole images, made once by `pairbridge encode`; not with
-    # augmentations, random crops or object removal, which change the pixels in every epoch.
     latents: Literal["encode", "cached"] = "encode"
-    # What the network sees in the hole of a removal pair. noise: what the reader put there, as in the paper.
-    # smooth: an interpolation of what surrounds it, from where a small network gets further.
+    """encode: in every step. cached: latents of whole images, made once by `pairbridge encode`; not with
+    augmentations, random crops or object removal, which change the pixels in every epoch."""
     hole: Literal["noise", "smooth"] = "noise"
+    """What the network sees in the hole of a removal pair. noise: what the reader put there, as in the paper.
+    smooth: an interpolation of what surrounds it, from where a small network gets further."""
     bridge: BridgeConfig = BridgeConfig()
     timesteps: AnyTimesteps = DiscreteTimesteps()
     denoiser: DenoiserConfig = UNetConfig()
     augment: AugmentConfig = AugmentConfig()
     loss: LossConfig = LossConfig()
-    # What a translation shows where the mask is 0. keep: its source, right for relighting, whose pairs agree
-    # there. translate: the network's output, right for removal, where shadows go with the object.
     outside_mask: Literal["keep", "translate"] = "translate"
+    """What a translation shows where the mask is 0. keep: its source, right for relighting, whose pairs agree
+    there. translate: the network's output, right for removal, where shadows go with the object."""
     optimiser: OptimiserConfig = OptimiserConfig()
-    # A weight counts half in the evaluated average after this many further images.
     ema_half_life_images: int = Field(default=1000, ge=1)
-    # bf16: autocast of the denoiser; weights, optimiser state and average stay float32.
+    """A weight counts half in the evaluated average after this many further images."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16: autocast of the denoiser; weights, optimiser state and average stay float32."""
     device: Literal["cpu", "cuda"] = "cpu"
-    # The run stops where the mean loss between two log lines is this many times that of the first line.
     diverged_at: float = Field(default=100.0, gt=1)
-    # How fast, never what: these may change when a run resumes.
-    # Parts of a rank's batch that pass through the network one after the other before an optimiser step.
+    """The run stops where the mean loss between two log lines is this many times that of the first line."""
     accumulate: int = Field(default=1, ge=1)
-    # Activations are computed again in the backward pass: less memory, about a third more time.
+    """How fast, never what: these may change when a run resumes. Parts of a rank's batch that pass through
+    the network one after the other before an optimiser step."""
     gradient_checkpointing: bool = False
-    # torch.compile of the denoiser; needs a C++ compiler on a CPU.
+    """Activations are computed again in the backward pass: less memory, about a third more time."""
     compile: bool = False
-    # Over the ranks of torchrun. ddp: each holds all weights. fsdp: weights, gradients, optimiser and
-    # average are sharded, for networks that do not fit one GPU.
+    """torch.compile of the denoiser; needs a C++ compiler on a CPU."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Over the ranks of torchrun. ddp: each holds all weights. fsdp: weights, gradients, optimiser and
+    average are sharded, for networks that do not fit one GPU."""
     threads: int = Field(default=2, ge=1)
     loader_workers: int = Field(default=1, ge=0)
     log_every: int = Field(default=10, ge=1)

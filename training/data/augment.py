@@ -14,11 +14,11 @@ from pairbridge.training.data.targets import TargetKind
 
 
 class AugmentConfig(FrozenModel):
-    # Probability of mirroring left and right.
     flip: float = Field(default=0.5, ge=0, le=1)
-    # Probability of a random order of the colour channels; leave 0 where colours have names, as on faces and
-    # grass.
+    """Probability of mirroring left and right."""
     permute_colours: float = Field(default=0.0, ge=0, le=1)
+    """Probability of a random order of the colour channels; leave 0 where colours have names, as on faces and
+    grass."""
 
 
 def augment(

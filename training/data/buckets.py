@@ -24,18 +24,19 @@ from pairbridge.training.data.schedule import Schedule
 class Budget(FrozenModel):
     """How many pixels an image of a batch has, and how many images the batch."""
 
-    # Side of the square image in pixels; other aspects have about as many pixels.
     side: Annotated[int, Field(ge=8)]
-    # Samples per optimiser step over all ranks.
+    """Side of the square image in pixels; other aspects have about as many pixels."""
     batch_size: PositiveInt
-    # Of any scale: share of the batches, not of the samples.
+    """Samples per optimiser step over all ranks."""
     weight: PositiveFloat = 1.0
+    """Of any scale: share of the batches, not of the samples."""
 
 
 class Aspect(FrozenModel):
     """A shape of image; samples of another one are cropped to it."""
 
-    ratio: Annotated[float, Field(ge=0.25, le=4)]  # width over height
+    ratio: Annotated[float, Field(ge=0.25, le=4)]
+    """Width over height."""
     weight: PositiveFloat = 1.0
 
 

@@ -17,16 +17,16 @@ class MixSource(FrozenModel):
     """One recipe of one dataset, and its weight."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    # A dataset's folder: absolute, relative to the mix's own YAML file, or `run:dataset` for the folder of
-    # that name in the run's folder.
     path: str
+    """A dataset's folder: absolute, relative to the mix's own YAML file, or `run:dataset` for the folder of
+    that name in the run's folder."""
     recipe: str
     split: Literal["train", "validation", "test"] = "train"
-    # What its pairs lead to: their target image, their depth or their normals
-    # (pairbridge.training.data.targets).
     target: TargetKind = TargetKind.IMAGE
-    # Of any scale: 0.9 and 0.1 are the same mix as 9 and 1.
+    """What its pairs lead to: their target image, their depth or their normals
+    (pairbridge.training.data.targets)."""
     weight: PositiveFloat = 1.0
+    """Of any scale: 0.9 and 0.1 are the same mix as 9 and 1."""
 
     def folder(self, run_root: Path) -> Path:
         """The dataset's folder, with `run:` resolved against `run_root`."""
@@ -37,12 +37,12 @@ class MixConfig(FrozenModel):
     """Sources and weights. The order of the data is a function of this, the batch size and the shards."""
 
     seed: NonNegativeInt = 0
-    # When a source has given every sample once: go on with a new permutation of it, or end the data at the
-    # last batch for which every source still has fresh samples.
     on_exhausted: Literal["repeat", "stop"] = "repeat"
-    # Pairs of another aspect or size are cropped and resized. null: the largest crop that fits, centred. A
-    # number: crops at random places, down to this share of the largest one's side.
+    """When a source has given every sample once: go on with a new permutation of it, or end the data at the
+    last batch for which every source still has fresh samples."""
     random_crop: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Pairs of another aspect or size are cropped and resized. null: the largest crop that fits, centred. A
+    number: crops at random places, down to this share of the largest one's side."""
     sources: Annotated[tuple[MixSource, ...], Field(min_length=1)]
 
     @field_validator("sources")

@@ -27,44 +27,45 @@ class AlternatingOptimiser(OptimiserConfig):
 class DistillationWatchConfig(FrozenModel):
     """When a line of stats.jsonl warns; both figures are in every line."""
 
-    # The critic lags: the student's mean loss, which the best critic keeps above 0, is below minus this share
-    # of the critic's.
     critic_lag: float = Field(default=0.1, gt=0)
-    # The student has collapsed: from one source its samples are this many times nearer to each other than
-    # the teacher's, in mean square. Judged from `collapse_after` of the steps on: a student begins there.
+    """The critic lags: the student's mean loss, which the best critic keeps above 0, is below minus this
+    share of the critic's."""
     collapse: float = Field(default=0.25, ge=0, lt=1)
+    """The student has collapsed: from one source its samples are this many times nearer to each other than
+    the teacher's, in mean square. Judged from `collapse_after` of the steps on: a student begins there."""
     collapse_after: float = Field(default=0.5, ge=0, le=1)
-    # Evaluations of the teacher for a sample to compare with.
     teacher_steps: int = Field(default=20, ge=1)
+    """Evaluations of the teacher for a sample to compare with."""
 
 
 class DistillationConfig(FrozenModel):
     seed: int = Field(default=0, ge=0)
-    # Optimiser steps of the student.
     steps: int = Field(default=1000, ge=1)
-    # Critic steps, then student steps, and again: L and K of the paper.
+    """Optimiser steps of the student."""
     critic_steps: int = Field(default=5, ge=1)
+    """Critic steps, then student steps, and again: L and K of the paper."""
     student_steps: int = Field(default=1, ge=1)
-    # Critic steps before all others: the teacher that the critic starts as knows nothing of the student.
     critic_warmup: int = Field(default=100, ge=0)
-    # Sources a step. null: the teacher's.
+    """Critic steps before all others: the teacher that the critic starts as knows nothing of the student."""
     batch_size: int | None = Field(default=None, ge=1)
-    # Times at which the student is evaluated, from 0; one step by default. Where they are k / N the
-    # ordinary commands sample with --steps N.
+    """Sources a step. null: the teacher's."""
     nodes: tuple[float, ...] = (0.0,)
+    """Times at which the student is evaluated, from 0; one step by default. Where they are k / N the ordinary
+    commands sample with --steps N."""
     multistep: Multistep = Multistep.CHAIN
-    # Random input, through channels that start at zero. Without it the student is a function of the source.
     noise: bool = True
-    # Times of the matching. null: log_uniform down to (sigma / 10)^2 with a uniform half, where the teacher
-    # was trained at all times (uniform or log_uniform), else the teacher's own.
+    """Random input, through channels that start at zero. Without it the student is a function of the source.
+    """
     timesteps: AnyTimesteps | None = None
+    """Times of the matching. null: log_uniform down to (sigma / 10)^2 with a uniform half, where the teacher
+    was trained at all times (uniform or log_uniform), else the teacher's own."""
     student: AlternatingOptimiser = AlternatingOptimiser()
     critic: AlternatingOptimiser = AlternatingOptimiser()
-    # A weight counts half in the student's average after this many further images.
     ema_half_life_images: int = Field(default=1000, ge=1)
+    """A weight counts half in the student's average after this many further images."""
     device: Literal["cpu", "cuda"] = "cpu"
-    # How fast, never what: these may change when a run resumes.
     threads: int = Field(default=2, ge=1)
+    """How fast, never what: these may change when a run resumes."""
     loader_workers: int = Field(default=1, ge=0)
     watch: DistillationWatchConfig = DistillationWatchConfig()
     log_every: int = Field(default=10, ge=1)

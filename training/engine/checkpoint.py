@@ -41,19 +41,19 @@ class CheckpointState(FrozenModel):
     """All of a training besides its tensors. Random streams are keyed by seed and step: no RNG state."""
 
     format: int = FORMAT
-    # Completed optimiser steps, each of one global batch: also the whole state of the data order.
     step: int
+    """Completed optimiser steps, each of one global batch: also the whole state of the data order."""
     images: int
     ema_updates: int
-    # Mean loss of the first log line, which later ones are measured by.
     first_loss: float | None = None
-    # Samples consumed so far from each source.
+    """Mean loss of the first log line, which later ones are measured by."""
     consumed: dict[str, int]
+    """Samples consumed so far from each source."""
     config: dict[str, Any]
-    # For the record; what the data were is in `inputs`.
     mix: dict[str, Any]
-    # What the weights depend on beside the config, by digest: the autoencoder, the mix and its shards.
+    """For the record; what the data were is in `inputs`."""
     inputs: dict[str, Any]
+    """What the weights depend on beside the config, by digest: the autoencoder, the mix and its shards."""
 
 
 def checkpoint_folders(root: Path) -> list[Path]:

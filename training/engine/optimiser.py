@@ -18,10 +18,10 @@ class OptimiserConfig(FrozenModel):
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_images: int = Field(default=800, ge=0)
-    # After warm-up: constant, or a cosine from learning_rate to zero at the last step.
     schedule: Literal["constant", "cosine"] = "cosine"
-    # Gradients are scaled down to this norm.
+    """After warm-up: constant, or a cosine from learning_rate to zero at the last step."""
     clip_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm."""
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:

@@ -17,12 +17,13 @@ class EvaluationSource(FrozenModel):
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
     path: str
     recipe: str
-    # What the pairs are; says which metrics count and which trivial predictors the model has to beat.
     task: Task = Task.RELIGHTING
-    # Recipe of the same dataset whose training and validation splits baselines are fitted on; null: this one.
+    """What the pairs are; says which metrics count and which trivial predictors the model has to beat."""
     fit_recipe: str | None = None
-    # Pairs at most, the first of the split in planned order; null = all.
+    """Recipe of the same dataset whose training and validation splits baselines are fitted on; null: this
+    one."""
     max_pairs: int | None = Field(default=None, ge=1)
+    """Pairs at most, the first of the split in planned order; null = all."""
 
 
 class EvaluationConfig(FrozenModel):
@@ -31,23 +32,24 @@ class EvaluationConfig(FrozenModel):
     seed: int = Field(default=0, ge=0)
     sources: tuple[EvaluationSource, ...] = Field(min_length=1)
     split: Literal["validation", "test"] = "test"
-    # Steps per image: network evaluations, but with heun, dopri5 and guidance.
     sampling_steps: int = Field(default=1, ge=1)
-    # What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or
-    # reference; of flows also euler, heun or dopri5 (rtol, atol, end).
+    """Steps per image: network evaluations, but with heun, dopri5 and guidance."""
     sampler: AnySampler = PosteriorSampler()
-    # Of the conditions that training withheld now and then (docs/flow.md); 1: none.
+    """What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or reference; of flows
+    also euler, heun or dopri5 (rtol, atol, end)."""
     guidance: float = Field(default=1.0, ge=0)
+    """Of the conditions that training withheld now and then (docs/flow.md); 1: none."""
     size: int = Field(default=96, ge=8)
     batch_size: int = Field(default=32, ge=1)
     threads: int = Field(default=2, ge=1)
     bootstrap_resamples: int = Field(default=2000, ge=100)
-    # Rows of source | output | target that are kept as pictures, per source.
     sample_images: int = Field(default=8, ge=0)
-    # Rows of the pairs that the model does worst, by the metric that the task is judged by.
+    """Rows of source | output | target that are kept as pictures, per source."""
     worst_images: int = Field(default=12, ge=0)
-    # Weights of the Inception that FID is defined on, as safetensors: FID and local FID of every method.
-    # It is pt_inception-2015-12-05 of torch-fidelity and pytorch-fid; none is shipped. null: no FID.
+    """Rows of the pairs that the model does worst, by the metric that the task is judged by."""
     inception: Path | None = None
-    # Weights of LPIPS (VGG): `vgg` and `heads`, as for a training's loss; none is shipped. null: no LPIPS.
+    """Weights of the Inception that FID is defined on, as safetensors: FID and local FID of every method. It
+    is pt_inception-2015-12-05 of torch-fidelity and pytorch-fid; none is shipped. null: no FID."""
     lpips: LpipsConfig | None = None
+    """Weights of LPIPS (VGG): `vgg` and `heads`, as for a training's loss; none is shipped. null: no LPIPS.
+    """

@@ -48,10 +48,10 @@ class Files(Protocol):
 
 
 class _ColourConfig(LossConfig):
-    # Where the edited image's colours are taken from.
     region: Region = Region.ALL
-    # The image whose colours are wanted, and the part of it, white where it counts. null: all of it.
+    """Where the edited image's colours are taken from."""
     reference: Path
+    """The image whose colours are wanted, and the part of it, white where it counts. null: all of it."""
     reference_mask: Path | None = None
 
 
@@ -61,17 +61,17 @@ class ColourStatisticsConfig(_ColourConfig):
 
 class ColourDistributionConfig(_ColourConfig):
     kind: Literal["colour_distribution"] = "colour_distribution"
-    # Directions in colour space that the distributions are compared along: L, a, b, then seeded ones.
     directions: int = Field(default=12, ge=3)
-    # Quantiles that are compared along each.
+    """Directions in colour space that the distributions are compared along: L, a, b, then seeded ones."""
     quantiles: int = Field(default=32, ge=2)
+    """Quantiles that are compared along each."""
 
 
 class KeepConfig(LossConfig):
     kind: Literal["keep"] = "keep"
     region: Region = Region.BACKGROUND
-    # What it is to stay like: the image that came in, or what the model makes of it without guidance.
     like: Literal["source", "unguided"] = "source"
+    """What it is to stay like: the image that came in, or what the model makes of it without guidance."""
 
 
 class RangeConfig(LossConfig):
@@ -80,8 +80,8 @@ class RangeConfig(LossConfig):
 
 class OwnConfig(LossConfig):
     kind: Literal["own"] = "own"
-    # A Python file, and the class in it: made from `settings`, called as an `EditTerm`.
     file: Path
+    """A Python file, and the class in it: made from `settings`, called as an `EditTerm`."""
     name: str
     settings: dict[str, Any] = Field(default_factory=dict)
 

@@ -31,26 +31,26 @@ _DINO = {
 
 class ClipConfig(LossConfig):
     kind: Literal["clip"] = "clip"
-    # A folder of a CLIPModel with its tokenizer and preprocessor_config.json.
     path: Path
-    # What the image is to show, and, to point away from, what it shows.
+    """A folder of a CLIPModel with its tokenizer and preprocessor_config.json."""
     text: str = Field(min_length=1)
+    """What the image is to show, and, to point away from, what it shows."""
     source_text: str | None = None
     away: NonNegativeFloat = 0.4
-    # How much the source itself counts beside the texts.
     kept: NonNegativeFloat = 0.2
-    # Windows that are looked at, of 60 to 100 % of the sides, the same ones at every step: a single view is
-    # easily fooled. The first is the whole image.
+    """How much the source itself counts beside the texts."""
     crops: int = Field(default=8, ge=1)
+    """Windows that are looked at, of 60 to 100 % of the sides, the same ones at every step: a single view is
+    easily fooled. The first is the whole image."""
 
 
 class DinoConfig(LossConfig):
     kind: Literal["dino"] = "dino"
-    # A folder of a ViTModel (DINO) or Dinov2Model with preprocessor_config.json.
     path: Path
+    """A folder of a ViTModel (DINO) or Dinov2Model with preprocessor_config.json."""
     compare: Literal["cls", "structure"] = "cls"
-    # For cls: the image to be like. null: the source. structure is always the source's.
     reference: Path | None = None
+    """For cls: the image to be like. null: the source. structure is always the source's."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

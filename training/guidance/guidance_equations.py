@@ -60,17 +60,17 @@ class Structure(StrEnum):
 class GuidanceConfig(FrozenModel):
     """How strongly, where along the path and by which steps."""
 
-    # Times [from, to) at which estimates are guided; outside, the model goes its own way.
     window: tuple[float, float] = (0.0, 1.0)
-    # Of the step through the network; 0 leaves it out, and with it the network's gradient.
+    """Times [from, to) at which estimates are guided; outside, the model goes its own way."""
     mcg_scale: NonNegativeFloat = 1.0
-    # Adam steps on the estimate itself, and their rate.
+    """Of the step through the network; 0 leaves it out, and with it the network's gradient."""
     inner_steps: NonNegativeInt = 5
+    """Adam steps on the estimate itself, and their rate."""
     inner_rate: PositiveFloat = 0.02
     structure: Structure = Structure.L1
     structure_weight: NonNegativeFloat = 1.0
-    # Standard deviation share of the noise that is drawn anew at every step; 0 is deterministic.
     eta: float = Field(0.0, ge=0, le=1)
+    """Standard deviation share of the noise that is drawn anew at every step; 0 is deterministic."""
     symmetric: bool = False
 
     @model_validator(mode="after")

@@ -32,26 +32,26 @@ _MOST_CLASSES = 256
 class ConditionConfig(FrozenModel):
     """A bare name in YAML stands for a condition with its defaults: `conditions: [mask, light]`."""
 
-    # mask: the foreground or the hole. source: the latent x0 itself, which makes the bridge conditional and
-    # so keeps its pairing beyond one step. noise: a standard normal like the latent, new at every evaluation,
-    # for students of `pairbridge distill`. Any other name is an image field of the samples: light is
-    # light.png; or, with `classes`, the name of what these are classes of.
     field: str = Field(pattern=r"^[a-z0-9_]+$")
-    # autoencoder: the image's latent. resize: the image itself at the latent's size (in Haar latents without
-    # loss). null: resize for the mask, autoencoder for everything else, as the paper does with light maps.
+    """mask: the foreground or the hole. source: the latent x0 itself, which makes the bridge conditional and
+    so keeps its pairing beyond one step. noise: a standard normal like the latent, new at every evaluation,
+    for students of `pairbridge distill`. Any other name is an image field of the samples: light is light.png;
+    or, with `classes`, the name of what these are classes of."""
     encoding: Literal["autoencoder", "resize"] | None = None
-    # Colours of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3 otherwise.
+    """autoencoder: the image's latent. resize: the image itself at the latent's size (in Haar latents without
+    loss). null: resize for the mask, autoencoder for everything else, as the paper does with light maps."""
     channels: Literal[1, 3] | None = None
-    # aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
-    # such as a light map over directions. null: whole for `light`, aligned otherwise.
+    """Colours of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3 otherwise."""
     frame: Literal["aligned", "whole"] | None = None
-    # The names that a class can have, where this condition is one.
+    """aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
+    such as a light map over directions. null: whole for `light`, aligned otherwise."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
-    # Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
-    # procedural object its family), `params.<key>...` a parameter, `<key>` an entry.
+    """The names that a class can have, where this condition is one."""
     read: str | None = None
-    # Share of the samples that are trained without this condition: all zeros in its place.
+    """Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
+    procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the samples that are trained without this condition: all zeros in its place."""
 
     @model_validator(mode="before")
     @classmethod

@@ -50,17 +50,17 @@ class UNetConfig(FrozenModel):
     """A UNet of any size, from random weights."""
 
     kind: Literal["unet"] = "unet"
-    # From full latent resolution down; each further level halves the sides.
     widths: tuple[int, ...] = (32, 48, 64, 64)
+    """From full latent resolution down; each further level halves the sides."""
     layers_per_block: int = Field(default=1, ge=1)
-    # Levels with self-attention, counted from 0 at full resolution; the middle block always has one.
     attention_levels: tuple[int, ...] = ()
+    """Levels with self-attention, counted from 0 at full resolution; the middle block always has one."""
     head_width: int = Field(default=16, ge=1)
     norm_groups: int = Field(default=8, ge=1)
-    # gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's.
     head: Head = Head.ADD
-    # Concatenated to x_t along channels.
+    """Gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's."""
     conditions: Conditions = (ConditionConfig(field="mask"),)
+    """Concatenated to x_t along channels."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -31,12 +31,12 @@ class LatentUNetConfig(FrozenModel):
     """
 
     kind: Literal["latent_unet"] = "latent_unet"
-    # A folder in diffusers' layout (config.json, *.safetensors) whose weights training starts from; it must
-    # have the topology below. null: random weights and an output of zero. Read once, at the first step.
     base: Path | None = None
+    """A folder in diffusers' layout (config.json, *.safetensors) whose weights training starts from; it must
+    have the topology below. null: random weights and an output of zero. Read once, at the first step."""
     widths: tuple[int, ...] = (320, 640, 1280)
-    # Transformer blocks per level; 0: no attention there.
     transformer_layers: tuple[int, ...] = (0, 2, 10)
+    """Transformer blocks per level; 0: no attention there."""
     middle_layers: int = Field(default=10, ge=1)
     heads: tuple[int, ...] = (5, 10, 20)
     layers_per_block: int = Field(default=2, ge=1)

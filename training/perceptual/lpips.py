@@ -32,10 +32,10 @@ _SCALE = (0.458, 0.448, 0.450)
 
 
 class LpipsConfig(FrozenModel):
-    # torchvision's vgg16 state dict: vgg16-397923af.pth, or the same as safetensors.
     vgg: Path
-    # The lpips package's weights/v0.1/vgg.pth, or the same as safetensors.
+    """torchvision's vgg16 state dict: vgg16-397923af.pth, or the same as safetensors."""
     heads: Path
+    """The lpips package's weights/v0.1/vgg.pth, or the same as safetensors."""
 
     @property
     def digest(self) -> str:

@@ -41,21 +41,22 @@ class BiRefNetConfig(FrozenModel):
     """BiRefNet with weights from a local folder: its name, if the weights lie where all weights lie."""
 
     kind: Literal["birefnet"] = "birefnet"
-    model: Model = "BiRefNet-matting"  # an id of `pairbridge weights list`; decides the input's size
-    # The model's folder, with model.safetensors as on the hub; left out: the folder named after the model in
-    # $PAIRBRIDGE_WEIGHTS, else in ./weights. A place on a disk is no part of what a dataset is, so it is
-    # neither recorded nor digested; what lies there is recorded, as the revision.
+    model: Model = "BiRefNet-matting"
+    """An id of `pairbridge weights list`; decides the input's size."""
     weights: Path | None = Field(None, exclude=True)
-    # Of model.safetensors. Refuses other weights, and makes them part of the dataset's digest.
+    """The model's folder, with model.safetensors as on the hub; left out: the folder named after the model in
+    $PAIRBRIDGE_WEIGHTS, else in ./weights. A place on a disk is no part of what a dataset is, so it is
+    neither recorded nor digested; what lies there is recorded, as the revision."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    # Input in place of the model's own: a smaller one is faster, and coarser.
+    """Of model.safetensors. Refuses other weights, and makes them part of the dataset's digest."""
     size_WH: tuple[int, int] | None = None
-    # float32 on the CPU, float16 on the GPU.
+    """Input in place of the model's own: a smaller one is faster, and coarser."""
     device: Literal["cpu", "cuda"] = "cpu"
-    # Mean of 4 a (1 - a) over the image's alpha a, above which the network is undecided about the image.
+    """float32 on the CPU, float16 on the GPU."""
     max_doubt: float = Field(0.5, ge=0, le=1)
-    # On a CPU the number of threads can change the last bit of a sum, hence is fixed and recorded.
+    """Mean of 4 a (1 - a) over the image's alpha a, above which the network is undecided about the image."""
     cpu_threads: PositiveInt = 1
+    """On a CPU the number of threads can change the last bit of a sum, hence is fixed and recorded."""
 
     @field_validator("size_WH")
     @classmethod

@@ -32,9 +32,11 @@ class GrabCutConfig(FrozenModel):
     """Settings of the stand-in masker."""
 
     kind: Literal["grabcut"] = "grabcut"
-    working_side: PositiveInt = Field(320, ge=64, le=2048)  # pixels; the longer side is reduced to this
+    working_side: PositiveInt = Field(320, ge=64, le=2048)
+    """pixels; the longer side is reduced to this."""
     iterations: PositiveInt = Field(6, le=50)
-    softness: float = Field(1.2, ge=0, le=10)  # sigma of the edge, in working pixels
+    softness: float = Field(1.2, ge=0, le=10)
+    """Sigma of the edge, in working pixels."""
 
 
 class GrabCut:

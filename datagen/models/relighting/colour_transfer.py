@@ -38,12 +38,17 @@ class ColourTransferConfig(FrozenModel):
     """How far the stand-in relighter goes; each pair is [low, high], drawn uniformly per call."""
 
     kind: Literal["colour_transfer"] = "colour_transfer"
-    lightness: Range = (0.15, 0.6)  # share of the way of the mean and spread of lightness
-    chroma: Range = (0.15, 0.5)  # share of the way of the mean colour
-    sides: Range = (0.3, 1.0)  # exponent on the light of each quarter; 0 = even light
-    slope_stops: Range = (0.0, 1.2)  # brightness difference across the subject, in a random direction
+    lightness: Range = (0.15, 0.6)
+    """Share of the way of the mean and spread of lightness."""
+    chroma: Range = (0.15, 0.5)
+    """Share of the way of the mean colour."""
+    sides: Range = (0.3, 1.0)
+    """Exponent on the light of each quarter; 0 = even light."""
+    slope_stops: Range = (0.0, 1.2)
+    """Brightness difference across the subject, in a random direction."""
     exposure_stops: Range = (-1.15, 1.15)
-    tint: float = Field(0.3, ge=0, lt=1)  # each channel of the light by up to this share more or less
+    tint: float = Field(0.3, ge=0, lt=1)
+    """Each channel of the light by up to this share more or less."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "ColourTransferConfig":

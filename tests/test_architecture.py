@@ -37,8 +37,8 @@ TORCH_FREE_DATAGEN = ("datagen/matting/", "datagen/relighting/")
 
 # What makes a plan depend on something other than (config, seed, index), and what to write instead.
 NONDETERMINISM = {
-    r"\bnp\.random\.(seed|randn?|randint|choice|uniform|normal|permutation|shuffle)\(": "pairbridge.datagen.core.seeds.rng",
-    r"\brandom\.(seed|random|choice|randint|shuffle|uniform)\(": "pairbridge.datagen.core.seeds.rng",
+    r"\bnp\.random\.(seed|randn?|randint|choice|uniform|normal|permutation|shuffle)\(": "core.seeds.rng",
+    r"\brandom\.(seed|random|choice|randint|shuffle|uniform)\(": "core.seeds.rng",
     r"\btime\.time(_ns)?\(|\bdatetime\.now\(|\bdate\.today\(": "the run ledger, never a spec",
     r"\bos\.(listdir|scandir)\(": "sorted(path.iterdir())",
     r"\buuid\.uuid": "pairbridge.datagen.core.seeds",

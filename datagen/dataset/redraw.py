@@ -16,7 +16,7 @@ from pairbridge.datagen.shards.sample import Pair
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
     from pairbridge.datagen.recipes.base import Recipe
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class MadeGroup:
 def make_group(
     plan: "DatasetPlan",
     spec: "GroupSpec",
-    studio: "Studio",
+    workbench: "Workbench",
     on_draw: Callable[["GroupSpec"], None] = lambda spec: None,
 ) -> MadeGroup:
     """Make the group of `spec`, a first draw; `on_draw` is told of each draw before it is made.
@@ -52,7 +52,7 @@ def make_group(
     for draw in range(recipe.config.redraws + 1):
         current = plan.group(spec.stream, spec.group, draw) if draw else spec
         on_draw(current)
-        for key, made in zip(spec.keys, _judged(recipe, current, studio), strict=True):
+        for key, made in zip(spec.keys, _judged(recipe, current, workbench), strict=True):
             if key in settled:
                 continue
             if isinstance(made, Rejected):
@@ -65,9 +65,11 @@ def make_group(
     return MadeGroup([settled.get(key) or last[key] for key in spec.keys], rejected)
 
 
-def _judged(recipe: "Recipe", spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected | AssetError]:
+def _judged(
+    recipe: "Recipe", spec: "GroupSpec", workbench: "Workbench"
+) -> list[Pair | Rejected | AssetError]:
     try:
-        made = recipe.make(spec, studio)
+        made = recipe.make(spec, workbench)
     except (AssetError, Rejected) as error:
         return [error] * len(spec.keys)
     return [_checked(pair, recipe) for pair in made]

@@ -1,4 +1,4 @@
-"""How a sample names the maskers and relighters that had a part in it."""
+"""How a sample names the matting models and relighters that had a part in it."""
 
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ STAND_IN = " (stand-in)"
 
 
 class Tool(Protocol):
-    """What a masker and a relighter have in common."""
+    """What a matting model and a relighter have in common."""
 
     name: str
     revision: str
@@ -33,6 +33,6 @@ def recorded(tool: Tool, settings: BaseModel) -> dict[str, Any]:
 
 
 def ask_for_gpu(recipes: Iterable[BaseModel]) -> bool:
-    """Whether any masker or relighter of these recipes' configs wants to run on a GPU."""
-    tools = [getattr(recipe, role, None) for recipe in recipes for role in ("masker", "relighter")]
+    """Whether any matting or relighter of these recipes' configs wants to run on a GPU."""
+    tools = [getattr(recipe, role, None) for recipe in recipes for role in ("matting", "relighter")]
     return any(getattr(tool, "device", "cpu") != "cpu" for tool in tools)

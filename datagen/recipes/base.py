@@ -1,7 +1,7 @@
 """What a recipe is: one way of making pairs, as a pure plan and an effectful make.
 
 `plan` chooses everything there is to choose and touches nothing; `make` does what it is told with the help
-of a `Studio`. Between the two lies a JSON value, so that a group can be planned in one process and made in
+of a `Workbench`. Between the two lies a JSON value, so that a group can be planned in one process and made in
 another, twice, in any order, with the same bytes.
 """
 
@@ -20,7 +20,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 # Whose versions a sample records: those whose change can change a pixel.
 _RECORDED_DISTRIBUTIONS = (
@@ -67,7 +67,7 @@ class Recipe(Protocol):
         `seed` is the dataset's, or that of a redraw: all that is drawn is keyed by it.
         """
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
 
         Raises AssetError or Rejected when the whole group falls.
@@ -79,7 +79,7 @@ class Recipe(Protocol):
 def sample_meta(
     spec: "GroupSpec",
     pair: int,
-    studio: "Studio",
+    workbench: "Workbench",
     *,
     assets: list[tuple[str, str]],
     mask_source: str,
@@ -94,7 +94,7 @@ def sample_meta(
     """
     entries = []
     for role, asset_id in assets:
-        asset = studio.catalogue.get(asset_id)
+        asset = workbench.catalogue.get(asset_id)
         entries.append(
             {
                 "role": role,
@@ -106,14 +106,14 @@ def sample_meta(
         )
     return {
         "key": spec.keys[pair],
-        "dataset": studio.config.name,
+        "dataset": workbench.config.name,
         "recipe": spec.stream.recipe_id,
         "kind": spec.stream.kind,
         "split": spec.stream.split,
         "group": spec.group,
         "pair": pair,
         "draw": spec.draw,
-        "seed": studio.config.seed,
+        "seed": workbench.config.seed,
         "assets": entries,
         "mask_source": mask_source,
         "relighter": relighter,

@@ -45,7 +45,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ControllableRelightingConfig(LitConfig):
@@ -123,22 +123,22 @@ class ControllableRelighting:
             "cycles_seed": int(draw.integers(2**31)),
         }
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """One render under the lighting, one for each lamp; then sums."""
         params, config = spec.params, self.config
-        studio.phase("load")
-        studio.blender.load_scene(scene_of(params, studio))
+        workbench.phase("load")
+        workbench.blender.load_scene(scene_of(params, workbench))
         camera = from_json(CameraSpec, params["camera"])
-        pose = studio.blender.set_camera(camera, tuple(params["size_WH"]))
+        pose = workbench.blender.set_camera(camera, tuple(params["size_WH"]))
         lighting = params["lighting"]
-        environment = studio.environment(lighting["id"])
+        environment = workbench.environment(lighting["id"])
         factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
-        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"])
-        studio.phase("render")
-        lit = studio.blender.render(environment_path=copy, seed=params["cycles_seed"])
+        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"])
+        workbench.phase("render")
+        lit = workbench.blender.render(environment_path=copy, seed=params["cycles_seed"])
         check_render(lit.rgba, lit.albedo, config.gates)
         lamps = [
-            studio.blender.render(
+            workbench.blender.render(
                 environment_path=copy,
                 seed=params["cycles_seed"],
                 strength=0.0,
@@ -146,10 +146,10 @@ class ControllableRelighting:
             ).rgba
             for lamp in params["lamps"]
         ]
-        studio.phase("compose")
-        source = studio.view.apply(over_linear(lit.rgba, np.float32(config.background), factor))
+        workbench.phase("compose")
+        source = workbench.view.apply(over_linear(lit.rgba, np.float32(config.background), factor))
         return [
-            self._pair(spec, number, (source, lit.rgba), lamps, pose, factor, studio)
+            self._pair(spec, number, (source, lit.rgba), lamps, pose, factor, workbench)
             for number in range(len(params["mixes"]))
         ]
 
@@ -161,7 +161,7 @@ class ControllableRelighting:
         lamps: list[np.ndarray],
         pose: CameraPose,
         factor: float,
-        studio: "Studio",
+        workbench: "Workbench",
     ) -> Pair | Rejected:
         params, config = spec.params, self.config
         source, under_lighting = before
@@ -171,7 +171,7 @@ class ControllableRelighting:
         for rgba, colour in zip(lamps, mix["colours"], strict=True):
             lit[..., :3] += rgba[..., :3] * np.array(colour, np.float32)
         lit[..., 3] = under_lighting[..., 3]
-        target = studio.view.apply(over_linear(lit, np.float32(config.background)))
+        target = workbench.view.apply(over_linear(lit, np.float32(config.background)))
         mask = alpha_to_mask(lit[..., 3])
         try:
             check_foreground(source, mask, "source", config.gates)
@@ -186,7 +186,7 @@ class ControllableRelighting:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=[
                 ("object", params["objects"][0]["id"]),
                 ("lighting of the source", params["lighting"]["id"]),

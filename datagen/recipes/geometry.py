@@ -53,7 +53,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 Range = tuple[float, float]
 
@@ -169,27 +169,27 @@ class Geometry:
             ],
         }
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Load the scene once, then render each camera once: all fields come out of that render."""
-        self.load(spec.params, studio)
+        self.load(spec.params, workbench)
         made: list[Pair | Rejected] = []
         for number in range(len(spec.params["views"])):
             try:
-                made.append(self._pair(spec, number, studio))
+                made.append(self._pair(spec, number, workbench))
             except Rejected as refused:
                 made.append(refused)
         return made
 
-    def see(self, params: dict[str, Any], number: int, studio: "Studio") -> "Seen":
+    def see(self, params: dict[str, Any], number: int, workbench: "Workbench") -> "Seen":
         """Render one view of the scene that is loaded, and show it. Raises Rejected if a gate refuses it."""
         config, view = self.config, params["views"][number]
         lighting = view["lighting"]
-        environment = studio.environment(lighting["id"])
-        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"])
-        studio.phase("render")
-        pose = studio.blender.set_camera(from_json(CameraSpec, view["camera"]), config.size_WH)
-        passes = studio.blender.render(environment_path=copy, seed=params["cycles_seed"])
-        studio.phase("compose")
+        environment = workbench.environment(lighting["id"])
+        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"])
+        workbench.phase("render")
+        pose = workbench.blender.set_camera(from_json(CameraSpec, view["camera"]), config.size_WH)
+        passes = workbench.blender.render(environment_path=copy, seed=params["cycles_seed"])
+        workbench.phase("compose")
         objects = passes.rgba[..., 3] if passes.coverage is None else np.minimum(passes.coverage.sum(0), 1)
         check_finite(passes.rgba)
         check_framing(objects, config.gates)
@@ -202,7 +202,7 @@ class Geometry:
             environment, camera_to_world, pose.fov_x_rad, config.size_WH, lighting["rotation_rad"]
         )
         scale = np.array([factor, factor, factor, 1], np.float32)
-        image = studio.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
+        image = workbench.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
         check_foreground(image, alpha_to_mask(objects), "source", config.gates)
         return Seen(
             image=image,
@@ -222,18 +222,18 @@ class Geometry:
             },
         )
 
-    def load(self, params: dict[str, Any], studio: "Studio") -> None:
+    def load(self, params: dict[str, Any], workbench: "Workbench") -> None:
         """Put the scene of a plan into Blender. Raises AssetError for a broken object."""
-        studio.phase("load")
-        studio.blender.load_scene(_scene(params, studio))
+        workbench.phase("load")
+        workbench.blender.load_scene(_scene(params, workbench))
 
-    def _pair(self, spec: "GroupSpec", number: int, studio: "Studio") -> Pair:
-        seen = self.see(spec.params, number, studio)
+    def _pair(self, spec: "GroupSpec", number: int, workbench: "Workbench") -> Pair:
+        seen = self.see(spec.params, number, workbench)
         depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config.far_m)
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=seen.assets,
             mask_source="rendered geometry",
             relighter="none",
@@ -317,9 +317,10 @@ def _metered(rgba: np.ndarray) -> float:
     return float(np.minimum(luminance, np.percentile(luminance, 95)).mean())
 
 
-def _scene(params: dict[str, Any], studio: "Studio") -> SceneSpec:
+def _scene(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:
     objects = [
-        PlacedObject(**{**item, "object": object_spec(item["object"], studio)}) for item in params["objects"]
+        PlacedObject(**{**item, "object": object_spec(item["object"], workbench)})
+        for item in params["objects"]
     ]
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
     return SceneSpec(objects=tuple(objects), receivers=receivers)

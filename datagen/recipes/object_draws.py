@@ -10,7 +10,7 @@ from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.scene.specs import ObjectSpec
 
 if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 HUMAN = "human"  # the tag that makes an asset a person
 
@@ -45,12 +45,12 @@ def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, s
     return f"{family.id}:{draw.integers(2**31)}"
 
 
-def object_spec(object_id: str, studio: "Studio") -> ObjectSpec:
+def object_spec(object_id: str, workbench: "Workbench") -> ObjectSpec:
     """What Blender is asked to load for the id that `draw_object` gave."""
     name, _, seed = object_id.partition(":")
     if seed:
         return ObjectSpec(family=name, seed=int(seed))
-    return ObjectSpec(path=studio.catalogue.get(name).path)
+    return ObjectSpec(path=workbench.catalogue.get(name).path)
 
 
 def _sort(catalogue: Catalogue, split: Split, *, human: bool) -> tuple[tuple[Asset, ...], tuple[Asset, ...]]:

@@ -51,7 +51,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ObjectRemovalConfig(LitConfig):
@@ -61,7 +61,7 @@ class ObjectRemovalConfig(LitConfig):
     pairs_per_group: PositiveInt = 2
     """Objects that are removed, each on its own."""
     objects: tuple[PositiveInt, PositiveInt] = (4, 6)
-    sorts: PositiveInt = 3
+    min_distinct_objects: PositiveInt = 3
     """At least so many families (or files of yours) in each scene."""
     radius: Range = (0.6, 1.1)
     gap: Range = (0.0, 0.3)
@@ -97,10 +97,10 @@ class ObjectRemovalConfig(LitConfig):
             self, "objects", "radius", "gap", "walls", "wall_distance", "lamp_intensity", "lamp_diameter",
             "mask_grow",
         )  # fmt: skip
-        if self.pairs_per_group > self.objects[0] or self.sorts > self.objects[0]:
+        if self.pairs_per_group > self.objects[0] or self.min_distinct_objects > self.objects[0]:
             raise ValueError(
-                f"{self.pairs_per_group} objects of {self.sorts} sorts cannot come from a scene of "
-                f"{self.objects[0]}; raise objects"
+                f"{self.pairs_per_group} pairs and {self.min_distinct_objects} distinct objects cannot come from "
+                f"a scene of {self.objects[0]}; raise objects"
             )
         if self.walls[1] > 2 or self.elevation_deg[0] <= 0:
             raise ValueError("a scene has at most 2 walls, and its camera an elevation above 0")
@@ -136,15 +136,15 @@ class ObjectRemoval:
         self.config = config
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
-        """Raise CatalogueError unless the split has enough sorts of objects, and its lightings."""
+        """Raise CatalogueError unless the split has enough distinct objects, and its lightings."""
         require_objects(catalogue, split, self.kind)
         there = len(catalogue.of("object", split)) + len(catalogue.of("family", split))
-        if there < self.config.sorts:
+        if there < self.config.min_distinct_objects:
             raise CatalogueError(
-                f"recipe {self.kind!r} wants objects of {self.config.sorts} sorts in every scene; split "
-                f"{split!r} has {there} families and files",
+                f"recipe {self.kind!r} wants {self.config.min_distinct_objects} distinct objects in every "
+                f"scene; split {split!r} has {there} families and files",
                 consequence="its scenes would repeat one thing",
-                remedy=f"add objects, lower `sorts`, or set the recipe's groups for {split!r} to 0",
+                remedy=f"add objects, lower `min_distinct_objects`, or set the recipe's groups for {split!r} to 0",
             )
         self.config.check_lightings(catalogue, split)
 
@@ -174,16 +174,18 @@ class ObjectRemoval:
             ],
         }
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """One render of the whole room, one without each removed object, and their outlines."""
-        studio.phase("load")
-        studio.blender.load_scene(scene_of(spec.params, studio))
-        room = _Room(spec, studio, self.config)
+        workbench.phase("load")
+        workbench.blender.load_scene(scene_of(spec.params, workbench))
+        room = _Room(spec, workbench, self.config)
         full = room.shot(hidden=())
-        return [self._pair(spec, number, room, full, studio) for number in range(len(spec.params["pairs"]))]
+        return [
+            self._pair(spec, number, room, full, workbench) for number in range(len(spec.params["pairs"]))
+        ]
 
     def _pair(
-        self, spec: "GroupSpec", number: int, room: "_Room", full: Shot, studio: "Studio"
+        self, spec: "GroupSpec", number: int, room: "_Room", full: Shot, workbench: "Workbench"
     ) -> Pair | Rejected:
         params, config = spec.params, self.config
         index = params["pairs"][number]["removed"]
@@ -193,9 +195,9 @@ class ObjectRemoval:
         except Rejected as refused:
             return refused
         empty = room.shot(hidden=(index,))
-        studio.phase("compose")
+        workbench.phase("compose")
         exposure = meter(empty.picture, config.key)
-        view = studio.view
+        view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
         effect = effect_mask(full.noisy, empty.noisy, view=exposed, threshold=config.effect_threshold)
         effect |= visible > 0
@@ -214,7 +216,7 @@ class ObjectRemoval:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=[
                 ("removed object", params["objects"][index]["id"]),
                 *(("object", entry["id"]) for at, entry in enumerate(params["objects"]) if at != index),
@@ -228,7 +230,7 @@ class ObjectRemoval:
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
                 "effect_threshold": config.effect_threshold,
-                "fill_seed": seed31(studio.config.seed, "fill", spec.keys[number]),
+                "fill_seed": seed31(workbench.config.seed, "fill", spec.keys[number]),
             },
         )
         return {
@@ -311,14 +313,14 @@ class ObjectRemoval:
 class _Room:
     """The loaded scene of one group, seen by its camera."""
 
-    def __init__(self, spec: "GroupSpec", studio: "Studio", config: ObjectRemovalConfig) -> None:
+    def __init__(self, spec: "GroupSpec", workbench: "Workbench", config: ObjectRemovalConfig) -> None:
         params = spec.params
-        self._studio = studio
+        self._workbench = workbench
         self._seed = params["cycles_seed"]
         self._lighting = params["lighting"]
         size_WH = tuple(params["size_WH"])
-        pose = studio.blender.set_camera(from_json(CameraSpec, params["camera"]), size_WH)
-        environment = studio.environment(self._lighting["id"])
+        pose = workbench.blender.set_camera(from_json(CameraSpec, params["camera"]), size_WH)
+        environment = workbench.environment(self._lighting["id"])
         self._factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
         # Blender is given the lighting as it is in its file, and the lamps in the same units.
         self._lamps = tuple(lamp_spec(lamp, 1 / self._factor) for lamp in params["lamps"])
@@ -332,9 +334,9 @@ class _Room:
 
     def shot(self, hidden: tuple[int, ...]) -> Shot:
         """A render without the `hidden` objects, normalised."""
-        copy = self._studio.lighting_copy(self._lighting["id"], self._lighting["rotation_rad"])
-        self._studio.phase("render")
-        passes = self._studio.blender.render(
+        copy = self._workbench.lighting_copy(self._lighting["id"], self._lighting["rotation_rad"])
+        self._workbench.phase("render")
+        passes = self._workbench.blender.render(
             environment_path=copy,
             seed=self._seed,
             lamps=self._lamps,
@@ -346,5 +348,5 @@ class _Room:
 
     def outline(self, index: int) -> np.ndarray:
         """Coverage (H, W) of one object, whatever stands before it."""
-        self._studio.phase("render")
-        return self._studio.blender.silhouette(index, seed=self._seed)
+        self._workbench.phase("render")
+        return self._workbench.blender.silhouette(index, seed=self._seed)

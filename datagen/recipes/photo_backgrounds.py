@@ -8,12 +8,12 @@ import numpy as np
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.lighting.equirect import background, normalising_factor
-from pairbridge.datagen.models.matting import MaskerConfig
+from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground
 from pairbridge.datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
 
 if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 BackgroundKind = Literal["photo"] | LightingKind
 # Whether the other photograph's own foreground stays, or its place is filled with smooth colours.
@@ -59,8 +59,8 @@ def show_background(
     planned: dict[str, Any],
     size_WH: tuple[int, int],
     treatment: OtherForeground,
-    masker: MaskerConfig,
-    studio: "Studio",
+    matting: MattingConfig,
+    workbench: "Workbench",
 ) -> tuple[np.ndarray, str]:
     """The planned background as uint8 (H, W, 3), and what became of its own foreground.
 
@@ -68,11 +68,11 @@ def show_background(
     broken file.
     """
     if planned["kind"] == "photo":
-        other, foreground = _other_photo(planned["id"], treatment, masker, studio)
+        other, foreground = _other_photo(planned["id"], treatment, matting, workbench)
         # Enlarged as far as it must be: a relighter takes light from a background, not detail.
         box = crop_box(planned["crop"], other.shape[1::-1], size_WH)
         return take_crop(other, box, size_WH, flip=False), foreground
-    environment = studio.environment(planned["id"])
+    environment = workbench.environment(planned["id"])
     factor = normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT)
     seen = background(
         environment,
@@ -81,17 +81,17 @@ def show_background(
         size_WH,
         planned["azimuth_rad"],
     )
-    return studio.view.apply(seen * np.float32(factor)), "none"
+    return workbench.view.apply(seen * np.float32(factor)), "none"
 
 
 def _other_photo(
-    asset_id: str, treatment: OtherForeground, masker: MaskerConfig, studio: "Studio"
+    asset_id: str, treatment: OtherForeground, matting: MattingConfig, workbench: "Workbench"
 ) -> tuple[np.ndarray, str]:
-    other = studio.photo(asset_id)
+    other = workbench.photo(asset_id)
     if treatment == "as_is":
         return other, "as_is"
     try:
-        alpha = studio.cutouts.alpha(asset_id, masker)
+        alpha = workbench.cutouts.alpha(asset_id, matting)
     except Rejected:
         # A view without a subject is no failure here.
         return other, "none"

@@ -3,8 +3,8 @@
     source = the photograph with its foreground relit for another background, pasted back in its place
     target = the untouched photograph
 
-Both are one crop. The background is the same in both, and whatever the masker or the relighter did wrong
-appears in the source alone (arXiv 2503.07535, in-the-wild relighting). The other background is a second
+Both are one crop. The background is the same in both, and whatever the matting model or the relighter did
+wrong appears in the source alone (arXiv 2503.07535, in-the-wild relighting). The other background is a second
 photograph of the same split, with its own foreground left in or smoothed away (`background`), or a view into
 a lighting.
 """
@@ -20,7 +20,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.imaging.pasting import ForegroundMethod, method_record, paste_relit
 from pairbridge.datagen.imaging.quality import check_foreground
-from pairbridge.datagen.models.matting import GrabCutConfig, MaskerConfig
+from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig
 from pairbridge.datagen.models.provenance import recorded, tool_name
 from pairbridge.datagen.models.relighting import ColourTransferConfig, RelighterConfig, Request, relit_images
 from pairbridge.datagen.models.relighting.structure import structure_agreement
@@ -46,7 +46,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 Weights = dict[BackgroundKind, NonNegativeFloat]
 
@@ -59,7 +59,7 @@ class PhotoRelightingConfig(PhotoRecipeConfig):
     """Relative shares of what the foreground is relit for; each kind named here must exist in every split."""
     background_from_of_split: dict[Split, Weights] = Field(default_factory=dict)
     """Shares for single splits, in place of `background_from`: e.g. for a split of one photograph."""
-    masker: MaskerConfig = GrabCutConfig()
+    matting: MattingConfig = GrabCutConfig()
     relighter: RelighterConfig = ColourTransferConfig()
     foreground_colour: ForegroundMethod = "blur_fusion"
     """Estimates the foreground's own colour at soft edges, where the photograph shows it mixed with what is
@@ -144,22 +144,22 @@ class PhotoRelighting:
             )
         return {"photo": photo, "pairs": pairs}
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Cut the photograph's foreground out once, then relight and paste each crop."""
-        studio.phase("load")
-        photo = studio.photo(spec.params["photo"])
-        studio.phase("cut out")
-        alpha = studio.cutouts.alpha(spec.params["photo"], self.config.masker)
+        workbench.phase("load")
+        photo = workbench.photo(spec.params["photo"])
+        workbench.phase("cut out")
+        alpha = workbench.cutouts.alpha(spec.params["photo"], self.config.matting)
         made: dict[int, Pair | Rejected] = {}
         crops: dict[int, _Crop] = {}
-        studio.phase("load")
+        workbench.phase("load")
         for number in range(len(spec.params["pairs"])):
             try:
-                crops[number] = self._crop(spec, number, photo, alpha, studio)
+                crops[number] = self._crop(spec, number, photo, alpha, workbench)
             except Rejected as refused:
                 made[number] = refused
-        relighter = studio.relighter(self.config.relighter)
-        studio.phase("relight")
+        relighter = workbench.relighter(self.config.relighter)
+        workbench.phase("relight")
         # Together: a model on a GPU is faster on a batch.
         relit = relit_images(
             relighter,
@@ -168,18 +168,18 @@ class PhotoRelighting:
                 for number, crop in crops.items()
             ],
         )
-        studio.phase("compose")
+        workbench.phase("compose")
         for (number, crop), image in zip(crops.items(), relit, strict=True):
             try:
                 made[number] = (
-                    image if isinstance(image, Rejected) else self._pair(spec, number, crop, image, studio)
+                    image if isinstance(image, Rejected) else self._pair(spec, number, crop, image, workbench)
                 )
             except Rejected as refused:
                 made[number] = refused
         return [made[number] for number in range(len(spec.params["pairs"]))]
 
     def _crop(
-        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray, studio: "Studio"
+        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray, workbench: "Workbench"
     ) -> "_Crop":
         pair = spec.params["pairs"][number]
         size, flip = self.config.size_WH, pair["flip"]
@@ -201,7 +201,7 @@ class PhotoRelighting:
                 "widen the recipe's `coverage`, or change its `crop`",
             )
         behind, foreground = show_background(
-            pair["background"], size, self.config.background, self.config.masker, studio
+            pair["background"], size, self.config.background, self.config.matting, workbench
         )
         return _Crop(
             box=box,
@@ -213,10 +213,13 @@ class PhotoRelighting:
         )
 
     def _pair(
-        self, spec: "GroupSpec", number: int, crop: "_Crop", relit: np.ndarray, studio: "Studio"
+        self, spec: "GroupSpec", number: int, crop: "_Crop", relit: np.ndarray, workbench: "Workbench"
     ) -> Pair:
         pair, target, mask = spec.params["pairs"][number], crop.target, crop.mask
-        masker, relighter = studio.masker(self.config.masker), studio.relighter(self.config.relighter)
+        matting, relighter = (
+            workbench.matting_model(self.config.matting),
+            workbench.relighter(self.config.relighter),
+        )
         structure = structure_agreement(target, relit, mask)
         if structure < self.config.min_structure:
             raise _refused(
@@ -239,9 +242,9 @@ class PhotoRelighting:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=[("photograph", spec.params["photo"]), ("background", pair["background"]["id"])],
-            mask_source=tool_name(masker),
+            mask_source=tool_name(matting),
             relighter=tool_name(relighter),
             params={
                 **pair,
@@ -251,7 +254,7 @@ class PhotoRelighting:
                 "change": change,
                 "structure": structure,
                 "foreground_colour": method_record(self.config.foreground_colour),
-                "masker": recorded(masker, self.config.masker),
+                "matting": recorded(matting, self.config.matting),
                 "relighter": recorded(relighter, self.config.relighter),
             },
         )

@@ -18,7 +18,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.datagen.imaging.masks import MaskConfig, draw_mask
-from pairbridge.datagen.models.matting import GrabCutConfig, MaskerConfig
+from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig
 from pairbridge.datagen.models.provenance import recorded, tool_name
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.photo_crops import (
@@ -32,7 +32,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class PhotoRemovalConfig(PhotoRecipeConfig):
@@ -40,7 +40,7 @@ class PhotoRemovalConfig(PhotoRecipeConfig):
 
     kind: Literal["photo_removal"] = "photo_removal"
     mask: MaskConfig = MaskConfig()
-    masker: MaskerConfig = GrabCutConfig()
+    matting: MattingConfig = GrabCutConfig()
     """Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
     """
     store_source: bool = False
@@ -88,33 +88,38 @@ class PhotoRemoval:
             pairs.append(pair)
         return {"photo": photo, "pairs": pairs}
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Crop the photograph and draw the masks."""
-        studio.phase("load")
-        photo = studio.photo(spec.params["photo"])
-        alpha = self._foreground(spec.params["photo"], studio)
-        studio.phase("compose")
+        workbench.phase("load")
+        photo = workbench.photo(spec.params["photo"])
+        alpha = self._foreground(spec.params["photo"], workbench)
+        workbench.phase("compose")
         made: list[Pair | Rejected] = []
         for number in range(len(spec.params["pairs"])):
             try:
-                made.append(self._pair(spec, number, photo, alpha, studio))
+                made.append(self._pair(spec, number, photo, alpha, workbench))
             except Rejected as refused:
                 made.append(refused)
         return made
 
-    def _foreground(self, asset_id: str, studio: "Studio") -> np.ndarray | None:
+    def _foreground(self, asset_id: str, workbench: "Workbench") -> np.ndarray | None:
         """The alpha that masks avoid; None where they need not, or where the photograph has no foreground."""
         if self.config.mask.mode == "any_place":
             return None
-        studio.phase("cut out")
+        workbench.phase("cut out")
         try:
-            return studio.cutouts.alpha(asset_id, self.config.masker)
+            return workbench.cutouts.alpha(asset_id, self.config.matting)
         except Rejected:
             # A photograph without a subject is free for masks everywhere; meta.json says that none was found.
             return None
 
     def _pair(
-        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray | None, studio: "Studio"
+        self,
+        spec: "GroupSpec",
+        number: int,
+        photo: np.ndarray,
+        alpha: np.ndarray | None,
+        workbench: "Workbench",
     ) -> Pair:
         pair = spec.params["pairs"][number]
         size, flip = self.config.size_WH, pair["flip"]
@@ -126,7 +131,7 @@ class PhotoRemoval:
             size,
             self.config.mask,
             foreground,
-            lambda: studio.cutouts.alpha(pair["outline_of"], self.config.masker),
+            lambda: workbench.cutouts.alpha(pair["outline_of"], self.config.matting),
         )
         found = {
             "kind": mask.kind,
@@ -141,15 +146,15 @@ class PhotoRemoval:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=assets,
-            mask_source=self._mask_source(studio),
+            mask_source=self._mask_source(workbench),
             relighter="none",
             params={
                 **pair,
                 "crop": {**pair["crop"], "box_xywh": list(box)},
                 "mask": {**found, "settings": self.config.mask.model_dump(mode="json")},
-                **self._masker_record(studio, alpha is not None),
+                **self._masker_record(workbench, alpha is not None),
             },
         )
         made: Pair = {"target.png": target, "mask.png": mask.pixels, "meta.json": meta}
@@ -157,23 +162,25 @@ class PhotoRemoval:
             made["source.png"] = fill_noise(target, mask.pixels, pair["fill_seed"])
         return made
 
-    def _mask_source(self, studio: "Studio") -> str:
+    def _mask_source(self, workbench: "Workbench") -> str:
         """What made the masks of this recipe; the same for all of them, `params` has each one's shape."""
         config = self.config.mask
         drawn = [shape for shape in ("strokes", "boxes") if config.shapes.get(shape, 0) > 0]
         parts = [f"random {' and '.join(drawn)}"] if drawn else []
         if config.has_silhouettes:
-            parts.append(f"outlines of what {tool_name(studio.masker(self.config.masker))} found elsewhere")
+            parts.append(
+                f"outlines of what {tool_name(workbench.matting_model(self.config.matting))} found elsewhere"
+            )
         source = ", ".join(parts)
         if config.mode == "avoid_foreground":
-            source += f", clear of what {tool_name(studio.masker(self.config.masker))} found"
+            source += f", clear of what {tool_name(workbench.matting_model(self.config.matting))} found"
         return source
 
-    def _masker_record(self, studio: "Studio", foreground_found: bool) -> dict[str, Any]:
-        """The masker, where it had a part."""
+    def _masker_record(self, workbench: "Workbench", foreground_found: bool) -> dict[str, Any]:
+        """The matting model, where it had a part."""
         record: dict[str, Any] = {}
         if self.config.mask.mode == "avoid_foreground" or self.config.mask.has_silhouettes:
-            record["masker"] = recorded(studio.masker(self.config.masker), self.config.masker)
+            record["matting"] = recorded(workbench.matting_model(self.config.matting), self.config.matting)
         if self.config.mask.mode == "avoid_foreground":
             record["foreground_found"] = foreground_found
         return record

@@ -46,7 +46,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class RelightingSwapConfig(LitConfig):
@@ -142,41 +142,41 @@ class RelightingSwap:
             "pairs": self._plan_pairs(of_pairs),
         }
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Render the lightings that kept pairs need, then composite."""
         pairs = spec.params["pairs"]
         needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
-        layers = self.render_layers(spec, needed, studio)
-        studio.phase("compose")
-        return [self._pair(spec, number, layers, studio) for number in range(len(pairs))]
+        layers = self.render_layers(spec, needed, workbench)
+        workbench.phase("compose")
+        return [self._pair(spec, number, layers, workbench) for number in range(len(pairs))]
 
-    def render_layers(self, spec: "GroupSpec", needed: list[int], studio: "Studio") -> dict[int, Layer]:
+    def render_layers(self, spec: "GroupSpec", needed: list[int], workbench: "Workbench") -> dict[int, Layer]:
         """The group's scene under each of the `needed` lightings, by their index in its parameters.
 
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
         """
-        studio.phase("load")
-        studio.blender.load_scene(scene_of(spec.params, studio))
+        workbench.phase("load")
+        workbench.blender.load_scene(scene_of(spec.params, workbench))
         camera = from_json(CameraSpec, spec.params["camera"])
-        pose = studio.blender.set_camera(camera, tuple(spec.params["size_WH"]))
-        return {index: self._layer(spec, index, pose, studio) for index in needed}
+        pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
+        return {index: self._layer(spec, index, pose, workbench) for index in needed}
 
-    def _layer(self, spec: "GroupSpec", index: int, pose: CameraPose, studio: "Studio") -> Layer:
+    def _layer(self, spec: "GroupSpec", index: int, pose: CameraPose, workbench: "Workbench") -> Layer:
         lighting = spec.params["lightings"][index]
-        environment = studio.environment(lighting["id"], mirrored=lighting["flipped"])
+        environment = workbench.environment(lighting["id"], mirrored=lighting["flipped"])
         factor = normalising_factor(
             environment, picture=self.config.picture_level, limit=self.config.light_limit
         )
-        copy = studio.lighting_copy(lighting["id"], lighting["rotation_rad"], mirrored=lighting["flipped"])
+        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"], mirrored=lighting["flipped"])
 
         def render(**parts: Any) -> RenderedPasses:
-            return studio.blender.render(
+            return workbench.blender.render(
                 environment_path=copy,
                 seed=spec.params["cycles_seed"],
                 **parts,
             )
 
-        studio.phase("render")
+        workbench.phase("render")
         standing = bool(spec.params["receivers"])
         own = render(receivers="holdout") if standing else render()
         check_render(own.rgba, own.albedo, self.config.gates)
@@ -199,14 +199,14 @@ class RelightingSwap:
         return Layer(foreground, rest, surroundings, factor)
 
     def _pair(
-        self, spec: "GroupSpec", number: int, layers: dict[int, Layer], studio: "Studio"
+        self, spec: "GroupSpec", number: int, layers: dict[int, Layer], workbench: "Workbench"
     ) -> Pair | Rejected:
         params = spec.params
         pair = params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]
         gain = np.float32(pair["strength"]) * np.array(pair["tint"], np.float32)
-        source = studio.view.apply(b.with_foreground_of(a, gain))
-        target = studio.view.apply(b.picture())
+        source = workbench.view.apply(b.with_foreground_of(a, gain))
+        target = workbench.view.apply(b.picture())
         mask = alpha_to_mask(b.foreground[..., 3])
         try:
             check_foreground(target, mask, "target", self.config.gates)
@@ -218,7 +218,7 @@ class RelightingSwap:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=[
                 *(("object", entry["id"]) for entry in params["objects"]),
                 ("lighting of the source", lighting_a["id"]),

@@ -30,7 +30,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 KINDS: tuple[DegradationKind, ...] = ("second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole")
 
@@ -108,24 +108,24 @@ class Restoration:
         choices = catalogue.of("photo", split)
         return planned | {"photo": choices[of_target.integers(len(choices))].id}
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Crop the photograph or render the views, and degrade each."""
         scene = spec.params.get("scene")
         if scene:
-            self._scenes.load(scene, studio)
+            self._scenes.load(scene, workbench)
         else:
-            studio.phase("load")
-            photo = studio.photo(spec.params["photo"])
+            workbench.phase("load")
+            photo = workbench.photo(spec.params["photo"])
         made: list[Pair | Rejected] = []
         for number in range(len(spec.params["pairs"])):
             try:
                 if scene:
-                    seen = self._scenes.see(scene, number, studio)
+                    seen = self._scenes.see(scene, number, workbench)
                     target, assets, record = seen.image, seen.assets, {"scene": seen.record}
                 else:
                     target, box = self._crop(photo, spec.params["pairs"][number])
                     assets, record = [("photograph", spec.params["photo"])], {"box_xywh": list(box)}
-                made.append(self._pair(spec, number, target, assets, record, studio))
+                made.append(self._pair(spec, number, target, assets, record, workbench))
             except Rejected as refused:
                 made.append(refused)
         return made
@@ -142,9 +142,9 @@ class Restoration:
         target: np.ndarray,
         assets: list[tuple[str, str]],
         record: dict[str, Any],
-        studio: "Studio",
+        workbench: "Workbench",
     ) -> Pair:
-        studio.phase("degrade")
+        workbench.phase("degrade")
         pair = spec.params["pairs"][number]
         source = degrade(target, pair["degradation"], pair["parameters"], pair["noise_seed"])
         mask = np.full(target.shape[:2], 255, np.uint8)
@@ -155,7 +155,7 @@ class Restoration:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=assets,
             mask_source="where the image is degraded",
             relighter="none",

@@ -22,7 +22,7 @@ from pairbridge.datagen.scene.specs import (
 )
 
 if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 Range = tuple[float, float]
 Weights = dict[LightingKind, NonNegativeFloat]
@@ -137,12 +137,12 @@ def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
     return decode_line(encode_line(dataclasses.asdict(receiver)))
 
 
-def scene_of(params: dict[str, Any], studio: "Studio") -> SceneSpec:
+def scene_of(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:
     """The scene of a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers`."""
     objects = []
     for entry in params["objects"]:
         placement = {key: value for key, value in entry.items() if key != "id"}
-        objects.append(PlacedObject(object=object_spec(entry["id"], studio), **placement))
+        objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params.get("receivers", ()))
     return SceneSpec(objects=tuple(objects), receivers=receivers)
 

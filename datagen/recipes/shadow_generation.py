@@ -51,7 +51,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ShadowGenerationConfig(RenderedConfig):
@@ -134,39 +134,41 @@ class ShadowGeneration:
             "cycles_seed": int(draw.integers(2**31)),
         }
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
-        studio.phase("load")
-        studio.blender.load_scene(scene_of(spec.params, studio))
+        workbench.phase("load")
+        workbench.blender.load_scene(scene_of(spec.params, workbench))
         camera = from_json(CameraSpec, spec.params["camera"])
-        pose = studio.blender.set_camera(camera, tuple(spec.params["size_WH"]))
-        return [self._pair(spec, number, pose, studio) for number in range(len(spec.params["lamps"]))]
+        pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
+        return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
 
-    def _pair(self, spec: "GroupSpec", number: int, pose: CameraPose, studio: "Studio") -> Pair | Rejected:
+    def _pair(
+        self, spec: "GroupSpec", number: int, pose: CameraPose, workbench: "Workbench"
+    ) -> Pair | Rejected:
         params, config = spec.params, self.config
         lamp = params["lamps"][number]
 
         def render(**parts: Any) -> RenderedPasses:
-            return studio.blender.render(
-                environment_path=studio.uniform_light,
+            return workbench.blender.render(
+                environment_path=workbench.uniform_light,
                 seed=params["cycles_seed"],
                 strength=params["ambient"],
                 lamps=(lamp_spec(lamp),),
                 **parts,
             )
 
-        studio.phase("render")
+        workbench.phase("render")
         whole, own, bare = render(), render(receivers="holdout"), render(hidden=(0,))
         check_render(own.rgba, own.albedo, config.gates)
-        studio.phase("compose")
+        workbench.phase("compose")
         # Beyond the ground's horizon lie the surroundings, of one radiance.
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
-        target = studio.view.apply(whole_rgb)
+        target = workbench.view.apply(whole_rgb)
         mask = alpha_to_mask(own.rgba[..., 3])
-        effect = effect_mask(whole.noisy, bare.noisy, view=studio.view, threshold=config.effect_threshold)
+        effect = effect_mask(whole.noisy, bare.noisy, view=workbench.view, threshold=config.effect_threshold)
         reach = round(config.effect_dilation * min(mask.shape))
         changed = dilated(effect | (own.rgba[..., 3] > 0), reach)
-        unshadowed = studio.view.apply(over_linear(own.rgba, bare_rgb))
+        unshadowed = workbench.view.apply(over_linear(own.rgba, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
         replaced = changed & (mask < 255)
         source = np.where(replaced[..., None], unshadowed, target)
@@ -180,7 +182,7 @@ class ShadowGeneration:
         meta = sample_meta(
             spec,
             number,
-            studio,
+            workbench,
             assets=[("object", params["objects"][0]["id"])],
             mask_source="rendered alpha",
             relighter="rendered",

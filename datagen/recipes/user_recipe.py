@@ -34,7 +34,7 @@ from pairbridge.datagen.shards.sample import Pair
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 ENTRY_POINTS = "pairbridge.recipes"
 
@@ -105,20 +105,20 @@ class OwnRecipe:
         """`plan_group` with the group's own random stream."""
         return self.plan_group(rng(seed, recipe_id, split, group), split, catalogue)
 
-    def make(self, spec: "GroupSpec", studio: "Studio") -> list[Pair | Rejected]:
+    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
         """`make_pair` for each pair of the group."""
-        studio.phase("make")
+        workbench.phase("make")
         made: list[Pair | Rejected] = []
         for number in range(self.config.pairs_per_group):
             try:
-                pair = self.make_pair(spec.params, number, studio)
+                pair = self.make_pair(spec.params, number, workbench)
             except Rejected as refused:
                 made.append(refused)
                 continue
             meta = sample_meta(
                 spec,
                 number,
-                studio,
+                workbench,
                 assets=self.assets(spec.params),
                 mask_source=self.mask_source,
                 relighter="none",
@@ -131,7 +131,7 @@ class OwnRecipe:
         """Everything one group is made from, as JSON-able parameters. Pure: all chance comes from `draw`."""
         raise NotImplementedError
 
-    def make_pair(self, params: dict[str, Any], number: int, studio: "Studio") -> Pair:
+    def make_pair(self, params: dict[str, Any], number: int, workbench: "Workbench") -> Pair:
         """The fields of pair `number` of a group, without meta.json. Raise Rejected to draw it again."""
         raise NotImplementedError
 

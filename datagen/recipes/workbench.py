@@ -1,6 +1,6 @@
-"""What a recipe works with: Blender, lightings, photographs, masker and relighter, opened on first use.
+"""What a recipe works with: Blender, lightings, photographs, matting and relighter, opened on first use.
 
-One studio belongs to one worker. It holds no state that can change a pair: whatever it caches is a
+One workbench belongs to one worker. It holds no state that can change a pair: whatever it caches is a
 function of files that the catalogue has hashed.
 """
 
@@ -18,11 +18,11 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment, write_exr
-from pairbridge.datagen.models.matting import Masker, MaskerConfig, cut_out
+from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out
 
 if TYPE_CHECKING:
     from pairbridge.datagen.blender.client import BlenderClient
-    from pairbridge.datagen.models.matting import Masker, MaskerConfig
+    from pairbridge.datagen.models.matting import MattingConfig, MattingModel
     from pairbridge.datagen.models.relighting import Relighter, RelighterConfig
 
 
@@ -37,10 +37,10 @@ def no_phase(name: str) -> None:
     """Reports nothing: for callers that do not follow progress."""
 
 
-class Studio:
+class Workbench:
     """A context manager; `close` ends Blender's process and is safe to call twice.
 
-    `scratch_dir` must be private to this studio (it is created), `threads` is what Blender may use,
+    `scratch_dir` must be private to this workbench (it is created), `threads` is what Blender may use,
     Blender's own output goes to `log_path`, and `phase` is told what goes on: "load", "render", "compose",
     "encode".
     """
@@ -64,11 +64,11 @@ class Studio:
         self._lighting_copies: OrderedDict[Path, None] = OrderedDict()
         self._environments: OrderedDict[tuple[str, bool], Environment] = OrderedDict()
         self._blender: BlenderClient | None = None
-        self._maskers: dict[MaskerConfig, Masker] = {}
+        self._matting_models: dict[MattingConfig, MattingModel] = {}
         self._relighters: dict[RelighterConfig, Relighter] = {}
         scratch_dir.mkdir(parents=True, exist_ok=True)
 
-    def __enter__(self) -> "Studio":
+    def __enter__(self) -> "Workbench":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,20 +86,20 @@ class Studio:
 
     @property
     def blender(self) -> "BlenderClient":
-        """The studio's Blender; its process starts with the first request."""
+        """The workbench's Blender; its process starts with the first request."""
         if self._blender is None:
             self._blender = open_blender(
                 self.config, scratch_dir=self.scratch_dir, log_path=self.log_path, threads=self.threads
             )
         return self._blender
 
-    def masker(self, config: "MaskerConfig") -> "Masker":
-        """The masker of these settings, opened once: a model stays loaded from group to group."""
-        from pairbridge.datagen.models.matting import open_masker
+    def matting_model(self, config: "MattingConfig") -> "MattingModel":
+        """The matting model of these settings, opened once: a model stays loaded from group to group."""
+        from pairbridge.datagen.models.matting import open_matting_model
 
-        if config not in self._maskers:
-            self._maskers[config] = open_masker(config)
-        return self._maskers[config]
+        if config not in self._matting_models:
+            self._matting_models[config] = open_matting_model(config)
+        return self._matting_models[config]
 
     def relighter(self, config: "RelighterConfig") -> "Relighter":
         """The relighter of these settings; of learned ones the last that was asked for stays open.
@@ -120,7 +120,7 @@ class Studio:
         """The foregrounds of photographs, each cut out once."""
         from pairbridge.datagen.recipes.workbench import Cutouts
 
-        return Cutouts(self.photo, self.masker)
+        return Cutouts(self.photo, self.matting_model)
 
     def environment(self, asset_id: str, *, mirrored: bool = False) -> Environment:
         """The full lighting, on wish mirrored left to right, from a bounded cache.
@@ -163,7 +163,7 @@ class Studio:
 
     @cached_property
     def uniform_light(self) -> Path:
-        """A lighting of radiance 1 from everywhere, written once per studio."""
+        """A lighting of radiance 1 from everywhere, written once per workbench."""
         path = self.scratch_dir / "lighting-of-one-radiance.exr"
         write_exr(path, np.ones((8, 16, 3), np.float32))
         return path
@@ -204,14 +204,16 @@ CACHE_BYTES = 256 * 2**20
 
 
 class Cutouts:
-    """Alphas by photograph and masker, least recently used dropped first. A cache of pure results."""
+    """Alphas by photograph and matting, least recently used dropped first. A cache of pure results."""
 
-    def __init__(self, photo: Callable[[str], np.ndarray], masker: Callable[[MaskerConfig], Masker]) -> None:
+    def __init__(
+        self, photo: Callable[[str], np.ndarray], matting: Callable[[MattingConfig], MattingModel]
+    ) -> None:
         self._photo = photo
-        self._masker = masker
-        self._held: OrderedDict[tuple[str, MaskerConfig], np.ndarray | Rejected] = OrderedDict()
+        self._matting = matting
+        self._held: OrderedDict[tuple[str, MattingConfig], np.ndarray | Rejected] = OrderedDict()
 
-    def alpha(self, asset_id: str, config: MaskerConfig) -> np.ndarray:
+    def alpha(self, asset_id: str, config: MattingConfig) -> np.ndarray:
         """Foreground alpha of a photograph, uint8 (H, W) of its full size.
 
         Raises Rejected if it has no foreground (also remembered), AssetError if its file is broken.
@@ -227,9 +229,9 @@ class Cutouts:
             raise found
         return found
 
-    def _cut(self, asset_id: str, config: MaskerConfig) -> np.ndarray | Rejected:
+    def _cut(self, asset_id: str, config: MattingConfig) -> np.ndarray | Rejected:
         try:
-            return cut_out(self._masker(config), self._photo(asset_id))
+            return cut_out(self._matting(config), self._photo(asset_id))
         except Rejected as refused:
             return Rejected(
                 f"photograph {asset_id}: {refused.cause}",

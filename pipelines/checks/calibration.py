@@ -1,6 +1,6 @@
-"""Maskers, relighters and pasting judged on rendered photographs, whose answer is known exactly.
+"""Matting models, relighters and pasting judged on rendered photographs, whose answer is known exactly.
 
-What goes in is a dataset's `masker:` and `relighter:`; what comes out are their errors beside those of the
+What goes in is a dataset's `matting:` and `relighter:`; what comes out are their errors beside those of the
 embedded stand-ins and of doing nothing, before a large dataset is made with them.
 """
 
@@ -20,7 +20,13 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig, ExecutionCo
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.imaging.pasting import paste_relit
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.models.matting import GrabCutConfig, Masker, MaskerConfig, cut_out, open_masker
+from pairbridge.datagen.models.matting import (
+    GrabCutConfig,
+    MattingConfig,
+    MattingModel,
+    cut_out,
+    open_matting_model,
+)
 from pairbridge.datagen.models.matting.agreement import mask_agreement
 from pairbridge.datagen.models.provenance import Tool, tool_name
 from pairbridge.datagen.models.relighting import (
@@ -32,7 +38,7 @@ from pairbridge.datagen.models.relighting import (
     relit_images,
 )
 from pairbridge.datagen.recipes.relighting_swap import RelightingSwapConfig
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.pipelines.checks.calibration_truth import TrueScene, render_scenes
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
 from pairbridge.pipelines.generation.model_notice import show_model_terms
@@ -52,7 +58,7 @@ class CalibrationConfig(FrozenModel):
     """Which models are judged, and on what."""
 
     seed: NonNegativeInt = 0
-    masker: MaskerConfig = GrabCutConfig()
+    matting: MattingConfig = GrabCutConfig()
     relighter: RelighterConfig = ColourTransferConfig()
     scenes: RelightingSwapConfig = Field(
         RelightingSwapConfig(groups={"test": 12}, lightings_per_group=2, size_WH=(192, 192)),
@@ -120,15 +126,17 @@ def calibrate(
     CalibrationError if every scene is refused; Blender's own output goes to `log_path`.
     """
     show_model_terms([config])
-    maskers = with_stand_in(open_masker(config.masker), config.masker, GrabCutConfig(), open_masker)
+    matting_models = with_stand_in(
+        open_matting_model(config.matting), config.matting, GrabCutConfig(), open_matting_model
+    )
     relighters = with_stand_in(
         open_relighter(config.relighter), config.relighter, ColourTransferConfig(), open_relighter
     )
     scenes, refused = _render(config, threads, log_path, on_progress)
     masks = []
-    for method, masker in maskers.items():
+    for method, matting in matting_models.items():
         on_progress(f"masks: {method}")
-        masks.append(judge_masker(method, masker, scenes))
+        masks.append(judge_matting(method, matting, scenes))
     masks.append(judge_masks(ALL_FOREGROUND, scenes, {s.name: np.full_like(s.mask, 255) for s in scenes}))
     true_masks = {scene.name: scene.mask for scene in scenes}
     relighting = []
@@ -162,13 +170,13 @@ def with_stand_in(
     return tools
 
 
-def judge_masker(method: str, masker: Masker, scenes: Iterable[TrueScene]) -> Judged:
-    """`masker` on every photograph, through the checks that recipes use; a refusal is recorded."""
+def judge_matting(method: str, matting: MattingModel, scenes: Iterable[TrueScene]) -> Judged:
+    """`matting` on every photograph, through the checks that recipes use; a refusal is recorded."""
     made, refused = {}, {}
     scenes = list(scenes)
     for scene in scenes:
         try:
-            made[scene.name] = cut_out(masker, scene.photo)
+            made[scene.name] = cut_out(matting, scene.photo)
         except Rejected as error:
             refused[scene.name] = error.cause
     return judge_masks(method, scenes, made, refused)
@@ -257,13 +265,15 @@ def _render(
     groups = [(stream, group) for stream in plan.streams for group in range(stream.num_groups)]
     with (
         scratch_folder() as scratch,
-        Studio(dataset, plan.catalogue, scratch_dir=scratch, threads=threads, log_path=log_path) as studio,
+        Workbench(
+            dataset, plan.catalogue, scratch_dir=scratch, threads=threads, log_path=log_path
+        ) as workbench,
     ):
         for number, (stream, group) in enumerate(groups, start=1):
             spec = plan.group(stream, group)
             on_progress(f"rendering {number} of {len(groups)}: {spec.keys[0]}")
             try:
-                scenes += render_scenes(spec, recipe, studio)
+                scenes += render_scenes(spec, recipe, workbench)
             except (Rejected, AssetError) as error:
                 refused[spec.keys[0]] = error.cause
     if not scenes:

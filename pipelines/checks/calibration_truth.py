@@ -2,7 +2,8 @@
 
 One object under the lightings A and B gives
 
-    photo = view(fg_A + (1 - a) bg_A)     what a camera would see under A: the masker's and relighter's input
+    photo = view(fg_A + (1 - a) bg_A)     what a camera would see under A: the matting model's and
+    relighter's input
     other = view(fg_B + (1 - a) bg_B)     the same under B: what a relighter without fault would give back
     truth = view(fg_B + (1 - a) bg_A)     that foreground pasted back without fault
 
@@ -22,7 +23,7 @@ from pairbridge.datagen.imaging.quality import check_foreground
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import GroupSpec
     from pairbridge.datagen.recipes.relighting_swap import RelightingSwap
-    from pairbridge.datagen.recipes.workbench import Studio
+    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,26 +39,26 @@ class TrueScene:
     truth: np.ndarray
 
 
-def render_scenes(spec: "GroupSpec", recipe: "RelightingSwap", studio: "Studio") -> list[TrueScene]:
+def render_scenes(spec: "GroupSpec", recipe: "RelightingSwap", workbench: "Workbench") -> list[TrueScene]:
     """One scene for each of the group's ordered pairs (A, B); `strength` and `tint` are not applied.
 
     Raises Rejected if a gate refuses a render or a photograph, AssetError for a broken asset.
     """
     pairs = spec.params["pairs"]
     needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
-    layers = recipe.render_layers(spec, needed, studio)
-    studio.phase("compose")
+    layers = recipe.render_layers(spec, needed, workbench)
+    workbench.phase("compose")
     scenes = []
     for name, pair in zip(spec.keys, pairs, strict=True):
         a, b = layers[pair["a"]], layers[pair["b"]]
         scene = TrueScene(
             name=name,
             subject=", ".join(entry["id"] for entry in spec.params["objects"]),
-            photo=studio.view.apply(a.picture()),
+            photo=workbench.view.apply(a.picture()),
             mask=alpha_to_mask(a.foreground[..., 3]),
-            other=studio.view.apply(b.picture()),
-            other_background=studio.view.apply(b.background),
-            truth=studio.view.apply(over_linear(b.foreground, a.background)),
+            other=workbench.view.apply(b.picture()),
+            other_background=workbench.view.apply(b.background),
+            truth=workbench.view.apply(over_linear(b.foreground, a.background)),
         )
         check_foreground(scene.photo, scene.mask, "photograph", recipe.config.gates)
         check_foreground(scene.truth, scene.mask, "truth", recipe.config.gates)

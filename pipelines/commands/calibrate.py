@@ -1,4 +1,4 @@
-"""`pairbridge calibrate`: the configured masker and relighter on photographs whose answer is known."""
+"""`pairbridge calibrate`: the configured matting model and relighter on photographs whose answer is known."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +20,8 @@ def calibrate(
     ] = "default",
     settings: Set = None,
 ) -> None:
-    """Judge a masker, a relighter and ways to paste on rendered photographs, beside the stand-ins and doing
-    nothing.
+    """Judge a matting model, a relighter and ways to paste on rendered photographs, beside the stand-ins and
+    doing nothing.
 
     Writes calibration.md, calibration.json and calibration.png.
     """

@@ -241,7 +241,7 @@ def translate(
         Path | None,
         typer.Option("--background", help="What goes behind it, cropped to its size."),
     ] = None,
-    masker: Annotated[
+    matting: Annotated[
         str, typer.Option(help="What cuts out: grabcut, or birefnet with its weights in the weights folder.")
     ] = "grabcut",
     steps: Steps = 1,
@@ -265,7 +265,7 @@ def translate(
         light_map=light_map,
         foreground=foreground,
         background=background,
-        masker=masker,
+        matting=matting,
         steps=steps,
         seed=seed,
         sampler=sampler,

@@ -92,7 +92,7 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
             mask=None if mask is None else mask.max(axis=2),
             conditions=given,
             background=background,
-            masker=GrabCutConfig(),
+            matting=GrabCutConfig(),
             steps=int(steps),
             seed=int(seed),
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.models.matting import MaskerConfig
+from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.pipelines.inference.translation import (
     Request,
     beside,
@@ -31,7 +31,7 @@ class TranslateOptions:
     light_map: Path | None
     foreground: Path | None
     background: Path | None
-    masker: str
+    matting: str
     steps: int
     seed: int
     sampler: str
@@ -46,7 +46,7 @@ def run_translate(options: TranslateOptions, *, say: Callable[[str], None]) -> i
         raise _usage("give either IMAGE, or --foreground with --background")
     if (options.foreground is None) != (options.background is None):
         raise _usage("--foreground and --background go together")
-    sampler, masker = named_sampler(options.sampler), named_masker(options.masker)
+    sampler, matting = named_sampler(options.sampler), named_matting(options.matting)
 
     opened = open_model(options.model, options.device)
     seen = opened.model.config.denoiser.conditions
@@ -60,7 +60,7 @@ def run_translate(options: TranslateOptions, *, say: Callable[[str], None]) -> i
             mask=read_mask(mask) if mask else None,
             conditions={**classes, "light": read_image(light)} if light else classes,
             background=read_image(options.background) if options.background else None,
-            masker=masker,
+            matting=matting,
             steps=options.steps,
             seed=options.seed,
             sampler=sampler,
@@ -87,12 +87,12 @@ def named_sampler(name: str) -> Sampler:
     return SAMPLERS[name]()
 
 
-def named_masker(name: str) -> MaskerConfig:
-    """The masker of this kind with its defaults. Raises ConfigError."""
+def named_matting(name: str) -> MattingConfig:
+    """The matting model of this kind with its defaults. Raises ConfigError."""
     try:
-        return TypeAdapter(MaskerConfig).validate_python({"kind": name})
+        return TypeAdapter(MattingConfig).validate_python({"kind": name})
     except ValidationError as error:
-        raise _usage(f"--masker {name!r}: {error.errors()[0]['msg']}") from error
+        raise _usage(f"--matting {name!r}: {error.errors()[0]['msg']}") from error
 
 
 def _usage(why: str) -> ConfigError:

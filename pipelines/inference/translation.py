@@ -15,7 +15,7 @@ from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeEr
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imaging.pasting import estimate_foreground
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
-from pairbridge.datagen.models.matting import MaskerConfig, cut_out, open_masker
+from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.bridge.samplers import PosteriorSampler, Sampler
 from pairbridge.training.data.framing import Frame, crop_and_resize
@@ -40,14 +40,14 @@ class OpenedModel:
 class Request:
     """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
 
-    background: put behind the image's foreground, which is `mask` or else what `masker` finds.
+    background: put behind the image's foreground, which is `mask` or else what `matting` finds.
     """
 
     image: np.ndarray
     mask: np.ndarray | None = None
     conditions: dict[str, np.ndarray] = field(default_factory=dict)
     background: np.ndarray | None = None
-    masker: MaskerConfig | None = None
+    matting: MattingConfig | None = None
     steps: int = 1
     seed: int = 0
     sampler: Sampler = field(default_factory=PosteriorSampler)
@@ -234,7 +234,7 @@ def _paste(request: Request) -> tuple[np.ndarray, np.ndarray]:
     """The foreground where it is, on the background cropped to the image's size; and its mask."""
     image, mask = request.image, request.mask
     if mask is None:
-        mask = cut_out(open_masker(request.masker), image)
+        mask = cut_out(open_matting_model(request.matting), image)
     height, width = image.shape[:2]
     behind = crop_and_resize(request.background, Frame((width, height)))
     alpha = mask[..., None].astype(np.float32) / 255

@@ -94,7 +94,7 @@ def _equal_shares(config: DatasetConfig, workers: int) -> Pool:
         )
     if needs_gpu and not gpus:
         raise ConfigError(
-            "render.device, or the device of a masker or relighter, asks for a GPU, and Ray offers none",
+            "render.device, or a matting or relighting model's device, asks for a GPU, and Ray offers none",
             consequence="every worker would fail when it first needs it",
             remedy="set the device to cpu, or start Ray on machines with GPUs that it can see",
         )

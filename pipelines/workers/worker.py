@@ -20,7 +20,7 @@ from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTim
 from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, ShardSpec
 from pairbridge.datagen.dataset.redraw import Refusal, make_group
 from pairbridge.datagen.models.weights.weight_folders import ENVIRONMENT as WEIGHTS_ENVIRONMENT
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.records import GroupRecord, Hole, Rejection, pack_group
 from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.attempts.holes import asset_ids, refused, refused_assets, rejection
@@ -80,7 +80,8 @@ class GroupWorker:
         self._begin("start")
 
     def open(self) -> WorkerInfo:
-        """Open logs, take scratch space, set up the studio (which starts Blender when it is first asked)."""
+        """Open logs, take scratch space, set up the workbench (which starts Blender when it is first
+        asked)."""
         order = self.order
         # OpenCV takes every core otherwise, in each worker.
         cv2.setNumThreads(order.threads)
@@ -103,8 +104,8 @@ class GroupWorker:
             self._log = self._resources.enter_context(log_path.open("a", buffering=1))
         faulthandler.enable(last_words)
         self._resources.callback(faulthandler.disable)
-        self.studio = self._resources.enter_context(
-            Studio(
+        self.workbench = self._resources.enter_context(
+            Workbench(
                 order.plan.config,
                 catalogue,
                 scratch_dir=scratch / "studio",
@@ -162,8 +163,8 @@ class GroupWorker:
 
         Raises what `run` does, and the errors of Blender.
         """
-        catalogue = self.studio.catalogue
-        made = make_group(self.order.plan, spec, self.studio, self._note_draw)
+        catalogue = self.workbench.catalogue
+        made = make_group(self.order.plan, spec, self.workbench, self._note_draw)
         self._refused = refused_assets(made, self.order.plan.catalogue)
         outcomes = [
             refused(outcome, catalogue) if isinstance(outcome, Refusal) else outcome

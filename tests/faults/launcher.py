@@ -60,7 +60,7 @@ class FaultyWorker(GroupWorker):
 
     def meet(self, point):
         # Blender is started only for those that want to kill it.
-        blender = (self.studio.blender.pid) if BOX.wants_blender(point, self.place) else None
+        blender = (self.workbench.blender.pid) if BOX.wants_blender(point, self.place) else None
         BOX.meet(point, self.place, driver=DRIVER_PID, blender=blender)
 
 

@@ -164,7 +164,7 @@ class BrokenMachineWorker(GroupWorker):
     def phase(self, name):
         super().phase(name)
         if name == "render":
-            os.kill(self.studio.blender.pid, signal.SIGSEGV)
+            os.kill(self.workbench.blender.pid, signal.SIGSEGV)
 
 
 @pytest.mark.long

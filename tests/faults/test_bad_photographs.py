@@ -1,5 +1,5 @@
-"""A photograph, a masker or a relighter that fails ends in a named rejection, and the rest of the shard is
-made.
+"""A photograph, a matting model or a relighter that fails ends in a named rejection, and the rest of the
+shard is made.
 """
 
 import json
@@ -40,7 +40,7 @@ class WorkerWithShort(GroupWorker):
 
     def open(self):
         info = super().open()
-        self.studio._relighters[SHORT] = Short()
+        self.workbench._relighters[SHORT] = Short()
         return info
 
 
@@ -90,7 +90,7 @@ def test_every_way_to_break_a_photograph_has_its_name_in_quarantine(tmp_path: Pa
     assert made(tmp_path / "out", "r") == 120 - len(holes) > 0
 
 
-def test_maskers_and_relighters_that_fail_are_named_and_the_rest_is_made(
+def test_matting_models_and_relighters_that_fail_are_named_and_the_rest_is_made(
     tmp_path: Path, ray_address: str
 ) -> None:
     photos = tmp_path / "photos"
@@ -113,8 +113,8 @@ def test_maskers_and_relighters_that_fail_are_named_and_the_rest_is_made(
         state = red_finder_state()
         state["decoder.conv_out1.0.bias"].fill_(bias)
         folder = write_folder(tmp_path / "birefnet" / name, state)
-        masker = {"kind": "birefnet", "weights": folder, "size_WH": [64, 64], "max_doubt": 1}
-        recipes[name] = {**shared, "masker": masker}
+        matting = {"kind": "birefnet", "weights": folder, "size_WH": [64, 64], "max_doubt": 1}
+        recipes[name] = {**shared, "matting": matting}
     holes = run(recipes, photos, tmp_path / "out", WorkerWithShort)
     wanted = {
         "nothing": "BiRefNet-matting found no foreground: its highest probability is 0.00",

@@ -143,7 +143,7 @@ class StoppedBlenderWorker(GroupWorker):
     def phase(self, name):
         super().phase(name)
         if name == "render" and self.group == 1:
-            os.kill(self.studio.blender.pid, signal.SIGSTOP)
+            os.kill(self.workbench.blender.pid, signal.SIGSTOP)
 
 
 @pytest.mark.long

@@ -8,7 +8,7 @@ from pairbridge.datagen.assets.catalogue import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.sample import Pair
 
 
@@ -34,13 +34,13 @@ def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list
 def make_groups(
     plan: DatasetPlan, groups: Iterable[int], root: Path, *, threads: int = 1
 ) -> Iterator[list[Pair | Rejected]]:
-    """The pairs of each group, made in one studio."""
-    with Studio(
+    """The pairs of each group, made in one workbench."""
+    with Workbench(
         plan.config,
         plan.catalogue,
         scratch_dir=root / "scratch",
         threads=threads,
         log_path=root / "blender.log",
-    ) as studio:
+    ) as workbench:
         for group in groups:
-            yield plan.recipes["it"].make(plan.group(plan.streams[0], group), studio)
+            yield plan.recipes["it"].make(plan.group(plan.streams[0], group), workbench)

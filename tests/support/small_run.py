@@ -1,4 +1,5 @@
-"""A run of photographs alone, which no test needs Blender for: real maskers, real Ray, a real training.
+"""A run of photographs alone, which no test needs Blender for: real matting models, real Ray, a real
+training.
 
 A fifth of its mix is a folder of removal pairs that was imported.
 """

@@ -11,7 +11,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.equirect import write_exr
 from pairbridge.datagen.recipes.photo_backgrounds import show_background
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 
 SIZE = 96
 
@@ -66,22 +66,26 @@ def plan_of(assets: Path, photos: Path | None = None, seed: int = 1, **recipe: o
     return make_plan(config, build_catalogue(config.assets, None))
 
 
-def studio_of(plan: DatasetPlan, root: Path) -> Studio:
-    return Studio(plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log")
+def workbench_of(plan: DatasetPlan, root: Path) -> Workbench:
+    return Workbench(
+        plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log"
+    )
 
 
 def made(plan: DatasetPlan, root: Path, groups: list[int] | None = None) -> list:
     """The outcomes of some groups, flat, in the order given."""
     stream = plan.streams[0]
-    with studio_of(plan, root) as studio:
+    with workbench_of(plan, root) as workbench:
         return [
             pair
             for group in (range(stream.num_groups) if groups is None else groups)
-            for pair in plan.recipes["r"].make(plan.group(stream, group), studio)
+            for pair in plan.recipes["r"].make(plan.group(stream, group), workbench)
         ]
 
 
-def behind_of(plan: DatasetPlan, params: dict, studio: Studio) -> np.ndarray:
+def behind_of(plan: DatasetPlan, params: dict, workbench: Workbench) -> np.ndarray:
     """The background that a sample's foreground was relit for, from the sample's parameters."""
     config = plan.recipes["r"].config
-    return show_background(params["background"], config.size_WH, config.background, config.masker, studio)[0]
+    return show_background(
+        params["background"], config.size_WH, config.background, config.matting, workbench
+    )[0]

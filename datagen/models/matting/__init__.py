@@ -1,4 +1,5 @@
-"""Finding a photograph's foreground: maskers behind one protocol, known to configurations by their `kind`."""
+"""Finding a photograph's foreground: matting models behind one protocol, known to configurations by their
+`kind`."""
 
 from typing import Annotated
 
@@ -6,15 +7,22 @@ from pydantic import Field
 
 from pairbridge.datagen.models.matting.birefnet_config import BiRefNetConfig
 from pairbridge.datagen.models.matting.grabcut import GrabCut, GrabCutConfig
-from pairbridge.datagen.models.matting.matting_model import Masker, cut_out
+from pairbridge.datagen.models.matting.matting_model import MattingModel, cut_out
 
-MaskerConfig = Annotated[GrabCutConfig | BiRefNetConfig, Field(discriminator="kind")]
+MattingConfig = Annotated[GrabCutConfig | BiRefNetConfig, Field(discriminator="kind")]
 
-__all__ = ["BiRefNetConfig", "GrabCutConfig", "Masker", "MaskerConfig", "cut_out", "open_masker"]
+__all__ = [
+    "BiRefNetConfig",
+    "GrabCutConfig",
+    "MattingConfig",
+    "MattingModel",
+    "cut_out",
+    "open_matting_model",
+]
 
 
-def open_masker(config: MaskerConfig) -> Masker:
-    """The masker that `config` describes. A learned one is loaded here, not before."""
+def open_matting_model(config: MattingConfig) -> MattingModel:
+    """The matting model that `config` describes. A learned one is loaded here, not before."""
     if isinstance(config, GrabCutConfig):
         return GrabCut(config)
     # Here, because planning and the stand-in work without torch.

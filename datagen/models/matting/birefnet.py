@@ -1,4 +1,4 @@
-"""BiRefNet as a masker: the learned one, with weights from a local folder.
+"""BiRefNet as a matting: the learned one, with weights from a local folder.
 
 Pre- and post-processing of the published models (arXiv 2401.03407): bilinear resize to the input's size
 whatever the aspect, ImageNet normalisation, sigmoid, and the probability itself brought back to the
@@ -25,7 +25,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class BiRefNetMasker:
-    """A `Masker`; see the module's docstring. Opening it reads the weights, up to 0.9 GB."""
+    """A `MattingModel`; see the module's docstring. Opening it reads the weights, up to 0.9 GB."""
 
     is_stand_in = False
 
@@ -39,11 +39,11 @@ class BiRefNetMasker:
             raise WeightsError(
                 f"{folder / WEIGHTS_NAME} has sha256 {found}, and the config pins {config.sha256}",
                 consequence="the masks would not be those that the config promises",
-                remedy="fetch the pinned weights, or change the masker's `sha256` and generate a new dataset",
+                remedy="fetch the pinned weights, or change `sha256` and generate a new dataset",
             )
         if config.device == "cuda" and not torch.cuda.is_available():
             raise ConfigError(
-                "the masker's `device` is cuda, and torch finds no GPU",
+                "the matting model's `device` is cuda, and torch finds no GPU",
                 consequence="no photograph could be cut out",
                 remedy="set `device` to cpu, or run where a GPU is visible to this process",
             )
@@ -54,7 +54,7 @@ class BiRefNetMasker:
         self._network = load_network(folder).to(config.device, self._dtype)
 
     def alpha(self, image: np.ndarray) -> np.ndarray:
-        """See `Masker.alpha`."""
+        """See `MattingModel.alpha`."""
         height, width = image.shape[:2]
         with fixed_threads(self.config.cpu_threads), torch.inference_mode():
             logits = self._network(self._input(image))

@@ -1,4 +1,4 @@
-"""Settings of BiRefNet as a masker, and the input sizes of the published models. Imports no torch."""
+"""Settings of BiRefNet as a matting model, and the input sizes of the published models. Imports no torch."""
 
 from pathlib import Path
 from typing import Annotated, Literal

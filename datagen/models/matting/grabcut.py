@@ -1,4 +1,5 @@
-"""GrabCut as a masker: the embedded stand-in for a learned one. It needs no weights and finds clear subjects.
+"""GrabCut as a matting: the embedded stand-in for a learned one. It needs no weights and finds clear
+subjects.
 
 Rother, Kolmogorov, Blake, "GrabCut" (SIGGRAPH 2004), in OpenCV's implementation, started
 from a saliency prior in place of a user's rectangle.
@@ -29,7 +30,7 @@ _LEAST_SEPARATION = 0.22
 
 
 class GrabCutConfig(FrozenModel):
-    """Settings of the stand-in masker."""
+    """Settings of the stand-in matting model."""
 
     kind: Literal["grabcut"] = "grabcut"
     working_side: PositiveInt = Field(320, ge=64, le=2048)
@@ -40,7 +41,7 @@ class GrabCutConfig(FrozenModel):
 
 
 class GrabCut:
-    """A `Masker`; see the module's docstring. Its edge is a softened binary one, not a true matte."""
+    """A `MattingModel`; see the module's docstring. Its edge is a softened binary one, not a true matte."""
 
     name = "grabcut"
     is_stand_in = True
@@ -50,7 +51,7 @@ class GrabCut:
         self.revision = f"opencv-{metadata.version('opencv-python')}"
 
     def alpha(self, image: np.ndarray) -> np.ndarray:
-        """See `Masker.alpha`. Found at the working size and brought to the image's size linearly."""
+        """See `MattingModel.alpha`. Found at the working size and brought to the image's size linearly."""
         height, width = image.shape[:2]
         scale = min(1.0, self.config.working_side / max(height, width))
         size = (max(8, round(width * scale)), max(8, round(height * scale)))

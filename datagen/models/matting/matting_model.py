@@ -1,4 +1,4 @@
-"""What a masker is: something that finds a photograph's subject, and says so when there is none."""
+"""What a matting model is: something that finds a photograph's subject, and says so when there is none."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from pairbridge.datagen.core.errors import Rejected
 MIN_FOUND, MAX_FOUND = 0.01, 0.97
 
 
-class Masker(Protocol):
+class MattingModel(Protocol):
     """Cuts the foreground out of photographs. `name` and `revision` go into every sample it had a part in."""
 
     name: str
@@ -25,28 +25,28 @@ class Masker(Protocol):
         """
 
 
-def cut_out(masker: Masker, image: np.ndarray) -> np.ndarray:
-    """`masker.alpha(image)` as uint8 (H, W), after checking it.
+def cut_out(matting: MattingModel, image: np.ndarray) -> np.ndarray:
+    """`matting.alpha(image)` as uint8 (H, W), after checking it.
 
-    Raises Rejected if the masker found nothing or everything, or gave back infinities, NaN or another size:
-    a model fails on single images, and a full mask would pass for a foreground.
+    Raises Rejected if the matting model found nothing or everything, or gave back infinities, NaN or another
+    size: a model fails on single images, and a full mask would pass for a foreground.
     """
-    alpha = masker.alpha(image)
+    alpha = matting.alpha(image)
     if alpha.shape != image.shape[:2]:
-        raise no_foreground(masker, f"it gave a mask of {alpha.shape} for an image of {image.shape[:2]}")
+        raise no_foreground(matting, f"it gave a mask of {alpha.shape} for an image of {image.shape[:2]}")
     if not np.isfinite(alpha).all():
-        raise no_foreground(masker, "its mask holds infinities or NaN")
+        raise no_foreground(matting, "its mask holds infinities or NaN")
     found = float(np.clip(alpha, 0, 1).mean())
     if not MIN_FOUND <= found <= MAX_FOUND:
-        raise no_foreground(masker, f"its mask covers {found:.4f} of the image")
+        raise no_foreground(matting, f"its mask covers {found:.4f} of the image")
     return np.rint(255 * np.clip(alpha, 0, 1)).astype(np.uint8)
 
 
-def no_foreground(masker: Masker, why: str) -> Rejected:
-    """The refusal of an image in which `masker` finds no usable foreground."""
+def no_foreground(matting: MattingModel, why: str) -> Rejected:
+    """The refusal of an image in which `matting` finds no usable foreground."""
     return Rejected(
-        f"{masker.name} found no foreground: {why}",
+        f"{matting.name} found no foreground: {why}",
         consequence="pairs that need this photograph's foreground are quarantined; the rest is made",
-        remedy="remove the photograph, or choose another masker in the recipe",
+        remedy="remove the photograph, or choose another matting in the recipe",
         gate="no_foreground",
     )

@@ -16,7 +16,7 @@ def model_terms(recipes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     named = {
         model_id
         for recipe in recipes
-        for role in ("masker", "relighter")
+        for role in ("matting", "relighter")
         for model_id in _model_ids(recipe.get(role) or {})
     }
     known = {model.id: model for model in MODELS}

@@ -30,7 +30,7 @@ class Shapes(OwnRecipe):
     def assets(self, params):
         return []
 
-    def make_pair(self, params, number, studio):
+    def make_pair(self, params, number, workbench):
         pair, (width, height) = params["pairs"][number], self.config.size_WH
         y, x = np.mgrid[: height * FINE, : width * FINE] / (min(width, height) * FINE)
         ground = np.clip(pair["ground"] + pair["slope"] * (x - 0.5), 0, 1)[..., None] * np.ones(3)

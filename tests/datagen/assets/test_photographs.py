@@ -24,7 +24,7 @@ from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from tests.support.broken_photographs import BROKEN, IMAGE, encoded, png, scene, with_alpha
 
 
@@ -125,7 +125,9 @@ def test_a_broken_photograph_costs_its_own_groups_and_no_others(tmp_path: Path, 
     plan = make_plan(config, build_catalogue(config.assets, None))
     stream = plan.streams[0]
     outcomes = []
-    with Studio(config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "l") as it:
+    with Workbench(
+        config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "l"
+    ) as it:
         for group in range(stream.num_groups):
             spec = plan.group(stream, group)
             drawn = "broken" in str(spec.params)

@@ -12,7 +12,7 @@ from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
-from tests.support.tiny_photos import plan_of, studio_of, write_photo_assets
+from tests.support.tiny_photos import plan_of, workbench_of, write_photo_assets
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def picky(assets: Path, **recipe: object) -> DatasetPlan:
 
 
 def make(plan: DatasetPlan, group: int, root: Path) -> MadeGroup:
-    with studio_of(plan, root) as studio:
-        return make_group(plan, plan.group(plan.streams[0], group), studio)
+    with workbench_of(plan, root) as workbench:
+        return make_group(plan, plan.group(plan.streams[0], group), workbench)
 
 
 def draws(made: MadeGroup) -> list[int]:
@@ -55,7 +55,7 @@ def test_each_pair_comes_from_the_first_draw_that_passes(assets: Path, tmp_path:
     plan = picky(assets)
     found = [make(plan, group, tmp_path) for group in range(6)]
     for group, made in enumerate(found):
-        with studio_of(plan, tmp_path) as studio:
+        with workbench_of(plan, tmp_path) as workbench:
             recipe = plan.recipes["r"]
             for place, (key, pair) in enumerate(made.outcomes):
                 own = pair["meta.json"]["draw"]
@@ -63,7 +63,7 @@ def test_each_pair_comes_from_the_first_draw_that_passes(assets: Path, tmp_path:
                 assert refused == list(range(own))
                 assert (pair["mask.png"] > 127).mean() >= 0.25
                 # What this draw gives by itself, neighbours or not.
-                alone = recipe.make(plan.group(plan.streams[0], group, own), studio)[place]
+                alone = recipe.make(plan.group(plan.streams[0], group, own), workbench)[place]
                 assert (alone["target.png"] == pair["target.png"]).all()
                 assert alone["meta.json"] == pair["meta.json"]
     every = [draw for made in found for draw in draws(made)]

@@ -1,4 +1,4 @@
-"""BiRefNet as a masker: weights from a folder, processing in closed form, refusals, provenance."""
+"""BiRefNet as a matting: weights from a folder, processing in closed form, refusals, provenance."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from pairbridge.datagen.core.errors import ConfigError, Rejected
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
-from pairbridge.datagen.models.matting import BiRefNetConfig, cut_out, open_masker
+from pairbridge.datagen.models.matting import BiRefNetConfig, cut_out, open_matting_model
 from pairbridge.datagen.models.matting.birefnet_config import Model, input_size
 from pairbridge.datagen.models.torch_threads import fixed_threads
 from pairbridge.datagen.models.weights.weight_folders import WeightsError
 from pairbridge.datagen.models.weights.weights_manifest import MODELS
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.pipelines.reading.config_files import load_config
 from tests.datagen.models.birefnet_models import BIAS, GAIN, red_finder_state, write_folder
 
@@ -35,8 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def masker(folder: Path):
-    return open_masker(BiRefNetConfig(weights=folder, size_WH=SIZE_WH))
+def matting(folder: Path):
+    return open_matting_model(BiRefNetConfig(weights=folder, size_WH=SIZE_WH))
 
 
 def expected(colour: tuple[int, int, int]) -> float:
@@ -54,9 +54,9 @@ def two_colours(left: tuple, right: tuple, height: int = 150, width: int = 240) 
     return image
 
 
-def test_alpha_is_the_raw_probability_at_the_photographs_size(masker) -> None:
+def test_alpha_is_the_raw_probability_at_the_photographs_size(matting) -> None:
     # ROSE is neither: its probability of 0.71 must come back as it is, not stretched to 1.
-    alpha = masker.alpha(two_colours(ROSE, BLUE))
+    alpha = matting.alpha(two_colours(ROSE, BLUE))
     assert alpha.dtype == np.float32
     assert alpha.shape == (150, 240)
     assert 0.6 < expected(ROSE) < 0.9
@@ -68,31 +68,31 @@ def test_alpha_is_the_raw_probability_at_the_photographs_size(masker) -> None:
     assert abs(int(np.argmin(abs(columns - columns[[0, -1]].mean()))) - 120) <= 2
 
 
-def test_a_mask_depends_on_the_image_alone(masker) -> None:
+def test_a_mask_depends_on_the_image_alone(matting) -> None:
     image = rng(1, "noise").integers(0, 256, (80, 100, 3)).astype(np.uint8)
     image[:, :50] = RED
-    first = masker.alpha(image)
+    first = matting.alpha(image)
     torch.manual_seed(99)
-    masker.alpha(two_colours(RED, BLUE, 60, 200))
-    assert (masker.alpha(image) == first).all()
+    matting.alpha(two_colours(RED, BLUE, 60, 200))
+    assert (matting.alpha(image) == first).all()
 
 
-def test_a_mask_does_not_depend_on_the_number_of_threads(masker) -> None:
+def test_a_mask_does_not_depend_on_the_number_of_threads(matting) -> None:
     image = rng(2, "noise").integers(0, 256, (80, 100, 3)).astype(np.uint8)
     image[:, :50] = RED
     masks = []
     for threads in (1, 2):
         with fixed_threads(threads):
-            masks.append(masker.alpha(image))
+            masks.append(matting.alpha(image))
             assert torch.get_num_threads() == threads
     assert (masks[0] == masks[1]).all()
 
 
-def test_shrinking_does_not_alias(masker) -> None:
+def test_shrinking_does_not_alias(matting) -> None:
     # Fine stripes of red and blue average out in the filter of the training code; picked pixels would not.
     image = two_colours(RED, BLUE, 600, 900)
     image[:, :450:2] = (60, 60, 60)
-    alpha = masker.alpha(image)
+    alpha = matting.alpha(image)
     assert np.ptp(alpha[:, 50:400]) < 0.05
 
 
@@ -105,16 +105,18 @@ def test_shrinking_does_not_alias(masker) -> None:
     ],
     ids=["nothing", "undecided", "everything"],
 )
-def test_an_image_without_a_foreground_is_refused(masker, image: np.ndarray, reason: str) -> None:
+def test_an_image_without_a_foreground_is_refused(matting, image: np.ndarray, reason: str) -> None:
     with pytest.raises(Rejected, match=reason) as caught:
-        cut_out(masker, image)
+        cut_out(matting, image)
     assert caught.value.cause.startswith("BiRefNet-matting found no foreground")
 
 
 def test_nan_is_refused(folder: Path, tmp_path: Path) -> None:
     state = red_finder_state()
     state["decoder.conv_out1.0.bias"].fill_(float("nan"))
-    broken = open_masker(BiRefNetConfig(weights=write_folder(tmp_path / "nan", state), size_WH=SIZE_WH))
+    broken = open_matting_model(
+        BiRefNetConfig(weights=write_folder(tmp_path / "nan", state), size_WH=SIZE_WH)
+    )
     with pytest.raises(Rejected, match="NaN"):
         cut_out(broken, two_colours(RED, BLUE))
 
@@ -178,59 +180,61 @@ def without(state: dict, key: str) -> dict:
 def test_wrong_tensors_are_named(change, named: str, tmp_path: Path) -> None:
     weights = write_folder(tmp_path / "w", change(red_finder_state()))
     with pytest.raises(WeightsError, match=named):
-        open_masker(BiRefNetConfig(weights=weights))
+        open_matting_model(BiRefNetConfig(weights=weights))
 
 
-def test_keys_of_a_training_wrapper_are_the_same_keys(masker, tmp_path: Path) -> None:
+def test_keys_of_a_training_wrapper_are_the_same_keys(matting, tmp_path: Path) -> None:
     wrapped = {f"_orig_mod.{key}": tensor for key, tensor in red_finder_state().items()}
-    other = open_masker(BiRefNetConfig(weights=write_folder(tmp_path / "w", wrapped), size_WH=SIZE_WH))
+    other = open_matting_model(BiRefNetConfig(weights=write_folder(tmp_path / "w", wrapped), size_WH=SIZE_WH))
     image = two_colours(RED, BLUE)
-    assert (other.alpha(image) == masker.alpha(image)).all()
+    assert (other.alpha(image) == matting.alpha(image)).all()
 
 
 def test_broken_folders_say_what_is_wrong(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="lacks model"):
-        open_masker(BiRefNetConfig(weights=tmp_path))
+        open_matting_model(BiRefNetConfig(weights=tmp_path))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:1000])
     with pytest.raises(WeightsError, match="does not hold a BiRefNet"):
-        open_masker(BiRefNetConfig(weights=tmp_path))
+        open_matting_model(BiRefNetConfig(weights=tmp_path))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     with pytest.raises(WeightsError, match="has 8 channels, where the published backbones have 96 or 192"):
-        open_masker(BiRefNetConfig(weights=tmp_path))
+        open_matting_model(BiRefNetConfig(weights=tmp_path))
     (tmp_path / "config.json").write_text('{"backbone": {"embed_dim": 8, "depths": [1, 1]}}')
     with pytest.raises(WeightsError, match=r"config.json .*backbone.depths"):
-        open_masker(BiRefNetConfig(weights=tmp_path))
+        open_matting_model(BiRefNetConfig(weights=tmp_path))
 
 
 def test_weights_are_pinned_by_their_hash(folder: Path) -> None:
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    assert open_masker(BiRefNetConfig(weights=folder, sha256=digest)).revision.startswith("tiny@sha256:")
+    assert open_matting_model(BiRefNetConfig(weights=folder, sha256=digest)).revision.startswith(
+        "tiny@sha256:"
+    )
     with pytest.raises(WeightsError, match=f"has sha256 {digest}"):
-        open_masker(BiRefNetConfig(weights=folder, sha256="0" * 64))
+        open_matting_model(BiRefNetConfig(weights=folder, sha256="0" * 64))
 
 
 def test_weights_are_found_by_the_models_name(folder: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PAIRBRIDGE_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match="lacks model"):
-        open_masker(BiRefNetConfig(model="BiRefNet_lite"))
+        open_matting_model(BiRefNetConfig(model="BiRefNet_lite"))
     (tmp_path / "BiRefNet_lite").symlink_to(folder)
-    masker = open_masker(BiRefNetConfig(model="BiRefNet_lite"))
-    assert masker.name == "BiRefNet_lite"
-    assert masker.revision.startswith("BiRefNet_lite@sha256:")
+    matting = open_matting_model(BiRefNetConfig(model="BiRefNet_lite"))
+    assert matting.name == "BiRefNet_lite"
+    assert matting.revision.startswith("BiRefNet_lite@sha256:")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_missing_gpu_is_an_error_not_a_fallback(folder: Path) -> None:
     with pytest.raises(ConfigError, match="torch finds no GPU"):
-        open_masker(BiRefNetConfig(weights=folder, device="cuda"))
+        open_matting_model(BiRefNetConfig(weights=folder, device="cuda"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_half_precision_on_the_gpu_changes_little(folder: Path, masker) -> None:
+def test_half_precision_on_the_gpu_changes_little(folder: Path, matting) -> None:
     image = rng(3, "noise").integers(0, 256, (80, 100, 3)).astype(np.uint8)
     image[:, :50] = RED
-    on_gpu = open_masker(BiRefNetConfig(weights=folder, size_WH=SIZE_WH, device="cuda"))
-    np.testing.assert_allclose(on_gpu.alpha(image), masker.alpha(image), atol=0.01)
+    on_gpu = open_matting_model(BiRefNetConfig(weights=folder, size_WH=SIZE_WH, device="cuda"))
+    np.testing.assert_allclose(on_gpu.alpha(image), matting.alpha(image), atol=0.01)
 
 
 YAML = """\
@@ -243,7 +247,7 @@ recipes:
     size_WH: [64, 64]
     max_enlargement: 4
     mask: {{mode: avoid_foreground}}
-    masker: {{kind: birefnet, weights: {weights}, model: BiRefNet_dynamic-matting}}
+    matting: {{kind: birefnet, weights: {weights}, model: BiRefNet_dynamic-matting}}
 """
 
 
@@ -258,19 +262,21 @@ def test_a_recipe_chooses_it_by_kind_and_samples_name_it(folder: Path, tmp_path:
     config = load_config(tmp_path / "one.yaml", DatasetConfig)
     # Where the weights lie is no part of the dataset; which they are is.
     assert config.digest == load_config(tmp_path / "two.yaml", DatasetConfig).digest
-    pinned = load_config(tmp_path / "one.yaml", DatasetConfig, ["recipes.holes.masker.sha256=" + "ab" * 32])
+    pinned = load_config(tmp_path / "one.yaml", DatasetConfig, ["recipes.holes.matting.sha256=" + "ab" * 32])
     assert pinned.digest != config.digest
 
     plan = make_plan(config, build_catalogue(config.assets, None))
     scratch = tmp_path / "scratch"
-    with Studio(config, plan.catalogue, scratch_dir=scratch, threads=1, log_path=tmp_path / "log") as studio:
-        (pair,) = plan.recipes["holes"].make(plan.group(plan.streams[0], 0), studio)
+    with Workbench(
+        config, plan.catalogue, scratch_dir=scratch, threads=1, log_path=tmp_path / "log"
+    ) as workbench:
+        (pair,) = plan.recipes["holes"].make(plan.group(plan.streams[0], 0), workbench)
     # The left half is red, so that the hole lies in the right one (mirrored: the other way round).
     meta = pair["meta.json"]
     params = json.loads(meta["params"])
     assert meta["mask_source"].endswith("clear of what BiRefNet_dynamic-matting found")
     assert params["foreground_found"] is True
-    tool = params["masker"]
+    tool = params["matting"]
     assert (tool["name"], tool["is_stand_in"]) == ("BiRefNet_dynamic-matting", False)
     assert tool["revision"].startswith("tiny@sha256:")
     assert tool["settings"]["device"] == "cpu"

@@ -1,4 +1,5 @@
-"""The stand-in masker on drawn scenes and on the embedded photographs, and what a broken masker leads to."""
+"""The stand-in matting model on drawn scenes and on the embedded photographs, and what a broken matting
+model leads to."""
 
 import cv2
 import numpy as np
@@ -7,12 +8,12 @@ import skimage.data
 
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.models.matting import GrabCutConfig, cut_out, open_masker
+from pairbridge.datagen.models.matting import GrabCutConfig, cut_out, open_matting_model
 
 
 @pytest.fixture(scope="module")
-def masker():
-    return open_masker(GrabCutConfig())
+def matting():
+    return open_matting_model(GrabCutConfig())
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -29,9 +30,9 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-def test_a_clear_subject_is_found(masker) -> None:
+def test_a_clear_subject_is_found(matting) -> None:
     image, truth = scene()
-    alpha = masker.alpha(image)
+    alpha = matting.alpha(image)
     assert alpha.dtype == np.float32
     assert alpha.shape == truth.shape
     assert 0 <= alpha.min() <= alpha.max() <= 1
@@ -60,9 +61,9 @@ def test_a_clear_subject_is_found(masker) -> None:
         ("rocket", [(0.5, 0.5), (0.5, 0.8)], [(0.35, 0.1), (0.6, 0.3), (0.4, 0.5)]),
     ],
 )
-def test_the_embedded_photographs_have_plausible_masks(masker, name: str, inside, outside) -> None:
+def test_the_embedded_photographs_have_plausible_masks(matting, name: str, inside, outside) -> None:
     image = getattr(skimage.data, name)()
-    alpha = masker.alpha(image)
+    alpha = matting.alpha(image)
     height, width = alpha.shape
     for x, y in inside:
         assert alpha[int(y * height), int(x * width)] > 0.9, (name, x, y)
@@ -70,18 +71,18 @@ def test_the_embedded_photographs_have_plausible_masks(masker, name: str, inside
         assert alpha[int(y * height), int(x * width)] < 0.1, (name, x, y)
 
 
-def test_a_mask_does_not_depend_on_earlier_calls(masker) -> None:
+def test_a_mask_does_not_depend_on_earlier_calls(matting) -> None:
     image, _ = scene()
-    first = masker.alpha(image)
+    first = matting.alpha(image)
     cv2.setRNGSeed(12345)
     cv2.kmeans(np.random.default_rng(0).random((50, 3)).astype(np.float32), 3, None, (3, 5, 0.1), 2, 0)
-    masker.alpha(skimage.data.coffee()[:200, :200].copy())
-    assert (masker.alpha(image) == first).all()
+    matting.alpha(skimage.data.coffee()[:200, :200].copy())
+    assert (matting.alpha(image) == first).all()
 
 
-def test_the_size_of_the_photograph_changes_little(masker) -> None:
+def test_the_size_of_the_photograph_changes_little(matting) -> None:
     image, truth = scene()
-    large = masker.alpha(cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
+    large = matting.alpha(cv2.resize(image, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC))
     assert large.shape == (720, 960)
     assert iou(cv2.resize(large, (320, 240)) > 0.5, truth) > 0.93
 
@@ -99,13 +100,13 @@ def lawn() -> np.ndarray:
 
 
 @pytest.mark.parametrize("image", [flat(), sky(), lawn()], ids=["flat", "sky", "gravel"])
-def test_an_image_without_a_subject_is_refused(masker, image: np.ndarray) -> None:
+def test_an_image_without_a_subject_is_refused(matting, image: np.ndarray) -> None:
     with pytest.raises(Rejected, match="grabcut found no foreground"):
-        cut_out(masker, image)
+        cut_out(matting, image)
 
 
 class Broken:
-    """A masker that returns what it is told to."""
+    """A matting model that returns what it is told to."""
 
     name, revision, is_stand_in = "broken", "0", False
 
@@ -117,7 +118,7 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("masker", "reason"),
+    ("matting", "reason"),
     [
         (Broken(0.0), "covers 0.0000"),
         (Broken(1.0), "covers 1.0000"),
@@ -125,7 +126,7 @@ class Broken:
         (Broken(0.5, (40, 49)), "a mask of"),
     ],
 )
-def test_nothing_everything_nan_and_another_size_are_refused(masker: Broken, reason: str) -> None:
+def test_nothing_everything_nan_and_another_size_are_refused(matting: Broken, reason: str) -> None:
     with pytest.raises(Rejected, match=reason):
-        cut_out(masker, np.zeros((40, 50, 3), np.uint8))
+        cut_out(matting, np.zeros((40, 50, 3), np.uint8))
     assert (cut_out(Broken(0.5), np.zeros((40, 50, 3), np.uint8)) == 128).all()

@@ -167,8 +167,8 @@ def test_the_folder_is_the_environments_else_beside_the_user(tmp_path: Path, mon
 
 def test_terms_of_named_models_are_known_with_the_non_commercial_first() -> None:
     recipes = [
-        {"masker": {"kind": "birefnet", "model": "BiRefNet"}, "relighter": {"kind": "colour_transfer"}},
-        {"masker": {"kind": "birefnet", "model": "RMBG-2.0"}, "relighter": None},
+        {"matting": {"kind": "birefnet", "model": "BiRefNet"}, "relighter": {"kind": "colour_transfer"}},
+        {"matting": {"kind": "birefnet", "model": "RMBG-2.0"}, "relighter": None},
         {"relighter": {"kind": "iclight_fc", "base": "my-own-base", "offsets": "ic-light"}},
     ]
     terms = model_terms(recipes)
@@ -176,4 +176,4 @@ def test_terms_of_named_models_are_known_with_the_non_commercial_first() -> None
     assert terms[0][1].startswith("NON-COMMERCIAL: CC BY-NC 4.0")
     assert terms[1][1] == "MIT"
     assert terms[3][1] == "terms not known to pairbridge"
-    assert model_terms([{"masker": {"kind": "grabcut"}}, {}]) == []
+    assert model_terms([{"matting": {"kind": "grabcut"}}, {}]) == []

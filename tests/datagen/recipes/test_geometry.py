@@ -12,7 +12,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.equirect import write_exr
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from tests.support.tiny_rendered import lamp
 
 pytestmark = pytest.mark.render
@@ -72,10 +72,10 @@ def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
 
 
 def made(plan: DatasetPlan, root: Path) -> list[dict]:
-    with Studio(
+    with Workbench(
         plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=2, log_path=root / "log"
-    ) as studio:
-        pairs = plan.recipes["geometry"].make(plan.group(plan.streams[0], 0), studio)
+    ) as workbench:
+        pairs = plan.recipes["geometry"].make(plan.group(plan.streams[0], 0), workbench)
     assert not [pair for pair in pairs if isinstance(pair, Rejected)]
     return pairs
 

@@ -13,7 +13,7 @@ from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.imaging.pasting import paste_relit
 from pairbridge.datagen.models.relighting import IcLightFbcConfig, Request, open_relighter, relit_images
 from tests.support.tiny_iclight import BASE, write_weights
-from tests.support.tiny_photos import behind_of, disc_photo, made, plan_of, studio_of, write_photo_assets
+from tests.support.tiny_photos import behind_of, disc_photo, made, plan_of, workbench_of, write_photo_assets
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,8 @@ def test_paste_back_is_exact_on_both_sides(assets: Path, weights: Path, tmp_path
 
 
 def _behind(plan: DatasetPlan, params: dict, root: Path) -> np.ndarray:
-    with studio_of(plan, root) as studio:
-        return behind_of(plan, params, studio)
+    with workbench_of(plan, root) as workbench:
+        return behind_of(plan, params, workbench)
 
 
 def test_samples_name_model_revision_and_settings_and_no_place(
@@ -149,9 +149,9 @@ def test_a_relighter_that_fails_costs_its_pairs_by_name_and_no_others(assets: Pa
     )
     answers = ["sound", "another size", "another type", "refused", "sound"]
     failing = Failing(answers)
-    with studio_of(plan, tmp_path) as studio:
-        studio._relighters[plan.recipes["r"].config.relighter] = failing
-        pairs = plan.recipes["r"].make(plan.group(plan.streams[0], 0), studio)
+    with workbench_of(plan, tmp_path) as workbench:
+        workbench._relighters[plan.recipes["r"].config.relighter] = failing
+        pairs = plan.recipes["r"].make(plan.group(plan.streams[0], 0), workbench)
     assert failing.sizes == [5]
     assert [isinstance(pair, Rejected) for pair in pairs] == [answer != "sound" for answer in answers]
     assert pairs[1].cause == "failing gave uint8 (56, 72, 3) for an image of uint8 (56, 80, 3)"
@@ -209,11 +209,11 @@ def test_a_background_without_subject_is_taken_as_it_is(assets: Path, tmp_path: 
         groups={"train": 6},
     )
     made_of = {}
-    with studio_of(plan, tmp_path) as studio:
+    with workbench_of(plan, tmp_path) as workbench:
         for group in range(6):
             spec = plan.group(plan.streams[0], group)
             try:
-                made_of.setdefault(spec.params["photo"], []).extend(plan.recipes["r"].make(spec, studio))
+                made_of.setdefault(spec.params["photo"], []).extend(plan.recipes["r"].make(spec, workbench))
             except Rejected as refused:
                 made_of.setdefault(spec.params["photo"], []).append(refused)
     assert all("grabcut found no foreground" in refused.cause for refused in made_of["view"])

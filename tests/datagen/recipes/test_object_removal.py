@@ -71,7 +71,7 @@ def test_both_pairs_share_the_room_and_repeat_to_the_byte(pairs: list[Pair], tmp
 
 
 @pytest.mark.render
-def test_scenes_have_enough_sorts_and_a_split_without_them_is_refused() -> None:
+def test_scenes_have_enough_distinct_objects_and_a_split_without_them_is_refused() -> None:
     plan = plan_of(RECIPE)
     for group in range(50):
         params = plan.group(plan.streams[0], group).params
@@ -84,7 +84,7 @@ def test_scenes_have_enough_sorts_and_a_split_without_them_is_refused() -> None:
             facing = np.array([np.cos(wall["azimuth_rad"]), np.sin(wall["azimuth_rad"])])
             for entry in params["objects"]:
                 assert facing @ [entry["x"], entry["y"]] + entry["radius"] < wall["distance"]
-    with pytest.raises(CatalogueError, match="3 sorts"):
+    with pytest.raises(CatalogueError, match="3 distinct objects"):
         plan_of(RECIPE, families=["mug", "vase"])
 
 

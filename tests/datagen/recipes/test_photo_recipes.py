@@ -1,4 +1,4 @@
-"""The recipes on photographs, through plan and studio, on small photographs of known content."""
+"""The recipes on photographs, through plan and workbench, on small photographs of known content."""
 
 import json
 import time
@@ -19,7 +19,7 @@ from tests.support.tiny_photos import (
     disc_photo,
     made,
     plan_of,
-    studio_of,
+    workbench_of,
     write_photo_assets,
 )
 
@@ -51,10 +51,10 @@ def test_the_background_is_the_photographs_own_byte_for_byte(relit: list) -> Non
 def test_the_foreground_is_the_relighters(assets: Path, relit: list, tmp_path: Path) -> None:
     plan = plan_of(assets, kind="photo_relighting")
     relighter = open_relighter(ColourTransferConfig())
-    with studio_of(plan, tmp_path) as studio:
+    with workbench_of(plan, tmp_path) as workbench:
         for pair in relit:
             params = json.loads(pair["meta.json"]["params"])
-            behind = behind_of(plan, params, studio)
+            behind = behind_of(plan, params, workbench)
             target, mask = pair["target.png"], pair["mask.png"]
             again = relighter.relight(target, mask.astype(np.float32) / 255, behind, params["relight_seed"])
             solid = mask == 255
@@ -82,7 +82,7 @@ def test_provenance_names_the_stand_ins_and_both_parents(relit: list) -> None:
         assert photo["id"] != behind["id"]
         assert photo["licence"] == "CC0-1.0"
         params = json.loads(meta["params"])
-        for tool in ("masker", "relighter"):
+        for tool in ("matting", "relighter"):
             assert params[tool]["is_stand_in"] is True
             assert params[tool]["revision"].startswith("opencv-4")
         kinds.add(params["background"]["kind"])
@@ -155,11 +155,11 @@ def test_bad_photographs_are_refused_by_name_and_the_rest_is_made(
         pairs_per_group=1,
     )
     stream, outcome = plan.streams[0], {}
-    with studio_of(plan, tmp_path) as studio:
+    with workbench_of(plan, tmp_path) as workbench:
         for group in range(stream.num_groups):
             spec = plan.group(stream, group)
             try:
-                (result,) = plan.recipes["r"].make(spec, studio)
+                (result,) = plan.recipes["r"].make(spec, workbench)
             except (Rejected, AssetError) as error:
                 result = error
             outcome.setdefault(spec.params["photo"], []).append(result)
@@ -233,7 +233,7 @@ def test_outlines_of_other_photographs_become_masks_and_are_recorded(assets: Pat
         params = json.loads(meta["params"])
         kinds.add(params["mask"]["kind"])
         assert meta["mask_source"] == "random strokes, outlines of what grabcut (stand-in) found elsewhere"
-        assert params["masker"]["name"] == "grabcut"
+        assert params["matting"]["name"] == "grabcut"
         used = {asset["role"]: asset["id"] for asset in meta["assets"]}
         assert used["photograph"] != params["outline_of"]
         assert {plan.catalogue.get(asset_id).split for asset_id in used.values()} == {"train"}

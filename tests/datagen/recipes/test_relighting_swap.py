@@ -11,7 +11,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.equirect import load_environment
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.sample import Pair, encode_field
 
 CONFIG = {
@@ -42,15 +42,15 @@ def plan_of(**recipe: object) -> DatasetPlan:
 
 def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list[Pair | Rejected]:
     phases = []
-    with Studio(
+    with Workbench(
         plan.config,
         plan.catalogue,
         scratch_dir=root / "scratch",
         threads=threads,
         log_path=root / "blender.log",
         phase=phases.append,
-    ) as studio:
-        made = plan.recipes["relighting"].make(plan.group(plan.streams[0], group), studio)
+    ) as workbench:
+        made = plan.recipes["relighting"].make(plan.group(plan.streams[0], group), workbench)
     assert phases[0] == "load"
     assert "render" in phases
     return made
@@ -139,12 +139,12 @@ def test_standing_objects_change_and_their_ground_and_shadow_stay(tmp_path: Path
 @pytest.mark.render
 def test_a_mirrored_lighting_is_mirrored_in_light_and_background(tmp_path: Path) -> None:
     plan = plan_of()
-    with Studio(
+    with Workbench(
         plan.config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "log"
-    ) as studio:
-        plain, mirrored = (studio.environment("studio", mirrored=flag) for flag in (False, True))
+    ) as workbench:
+        plain, mirrored = (workbench.environment("studio", mirrored=flag) for flag in (False, True))
         assert (plain.pixels[:, ::-1] == mirrored.pixels).all()
-        copies = [studio.lighting_copy("studio", 0.0, mirrored=flag) for flag in (False, True)]
+        copies = [workbench.lighting_copy("studio", 0.0, mirrored=flag) for flag in (False, True)]
         small, turned = (load_environment(path).pixels for path in copies)
         np.testing.assert_allclose(small[:, ::-1], turned, rtol=1e-3)
 

@@ -16,7 +16,7 @@ from pairbridge.pipelines.checks.calibration import (
     CalibrationConfig,
     CalibrationError,
     calibrate,
-    judge_masker,
+    judge_matting,
     judge_pasting,
     judge_relighter,
 )
@@ -67,7 +67,7 @@ def scene() -> TrueScene:
     )
 
 
-class FixedMasker:
+class FixedMatting:
     """Answers every photograph with one alpha."""
 
     name, revision, is_stand_in = "fixed", "1", False
@@ -108,8 +108,10 @@ def test_mask_figures_are_those_of_two_squares() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, np.nan])
-def test_a_masker_that_finds_nothing_everything_or_nan_is_counted_as_refused(scene, alpha: float) -> None:
-    judged = judge_masker("bad", FixedMasker(np.full(scene.mask.shape, alpha, np.float32)), [scene])
+def test_a_matting_model_that_finds_nothing_everything_or_nan_is_counted_as_refused(
+    scene, alpha: float
+) -> None:
+    judged = judge_matting("bad", FixedMatting(np.full(scene.mask.shape, alpha, np.float32)), [scene])
     assert judged.figures == {}
     assert "fixed found no foreground" in judged.refused["disc"]
     found = Calibration((scene,), {}, [judged], [], judge_pasting([scene]))

@@ -35,7 +35,7 @@ recipes:
     background_from: {photo: 1}
     background: inpainted
     min_structure: -1     # random networks keep no edges
-    masker: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
+    matting: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
     relighter:
       kind: iclight_fbc
       weights_root: models
@@ -50,7 +50,7 @@ recipes:
     size_WH: [48, 64]
     background_from: {photo: 1}
     min_structure: -1
-    masker: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
+    matting: {kind: birefnet, weights: models/BiRefNet-matting, size_WH: [64, 64], max_doubt: 1}
     relighter:
       {kind: iclight_fc, weights_root: models, base: tiny-base, resolution: 64, steps: 2, second_pass: null}
   gated:
@@ -108,9 +108,9 @@ def test_every_planned_pair_is_there_and_names_its_models(dataset: Path) -> None
             params = json.loads(meta["params"])
             assert params["relighter"]["revision"].startswith("ic-light@sha256:")
             assert params["relighter"]["settings"]["steps"] == 2
-            assert params["masker"]["revision"].startswith("BiRefNet-matting@sha256:")
-            assert params["masker"]["settings"]["size_WH"] == [64, 64]
-            assert [params[tool]["is_stand_in"] for tool in ("masker", "relighter")] == [False, False]
+            assert params["matting"]["revision"].startswith("BiRefNet-matting@sha256:")
+            assert params["matting"]["settings"]["size_WH"] == [64, 64]
+            assert [params[tool]["is_stand_in"] for tool in ("matting", "relighter")] == [False, False]
             assert params["background"]["foreground"] in ("as_is", "inpainted", "none")
             source, target, mask = (sample[f"{part}.png"] for part in ("source", "target", "mask"))
             assert (source[mask == 0] == target[mask == 0]).all()
@@ -138,7 +138,9 @@ def test_no_file_of_the_dataset_knows_where_the_weights_lay(dataset: Path, folde
 def test_more_workers_and_other_places_change_no_byte(dataset: Path, folder: Path, ray_address: str) -> None:
     moved = Path(shutil.copytree(folder / "models", folder / "elsewhere"))
     overrides = [f"recipes.{recipe}.relighter.weights_root={moved}" for recipe in ("fbc", "fc", "gated")]
-    overrides += [f"recipes.{recipe}.masker.weights={moved / 'BiRefNet-matting'}" for recipe in ("fbc", "fc")]
+    overrides += [
+        f"recipes.{recipe}.matting.weights={moved / 'BiRefNet-matting'}" for recipe in ("fbc", "fc")
+    ]
     again = generate(config_of(folder, *overrides), folder / "two", workers=2, on_progress=lambda _: None)
     assert files(again.dataset_dir) == files(dataset)
 

@@ -142,7 +142,7 @@ def test_a_foreground_is_cut_out_and_pasted_on_the_new_background(
         (["--foreground", "IMAGE"], "go together"),
         (["IMAGE", "--sampler", "rk4"], "posterior, euler_maruyama, dbim, reference, euler, heun, dopri5"),
         (["IMAGE", "--sampler", "dbim", "--steps", "4"], "sees the source"),
-        (["IMAGE", "--masker", "magic"], "--masker 'magic'"),
+        (["IMAGE", "--matting", "magic"], "--matting 'magic'"),
         (["IMAGE", "--steps", "3"], "never trained"),
     ],
 )

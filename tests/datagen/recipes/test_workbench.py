@@ -1,4 +1,4 @@
-"""A studio's photographs and lightings; Blender is not needed for either."""
+"""A workbench's photographs and lightings; Blender is not needed for either."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from pairbridge.datagen.assets.catalogue import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.equirect import load_environment, write_exr
-from pairbridge.datagen.recipes import workbench as studio_module
-from pairbridge.datagen.recipes.workbench import Studio
+from pairbridge.datagen.recipes import workbench as workbench_module
+from pairbridge.datagen.recipes.workbench import Workbench
 
 IMAGE = np.random.default_rng(6).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-def open_studio(root: Path) -> Studio:
+def open_studio(root: Path) -> Workbench:
     config = DatasetConfig.model_validate(
         {
             "name": "s",
@@ -26,7 +26,9 @@ def open_studio(root: Path) -> Studio:
         }
     )
     catalogue = build_catalogue(config.assets, None)
-    return Studio(config, catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "blender.log")
+    return Workbench(
+        config, catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "blender.log"
+    )
 
 
 @pytest.fixture
@@ -42,25 +44,25 @@ def test_photographs_come_as_rgb_whatever_their_format(root: Path) -> None:
     Image.fromarray(IMAGE[..., 0]).save(root / "photos" / "grey.png")
     opaque = np.full((*IMAGE.shape[:2], 1), 255, np.uint8)
     Image.fromarray(np.dstack([IMAGE, opaque])).save(root / "photos" / "alpha.png")
-    with open_studio(root) as studio:
+    with open_studio(root) as workbench:
         for name in ("png", "webp", "alpha"):
-            assert (studio.photo(name) == IMAGE).all()
-        assert (studio.photo("grey") == IMAGE[..., :1]).all()
+            assert (workbench.photo(name) == IMAGE).all()
+        assert (workbench.photo("grey") == IMAGE[..., :1]).all()
 
 
 def test_a_photograph_is_turned_as_its_exif_says(root: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # rotate a quarter clockwise to view
     Image.fromarray(IMAGE).save(root / "photos" / "phone.png", exif=turned)
-    with open_studio(root) as studio:
-        assert (studio.photo("phone") == np.rot90(IMAGE, -1)).all()
+    with open_studio(root) as workbench:
+        assert (workbench.photo("phone") == np.rot90(IMAGE, -1)).all()
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_a_broken_photograph_is_named(root: Path, content: bytes) -> None:
     (root / "photos" / "broken.jpg").write_bytes(content)
-    with open_studio(root) as studio, pytest.raises(AssetError, match=r"broken\.jpg"):
-        studio.photo("broken")
+    with open_studio(root) as workbench, pytest.raises(AssetError, match=r"broken\.jpg"):
+        workbench.photo("broken")
 
 
 def test_lightings_are_cached_within_bounds_and_copied_once(
@@ -69,30 +71,30 @@ def test_lightings_are_cached_within_bounds_and_copied_once(
     for index in range(4):
         write_exr(root / "hdris" / f"h{index}.exr", np.full((256, 512, 3), index + 1, np.float32))
     one = load_environment(root / "hdris" / "h0.exr").num_bytes
-    monkeypatch.setattr(studio_module, "ENVIRONMENT_CACHE_BYTES", 2 * one)
-    with open_studio(root) as studio:
-        first = studio.environment("h0")
-        studio.environment("h1")
-        assert studio.environment("h0") is first
-        studio.environment("h2")
-        assert studio.environment("h0") is first
-        studio.environment("h3")
-        studio.environment("h1")
-        assert studio.environment("h0") is not first
-        copy = studio.lighting_copy("h3", 0.3)
+    monkeypatch.setattr(workbench_module, "ENVIRONMENT_CACHE_BYTES", 2 * one)
+    with open_studio(root) as workbench:
+        first = workbench.environment("h0")
+        workbench.environment("h1")
+        assert workbench.environment("h0") is first
+        workbench.environment("h2")
+        assert workbench.environment("h0") is first
+        workbench.environment("h3")
+        workbench.environment("h1")
+        assert workbench.environment("h0") is not first
+        copy = workbench.lighting_copy("h3", 0.3)
         written = copy.stat().st_mtime_ns
-        width = studio.config.render.lighting_copy_width
+        width = workbench.config.render.lighting_copy_width
         assert load_environment(copy).pixels.shape == (width // 2, width, 3)
-        assert studio.lighting_copy("h3", 0.3) == copy
+        assert workbench.lighting_copy("h3", 0.3) == copy
         assert copy.stat().st_mtime_ns == written
         # Every turn is a file of its own, and their number is bounded.
-        for step in range(2 * studio_module.LIGHTING_COPIES):
-            assert studio.lighting_copy("h3", 0.01 * step).exists()
-        assert len(list(root.rglob("lighting-h3-*.exr"))) == studio_module.LIGHTING_COPIES
+        for step in range(2 * workbench_module.LIGHTING_COPIES):
+            assert workbench.lighting_copy("h3", 0.01 * step).exists()
+        assert len(list(root.rglob("lighting-h3-*.exr"))) == workbench_module.LIGHTING_COPIES
 
 
 def test_cv2_and_pillow_agree_on_what_the_studio_reads(root: Path) -> None:
     cv2.imwrite(str(root / "photos" / "jpeg.jpg"), IMAGE[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-    with open_studio(root) as studio:
+    with open_studio(root) as workbench:
         pillow = np.asarray(Image.open(root / "photos" / "jpeg.jpg"))
-        assert np.abs(studio.photo("jpeg").astype(int) - pillow).max() <= 3
+        assert np.abs(workbench.photo("jpeg").astype(int) - pillow).max() <= 3

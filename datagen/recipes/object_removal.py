@@ -99,8 +99,8 @@ class ObjectRemovalConfig(LitConfig):
         )  # fmt: skip
         if self.pairs_per_group > self.objects[0] or self.min_distinct_objects > self.objects[0]:
             raise ValueError(
-                f"{self.pairs_per_group} pairs and {self.min_distinct_objects} distinct objects cannot come from "
-                f"a scene of {self.objects[0]}; raise objects"
+                f"{self.pairs_per_group} pairs and {self.min_distinct_objects} distinct objects cannot come "
+                f"from a scene of {self.objects[0]}; raise objects"
             )
         if self.walls[1] > 2 or self.elevation_deg[0] <= 0:
             raise ValueError("a scene has at most 2 walls, and its camera an elevation above 0")
@@ -144,7 +144,8 @@ class ObjectRemoval:
                 f"recipe {self.kind!r} wants {self.config.min_distinct_objects} distinct objects in every "
                 f"scene; split {split!r} has {there} families and files",
                 consequence="its scenes would repeat one thing",
-                remedy=f"add objects, lower `min_distinct_objects`, or set the recipe's groups for {split!r} to 0",
+                remedy=f"add objects, lower `min_distinct_objects`, or set the recipe's groups for "
+                f"{split!r} to 0",
             )
         self.config.check_lightings(catalogue, split)
 

@@ -252,7 +252,7 @@ class ObjectRemoval:
         while len(ids) < count:
             drawn = draw_object(draw, catalogue, split, config)
             sorts = {taken.partition(":")[0] for taken in ids}
-            if drawn.partition(":")[0] not in sorts or len(sorts) >= config.sorts:
+            if drawn.partition(":")[0] not in sorts or len(sorts) >= config.min_distinct_objects:
                 ids.append(drawn)
         radii = draw.uniform(*config.radius, count).tolist()
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))

@@ -1,6 +1,6 @@
 """How well does a relighting bridge take the colours of a reference, and what does each part of AGG do?
 
-    python benchmarks/asymmetric_guidance.py RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
 
 RUN: the folder of a finished relighting run, such as runs/relighting-small. Test pairs that training never
 saw; the reference is the foreground of another pair, whose object is another. Per variant: the colour loss

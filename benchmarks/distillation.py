@@ -1,6 +1,6 @@
 """Does one distilled step draw from the law that regression averages?
 
-    python benchmarks/distillation.py [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
+    python -m benchmarks.distillation [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
 
 `two-modes`: points in the plane with two targets each and an exact teacher (tests/support/two_modes.py), by
 sigma and by the times of the matching; W2 of the pairs (source, output) to true pairs, beside that of true
@@ -181,7 +181,7 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         "# Distillation",
         "",
-        "Written by `python benchmarks/distillation.py`. Means [range] over seeds.",
+        "Written by `python -m benchmarks.distillation`. Means [range] over seeds.",
         "",
     ]
     if found.get("two_modes"):

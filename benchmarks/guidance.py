@@ -1,6 +1,6 @@
 """What does guidance buy, and what does it cost? Strength against quality and diversity, on drawn shapes.
 
-    python benchmarks/guidance.py [--runs runs] [--steps 1200] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.guidance [--runs runs] [--steps 1200] [--out docs/benchmarks] [--images docs/images]
 
 Makes the dataset `shapes`, trains the flow of the training `shapes` on it (both resumable), and samples every
 class at rising strengths: classifier-free, by what the flow learned with and without its class; and by a

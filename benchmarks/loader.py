@@ -1,6 +1,6 @@
 """How fast do pairs come in? This project's loader beside plain webdataset, and from cached latents.
 
-    python benchmarks/loader.py [--pairs 96] [--rounds 5] [--workers 0 1 2] [--out docs/benchmarks]
+    python -m benchmarks.loader [--pairs 96] [--rounds 5] [--workers 0 1 2] [--out docs/benchmarks]
 
 Makes a dataset of 512x512 pairs out of crops of the photographs that come with scikit-image, and the latents
 of an AutoencoderKL of random weights that shrinks sides by eight. Both loaders of pixels read the same

@@ -1,6 +1,6 @@
 """How well do flow and bridge reach a law that is known, by number of steps?
 
-    python benchmarks/toy.py [--seeds 0 1 2] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.toy [--seeds 0 1 2] [--out docs/benchmarks] [--images docs/images]
 
 Eight Gaussians to two moons, drawn independently of each other. A perceptron per method and seed learns the
 field, N steps of a sampler take fresh sources to samples, and their exact 2-Wasserstein distance to fresh

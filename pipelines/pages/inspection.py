@@ -1,5 +1,5 @@
-"""One sample of a dataset for a person's eyes: its meta.json as text, its files, and a sheet of its
-neighbours.
+"""One sample of a dataset, or pair of an import, for a person's eyes: its meta.json as text, its files, and a
+sheet of its neighbours.
 """
 
 import difflib
@@ -28,7 +28,7 @@ def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str
     Returns what there is to read. Raises ConfigError if there is no such shard or sample, ShardError for
     damage.
     """
-    shard, index = _find(what, key)
+    shard, index = _find_sample(what, key)
     files = shard.read(index)
     out.mkdir(parents=True, exist_ok=True)
     for field, data in files.items():
@@ -77,7 +77,7 @@ def _item(shard: Shard, index: int) -> tuple[str, dict[str, np.ndarray]]:
     return caption(json.loads(files["meta.json"])), pictures(files)
 
 
-def _find(what: Path, key: str | None) -> tuple[Shard, int]:
+def _find_sample(what: Path, key: str | None) -> tuple[Shard, int]:
     seen: list[str] = []
     for shard in _shards(what):
         keys = shard.keys
@@ -113,16 +113,13 @@ def _shards(what: Path) -> Iterator[Shard]:
         yield Shard(what / "shards", sidecar)
 
 
-# One pair of an imported data set for a person's eyes: where its files lie, its images, its neighbours.
-
-
 def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> str:
     """Write the images of pair `key`, as training sees them before noise, and a contact sheet of it and the
     ones after it, in its split, under `out`.
 
     Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
     """
-    pairs, index = _find(folder, key)
+    pairs, index = _find_pair(folder, key)
     meta, images = pairs.read(index)
     name, entry = meta["key"], pairs.entry(index)
     out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +139,7 @@ def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{field}.png": image for field, image in images.items()}
 
 
-def _find(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
+def _find_pair(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
     manifest = ImportManifest.from_folder(folder)
     seen: list[str] = []
     for split in manifest.splits:

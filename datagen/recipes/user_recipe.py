@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import ConfigError, Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.user_code import own_class
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, sample_meta
 from pairbridge.datagen.shards.sample import Pair

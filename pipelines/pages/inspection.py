@@ -28,7 +28,7 @@ def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str
     Returns what there is to read. Raises ConfigError if there is no such shard or sample, ShardError for
     damage.
     """
-    shard, index = _find_sample(what, key)
+    shard, index = _find(what, key)
     files = shard.read(index)
     out.mkdir(parents=True, exist_ok=True)
     for field, data in files.items():
@@ -77,7 +77,7 @@ def _item(shard: Shard, index: int) -> tuple[str, dict[str, np.ndarray]]:
     return caption(json.loads(files["meta.json"])), pictures(files)
 
 
-def _find_sample(what: Path, key: str | None) -> tuple[Shard, int]:
+def _find(what: Path, key: str | None) -> tuple[Shard, int]:
     seen: list[str] = []
     for shard in _shards(what):
         keys = shard.keys
@@ -119,7 +119,7 @@ def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> 
 
     Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
     """
-    pairs, index = _find_pair(folder, key)
+    pairs, index = _find_imported(folder, key)
     meta, images = pairs.read(index)
     name, entry = meta["key"], pairs.entry(index)
     out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{field}.png": image for field, image in images.items()}
 
 
-def _find_pair(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
+def _find_imported(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
     manifest = ImportManifest.from_folder(folder)
     seen: list[str] = []
     for split in manifest.splits:

@@ -47,7 +47,7 @@ Model = TypeVar("Model", bound=BaseModel)
 # it).
 RUN_PREFIX = "run:"
 
-SHIPPED = Path(str(resources.files("pipelines") / "configs"))
+SHIPPED = Path(str(resources.files("pairbridge.pipelines") / "configs"))
 
 
 def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> Path:

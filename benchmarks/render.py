@@ -1,6 +1,6 @@
 """The renderer's figures as a table, and as JSON: fixed cost, quality, smooth materials, scaling, memory.
 
-    python benchmarks/render.py [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
+    python -m benchmarks.render [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
 
 Each part replaces its own entry of the JSON file and leaves the others as they are, so that parts can be run
 one at a time on an idle machine (the parts quality and smooth do not depend on its load). Targets are printed

@@ -122,7 +122,7 @@ def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> 
 
     Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
     """
-    pairs, index = _find(folder, key)
+    pairs, index = _find_imported(folder, key)
     meta, images = pairs.read(index)
     name, entry = meta["key"], pairs.entry(index)
     out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{field}.png": image for field, image in images.items()}
 
 
-def _find(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
+def _find_imported(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
     manifest = ImportManifest.from_folder(folder)
     seen: list[str] = []
     for split in manifest.splits:

@@ -29,7 +29,9 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.quality import Gates, check_render
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import Environment, load_environment, normalising_factor, write_exr
+from pairbridge.datagen.lighting.equirect import Environment, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 

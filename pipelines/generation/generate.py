@@ -145,7 +145,7 @@ def plan_with_lightings(
             log_path = out / LOGS_NAME / "lightings.log"
             return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
 
-        bake_lightings(config, assets.first, out, blender)
+        bake_lightings(config.seed, config.lightings, assets.first, out, blender)
     baked = build_catalogue(config.assets, out / "lightings").assets
     catalogue = Catalogue(tuple(asset for asset in baked if asset.id not in assets.unused))
     return make_plan(config, catalogue, assets.extensions), assets.unused

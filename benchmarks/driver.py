@@ -32,7 +32,8 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
 from pairbridge.pipelines.attempts.policy import Limits
-from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.generation.driver import Driver
+from pairbridge.pipelines.generation.stopping import StopRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.workers.crew import Crew, Slot
 from pairbridge.pipelines.workers.pools import ONE_POOL, Pool, pooled_recipes

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import (

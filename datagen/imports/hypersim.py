@@ -11,9 +11,9 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from pairbridge.datagen.assets.catalogue import Split
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs

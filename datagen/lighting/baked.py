@@ -17,12 +17,13 @@ import cv2
 import numpy as np
 from pydantic import Field, NonNegativeInt
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Asset, Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.sources import baked_asset
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.lighting.equirect import (
     LUMINANCE,
     UNUSABLE,

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import (
     Gates,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.scene.specs import ObjectSpec
 

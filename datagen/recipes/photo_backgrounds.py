@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.equirect import background, normalising_factor
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, NonNegativeInt, field_validator
 
-from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError, Rejected
 from pairbridge.datagen.core.frozen import FrozenModel

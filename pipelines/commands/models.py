@@ -121,7 +121,7 @@ def train(
     from pairbridge.training.bridge_training.loop import train as run_training
     from pairbridge.training.bridge_training.training_config import TrainingConfig
     from pairbridge.training.data.mix_config import MixConfig
-    from pairbridge.training.engine.ranks import process_group
+    from pairbridge.training.data.ranks import process_group
 
     config = load_config(find_config("training", training), TrainingConfig, settings or ())
     sources = load_config(find_config("mixes", mix), MixConfig)

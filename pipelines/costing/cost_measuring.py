@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import ray
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan

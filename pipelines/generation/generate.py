@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pairbridge.datagen.assets.catalogue import Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.core.atomic_files import DiskFull
 from pairbridge.datagen.core.errors import ConfigError, ShardError

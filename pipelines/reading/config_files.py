@@ -50,7 +50,7 @@ RUN_PREFIX = "run:"
 
 _USER_CODE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
-SHIPPED = Path(str(resources.files("pipelines") / "configs"))
+SHIPPED = Path(str(resources.files("pairbridge.pipelines") / "configs"))
 
 
 def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.verify import verify_dataset

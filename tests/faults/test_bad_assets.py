@@ -11,7 +11,7 @@ import pytest
 import ray
 from launching import promised
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings

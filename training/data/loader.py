@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader, Dataset
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.training.data.buckets import Bucket, BucketSequence
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.draws import Draw, DrawnSource, DrawPlan
 from pairbridge.training.data.framing import Frame, random_frame
-from pairbridge.training.data.latents import CachedWith, LatentsBySize, open_latents
+from pairbridge.training.data.latent_cache import CachedWith, LatentsBySize, open_latents
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch, Row, collate
-from pairbridge.training.engine.ranks import Ranks
-from pairbridge.training.networks.conditions import ConditionConfig
 
 # One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
 # fault: with one sample in ten damaged this happens once in a hundred million draws.

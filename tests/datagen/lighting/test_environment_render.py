@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.view import ViewTransform

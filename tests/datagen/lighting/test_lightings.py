@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.catalogue import SPLITS, AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.lighting.equirect import (

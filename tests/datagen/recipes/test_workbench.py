@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.equirect import load_environment, write_exr

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.pipelines.cli import app
 from pairbridge.pipelines.inference.publishing import publish
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.guidance.edit_losses import WeightedTerm
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.guidance.guided_images import edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.pipelines.commands.image_commands import pairbridge, read, write
 from tests.pipelines.inference.translating_models import write_model
 from tests.support.tiny_iclight import BASE, write_weights

@@ -24,13 +24,9 @@ from pairbridge.datagen.blender.render_settings import Device, RenderSettings
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import (
-    background,
-    lighting_copy,
-    load_environment,
-    normalising_factor,
-    write_exr,
-)
+from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.recipes.scene_draws import LitConfig
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec, PlacedObject, SceneSpec
 

@@ -30,11 +30,11 @@ from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.student import timesteps_of
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_light import SIZE, light_of, lit_pair
 from tests.support.toy_relighting import write_toy_dataset
 from tests.support.two_modes import TwoModes

@@ -24,9 +24,9 @@ from torch import Tensor
 from benchmarks.plane_laws import PlaneNetwork, eight_gaussians, moons, wasserstein2
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge.equations import drift, interpolate
-from pairbridge.training.bridge.flow import CountedField
 from pairbridge.training.bridge.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler, sample
 from pairbridge.training.bridge.timesteps import UniformTimesteps
+from tests.support.counted_field import CountedField
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

@@ -32,14 +32,3 @@ def dilated(mask: np.ndarray, radius_px: int) -> np.ndarray:
         return mask
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
     return cv2.dilate(mask.astype(np.uint8), disc) > 0
-
-
-def meter(linear: np.ndarray, key: float) -> float:
-    """The factor that brings the geometric mean luminance of (H, W, 3) linear light to `key`.
-
-    0.18 is a photographer's grey card. A room's walls shut out part of any lighting, so the light inside is
-    known only once it is rendered.
-    """
-    luminance = 0.2126 * linear[..., 0] + 0.7152 * linear[..., 1] + 0.0722 * linear[..., 2]
-    floor = 1e-4 * max(float(luminance.max()), 1e-9)
-    return key / float(np.exp(np.log(np.maximum(luminance, floor).astype(np.float64)).mean()))

@@ -74,7 +74,7 @@ class LitConfig(RenderedConfig):
     lighting_kinds_of_split: dict[Split, Weights] = Field(default_factory=dict)
     """Shares for single splits, in place of `lighting_kinds`: e.g. test under captured HDRIs alone."""
     picture_level: float = Field(0.4, gt=0)
-    """What a lighting is scaled to; see `pairbridge.datagen.lighting.equirect.normalising_factor`."""
+    """What a lighting is scaled to; see `pairbridge.datagen.lighting.exposure.normalising_factor`."""
     light_limit: float = Field(0.8, gt=0)
 
     @model_validator(mode="after")

@@ -37,7 +37,7 @@ def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
     has no hash.
     """
     found = build_catalogue(config.assets, None)
-    lightings = [planned.asset() for planned in planned_lightings(config, found)]
+    lightings = [planned.asset() for planned in planned_lightings(config.seed, config.lightings, found)]
     return make_plan(config, Catalogue((*found.assets, *lightings)))
 
 

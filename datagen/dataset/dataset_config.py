@@ -16,12 +16,14 @@ from pydantic import (
 )
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.blender.client import ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.baked import LightingsConfig
 from pairbridge.datagen.recipes import RECIPES
+from pairbridge.datagen.recipes.workbench import WorkbenchSettings
 
 AnyRecipeConfig = Annotated[
     reduce(or_, (model for model, _ in RECIPES.values())),
@@ -47,22 +49,14 @@ class PoolConfig(FrozenModel):
     """pack: fill one machine after the other; spread: as many machines as there are."""
 
 
-class ExecutionConfig(FrozenModel):
+class ExecutionConfig(ProcessLimits):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
-    request_timeout_s: PositiveFloat = 120.0
-    """One request to Blender: far above the slowest object you have."""
-    start_timeout_s: PositiveFloat = 60.0
-    """From starting Blender's process to its first answer."""
     join_timeout_s: NonNegativeFloat = 120.0
     """For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers."""
-    warm_up_timeout_s: PositiveFloat = 600.0
-    """A GPU's first render, which compiles kernels; one worker of a machine at a time."""
     workers_per_gpu: PositiveInt | None = None
     """Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
     reports), two to four fill it; each needs its share of the card's memory. null: as many as come."""
-    recycle_rss_mib: PositiveInt = 4096
-    """Blender leaks; above this its process is replaced between groups."""
     stop_after_given_up: PositiveInt = 10
     """So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
     assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined."""
@@ -106,6 +100,20 @@ class DatasetConfig(FrozenModel):
             what = f"{left[0]!r} is in none" if left else "a recipe is in two"
             raise ValueError(f"execution.pools: every recipe belongs to exactly one pool, and {what}")
         return self
+
+    @property
+    def workbench(self) -> WorkbenchSettings:
+        """What recipes work with, of all this."""
+        return WorkbenchSettings(
+            dataset=self.name,
+            seed=self.seed,
+            render=self.render,
+            view=self.view,
+            limits=self.execution,
+            photo_rules=self.assets.photo_rules,
+            object_rules=self.assets.object_rules,
+            addons=self.assets.addons,
+        )
 
     def content(self) -> dict[str, Any]:
         """The config as JSON without what cannot change a byte: execution, and the place of asset folders.

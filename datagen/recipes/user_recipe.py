@@ -19,7 +19,7 @@ from an `OwnRecipeConfig`. docs/recipes.md writes one.
 import importlib.metadata
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt, ValidationError, model_validator
@@ -31,11 +31,9 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.user_code import own_class
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, sample_meta
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 ENTRY_POINTS = "pairbridge.recipes"
 
@@ -106,7 +104,7 @@ class OwnRecipe:
         """`plan_group` with the group's own random stream."""
         return self.plan_group(rng(seed, recipe_id, split, group), split, catalogue)
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """`make_pair` for each pair of the group."""
         workbench.phase("make")
         made: list[Pair | Rejected] = []
@@ -132,7 +130,7 @@ class OwnRecipe:
         """Everything one group is made from, as JSON-able parameters. Pure: all chance comes from `draw`."""
         raise NotImplementedError
 
-    def make_pair(self, params: dict[str, Any], number: int, workbench: "Workbench") -> Pair:
+    def make_pair(self, params: dict[str, Any], number: int, workbench: Workbench) -> Pair:
         """The fields of pair `number` of a group, without meta.json. Raise Rejected to draw it again."""
         raise NotImplementedError
 

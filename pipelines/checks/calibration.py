@@ -267,7 +267,11 @@ def _render(
     with (
         scratch_folder() as scratch,
         Workbench(
-            dataset, plan.catalogue, scratch_dir=scratch, threads=threads, log_path=log_path
+            dataset.workbench,
+            plan.catalogue,
+            scratch_dir=scratch,
+            threads=threads,
+            log_path=log_path,
         ) as workbench,
     ):
         for number, (stream, group) in enumerate(groups, start=1):

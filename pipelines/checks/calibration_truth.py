@@ -21,9 +21,9 @@ from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground
 
 if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
     from pairbridge.datagen.recipes.relighting_swap import RelightingSwap
     from pairbridge.datagen.recipes.workbench import Workbench
+    from pairbridge.datagen.shards.layout import GroupSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)

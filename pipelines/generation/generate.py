@@ -31,15 +31,13 @@ from pairbridge.pipelines.generation.driver import Driver, Interrupted, stop_on_
 from pairbridge.pipelines.generation.model_notice import show_model_terms
 from pairbridge.pipelines.generation.progress import OnProgress, Snapshot, show_progress
 from pairbridge.pipelines.generation.prometheus import RunMetrics
-from pairbridge.pipelines.shelves.disk import disk_errors
+from pairbridge.pipelines.shelves.disk import disk_errors, scratch_folder
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
-from pairbridge.pipelines.shelves.lock import dataset_lock
-from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.shelves.lock import dataset_lock, store_lease
 from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME, FolderShelf, StoreShelf, closing, work_folder
 from pairbridge.pipelines.shelves.staging import Fenced, Staging, new_token
-from pairbridge.pipelines.shelves.store_lease import store_lease
 from pairbridge.pipelines.workers.crew import Crew
-from pairbridge.pipelines.workers.file_server import start_file_server
+from pairbridge.pipelines.workers.node_files import start_file_server
 from pairbridge.pipelines.workers.pools import Pool, pooled_recipes, pools_of
 from pairbridge.pipelines.workers.ray_session import ray_session
 from pairbridge.pipelines.workers.worker import GroupWorker, WorkOrder

@@ -1,5 +1,5 @@
-"""One sample of a dataset for a person's eyes: its meta.json as text, its files, and a sheet of its
-neighbours.
+"""One sample of a dataset, or pair of an import, for a person's eyes: its meta.json as text, its files, and a
+sheet of its neighbours.
 """
 
 import difflib
@@ -111,9 +111,6 @@ def _shards(what: Path) -> Iterator[Shard]:
         )
     for sidecar in read_sidecars(what / "shards"):
         yield Shard(what / "shards", sidecar)
-
-
-# One pair of an imported data set for a person's eyes: where its files lie, its images, its neighbours.
 
 
 def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> str:

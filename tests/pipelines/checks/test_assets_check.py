@@ -16,7 +16,7 @@ from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.pipelines.attempts.holes import assets_used
-from pairbridge.pipelines.checks.asset_folders import folder_assets, folder_config
+from pairbridge.pipelines.checks.asset_check import folder_assets, folder_config
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
 from tests.support.broken_assets import BROKEN, SOUND, write_broken_assets

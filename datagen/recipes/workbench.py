@@ -173,7 +173,7 @@ class Workbench:
         """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
         not what `assets.photo_rules` ask for.
         """
-        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules)
+        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules).pixels
 
 
 def open_blender(

@@ -127,7 +127,7 @@ def _checked(
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case _:
-                image = read_photograph(asset.path, config.assets.photo_rules)
+                image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
         return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=_within(image, size))
     except AssetError as error:

@@ -43,13 +43,16 @@ class OwnRecipeConfig(RecipeConfig):
     """The keys of a recipe of the user's own; those it invents itself are under `settings`."""
 
     kind: Literal["own"] = "own"
+    """Selects a recipe of your own."""
     recipe: str
-    """path/to/file.py:Class, or the name of an entry point; of the path only the name is kept."""
+    """Class of the recipe: path/to/file.py:Class, of which only the file's name is kept, or the name of an
+    entry point."""
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
+    """Width and height of every image, in pixels."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Checked by the class's `Settings`."""
+    """Settings of the recipe's own, checked by its class's `Settings`."""
     code: str = ""
-    """The text of the recipe's module, filled in from `recipe`."""
+    """Text of the recipe's module, filled in from `recipe`."""
 
     @model_validator(mode="before")
     @classmethod

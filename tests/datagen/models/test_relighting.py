@@ -7,8 +7,7 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.imaging.colour import colour_statistics
-from pairbridge.datagen.imaging.view import srgb_decode
+from pairbridge.datagen.imaging.colour import colour_statistics, srgb_decode
 from pairbridge.datagen.models.relighting import ColourTransferConfig, open_relighter, relit_image
 
 SIZE = 96

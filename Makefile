@@ -23,8 +23,8 @@ lint: setup
 	.venv/bin/ruff format --check .
 
 benchmark: setup
-	.venv/bin/python benchmarks/render.py
-	.venv/bin/python benchmarks/demo_quality.py
+	.venv/bin/python -m benchmarks.render
+	.venv/bin/python -m benchmarks.demo_quality
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache

@@ -1,6 +1,6 @@
 """How well does a relighting bridge take the colours of a reference, and what does each part of AGG do?
 
-    python benchmarks/asymmetric_guidance.py RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
 
 RUN: the folder of a finished relighting run, such as runs/relighting-small. Test pairs that training never
 saw; the reference is the foreground of another pair, whose object is another. Per variant: the colour loss
@@ -24,6 +24,7 @@ from pairbridge.datagen.imaging.colour import rgb_to_lab, transfer_colour_statis
 from pairbridge.pipelines.inference.translation import newest_checkpoint
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.tensors import mask_to_unit, to_unit
 from pairbridge.training.guidance.edit_losses import ColourStatistics, WeightedTerm
@@ -32,7 +33,6 @@ from pairbridge.training.guidance.guidance_equations import GuidanceConfig
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.guidance.guided_images import edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
-from pairbridge.training.published.translation_model import TranslationModel
 
 CPU = torch.device("cpu")
 # Of the gradient step: much more of it overshoots, and this much lowers the loss by a half.

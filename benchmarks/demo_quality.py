@@ -1,6 +1,6 @@
 """Does the demo's kind of model learn light? One dataset, several training seeds, a verdict with intervals.
 
-    python benchmarks/demo_quality.py [--seeds 3] [--runs runs] [--out docs/benchmarks]
+    python -m benchmarks.demo_quality [--seeds 3] [--runs runs] [--out docs/benchmarks]
 
 Renders the dataset of the run `demo_quality` (resumable), trains it once per seed and judges every model on
 the same test pairs: objects of families, under HDRIs, that training never saw. Writes `demo_quality.json` and

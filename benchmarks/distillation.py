@@ -1,6 +1,6 @@
 """Does one distilled step draw from the law that regression averages?
 
-    python benchmarks/distillation.py [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
+    python -m benchmarks.distillation [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
 
 `two-modes`: points in the plane with two targets each and an exact teacher (tests/support/two_modes.py), by
 sigma and by the times of the matching; W2 of the pairs (source, output) to true pairs, beside that of true
@@ -30,11 +30,11 @@ from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.student import timesteps_of
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_light import SIZE, light_of, lit_pair
 from tests.support.toy_relighting import write_toy_dataset
 from tests.support.two_modes import TwoModes
@@ -181,7 +181,7 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
     lines = [
         "# Distillation",
         "",
-        "Written by `python benchmarks/distillation.py`. Means [range] over seeds.",
+        "Written by `python -m benchmarks.distillation`. Means [range] over seeds.",
         "",
     ]
     if found.get("two_modes"):

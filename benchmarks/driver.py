@@ -27,7 +27,8 @@ from typing import Any
 import ray
 
 from benchmarks.driver_simulation import VirtualShelf, VirtualStaging, simulate
-from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
 from pairbridge.pipelines.attempts.policy import Limits

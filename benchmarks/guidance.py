@@ -1,6 +1,6 @@
 """What does guidance buy, and what does it cost? Strength against quality and diversity, on drawn shapes.
 
-    python benchmarks/guidance.py [--runs runs] [--steps 1200] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.guidance [--runs runs] [--steps 1200] [--out docs/benchmarks] [--images docs/images]
 
 Makes the dataset `shapes`, trains the flow of the training `shapes` on it (both resumable), and samples every
 class at rising strengths: classifier-free, by what the flow learned with and without its class; and by a
@@ -35,11 +35,11 @@ from pairbridge.training.bridge.flow import classifier_free, classifier_guided, 
 from pairbridge.training.bridge.samplers import HeunSampler, sample
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.networks.conditions import ConditionConfig
 from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance
-from pairbridge.training.published.translation_model import TranslationModel
 
 NAME = "shapes"
 PER_CLASS = 30

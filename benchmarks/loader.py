@@ -1,6 +1,6 @@
 """How fast do pairs come in? This project's loader beside plain webdataset, and from cached latents.
 
-    python benchmarks/loader.py [--pairs 96] [--rounds 5] [--workers 0 1 2] [--out docs/benchmarks]
+    python -m benchmarks.loader [--pairs 96] [--rounds 5] [--workers 0 1 2] [--out docs/benchmarks]
 
 Makes a dataset of 512x512 pairs out of crops of the photographs that come with scikit-image, and the latents
 of an AutoencoderKL of random weights that shrinks sides by eight. Both loaders of pixels read the same
@@ -30,12 +30,12 @@ from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.pipelines.inference.latents import encode_dataset
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.buckets import BucketSequence
-from pairbridge.training.data.latents import CachedWith
+from pairbridge.training.data.condition_specs import ConditionConfig
+from pairbridge.training.data.latent_cache import CachedWith
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.targets import TargetKind
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.networks.conditions import ConditionConfig
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SIZE = 512

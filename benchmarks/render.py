@@ -1,6 +1,6 @@
 """The renderer's figures as a table, and as JSON: fixed cost, quality, smooth materials, scaling, memory.
 
-    python benchmarks/render.py [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
+    python -m benchmarks.render [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
 
 Each part replaces its own entry of the JSON file and leaves the others as they are, so that parts can be run
 one at a time on an idle machine (the parts quality and smooth do not depend on its load). Targets are printed
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import render_fixed, render_memory, render_quality, render_throughput
-from pairbridge.datagen.assets.catalogue import AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import ObjectSpec
 

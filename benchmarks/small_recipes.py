@@ -1,6 +1,6 @@
 """Does every small recipe learn its task? All seven from data to a verdict on pairs they never saw.
 
-    python benchmarks/small_recipes.py [--runs runs] [--out docs/benchmarks] [--tasks depth normals ...]
+    python -m benchmarks.small_recipes [--runs runs] [--out docs/benchmarks] [--tasks depth normals ...]
 
 Runs `pairbridge run <task>-small` for each (resumable), then writes `small_recipes.json` and
 `small_recipes.md`: the task's judging figure of the model and of every trivial predictor, and the paired gain
@@ -67,7 +67,7 @@ def markdown(found: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# The small recipes",
         "",
-        "Every task at 64x64 on two CPU cores, from empty folders: `python benchmarks/small_recipes.py`.",
+        "Every task at 64x64 on two CPU cores, from empty folders: `python -m benchmarks.small_recipes`.",
         "Judged on families and lightings that training never saw, beside the trivial predictors of the",
         "task; 95 % bootstrap intervals over objects, one training seed. The gain is paired per image, over",
         "the best of them.",

@@ -1,6 +1,6 @@
 """How well do flow and bridge reach a law that is known, by number of steps?
 
-    python benchmarks/toy.py [--seeds 0 1 2] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.toy [--seeds 0 1 2] [--out docs/benchmarks] [--images docs/images]
 
 Eight Gaussians to two moons, drawn independently of each other. A perceptron per method and seed learns the
 field, N steps of a sampler take fresh sources to samples, and their exact 2-Wasserstein distance to fresh
@@ -24,9 +24,9 @@ from torch import Tensor
 from benchmarks.plane_laws import PlaneNetwork, eight_gaussians, moons, wasserstein2
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge.equations import drift, interpolate
-from pairbridge.training.bridge.flow import CountedField
 from pairbridge.training.bridge.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler, sample
 from pairbridge.training.bridge.timesteps import UniformTimesteps
+from tests.support.counted_field import CountedField
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

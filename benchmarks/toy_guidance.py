@@ -1,6 +1,6 @@
 """What does guidance do to a law that is known? Strength against quality and diversity, on two moons.
 
-    python benchmarks/toy_guidance.py [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.toy_guidance [--out docs/benchmarks] [--images docs/images]
 
 One perceptron learns the flow from noise to two moons, with the moon as its class, which is withheld from
 three samples in ten; another learns to tell the moon from points of the path. Samples of the upper moon are

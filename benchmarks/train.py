@@ -1,6 +1,6 @@
 """Where does the time of a training step go, for the smallest shipped recipes?
 
-    python benchmarks/train.py [--recipes smoke relighting-small] [--steps 60] [--out docs/benchmarks]
+    python -m benchmarks.train [--recipes smoke relighting-small] [--steps 60] [--out docs/benchmarks]
 
 Trains each recipe as `pairbridge train` does, loader processes and telemetry included, on pairs made here,
 and takes the time inside forward (encoding, bridge, network, loss), backward and optimiser (clipping, step,

@@ -1,39 +1,82 @@
-"""Who may import whom, and what planning code may not do: the rules of docs/architecture.md, enforced."""
+"""The rules of docs/architecture.md, enforced: rooms, directions, sizes, and what planning code may not do.
+
+`python -m tests.test_architecture` prints the table of rooms that stands on that page.
+"""
 
 import ast
 import re
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("datagen", "training", "pipelines", "blender_assets")
+PAGE = ROOT / "docs" / "architecture.md"
+TOPS = ("blender_assets", "datagen", "training", "pipelines", "pairbridge")
 
-# The pure modules of datagen that training may build on.
-SHARED_WITH_TRAINING = {
-    "pairbridge.datagen.core.atomic_files",
-    "pairbridge.datagen.core.json_digest",
-    "pairbridge.datagen.imaging.colour",
-    "pairbridge.datagen.shards.commit",
-    "pairbridge.datagen.core.errors",
-    "pairbridge.datagen.imaging.fill",
-    "pairbridge.datagen.core.frozen",
-    "pairbridge.datagen.imports.import_manifest",
-    "pairbridge.datagen.imports.imported",
-    "pairbridge.datagen.lighting.light_maps",
-    "pairbridge.datagen.dataset.manifest",
-    "pairbridge.datagen.shards.mirror",
-    "pairbridge.datagen.shards.object_store",
-    "pairbridge.datagen.core.user_code",
-    "pairbridge.datagen.shards.records",
-    "pairbridge.datagen.shards.sample",
-    "pairbridge.datagen.core.seeds",
-    "pairbridge.datagen.shards.reader",
+# From the bottom up: a room imports only rooms that stand above it in this list, and of another top folder
+# only those that its own may see (MAY_SEE). A folder of the house that is not here belongs to no room.
+ROOMS = (
+    "blender_assets",
+    *(
+        f"datagen/{room}"
+        for room in (
+            *("core", "shards", "imaging", "assets", "scene", "lighting"),
+            *("blender/shading", "blender/modelling", "blender/families", "blender", "blender/child"),
+            *("models/weights", "models", "models/matting", "models/relighting"),
+            *("recipes", "dataset", "imports", "exports"),
+        )
+    ),
+    *(
+        f"training/{room}"
+        for room in (
+            *("bridge", "data", "networks", "perceptual", "engine", "bridge_training"),
+            *("distillation", "guidance", "published", "evaluation"),
+        )
+    ),
+    *(
+        f"pipelines/{room}"
+        for room in (
+            *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
+            *("inference", "runs", "sweeps", "commands"),
+        )
+    ),
+    "pipelines",
+    "pairbridge",
+)
+MAY_SEE = {
+    "blender_assets": (),
+    "datagen": ("blender_assets", "datagen"),
+    # What a dataset is, and nothing of how one is made.
+    "training": (
+        *("datagen/core", "datagen/shards", "datagen/imaging", "datagen/lighting"),
+        *("datagen/dataset", "datagen/imports", "training"),
+    ),
+    "pipelines": ("datagen", "training", "pipelines"),
+    "pairbridge": ("datagen", "training", "pipelines", "pairbridge"),
 }
-BLENDER_PARENT_SIDE = {"__init__", "client", "errors", "exr", "protocol", "settings"}
-TORCH_FREE_DATAGEN = ("datagen/matting/", "datagen/relighting/")
+
+# Files of different roles in one folder, at most. Where a folder holds many instances of one idea, each in a
+# file of its own, nobody searches among them.
+MOST_FILES = 20
+MANY_OF_ONE = {"datagen/blender/families", "datagen/recipes"}
+
+# Top-level modules that only some rooms may import.
+HEAVY = {
+    "bpy": ("datagen/blender",),
+    "bmesh": ("datagen/blender",),
+    "mathutils": ("datagen/blender",),
+    "torch": ("datagen/models", "training", "pipelines", "pairbridge"),
+    "diffusers": ("datagen/models", "training", "pipelines", "pairbridge"),
+    "transformers": ("datagen/models", "training", "pipelines"),
+    "ray": ("pipelines",),
+}
+# Parent side of the renderer: it runs where bpy is not installed.
+BLENDER_PARENT = "datagen/blender"
 
 # What makes a plan depend on something other than (config, seed, index), and what to write instead.
 NONDETERMINISM = {
@@ -41,101 +84,287 @@ NONDETERMINISM = {
     r"\brandom\.(seed|random|choice|randint|shuffle|uniform)\(": "core.seeds.rng",
     r"\btime\.time(_ns)?\(|\bdatetime\.now\(|\bdate\.today\(": "the run ledger, never a spec",
     r"\bos\.(listdir|scandir)\(": "sorted(path.iterdir())",
-    r"\buuid\.uuid": "pairbridge.datagen.core.seeds",
-    r"(?<![\w.])hash\(": "pairbridge.datagen.core.json_digest.digest (builtin hash is salted per process)",
+    r"\buuid\.uuid": "core.seeds",
+    r"(?<![\w.])hash\(": "core.json_digest.digest (builtin hash is salted per process)",
 }
 RUNS_CODE = {
     r"\bpickle\.loads?\(": "safetensors or JSON",
     r"torch\.load\((?!.*weights_only=True)": "safetensors",
     r"trust_remote_code=True": "code of our own",
     r"allow_pickle=True": "allow_pickle=False",
-    r"\byaml\.(unsafe_)?load\(": "pairbridge.pipelines.reading.config_files",
+    r"\byaml\.(unsafe_)?load\(": "pipelines.reading.config_files",
 }
 
 
-def sources(*rooms: str) -> list[Path]:
-    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+def sources(*tops: str) -> list[Path]:
+    """Python files of the house; configs that are Python are a user's example, not part of it."""
+    found = (path for top in tops for path in (ROOT / top).rglob("*.py"))
+    return sorted(path for path in found if "configs" not in path.parts)
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names that a file imports, wherever in it."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively; rooms are named in full here"
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    return ".".join(parts if parts[0] == "pairbridge" else ("pairbridge", *parts))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parent.as_posix()
+
+
+@cache
+def modules() -> Mapping[str, Path]:
+    return {module_of(path): path for path in sources(*TOPS)}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def names_imported(node: ast.Import | ast.ImportFrom, path: Path) -> set[str]:
+    """Dotted names, those of what is imported from a module included."""
+    if isinstance(node, ast.Import):
+        return {alias.name for alias in node.names}
+    assert node.level == 0, f"{path} imports relatively; rooms are named in full here"
+    return {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """All that a file imports, wherever in it: in functions and for types too."""
+    nodes = (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Import | ast.ImportFrom))
+    return frozenset(name for node in nodes for name in names_imported(node, path))
+
+
+@cache
+def own_imports(path: Path) -> frozenset[str]:
+    """The modules of the house among them; of `from package import module` the module."""
+    own = {name for name in imports(path) if name in modules() and name != "pairbridge"}
+    return frozenset(name for name in own if not any(other.startswith(f"{name}.") for other in own))
+
+
+def graph_of_files() -> dict[str, set[str]]:
+    return {module: set(own_imports(path)) - {module} for module, path in modules().items()}
+
+
+def graph_of_rooms() -> dict[str, set[str]]:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for path in modules().values():
+        graph[room_of(path)] |= {room_of(modules()[name]) for name in own_imports(path)}
+    return {room: seen - {room} for room, seen in graph.items()}
+
+
+def cycles(graph: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """The strongly connected components of more than one node (Tarjan)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        stack.append(node)
+        for other in graph.get(node, ()):
+            if other not in number:
+                visit(other)
+            if other in stack:
+                lowest[node] = min(lowest[node], lowest[other])
+        if lowest[node] == number[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for node in graph:
+        if node not in number:
+            visit(node)
     return found
 
 
-def heads(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports(path)}
+def within(room: str, place: str) -> bool:
+    return room == place or room.startswith(f"{place}/")
+
+
+def test_no_import_cycle_between_files() -> None:
+    assert cycles(graph_of_files()) == []
+
+
+def test_no_import_cycle_between_folders() -> None:
+    assert cycles(graph_of_rooms()) == []
+
+
+def test_the_search_for_cycles_finds_them() -> None:
+    assert cycles({"a": ["b"], "b": ["c"], "c": ["a", "d"], "d": []}) == [["a", "b", "c"]]
+
+
+def test_every_file_belongs_to_a_room() -> None:
+    homeless = {room_of(path) for path in modules().values()} - set(ROOMS)
+    # The tops themselves hold nothing but their docstring.
+    bare = {
+        top
+        for top in ("datagen", "training")
+        if [p.name for p in (ROOT / top).glob("*.py")] == ["__init__.py"]
+    }
+    assert homeless - bare == set()
+    assert [room for room in ROOMS if not (ROOT / room).is_dir()] == []
+
+
+def test_rooms_import_downwards_only() -> None:
+    offences = []
+    for room, seen in graph_of_rooms().items():
+        if room not in ROOMS:
+            continue
+        for other in seen:
+            allowed = any(within(other, place) for place in MAY_SEE[room.partition("/")[0]])
+            if not allowed or ROOMS.index(other) >= ROOMS.index(room):
+                offences.append(f"{room} imports {other}")
+    assert offences == []
+
+
+def test_no_room_is_too_full() -> None:
+    files = {room: len([p for p in (ROOT / room).glob("*.py") if p.name != "__init__.py"]) for room in ROOMS}
+    assert {room: n for room, n in files.items() if n > MOST_FILES and room not in MANY_OF_ONE} == {}
+
+
+def test_each_room_says_what_it_is_for() -> None:
+    silent = [room for room in ROOMS if not ast.get_docstring(tree_of(ROOT / room / "__init__.py"))]
+    assert silent == []
+
+
+def test_no_module_name_stands_twice() -> None:
+    """Whoever searches a name finds one file. Commands are named as what they call."""
+    places = defaultdict(list)
+    for path in modules().values():
+        if path.stem not in ("__init__", "base") and "commands" not in path.parts:
+            places[path.stem].append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+    assert not {"utils", "helpers"} & places.keys()
+
+
+def test_no_class_name_stands_twice() -> None:
+    places = defaultdict(list)
+    for path in modules().values():
+        for node in tree_of(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_heavy_modules_stay_in_their_rooms() -> None:
+    offences = []
+    for path in modules().values():
+        room = room_of(path)
+        heads = {name.partition(".")[0] for name in imports(path)}
+        for heavy, places in HEAVY.items():
+            if heavy in heads and not any(within(room, place) for place in places):
+                offences.append(f"{path.relative_to(ROOT)} imports {heavy}")
+        if room == BLENDER_PARENT and heads & {"bpy", "bmesh", "mathutils"}:
+            offences.append(f"{path.relative_to(ROOT)} imports bpy outside the child process")
+    assert offences == []
+    assert any("bpy" in imports(path) for path in modules().values()), "has the renderer moved?"
+
+
+def test_an_import_inside_a_function_says_why() -> None:
+    """Of a module of the house: a comment on its line or above it, usually naming the heavy dependency."""
+    silent = []
+    for path in modules().values():
+        lines = path.read_text().splitlines()
+        functions = [
+            n for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        inner = {
+            node.lineno: node
+            for function in functions
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            and any(name.partition(".")[0] == "pairbridge" for name in names_imported(node, path))
+        }
+        for number, node in inner.items():
+            above = number - 1
+            # One comment speaks for imports that follow each other.
+            while above in inner or any(other.end_lineno == above for other in inner.values()):
+                above -= 1
+            said = "#" in lines[number - 1] or "#" in lines[node.end_lineno - 1]
+            if not said and not lines[above - 1].strip().startswith("#"):
+                silent.append(f"{path.relative_to(ROOT)}:{number}")
+    assert silent == []
 
 
 @pytest.mark.parametrize(
-    ("room", "forbidden"),
-    [
-        ("datagen", {"ray", "pipelines", "training"}),
-        ("training", {"ray", "pipelines", "bpy", "blender_assets"}),
-        ("pipelines", {"bpy"}),
-        ("blender_assets", {"ray", "pipelines", "training", "datagen", "bpy", "torch"}),
-    ],
-)
-def test_rooms_import_only_what_they_may(room: str, forbidden: set[str]) -> None:
-    offenders = {str(path.relative_to(ROOT)): heads(path) & forbidden for path in sources(room)}
-    assert not {path: found for path, found in offenders.items() if found}
-
-
-def test_only_the_blender_child_imports_bpy() -> None:
-    blender = {"bpy", "bmesh", "mathutils"}
-    importers = {path.relative_to(ROOT) for path in sources(*ROOMS) if heads(path) & blender}
-    assert importers, "nothing imports bpy: has the renderer moved?"
-    for path in importers:
-        assert path.parts[:2] == ("datagen", "blender"), path
-        assert path.stem not in BLENDER_PARENT_SIDE or path.parts[2] == "families", path
-
-
-def test_training_uses_only_the_pure_modules_of_datagen() -> None:
-    for path in sources("training"):
-        used = {name for name in imports(path) if name.startswith("datagen.")}
-        modules = {".".join(name.split(".")[:2]) for name in used}
-        assert modules <= SHARED_WITH_TRAINING, (path.name, modules - SHARED_WITH_TRAINING)
-
-
-def test_torch_stays_out_of_data_generation_but_for_the_models() -> None:
-    for path in sources("datagen"):
-        relative = path.relative_to(ROOT).as_posix()
-        if not relative.startswith(TORCH_FREE_DATAGEN):
-            assert not heads(path) & {"torch", "diffusers", "transformers"}, relative
-
-
-@pytest.mark.parametrize(
-    "modules",
+    ("module", "absent"),
     [
         # A plan must build where neither Blender, Ray nor torch is installed.
         ("pairbridge.datagen.dataset.plan", ("bpy", "ray", "torch")),
         # The trainer and the reader install and run without the render extra.
         ("pairbridge.training.bridge_training.loop", ("bpy", "ray")),
+        ("pairbridge.training.data.pairs", ("bpy", "ray", "pairbridge.datagen.blender.client")),
         ("pairbridge.pipelines.cli", ("bpy", "ray", "torch")),
+        ("pairbridge", ("bpy", "ray", "torch", "numpy", "cv2", "pydantic")),
     ],
-    ids=lambda pair: pair[0],
 )
-def test_importing_stays_light(modules: tuple[str, tuple[str, ...]]) -> None:
-    module, absent = modules
+def test_importing_stays_light(module: str, absent: tuple[str, ...]) -> None:
     code = f"import sys, {module}; print(*[name for name in {absent!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("path", sources(*ROOMS), ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_hidden_state_and_no_foreign_code(path: Path) -> None:
-    rules = dict(RUNS_CODE)
-    if path.relative_to(ROOT).parts[0] in ("datagen", "training"):
-        rules |= NONDETERMINISM
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        code = line.partition("#")[0]
-        for pattern, instead in rules.items():
-            assert not re.search(pattern, code), f"{path.name}:{number}: use {instead}"
-    assert path.stem not in ("utils", "helpers"), "name the file for its role"
+def test_no_hidden_state_and_no_foreign_code() -> None:
+    offences = []
+    for path in sources(*TOPS):
+        rules = dict(RUNS_CODE)
+        if path.relative_to(ROOT).parts[0] in ("datagen", "training"):
+            rules |= NONDETERMINISM
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            code = line.partition("#")[0]
+            for pattern, instead in rules.items():
+                if re.search(pattern, code):
+                    offences.append(f"{path.relative_to(ROOT)}:{number}: use {instead}")
+    assert offences == []
+
+
+def test_tests_mirror_the_rooms() -> None:
+    """A folder of tests under a top's name is a room of that top."""
+    folders = {
+        path.parent.relative_to(ROOT / "tests").as_posix()
+        for top in ("datagen", "training", "pipelines")
+        for path in (ROOT / "tests" / top).rglob("test_*.py")
+    }
+    assert folders - set(ROOMS) == set()
+
+
+def table() -> str:
+    """The rooms in the order of ROOMS: files and lines of Python, and what each imports of the others."""
+    rows = ["| room | files | lines | imports |", "|---|---|---|---|"]
+    graph = graph_of_rooms()
+    for room in ROOMS:
+        files = sorted(path for path in (ROOT / room).glob("*.py"))
+        lines = sum(len(path.read_text().splitlines()) for path in files)
+        seen = [short(other, room) for other in ROOMS if other in graph.get(room, ())]
+        rows.append(f"| `{room}` | {len(files) - 1} | {lines} | {', '.join(seen)} |")
+    return "\n".join(rows) + "\n"
+
+
+def short(other: str, room: str) -> str:
+    """A room as seen from another: without the top folder that both share."""
+    top = room.partition("/")[0]
+    return other.removeprefix(f"{top}/") if within(other, top) else other
+
+
+def test_the_table_of_rooms_is_this_one() -> None:
+    """But for the lines, which every commit changes and which the table rounds to nothing."""
+
+    def without_lines(text: str) -> list[list[str]]:
+        rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+        return [[cell.strip() for place, cell in enumerate(row) if place != 3] for row in rows]
+
+    printed = re.search(r"<!-- rooms -->\n(.*?)<!-- /rooms -->", PAGE.read_text(), re.DOTALL)
+    assert printed, "docs/architecture.md has lost its table of rooms"
+    assert without_lines(printed[1]) == without_lines(table()), "run `make rooms`"
+
+
+if __name__ == "__main__":
+    before = PAGE.read_text()
+    new = re.sub(r"(<!-- rooms -->\n).*?(<!-- /rooms -->)", rf"\g<1>{table()}\g<2>", before, flags=re.DOTALL)
+    PAGE.write_text(new)
+    print(table(), end="")

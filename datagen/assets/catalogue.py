@@ -14,7 +14,6 @@ when a group uses it, so that one bad file costs its own samples and not the run
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,12 +23,11 @@ from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.core.splits import SPLITS, Split
 
-Split = Literal["train", "validation", "test"]
 AssetKind = Literal["family", "object", "hdri", "photo"]
 LightingKind = Literal["hdri", "sky", "rig", "blend"]
 
-SPLITS: tuple[Split, ...] = get_args(Split)
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
 
@@ -176,17 +174,3 @@ class Catalogue:
     def digest(self) -> str:
         """Hex digest of every entry, hashes included; independent of where the files lie."""
         return digest([asset.record() for asset in self.assets])
-
-
-def build_catalogue(config: AssetsConfig, lightings_dir: Path | None) -> Catalogue:
-    """Every asset the config names, plus the lightings baked in `lightings_dir` (None: none are baked yet).
-
-    Raises ConfigError for a folder that is missing and CatalogueError for an entry that contradicts another.
-    """
-    # Imported here because the sources make `Asset`s and so import this module.
-    from pairbridge.datagen.assets.sources import baked_assets, embedded_assets, user_assets
-
-    embedded: Iterable[Asset] = embedded_assets(config.families) if config.embedded else ()
-    found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
-    taken = {asset.id for asset in found}
-    return Catalogue((*found, *user_assets(config, taken)))

@@ -13,11 +13,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import pairbridge.blender_assets
-from pairbridge.datagen.assets.catalogue import SPLITS, UNSPECIFIED, Asset, AssetKind, AssetsConfig, Split
+from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetKind, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.credits import Credit, CreditReader
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
+from pairbridge.datagen.core.splits import SPLITS, Split
 
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "object": OBJECT_SUFFIXES,
@@ -31,6 +32,17 @@ _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validatio
 
 # Of a hash's range: the first eight tenths train, the next validation, the last test.
 _SPLIT_BOUNDS: tuple[tuple[float, Split], ...] = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
+
+
+def build_catalogue(config: AssetsConfig, lightings_dir: Path | None) -> Catalogue:
+    """Every asset the config names, plus the lightings baked in `lightings_dir` (None: none are baked yet).
+
+    Raises ConfigError for a folder that is missing and CatalogueError for an entry that contradicts another.
+    """
+    embedded = embedded_assets(config.families) if config.embedded else []
+    found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
+    taken = {asset.id for asset in found}
+    return Catalogue((*found, *user_assets(config, taken)))
 
 
 def split_by_hash(asset_id: str) -> Split:

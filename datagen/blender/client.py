@@ -22,7 +22,7 @@ from pairbridge.datagen.blender.panorama import join, plan_panorama
 from pairbridge.datagen.blender.process import BlenderProcess, Died, Hung
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError
-from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,

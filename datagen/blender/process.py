@@ -54,7 +54,8 @@ class BlenderProcess:
             "BLENDER_USER_RESOURCES": str(self._folder / "user"),
             "TMPDIR": str(self._folder),
         }
-        command = [sys.executable, "-m", "pairbridge.datagen.blender.child.server"]
+        # -P: what lies in the working folder, a checkout or a random.py, is not imported.
+        command = [sys.executable, "-P", "-m", "pairbridge.datagen.blender.child.server"]
         command += ["--requests-fd", str(requests_read), "--replies-fd", str(replies_write)]
         command += ["--image-fd", str(self._image_fd), "--parent-pid", str(os.getpid())]
         command += ["--threads", str(threads), "--settings", settings.model_dump_json()]

@@ -15,6 +15,7 @@ from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, changed_fields
+from pairbridge.datagen.core.splits import Split
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.plan import DatasetPlan
@@ -58,7 +59,7 @@ class RecipeEntry(FrozenModel):
     redraws: NonNegativeInt = 0
     """Draws of a group after its first, for pairs that a gate refused."""
     fields: dict[str, str]
-    splits: dict[Literal["train", "validation", "test"], SplitEntry]
+    splits: dict[Split, SplitEntry]
 
 
 class AssetEntry(FrozenModel):
@@ -66,7 +67,7 @@ class AssetEntry(FrozenModel):
 
     id: str
     kind: str
-    split: Literal["train", "validation", "test"]
+    split: Split
     licence: str
     author: str
     source: str

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.seeds import root_seed
+from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.recipes import RECIPES
 from pairbridge.datagen.recipes.base import Recipe

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pairbridge.datagen.assets.catalogue import SPLITS
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.json_digest import file_sha256
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest, assets_of_unknown_licence
 from pairbridge.datagen.dataset.plan import ShardSpec, Stream
 from pairbridge.datagen.dataset.sample_check import SampleCheck

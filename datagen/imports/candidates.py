@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Split
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.field_codecs import Codec
 from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
 

@@ -9,8 +9,8 @@ import csv
 from pathlib import Path
 from typing import Literal
 
-from pairbridge.datagen.assets.catalogue import Split
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs

@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, digest
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.field_codecs import Codec
 from pairbridge.datagen.shards.records import Key, Sha256
 
@@ -87,7 +88,7 @@ class ImportManifest(FrozenModel):
     author: str
     layout: dict[str, Any]
     codecs: dict[FieldKind, Codec]
-    splits: Annotated[dict[Literal["train", "validation", "test"], IndexInfo], Field(min_length=1)]
+    splits: Annotated[dict[Split, IndexInfo], Field(min_length=1)]
     tars: dict[str, TarInfo]
     rejected: NonNegativeInt
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Split
 from pairbridge.datagen.assets.photographs import MAX_FILE_BYTES
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
 from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
+from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import decode, field_size
 from pairbridge.datagen.imports.import_config import ImportConfig

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import NonNegativeInt
 
-from pairbridge.datagen.assets.catalogue import Split
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs

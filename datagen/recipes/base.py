@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.quality import Gates
 from pairbridge.datagen.shards.sample import Pair
 

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
-from pairbridge.datagen.lighting.equirect import normalising_factor
+from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import (
     Gates,
@@ -35,7 +36,8 @@ from pairbridge.datagen.imaging.quality import (
     check_framing,
     check_textures,
 )
-from pairbridge.datagen.lighting.equirect import LUMINANCE, background, normalising_factor
+from pairbridge.datagen.lighting.equirect import background
+from pairbridge.datagen.lighting.exposure import clipped_luminance, normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import ObjectShares, draw_object, object_spec, require_objects
 from pairbridge.datagen.scene.placements import scattered
@@ -87,7 +89,7 @@ class GeometryConfig(ObjectShares):
     far_m: PositiveFloat = 40.0
     """What is farther is not valid: a ground reaches to the horizon."""
     picture_level: float = Field(0.4, gt=0)
-    """See `pairbridge.datagen.lighting.equirect.normalising_factor`."""
+    """See `pairbridge.datagen.lighting.exposure.normalising_factor`."""
     light_limit: float = Field(0.8, gt=0)
     room_level: float = Field(0.22, gt=0)
     """Walls and ground take away most of a lighting, by how much only the render knows: a room is brought to
@@ -196,7 +198,9 @@ class Geometry:
         check_textures(objects, passes.albedo, config.gates)
         factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
         if params["receivers"]:
-            factor = config.room_level / max(_metered(passes.rgba), 1e-6)
+            factor = config.room_level / max(
+                clipped_luminance(passes.rgba[passes.rgba[..., 3] > _SOLID, :3]), 1e-6
+            )
         camera_to_world = np.array(pose.camera_to_world)
         behind = background(
             environment, camera_to_world, pose.fov_x_rad, config.size_WH, lighting["rotation_rad"]
@@ -306,15 +310,6 @@ def geometry_of(
     valid &= np.abs(np.linalg.norm(normal, axis=2) - 1) < 1e-3
     depth = np.where(valid, passes.depth, np.float32(0))
     return depth, np.where(valid[..., None], normal, 0).astype(np.float16), valid
-
-
-def _metered(rgba: np.ndarray) -> float:
-    """Mean luminance of what a render shows, lamps and glints clipped."""
-    shown = rgba[rgba[..., 3] > _SOLID]
-    if not len(shown):
-        return 0.0
-    luminance = (shown[:, :3] * LUMINANCE).sum(axis=1)
-    return float(np.minimum(luminance, np.percentile(luminance, 95)).mean())
 
 
 def _scene(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.random_draws import Fraction
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.scene.specs import ObjectSpec
 

@@ -24,15 +24,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import CatalogueError, Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng, seed31
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import effect_mask, meter
+from pairbridge.datagen.imaging.effect_masks import effect_mask
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
-from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.lighting.equirect import background
+from pairbridge.datagen.lighting.exposure import key_factor, normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
@@ -198,7 +200,7 @@ class ObjectRemoval:
             return refused
         empty = room.shot(hidden=(index,))
         workbench.phase("compose")
-        exposure = meter(empty.picture, config.key)
+        exposure = key_factor(empty.picture, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
         effect = effect_mask(full.noisy, empty.noisy, view=exposed, threshold=config.effect_threshold)

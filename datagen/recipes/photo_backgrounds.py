@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind, Split
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Range, weighted
-from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.lighting.equirect import background
+from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground
 from pairbridge.datagen.recipes.photo_crops import crop_box, plan_crop, take_crop
@@ -24,7 +26,7 @@ BACKGROUND_KINDS: tuple[BackgroundKind, ...] = ("photo", *LIGHTING_KINDS)
 
 # How a lighting is looked at when it serves as background: about level, with a usual lens.
 _ELEVATION_DEG, _FOV_DEG = (-15.0, 15.0), (40.0, 75.0)
-# Exposure of a lighting's view; see `pairbridge.datagen.lighting.equirect.normalising_factor`.
+# Exposure of a lighting's view; see `pairbridge.datagen.lighting.exposure.normalising_factor`.
 _PICTURE_LEVEL, _LIGHT_LIMIT = 0.4, 1.0
 
 

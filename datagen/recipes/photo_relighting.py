@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Coverage, Weights
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.pasting import ForegroundMethod, method_record, paste_relit
 from pairbridge.datagen.imaging.quality import check_foreground
 from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig

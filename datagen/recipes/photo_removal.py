@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.datagen.imaging.masks import MaskConfig, draw_mask
 from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig

@@ -11,7 +11,7 @@ on a procedural ground under B, with their contact shadow, in the picture p_B; a
 held out gives the objects' own part fg_B of it, so that their pixels can be exchanged while ground and shadow
 stay B's. The target is always the render under B as it is. Alpha is bit-identical across lightings (one
 Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the ground. Every
-lighting is first scaled to one exposure (`pairbridge.datagen.lighting.equirect.normalising_factor`).
+lighting is first scaled to one exposure (`pairbridge.datagen.lighting.exposure.normalising_factor`).
 """
 
 import math
@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
-from pairbridge.datagen.lighting.equirect import background, normalising_factor
+from pairbridge.datagen.lighting.equirect import background
+from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (

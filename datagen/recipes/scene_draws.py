@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind, Split
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec
 from pairbridge.datagen.scene.frame_sizes import SizeMix
 from pairbridge.datagen.scene.specs import (

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from pairbridge.datagen.assets.catalogue import Catalogue, Split
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.effect_masks import effect_mask
 from pairbridge.datagen.imaging.filters import grown

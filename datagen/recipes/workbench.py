@@ -17,7 +17,8 @@ from pairbridge.datagen.assets.photographs import read_photograph
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment, write_exr
+from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Workbench:
         """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
         not what `assets.photo_rules` ask for.
         """
-        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules)
+        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules).pixels
 
 
 def open_blender(

@@ -121,7 +121,7 @@ def train(
     from pairbridge.training.bridge_training.loop import train as run_training
     from pairbridge.training.bridge_training.training_config import TrainingConfig
     from pairbridge.training.data.mix_config import MixConfig
-    from pairbridge.training.engine.ranks import process_group
+    from pairbridge.training.data.ranks import process_group
 
     config = load_config(find_config("training", training), TrainingConfig, settings or ())
     sources = load_config(find_config("mixes", mix), MixConfig)
@@ -183,7 +183,7 @@ def evaluate(
     """Judge the newest checkpoint of a run on held-out pairs, beside baselines."""
     from pairbridge.pipelines.commands.metrics_view import show_evaluation
     from pairbridge.pipelines.reading.config_files import find_config, load_config
-    from pairbridge.pipelines.runs.worst_cases import write_worst_sheet
+    from pairbridge.pipelines.runs.pictures import write_worst_sheet
     from pairbridge.training.evaluation.evaluate import evaluate as run_evaluation
     from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 

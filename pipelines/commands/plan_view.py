@@ -9,8 +9,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pairbridge.datagen.assets.catalogue import SPLITS
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec

@@ -145,7 +145,7 @@ def _site(
     slowest = max(pools, key=lambda pool: making[pool.name])
     error = works[slowest.name].relative_error(slowest.workers)
     low, high = interval(making[slowest.name], error)
-    planned = planned_lightings(found.plan.config, found.plan.catalogue)
+    planned = planned_lightings(found.plan.config.seed, found.plan.config.lightings, found.plan.catalogue)
     before = found.plan_s + found.start_s + sum(found.bake_s[each.lighting] for each in planned)
     handing_out_s = found.plan.num_groups / DRIVER_GROUPS_PER_S
     wall_s = before + max(making[slowest.name], handing_out_s)

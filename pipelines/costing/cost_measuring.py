@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 import ray
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
@@ -121,7 +122,7 @@ def measure(config: DatasetConfig, *, workers: int, address: str | None, seconds
 
 def _stand_ins(config: DatasetConfig, found: Catalogue, out: Path) -> tuple[list[Asset], dict[str, float]]:
     """Every planned lighting with a file, one baked for each kind, and the seconds that took."""
-    planned = list(planned_lightings(config, found))
+    planned = list(planned_lightings(config.seed, config.lightings, found))
     first: dict[str, Planned] = {}
     for lighting in planned:
         first.setdefault(lighting.lighting, lighting)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pairbridge.datagen.assets.catalogue import Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.core.atomic_files import DiskFull
 from pairbridge.datagen.core.errors import ConfigError, ShardError
@@ -30,15 +31,13 @@ from pairbridge.pipelines.generation.driver import Driver, Interrupted, stop_on_
 from pairbridge.pipelines.generation.model_notice import show_model_terms
 from pairbridge.pipelines.generation.progress import OnProgress, Snapshot, show_progress
 from pairbridge.pipelines.generation.prometheus import RunMetrics
-from pairbridge.pipelines.shelves.disk import disk_errors
+from pairbridge.pipelines.shelves.disk import disk_errors, scratch_folder
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
-from pairbridge.pipelines.shelves.lock import dataset_lock
-from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.shelves.lock import dataset_lock, store_lease
 from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME, FolderShelf, StoreShelf, closing, work_folder
 from pairbridge.pipelines.shelves.staging import Fenced, Staging, new_token
-from pairbridge.pipelines.shelves.store_lease import store_lease
 from pairbridge.pipelines.workers.crew import Crew
-from pairbridge.pipelines.workers.file_server import start_file_server
+from pairbridge.pipelines.workers.node_files import start_file_server
 from pairbridge.pipelines.workers.pools import Pool, pooled_recipes, pools_of
 from pairbridge.pipelines.workers.ray_session import ray_session
 from pairbridge.pipelines.workers.worker import GroupWorker, WorkOrder
@@ -146,7 +145,7 @@ def plan_with_lightings(
             log_path = out / LOGS_NAME / "lightings.log"
             return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
 
-        bake_lightings(config, assets.first, out, blender)
+        bake_lightings(config.seed, config.lightings, assets.first, out, blender)
     baked = build_catalogue(config.assets, out / "lightings").assets
     catalogue = Catalogue(tuple(asset for asset in baked if asset.id not in assets.unused))
     return make_plan(config, catalogue, assets.extensions), assets.unused

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, SPLITS, Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream, make_plan
 from pairbridge.datagen.lighting.baked import planned_lightings
@@ -35,7 +37,7 @@ def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
     has no hash.
     """
     found = build_catalogue(config.assets, None)
-    lightings = [planned.asset() for planned in planned_lightings(config, found)]
+    lightings = [planned.asset() for planned in planned_lightings(config.seed, config.lightings, found)]
     return make_plan(config, Catalogue((*found.assets, *lightings)))
 
 

@@ -23,12 +23,12 @@ from pairbridge.pipelines.inference.translation import (
     read_mask,
 )
 from pairbridge.pipelines.pages.sheets import write_png
+from pairbridge.training.data.condition_specs import LIGHT
 from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.guidance.guided_images import Edited, ImagePath, edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
 from pairbridge.training.guidance.latent_diffusion import LatentDiffusion, is_latent_diffusion
-from pairbridge.training.networks.conditions import LIGHT
 
 # What was asked of an image and the generator of its noise -> the image and mask as the model takes them, and
 # the path from there.

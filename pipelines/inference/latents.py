@@ -9,13 +9,13 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.pipelines.shelves.lock import dataset_lock
+from pairbridge.training.bridge_training.latent_encoding import encode_pairs
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.data.encode import encode_pairs
-from pairbridge.training.data.latents import Encoding
+from pairbridge.training.bridge_training.translation_model import training_buckets
+from pairbridge.training.data.latent_cache import Encoding
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import TargetKind
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.published.translation_model import training_buckets
 
 
 def encode_dataset(

@@ -13,12 +13,12 @@ from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.pipelines.inference.translation import newest_checkpoint, removes, run_of
 from pairbridge.pipelines.runs.report import METHOD_NAMES
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import NOISE, SOURCE
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, read_state
 from pairbridge.training.evaluation.metrics import METRICS
-from pairbridge.training.networks.conditions import NOISE, SOURCE
 from pairbridge.training.published.pipeline import LatentBridgePipeline
-from pairbridge.training.published.translation_model import TranslationModel
 
 CARD_NAME = "README.md"
 

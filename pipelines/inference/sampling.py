@@ -12,7 +12,7 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.pipelines.inference.translating import named_sampler
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.networks.conditions import class_condition
+from pairbridge.training.data.condition_specs import class_condition
 
 # Images that pass through the network together.
 _BATCH = 16

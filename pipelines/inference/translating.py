@@ -17,7 +17,7 @@ from pairbridge.pipelines.inference.translation import (
     translate_files,
 )
 from pairbridge.training.bridge.samplers import SAMPLERS, Sampler
-from pairbridge.training.networks.conditions import class_condition
+from pairbridge.training.data.condition_specs import class_condition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

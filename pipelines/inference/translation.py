@@ -18,12 +18,12 @@ from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.bridge.samplers import PosteriorSampler, Sampler
+from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import MASK
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders, read_state
-from pairbridge.training.networks.conditions import MASK
 from pairbridge.training.published.pipeline import fill_hole, is_published, load_published
-from pairbridge.training.published.translation_model import TranslationModel
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 def page_environment() -> Environment:
     """Escapes what it is given, and refuses a name that a template uses and nobody gave."""
     return Environment(
-        loader=PackageLoader("pipelines", "templates"),
+        loader=PackageLoader("pairbridge.pipelines", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

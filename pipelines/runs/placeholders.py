@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.models.provenance import STAND_IN
 from pairbridge.datagen.shards.reader import open_shards

@@ -25,8 +25,7 @@ from pairbridge.datagen.shards.records import GroupRecord, Hole, Rejection, pack
 from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.attempts.holes import asset_ids, refused, refused_assets, rejection
 from pairbridge.pipelines.attempts.policy import Fault, fault_of_signal
-from pairbridge.pipelines.shelves.disk import disk_errors
-from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.shelves.disk import disk_errors, scratch_folder
 from pairbridge.pipelines.shelves.staging import sees_staging, stage_part, stage_record
 from pairbridge.pipelines.workers import worker_logs
 from pairbridge.pipelines.workers.node_files import FileSource, NodeCatalogue, NodeFiles

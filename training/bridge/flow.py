@@ -89,15 +89,3 @@ def score(x_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
     """grad log p_t at x_t (B, ...) from the velocity there, of a flow that starts at N(0, I); t < 1."""
     s = t.reshape(-1, *(1,) * (x_t.ndim - 1))
     return (s * v - x_t) / (1 - s)
-
-
-class CountedField:
-    """A field that counts how often it is evaluated, on a batch of any size: the NFE of a sampler."""
-
-    def __init__(self, field: FieldFn) -> None:
-        self._field = field
-        self.evaluations = 0
-
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        self.evaluations += 1
-        return self._field(x, t)

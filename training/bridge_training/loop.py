@@ -31,10 +31,13 @@ from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.training.bridge_training.losses import PixelLoss
 from pairbridge.training.bridge_training.objective import bridge_loss, draw_step
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import build_denoiser, training_buckets
 from pairbridge.training.bridge_training.watch import Watch
-from pairbridge.training.data.latents import CachedWith
+from pairbridge.training.data.condition_specs import NOISE
+from pairbridge.training.data.latent_cache import CachedWith
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.engine.checkpoint import (
     CheckpointState,
     checkpoint_folders,
@@ -48,15 +51,12 @@ from pairbridge.training.engine.checkpoint import (
 from pairbridge.training.engine.interrupt import StopRequest, stop_on_signals
 from pairbridge.training.engine.optimiser import learning_rate, make_optimiser
 from pairbridge.training.engine.parallel import ParallelNetwork, fill, gather, whole
-from pairbridge.training.engine.ranks import Ranks
 from pairbridge.training.engine.readback import Readback
 from pairbridge.training.engine.telemetry import StepRows, Telemetry
 from pairbridge.training.networks.autoencoders import Autoencoder, build_autoencoder
-from pairbridge.training.networks.conditions import NOISE
 from pairbridge.training.networks.denoisers import Denoiser
 from pairbridge.training.networks.ema import make_ema
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, base_digest, load_base
-from pairbridge.training.published.translation_model import build_denoiser, training_buckets
 
 
 class TrainingDiverged(PairbridgeError):

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.engine.devices import to_device
+from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
 

@@ -23,11 +23,12 @@ from pairbridge.training.bridge_training.losses import (
 )
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.augment import augment
+from pairbridge.training.data.condition_specs import image_fields
 from pairbridge.training.data.targets import TargetKind
-from pairbridge.training.engine.devices import to_device
+from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
-from pairbridge.training.networks.conditions import encode_conditions, image_fields, withhold
-from pairbridge.training.networks.holes import fill_smoothly
+from pairbridge.training.networks.conditions import encode_conditions, withhold
+from pairbridge.training.networks.smooth_fill import fill_smoothly
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:

@@ -18,14 +18,14 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.shards.sample import encode_field
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.targets import TargetKind, to_picture
-from pairbridge.training.engine.ranks import Ranks
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.networks.denoisers import Denoiser
-from pairbridge.training.published.translation_model import TranslationModel
 
 
 class Watch:

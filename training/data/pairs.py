@@ -21,9 +21,9 @@ from pairbridge.datagen.imports.imported import ImportedPairs
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.shards.reader import Shard, open_shards
 from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.training.data.condition_specs import LIGHT, ConditionConfig, image_conditions
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.targets import FIELDS, TargetKind, depth_target, framed_depth, normal_target
-from pairbridge.training.networks.conditions import LIGHT, ConditionConfig, image_conditions
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from pairbridge.training.bridge.equations import (
     regression_target,
 )
 from pairbridge.training.bridge.samplers import FieldFn
-from pairbridge.training.engine.devices import to_device
+from pairbridge.training.engine.torch_devices import to_device
 
 # (x, t, z) -> v: the student's field at x, of which it makes its sample by `estimate_target`.
 StudentFn = Callable[[Tensor, Tensor, Tensor], Tensor]

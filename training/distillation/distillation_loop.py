@@ -27,8 +27,11 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge_training.loop import TrainingDiverged, TrainResult, training_device
 from pairbridge.training.bridge_training.objective import encode_sources, predict
+from pairbridge.training.bridge_training.translation_model import TranslationModel, training_buckets
+from pairbridge.training.data.condition_specs import NOISE
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_equations import (
@@ -60,12 +63,9 @@ from pairbridge.training.engine.checkpoint import (
 from pairbridge.training.engine.interrupt import StopRequest, stop_on_signals
 from pairbridge.training.engine.optimiser import Learner
 from pairbridge.training.engine.parallel import fill
-from pairbridge.training.engine.ranks import Ranks
 from pairbridge.training.engine.run_log import StepLog
 from pairbridge.training.engine.telemetry import memory_mib
-from pairbridge.training.networks.conditions import NOISE
 from pairbridge.training.networks.ema import make_ema
-from pairbridge.training.published.translation_model import TranslationModel, training_buckets
 
 # Sources whose samples the watch compares.
 _WATCHED = 32

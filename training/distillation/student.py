@@ -10,11 +10,11 @@ from pairbridge.training.bridge.timesteps import (
     UniformTimesteps,
 )
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
+from pairbridge.training.data.condition_specs import NOISE, ConditionConfig
 from pairbridge.training.distillation.distillation_config import DistillationConfig
-from pairbridge.training.networks.conditions import NOISE, ConditionConfig
 from pairbridge.training.networks.denoisers import Denoiser
 from pairbridge.training.networks.latent_unet import resize_inputs
-from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
 
 _INPUT = "unet.conv_in.weight"
 # Times to try a distribution at: seldom ones that the teacher does not know are no harm.

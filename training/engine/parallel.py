@@ -16,7 +16,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from pairbridge.training.engine.ranks import Ranks
+from pairbridge.training.data.ranks import Ranks
 
 # What is gathered, used and freed as one; everything else belongs to the root.
 _SHARDED_TOGETHER = (BasicTransformerBlock, ResnetBlock2D)

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from pairbridge.training.engine.ranks import Ranks
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.engine.run_log import StepLog
 
 

@@ -24,6 +24,7 @@ from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
@@ -41,7 +42,6 @@ from pairbridge.training.evaluation.metrics import (
 from pairbridge.training.evaluation.set_distances import SetDistances
 from pairbridge.training.evaluation.tasks import Task
 from pairbridge.training.perceptual.lpips import Lpips
-from pairbridge.training.published.translation_model import TranslationModel
 
 # Pairs of one batch -> what a method makes of each.
 Method = Callable[[list[Pair]], Iterable[np.ndarray]]

@@ -18,11 +18,11 @@ from torch import Tensor
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge.samplers import check_grid, uniform_grid
 from pairbridge.training.bridge.timesteps import Timesteps
+from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import SOURCE
 from pairbridge.training.guidance.guidance_equations import GuidedModel, follow, invert
 from pairbridge.training.guidance.guided_images import ImagePath
 from pairbridge.training.guidance.guided_models import bridge_model, flow_model
-from pairbridge.training.networks.conditions import SOURCE
-from pairbridge.training.published.translation_model import TranslationModel
 
 # The times between which a flow from noise is inverted: an image counts as the point at the second.
 _NOISIEST, _CLEANEST = 0.02, 0.98

@@ -5,10 +5,9 @@ factor, W / factor). Autoencoders are frozen; gradients flow through `decode` to
 loss needs.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Protocol, Self
+from typing import Annotated, Literal, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +15,9 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from pydantic import Field
 from torch import Tensor, nn
 
-from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.core.json_digest import digest, file_sha256
-
-
-class LatentDistribution(NamedTuple):
-    """Mean and log variance, (B, channels, h, w) each, in the scale of `encode`; None where there is none."""
-
-    mean: Tensor
-    logvar: Tensor | None
+from pairbridge.datagen.core.json_digest import digest
+from pairbridge.training.networks.local_folders import files_digest, load_network, read_json, unusable
 
 
 class Autoencoder(Protocol):
@@ -42,10 +34,6 @@ class Autoencoder(Protocol):
     bands: Tensor | None
 
     def encode(self, images: Tensor) -> Tensor: ...
-
-    def distribution(self, images: Tensor) -> LatentDistribution:
-        """What `encode` takes the mean of."""
-        ...
 
     def decode(self, latents: Tensor) -> Tensor: ...
 
@@ -68,6 +56,8 @@ class FolderConfig(FrozenModel):
     kind: Literal["folder"] = "folder"
     path: Path
 
+
+_CLASSES = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
 
 AutoencoderConfig = Annotated[HaarConfig | FolderConfig, Field(discriminator="kind")]
 
@@ -104,9 +94,6 @@ class HaarTransform(nn.Module):
     def encode(self, images: Tensor) -> Tensor:
         blocks = F.pixel_unshuffle(images, self.factor).unflatten(1, (-1, self.mask_channels))
         return torch.einsum("kp,bcphw->bckhw", self.bands, blocks).flatten(1, 2)
-
-    def distribution(self, images: Tensor) -> LatentDistribution:
-        return LatentDistribution(self.encode(images), None)
 
     def decode(self, latents: Tensor) -> Tensor:
         bands = latents.unflatten(1, (-1, self.mask_channels))
@@ -147,22 +134,17 @@ class FolderAutoencoder(nn.Module):
     @classmethod
     def load(cls, path: Path) -> Self:
         """Raises ConfigError for a folder that does not hold one."""
-        model = _autoencoder_class(path).from_pretrained(
-            path, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-        )
-        of_files = digest({file.name: file_sha256(file) for file in _weight_files(path)})
-        return cls(model, name=path.name, digest=of_files)
-
-    def encode(self, images: Tensor) -> Tensor:
-        return self.distribution(images).mean
+        kind = _CLASSES.get(name := read_json(path / "config.json").get("_class_name"))
+        if kind is None:
+            raise unusable(path, f"its config.json names {name!r}, none of {', '.join(_CLASSES)}")
+        model = load_network(kind, path)
+        return cls(model, name=path.name, digest=files_digest(path, "config.json", "*.safetensors"))
 
     @torch.no_grad()
-    def distribution(self, images: Tensor) -> LatentDistribution:
+    def encode(self, images: Tensor) -> Tensor:
         encoded = self.model.encode(images)
-        if not isinstance(self.model, AutoencoderKL):
-            return LatentDistribution((encoded.latents - self.shift) * self.scale, None)
-        own = encoded.latent_dist
-        return LatentDistribution((own.mean - self.shift) * self.scale, own.logvar + 2 * self.scale.log())
+        own = encoded.latent_dist.mean if isinstance(self.model, AutoencoderKL) else encoded.latents
+        return (own - self.shift) * self.scale
 
     def decode(self, latents: Tensor) -> Tensor:
         return self.model.decode(latents / self.scale + self.shift).sample
@@ -171,35 +153,9 @@ class FolderAutoencoder(nn.Module):
         return F.avg_pool2d(masks, self.factor)
 
 
-def _autoencoder_class(path: Path) -> type[AutoencoderKL] | type[AutoencoderTiny]:
-    classes = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}
-    try:
-        name = json.loads((path / "config.json").read_bytes()).get("_class_name")
-    except (OSError, ValueError, AttributeError) as error:
-        raise _unusable(path, f"its config.json cannot be read ({error})") from error
-    if name not in classes:
-        raise _unusable(path, f"its config.json names the class {name!r}")
-    if not any(file.suffix == ".safetensors" for file in _weight_files(path)):
-        raise _unusable(path, "it holds no *.safetensors file")
-    return classes[name]
-
-
-def _weight_files(path: Path) -> list[Path]:
-    return [path / "config.json", *sorted(path.glob("*.safetensors"))]
-
-
 def _downscaling(kind: type, config) -> int:
     blocks = config.block_out_channels if kind is AutoencoderKL else config.encoder_block_out_channels
     return 2 ** (len(blocks) - 1)
-
-
-def _unusable(path: Path, why: str) -> ConfigError:
-    return ConfigError(
-        f"autoencoder folder {path}: {why}",
-        consequence="there are no latents to train in",
-        remedy="point autoencoder.path at a folder of a diffusers AutoencoderKL or AutoencoderTiny with"
-        " config.json and *.safetensors (no pickled .bin), or use `kind: haar`, which needs none",
-    )
 
 
 # Decoding of latents too large for the memory: in overlapping tiles, which fade into each other.

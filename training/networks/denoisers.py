@@ -15,7 +15,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.networks.conditions import ConditionConfig, Conditions
+from pairbridge.training.data.condition_specs import ConditionConfig, Conditions
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
 
 TIME_SCALE = 1000.0

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest, file_sha256
-from pairbridge.training.networks.conditions import Conditions
+from pairbridge.training.data.condition_specs import Conditions
 
 
 class LatentUNetConfig(FrozenModel):

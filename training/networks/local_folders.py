@@ -7,6 +7,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.json_digest import digest, file_sha256
 
 
 def load_network(kind: type, folder: Path, **options: Any) -> Any:
@@ -38,6 +39,11 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise unusable(path.parent, f"its {path.name} cannot be read ({error})") from error
     return value
+
+
+def files_digest(folder: Path, *patterns: str) -> str:
+    """Changes with any byte of the files of `folder` that fit one of the patterns."""
+    return digest({path.name: file_sha256(path) for one in patterns for path in sorted(folder.glob(one))})
 
 
 def unusable(folder: Path, why: str) -> ConfigError:

@@ -32,10 +32,10 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.training.bridge.samplers import Sampler
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
+from pairbridge.training.data.condition_specs import class_condition
 from pairbridge.training.networks.autoencoders import Autoencoder, FolderAutoencoder, HaarTransform
-from pairbridge.training.networks.conditions import class_condition
 from pairbridge.training.networks.denoisers import Denoiser
-from pairbridge.training.published.translation_model import DEFAULT_SAMPLER, TranslationModel
 
 INDEX_NAME = "model_index.json"
 _COMPONENTS = {

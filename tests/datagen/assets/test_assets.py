@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Asset, AssetsConfig, Catalogue, build_catalogue
-from pairbridge.datagen.assets.sources import split_by_hash
+from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue, split_by_hash
 from pairbridge.datagen.blender.families import FAMILIES
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.lighting.equirect import load_environment
 
 EMBEDDED = build_catalogue(AssetsConfig(), None)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, build_catalogue
+from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
 from pairbridge.datagen.assets.credits import spdx
+from pairbridge.datagen.assets.sources import build_catalogue
 
 
 def glb(path: Path, asset: dict) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue, build_catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.recipes import RECIPES

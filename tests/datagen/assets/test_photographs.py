@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
 from pairbridge.datagen.assets.photo_audit import near_duplicates, perceptual_hash
 from pairbridge.datagen.assets.photographs import (
     PhotoRules,
@@ -20,6 +19,7 @@ from pairbridge.datagen.assets.photographs import (
     read_header,
     read_photograph,
 )
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig

@@ -96,7 +96,7 @@ def test_a_warm_up_renders_and_leaves_a_process_that_works(tmp_path: Path) -> No
 
     from pairbridge.datagen.blender.client import BlenderClient
     from pairbridge.datagen.blender.render_settings import RenderSettings
-    from pairbridge.datagen.lighting.equirect import write_exr
+    from pairbridge.datagen.lighting.exr_files import write_exr
     from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
     write_exr(tmp_path / "light.exr", np.full((8, 16, 3), 0.5, np.float32))

@@ -8,7 +8,8 @@ import pytest
 
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, write_exr
+from pairbridge.datagen.lighting.equirect import Environment, lighting_copy
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Asset, Catalogue
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, Extension, make_plan
 

@@ -12,13 +12,12 @@ from pairbridge.datagen.lighting.equirect import (
     Environment,
     background,
     equirect_directions,
-    exr_attribute,
     lighting_copy,
     load_environment,
-    normalising_factor,
     sample_directions,
-    write_exr,
 )
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import exr_attribute, write_exr
 
 
 def smooth(width: int = 256) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError, Rejected
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan

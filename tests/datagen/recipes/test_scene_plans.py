@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from pairbridge.datagen.assets.catalogue import SPLITS, Asset, Catalogue
+from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 

@@ -14,8 +14,8 @@ import pytest
 
 from pairbridge.datagen.shards.reader import open_shards
 from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.engine.checkpoint import checkpoint_folders
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.small_run import write_small_run
 
 COMMANDS = [

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.catalogue import build_catalogue
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig

@@ -15,8 +15,8 @@ from safetensors import safe_open
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import open_model
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.published.pipeline import LatentBridgePipeline, load_published
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.pipelines.inference.translating_models import write_model
 
 FRESH_PROCESS = """

@@ -9,9 +9,9 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.sampling import tiled
 from pairbridge.training.bridge.samplers import HeunSampler
-from pairbridge.training.networks.conditions import ConditionConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.published.pipeline import load_published
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.pipelines.inference.test_translation import pairbridge, read, scene, write
 from tests.pipelines.inference.translating_models import write_model
 

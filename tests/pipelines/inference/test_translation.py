@@ -14,8 +14,8 @@ from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.pipelines.cli import app
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import open_model
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.published.pipeline import load_published
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.pipelines.commands.image_commands import pairbridge, read, write
 from tests.pipelines.inference.translating_models import write_model
 

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import build_denoiser
 from pairbridge.training.engine.checkpoint import CheckpointState, write_checkpoint
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.published.translation_model import build_denoiser
 
 SMALL = {"widths": [8, 16], "head_width": 8, "norm_groups": 4}
 

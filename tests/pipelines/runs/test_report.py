@@ -16,9 +16,9 @@ from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.dataset.verify import dataset_status
 from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.pipelines.runs.report import duration, headline, percent, size, write_report
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.engine.checkpoint import checkpoint_folders
-from pairbridge.training.published.translation_model import TranslationModel
 
 ATTRIBUTES_THAT_LOAD = {"src", "href", "srcset", "data", "poster", "action", "background"}
 

@@ -12,7 +12,6 @@ from benchmarks.plane_laws import PlaneNetwork
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge.equations import interpolate, velocity
 from pairbridge.training.bridge.flow import (
-    CountedField,
     classifier_free,
     classifier_guided,
     from_noise,
@@ -29,6 +28,7 @@ from pairbridge.training.bridge.samplers import (
     sample,
 )
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, UniformTimesteps
+from tests.support.counted_field import CountedField
 from tests.training.bridge import gaussian_flow as flow
 
 TIMES = [0.05, 0.3, 0.6, 0.9]

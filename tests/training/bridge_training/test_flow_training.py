@@ -13,17 +13,13 @@ from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.losses import PixelLoss
 from pairbridge.training.bridge_training.objective import bridge_loss, draw_step
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
+from pairbridge.training.data.condition_specs import ConditionConfig, class_condition
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.tensors import images_of
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.networks.conditions import (
-    ConditionConfig,
-    class_condition,
-    encode_condition,
-    withhold,
-)
-from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
+from pairbridge.training.networks.conditions import encode_condition, withhold
 from tests.support.toy_relighting import SIZE, ball_pair, write_toy_dataset
 
 SHADES = ("dark", "light")

@@ -7,6 +7,7 @@ import pytest
 
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
@@ -15,7 +16,6 @@ from pairbridge.training.engine.checkpoint import checkpoint_folders
 from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 from pairbridge.training.evaluation.metrics import depth_metrics, normal_metrics
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config, lines
 from tests.training.data.test_targets import geometry_pair

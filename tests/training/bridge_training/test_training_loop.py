@@ -17,6 +17,7 @@ import torch
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge_training.loop import TrainingDiverged, train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
@@ -24,7 +25,6 @@ from pairbridge.training.engine.checkpoint import (
     read_state,
     read_tensors,
 )
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_relighting import write_toy_dataset
 
 TINY = {

@@ -18,6 +18,7 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training import loop
 from pairbridge.training.bridge_training.loop import TrainingDiverged, train
+from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
     checkpoint_folders,
@@ -26,7 +27,6 @@ from pairbridge.training.engine.checkpoint import (
 )
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
-from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import TINY, config, lines, mix, tensors
 

@@ -20,9 +20,9 @@ from pairbridge.training.data.buckets import BucketMix, BucketsConfig, BucketSeq
 from pairbridge.training.data.draws import DrawnSource, DrawPlan
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.schedule import Schedule
 from pairbridge.training.engine.checkpoint import read_tensors
-from pairbridge.training.engine.ranks import Ranks
 from tests.support.toy_relighting import write_toy_dataset
 
 # arXiv 2503.07535, appendix A.

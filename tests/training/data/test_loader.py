@@ -27,7 +27,7 @@ from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.draws import Draw
 from pairbridge.training.data.loader import MAX_BAD_IN_A_ROW, LoaderWorkerDied, MixedLoader, SourceUnreadable
 from pairbridge.training.data.mix_config import MixConfig
-from pairbridge.training.engine.ranks import Ranks
+from pairbridge.training.data.ranks import Ranks
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 WEIGHTS = {2: (0.9, 0.1), 3: (0.55, 0.25, 0.2), 5: (0.4, 0.3, 0.15, 0.1, 0.05)}

@@ -9,13 +9,14 @@ import torch
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.data.augment import AugmentConfig, augment
 from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import TargetKind, depth_target, normal_target, to_picture
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
-from pairbridge.training.networks.conditions import ConditionConfig, encode_condition, withhold
+from pairbridge.training.networks.conditions import encode_condition, withhold
 from tests.support.toy_relighting import ball_pair, write_toy_dataset
 
 

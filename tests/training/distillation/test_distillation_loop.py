@@ -15,6 +15,7 @@ from pairbridge.pipelines.inference.translation import Request, open_model, tran
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogUniformTimesteps, UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_loop import distil
@@ -26,7 +27,6 @@ from pairbridge.training.engine.checkpoint import (
     read_state,
     read_tensors,
 )
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_relighting import ball_pair, write_toy_dataset
 
 TEACHER = {

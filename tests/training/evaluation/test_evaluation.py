@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.engine.checkpoint import checkpoint_folders
@@ -20,7 +21,6 @@ from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 from pairbridge.training.perceptual.inception import InceptionV3
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
-from pairbridge.training.published.translation_model import TranslationModel
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config
 from tests.training.perceptual.test_lpips import random_weights

@@ -17,7 +17,7 @@ from pairbridge.training.guidance.edit_losses import (
     ColourStatisticsConfig,
     EditTerm,
     KeepConfig,
-    OwnConfig,
+    OwnEditLoss,
     RangeConfig,
     build_terms,
 )
@@ -250,8 +250,10 @@ def test_a_loss_of_ones_own_comes_from_its_file(tmp_path: Path) -> None:
         "    def __call__(self, images, scene):\n"
         "        return (images.mean(dim=(1, 2, 3)) - self.level) ** 2\n"
     )
-    config = OwnConfig(file=file, name="Brightness", settings={"level": 0.5})
+    config = OwnEditLoss(loss=f"{file}:Brightness", settings={"level": 0.5})
     assert float(term(config)(torch.zeros(1, 3, 4, 4), None)) == 0.25
-    for changes in ({"name": "Darkness"}, {"settings": {}}, {"file": tmp_path / "gone.py"}):
-        with pytest.raises(ConfigError, match="cannot be made"):
-            term(config.model_copy(update=changes))
+    with pytest.raises(ConfigError, match="cannot be made"):
+        term(config.model_copy(update={"settings": {}}))
+    for name, why in ((f"{file}:Darkness", "no class"), (f"{tmp_path}/gone.py:Brightness", "cannot be read")):
+        with pytest.raises(ValueError, match=why):
+            OwnEditLoss(loss=name, settings={"level": 0.5})

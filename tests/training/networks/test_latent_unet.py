@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
-from pairbridge.training.networks.conditions import ConditionConfig
 from pairbridge.training.networks.denoisers import Denoiser
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet, load_base, operate
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
 from pairbridge.training.engine.checkpoint import CheckpointError, CheckpointState, write_checkpoint
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
 
 CONFIG = TrainingConfig.model_validate(
     {"size": 32, "denoiser": {"widths": (8, 16, 16), "head_width": 8, "norm_groups": 4}}

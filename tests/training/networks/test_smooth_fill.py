@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from pairbridge.training.networks.holes import fill_smoothly
-from pairbridge.training.published.translation_model import TranslationModel, build_denoiser
+from pairbridge.training.networks.smooth_fill import fill_smoothly
 
 
 def hole(height: int, width: int) -> torch.Tensor:

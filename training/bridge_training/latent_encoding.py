@@ -1,7 +1,7 @@
 """`pairbridge encode`: run the autoencoder over every pair of a dataset once, and keep what it says.
 
 Resumable and atomic like every shard here: one that is committed for the same pairs and encoding is skipped,
-and one that is not does not exist. See pairbridge.training.data.latents for what is written.
+and one that is not does not exist. See pairbridge.training.data.latent_cache for what is written.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.shards.commit import commit_shard, committed_sidecar, sweep_unfinished
 from pairbridge.datagen.shards.records import Hole, pack_group
 from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.training.data.condition_specs import SOURCE
 from pairbridge.training.data.framing import Frame
-from pairbridge.training.data.latents import PAIRS_PER_SHARD, Encoding, write_facts
+from pairbridge.training.data.latent_cache import PAIRS_PER_SHARD, Encoding, write_facts
 from pairbridge.training.data.pairs import Pair, PairSource
 from pairbridge.training.data.tensors import images_of
 from pairbridge.training.networks.autoencoders import Autoencoder
-from pairbridge.training.networks.conditions import SOURCE, encode_condition
+from pairbridge.training.networks.conditions import encode_condition
 
 # Pairs that go through the autoencoder together.
 _CHUNK = 4
@@ -85,10 +86,7 @@ def _fields(
     images = {name: image.to(device) for name, image in images_of(pairs).items()}
     arrays: dict[str, Tensor] = {}
     for name in ("source", "target"):
-        mean, logvar = autoencoder.distribution(images[name])
-        arrays[f"mean_{name}"] = mean
-        if logvar is not None:
-            arrays[f"logvar_{name}"] = logvar
+        arrays[f"mean_{name}"] = autoencoder.encode(images[name])
     for one in encoding.conditions:
         if one.field != SOURCE:
             seen = encode_condition(one, images, arrays["mean_source"], autoencoder)

@@ -16,12 +16,13 @@ from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, Sampler, check_sampler, sample
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE
 from pairbridge.training.data.tensors import keep_outside, mask_to_unit, to_uint8, to_unit
 from pairbridge.training.engine.checkpoint import read_state, read_tensors, refuse_changes
 from pairbridge.training.networks.autoencoders import Autoencoder, build_autoencoder, decode_tiled
-from pairbridge.training.networks.conditions import MASK, NOISE, SOURCE, encode_condition
+from pairbridge.training.networks.conditions import encode_condition
 from pairbridge.training.networks.denoisers import Denoiser
-from pairbridge.training.networks.holes import fill_smoothly
+from pairbridge.training.networks.smooth_fill import fill_smoothly
 
 
 def training_buckets(config: TrainingConfig, autoencoder: Autoencoder) -> BucketSequence:

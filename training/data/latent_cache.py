@@ -6,10 +6,9 @@
 They lie beside the images in shards of their own, committed like those: PAIRS_PER_SHARD pairs each, in the
 dataset's order, a sidecar last. A sample holds, as float32 arrays (C, h, w) of the whole framed image:
 
-    mean_source.npy, mean_target.npy        the autoencoder's latent distribution in the scale it trains in;
-    logvar_source.npy, logvar_target.npy    the latter for autoencoders that have one
-    seen_<field>.npy                        each condition as the network sees it
-    valid.png                               where the target holds, of targets that need not everywhere
+    mean_source.npy, mean_target.npy    latents in the scale that training uses, a KL autoencoder's mean
+    seen_<field>.npy                    each condition as the network sees it
+    valid.png                           where the target is valid, for targets that may have gaps
 
 The folder's name is a digest of all they depend on: autoencoder, size, conditions, kind of target. The
 sidecars name the pairs they were made of. Latents of anything else are refused, never used.
@@ -31,10 +30,10 @@ from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import ShardInfo
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.condition_specs import SOURCE, ConditionConfig
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import TargetKind
-from pairbridge.training.networks.conditions import SOURCE, ConditionConfig
 
 FOLDER = "latents"
 PAIRS_PER_SHARD = 200

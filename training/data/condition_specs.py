@@ -1,0 +1,147 @@
+"""What the network sees beside x_t, as a configuration: masks, light maps, the source, any image, a class.
+
+A condition is a field of the batch, brought to the latent's size in one of two ways, and now and then
+withheld, so that the network also learns to do without it. Its channels are counted here and nowhere else.
+A class travels as an image of one pixel, whose grey level is its place in the list of classes. The tensors
+are made by `pairbridge.training.networks.conditions`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
+
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.frozen import FrozenModel
+
+MASK = "mask"
+SOURCE = "source"
+LIGHT = "light"
+NOISE = "noise"
+# Not images of their own: the mask is always read, the source too, and noise is drawn.
+_NO_IMAGE = (MASK, SOURCE, NOISE)
+# Grey levels of one pixel.
+_MOST_CLASSES = 256
+
+
+class ConditionConfig(FrozenModel):
+    """A bare name in YAML stands for a condition with its defaults: `conditions: [mask, light]`."""
+
+    field: str = Field(pattern=r"^[a-z0-9_]+$")
+    """mask: the foreground or the hole. source: the latent x0 itself, which makes the bridge conditional and
+    so keeps its pairing beyond one step. noise: a standard normal like the latent, new at every evaluation,
+    for students of `pairbridge distill`. Any other name is an image field of the samples: light is light.png;
+    or, with `classes`, the name of what these are classes of."""
+    encoding: Literal["autoencoder", "resize"] | None = None
+    """autoencoder: the image's latent. resize: the image itself at the latent's size (in Haar latents without
+    loss). null: resize for the mask, autoencoder for everything else, as the paper does with light maps."""
+    channels: Literal[1, 3] | None = None
+    """Colours of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3 otherwise."""
+    frame: Literal["aligned", "whole"] | None = None
+    """aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
+    such as a light map over directions. null: whole for `light`, aligned otherwise."""
+    classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
+    """The names that a class can have, where this condition is one."""
+    read: str | None = None
+    """Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
+    procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the samples that are trained without this condition: all zeros in its place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"field": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.classes) != (self.read is not None):
+            raise ValueError("a class condition needs both `classes` and `read`, and no other has either")
+        if self.classes and (self.encoding or self.channels or self.frame):
+            raise ValueError("encoding, channels and frame are for images; a class has none")
+        if self.classes and self.field in (MASK, SOURCE, LIGHT, NOISE):
+            raise ValueError(f"{self.field!r} is the name of an image; give the class another")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes {self.classes} repeat")
+        return self
+
+    @property
+    def through_autoencoder(self) -> bool:
+        if self.classes:
+            return False
+        encoding = self.encoding or _default_encoding(self.field)
+        return self.field in (SOURCE, NOISE) or encoding == "autoencoder"
+
+    @property
+    def colours(self) -> int:
+        return self.channels or (1 if self.field == MASK else 3)
+
+    @property
+    def is_whole(self) -> bool:
+        return (self.frame or ("whole" if self.field == LIGHT else "aligned")) == "whole"
+
+    def width(self, *, latent_channels: int, mask_channels: int) -> int:
+        """Channels that it adds to the network's input."""
+        if self.classes:
+            return len(self.classes)
+        return latent_channels if self.through_autoencoder else mask_channels * self.colours
+
+    def class_image(self, name: str) -> np.ndarray:
+        """The class as it travels: uint8 (1, 1). Raises ValueError for a name that is none of `classes`."""
+        if name not in self.classes:
+            raise ValueError(f"{self.field} {name!r} is none of {', '.join(self.classes)}")
+        return np.full((1, 1), self.classes.index(name), np.uint8)
+
+    def class_in(self, meta: Mapping[str, Any]) -> str:
+        """What `read` finds in a sample's meta.json. Raises KeyError if there is nothing."""
+        head, *rest = self.read.split(".")
+        if head == "assets":
+            ids = {asset["role"]: asset["id"] for asset in meta["assets"]}
+            return ids[".".join(rest)].partition(":")[0]
+        found = json.loads(meta["params"]) if head == "params" else meta[head]
+        for key in rest:
+            found = found[key]
+        return str(found)
+
+
+def _differ(conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, ...]:
+    names = [condition.field for condition in conditions]
+    if len(set(names)) != len(names):
+        raise ValueError(f"conditions {names} repeat")
+    return conditions
+
+
+Conditions = Annotated[tuple[ConditionConfig, ...], AfterValidator(_differ)]
+
+
+def class_condition(
+    configs: Sequence[ConditionConfig], name: str, field: str | None = None
+) -> tuple[str, np.ndarray]:
+    """(field, image) of the class `name`, of whichever condition has it, or of `field`. Raises ConfigError
+    unless it is one class alone.
+    """
+    having = [one for one in configs if name in one.classes and field in (None, one.field)]
+    if len(having) != 1:
+        known = [f"{one.field}: {', '.join(one.classes)}" for one in configs if one.classes]
+        raise ConfigError(
+            f"the model knows {'no' if not having else 'more than one'} class {name!r}",
+            consequence="it would not know what to make",
+            remedy=f"name one of these: {'; '.join(known)}" if known else "leave the class out",
+        )
+    return having[0].field, having[0].class_image(name)
+
+
+def image_conditions(configs: Sequence[ConditionConfig]) -> tuple[ConditionConfig, ...]:
+    """The conditions that have to be read from the samples beside source, target and mask."""
+    return tuple(config for config in configs if config.field not in _NO_IMAGE)
+
+
+def image_fields(configs: Sequence[ConditionConfig]) -> tuple[str, ...]:
+    """Their fields."""
+    return tuple(config.field for config in image_conditions(configs))
+
+
+def _default_encoding(field: str) -> str:
+    return "resize" if field == MASK else "autoencoder"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
 
 # x and y of white, red, green, blue, as PNG's cHRM has them.
 Chromaticities = tuple[float, float, float, float, float, float, float, float]

@@ -47,13 +47,14 @@ class ProcessLimits(FrozenModel):
     """How long Blender may take, and how much memory."""
 
     request_timeout_s: PositiveFloat = 120.0
-    """One request to Blender: far above the slowest object you have."""
+    """Timeout of one request to Blender in seconds; set it far above the slowest object you have."""
     start_timeout_s: PositiveFloat = 60.0
-    """From starting Blender's process to its first answer."""
+    """Timeout from starting Blender's process to its first answer, in seconds."""
     warm_up_timeout_s: PositiveFloat = 600.0
-    """A GPU's first render, which compiles kernels; one worker of a machine at a time."""
+    """Timeout of a GPU's first render, which compiles kernels, in seconds; one worker of a machine warms up
+    at a time."""
     recycle_rss_mib: PositiveInt = 4096
-    """Blender leaks; above this its process is replaced between groups."""
+    """Memory in MiB above which Blender's process is replaced between groups, because it leaks."""
 
 
 class BlenderClient:

@@ -25,14 +25,16 @@ class RecipeConfig(FrozenModel):
     """What every recipe has; each adds its own keys and narrows `kind` to its name."""
 
     kind: str
+    """Selects the recipe."""
     groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)
-    """A split that is left out has none."""
+    """Number of groups in each split; a split that is left out has none."""
     pairs_per_group: PositiveInt = 1
+    """Pairs that are made from one group, which is what is loaded or rendered together."""
     gates: Gates = Gates()
-    """Limits beyond which a pair is refused and drawn again."""
+    """Filters: a pair beyond one of these limits is refused and drawn again."""
     redraws: int = Field(3, ge=0, le=100)
-    """How often a group is drawn again, from a seed stream of its own, for those of its pairs that were
-    refused; a pair that is refused in the last draw too is quarantined."""
+    """How often refused pairs are drawn again, each time from a random stream of their own. A pair that is
+    refused in the last draw too is quarantined."""
 
 
 class Recipe(Protocol):

@@ -7,12 +7,13 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Range, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.equirect import background
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground
-from pairbridge.datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
+from pairbridge.datagen.recipes.photo_crops import crop_box, plan_crop, take_crop
 from pairbridge.datagen.recipes.workbench import Workbench
 
 BackgroundKind = Literal["photo"] | LightingKind
@@ -32,16 +33,11 @@ def plan_background(
     catalogue: Catalogue,
     split: Split,
     photo: str,
-    kinds: list[tuple[BackgroundKind, float]],
+    kinds: dict[BackgroundKind, float],
     crop: Range,
 ) -> dict[str, Any]:
-    """One background for `photo`, JSON-able: its kind by probability, then which, and how it is seen."""
-    share, picked = draw.random(), kinds[-1][0]
-    for kind, weight in kinds:
-        share -= weight
-        if share < 0:
-            picked = kind
-            break
+    """One background for `photo`, JSON-able: its kind by weight, then which, and how it is seen."""
+    picked = weighted(draw, kinds)
     if picked == "photo":
         others = [asset.id for asset in catalogue.of("photo", split) if asset.id != photo]
         return {"kind": "photo", "id": others[draw.integers(len(others))], "crop": plan_crop(draw, crop)}

@@ -38,12 +38,14 @@ class PhotoRemovalConfig(PhotoRecipeConfig):
     """Each group is one photograph and `pairs_per_group` crops and masks of it."""
 
     kind: Literal["photo_removal"] = "photo_removal"
+    """Selects this recipe."""
     mask: MaskConfig = MaskConfig()
+    """The masks: their shapes, size and place."""
     matting: MattingConfig = GrabCutConfig()
-    """Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
-    """
+    """The matting model. It finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose
+    silhouettes become masks."""
     store_source: bool = False
-    """Write source.png too, noise included."""
+    """Write source.png too, noise included, for trainers that cannot fill the hole as they read."""
 
 
 class PhotoRemoval:

@@ -126,7 +126,7 @@ class CalibrationConfig(FrozenModel):
     @field_validator("scenes")
     @classmethod
     def _captured_light(cls, scenes: RelightingSwapConfig) -> RelightingSwapConfig:
-        if any(kind != "hdri" for split in scenes.groups for kind, _ in scenes.weights(split)):
+        if any(kind != "hdri" for split in scenes.groups for kind in scenes.weights(split)):
             raise ValueError("a calibration bakes no lightings: `lighting_kinds` must be hdri alone")
         if scenes.standing > 0:
             raise ValueError("a ground is no part of an object: `standing` must be 0 in a calibration")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
 from pairbridge.datagen.imaging.primaries import D65, REC709, XY, picture_to_srgb
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
 
 Primaries = tuple[XY, tuple[XY, XY, XY]]
 SRGB: Primaries = (D65, REC709)

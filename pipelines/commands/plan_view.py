@@ -11,8 +11,9 @@ from rich.table import Table
 
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.generation.open_plan import begun_dataset, plan_before_baking
 from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes
 

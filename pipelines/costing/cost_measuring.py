@@ -23,10 +23,11 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, ShardSpec, make_plan
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.baked import Planned, bake_lighting, planned_lightings
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.shards.layout import GroupSpec, ShardSpec
 from pairbridge.pipelines.attempts.agenda import Task
 from pairbridge.pipelines.attempts.holes import texts
 from pairbridge.pipelines.generation.open_plan import show_model_terms
@@ -177,7 +178,9 @@ def _baked(config: DatasetConfig, found: Catalogue, out: Path) -> tuple[list[Ass
         kinds[planned.lighting].append(planned)
     baked, bake_s = [], 0.0
     log_path, threads = out / LOGS_NAME / "lightings.log", os.cpu_count() or 1
-    with open_blender(config, scratch_dir=out / "scratch", log_path=log_path, threads=threads) as blender:
+    with open_blender(
+        config.workbench, scratch_dir=out / "scratch", log_path=log_path, threads=threads
+    ) as blender:
         for kind, lightings in kinds.items():
             path = out / f"{kind}.exr"
             # The first may pay for Blender's start, as it does in the run.

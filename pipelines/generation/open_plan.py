@@ -53,7 +53,9 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
 
         def blender() -> BlenderClient:
             log_path = out / LOGS_NAME / "lightings.log"
-            return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
+            return open_blender(
+                config.workbench, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1
+            )
 
         bake_lightings(config.seed, config.lightings, assets.first, out, blender)
     baked = build_catalogue(config.assets, out / LIGHTINGS_NAME).assets

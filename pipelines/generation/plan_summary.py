@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 
 # Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
 # sample takes beside its pictures (meta.json, tar headers, padding).

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import Stream
 from pairbridge.datagen.shards.records import Hole
 from pairbridge.pipelines.generation.open_plan import open_plan
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures

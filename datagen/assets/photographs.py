@@ -37,9 +37,9 @@ class PhotoRules(FrozenModel):
     """What a photograph must be to be used. One that is not costs its own groups, which go to quarantine."""
 
     min_side: PositiveInt = 32
-    """Pixels of the shorter side."""
+    """Least length of the shorter side, in pixels."""
     max_aspect: float = Field(5.0, ge=1, le=100)
-    """Longer side over shorter."""
+    """Largest ratio of the longer side to the shorter, within [1, 100]."""
 
 
 class PhotographError(AssetError):

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pairbridge.datagen.core.random_draws import index_at
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 from pairbridge.pipelines.costing.cost_features import Features, features, later_group
 
 CANDIDATES = 240  # of each recipe; planning one takes below a millisecond
@@ -96,10 +98,9 @@ def streams_by_recipe(plan: DatasetPlan) -> dict[str, list[Stream]]:
 
 def spread_indices(shares: np.ndarray) -> list[int]:
     """Every index once, likelier ones earlier, every beginning of the list evenly spread over `shares`."""
-    ends = np.cumsum(shares)
     order: dict[int, None] = {}
     for turn in range(1, 16 * len(shares)):
-        order[int(np.searchsorted(ends, _van_der_corput(turn) * ends[-1], side="right"))] = None
+        order[index_at(_van_der_corput(turn), shares)] = None
     return [*order, *(index for index in range(len(shares)) if index not in order)]
 
 

@@ -175,7 +175,7 @@ class _Training:
     def _cached_with(self) -> CachedWith | None:
         if self.config.latents == "encode":
             return None
-        with_pixels = self.config.loss.pixel_weight > 0
+        with_pixels = self.config.loss.wants_pixels
         return CachedWith(self.autoencoder.name, self.autoencoder.digest, with_pixels)
 
     def run(self, stop: StopRequest, on_progress: Callable[[dict[str, Any]], None]) -> None:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.bridge.equations import Field as BridgeField
+from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
 from pairbridge.training.data.augment import AugmentConfig
@@ -19,22 +19,6 @@ _FREE = (
     *("threads", "loader_workers", "device", "accumulate", "gradient_checkpointing", "compile", "parallel"),
     *("log_every", "checkpoint_every", "keep_checkpoints", "diverged_at", "watch"),
 )
-
-
-class BridgeConfig(FrozenModel):
-    sigma: float = Field(default=0.02, ge=0)
-    """Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1,
-    1] scale."""
-    field: BridgeField = BridgeField.DRIFT
-    start: Literal["source", "noise"] = "source"
-    """Where the path begins. source: at the source's latent. noise: at standard normal noise, as flow
-    matching does to generate; the source is then seen only where `source` is among denoiser.conditions."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.start == "noise" and self.sigma:
-            raise ValueError("start noise is a flow: set sigma to 0, its noise is all at the start")
-        return self
 
 
 class WatchConfig(FrozenModel):
@@ -63,7 +47,8 @@ class TrainingConfig(FrozenModel):
     hole: Literal["noise", "smooth"] = "noise"
     """What the network sees in the hole of a removal pair. noise: what the reader put there, as in the paper.
     smooth: an interpolation of what surrounds it, from where a small network gets further."""
-    bridge: BridgeConfig = BridgeConfig()
+    bridge: AnyBridge = BrownianBridge()
+    """Process between source and target that the network learns: kind brownian or own."""
     timesteps: AnyTimesteps = DiscreteTimesteps()
     denoiser: DenoiserConfig = UNetConfig()
     augment: AugmentConfig = AugmentConfig()
@@ -104,6 +89,12 @@ class TrainingConfig(FrozenModel):
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
+        if self.latents == "cached" and self.loss.terms:
+            raise ValueError("latents: cached come without masks, which loss.terms are given: use encode")
+        if self.gradient_checkpointing and self.denoiser.kind == "own":
+            raise ValueError(
+                "gradient_checkpointing is for networks of ours: use torch.utils.checkpoint in your own"
+            )
         multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head.multiplies
         if multiplies and self.bridge.start == "noise":
             raise ValueError(

@@ -35,7 +35,6 @@ from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     StudentDraws,
     StudentFn,
     draw_student,
@@ -118,7 +117,7 @@ class _Distillation:
         self.teacher = TranslationModel.load(teacher, str(self.device))
         self.teacher.denoiser.requires_grad_(False)
         self.autoencoder = self.teacher.autoencoder
-        self.bridge = Bridge(self.teacher.config.bridge.sigma, self.teacher.config.bridge.field)
+        self.bridge = self.teacher.config.bridge
         self.timesteps = matching_timesteps(self.teacher.config, config)
         self.student_config = student_config(self.teacher.config, config)
         self.student = build_student(self.teacher, self.student_config)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from pairbridge.datagen.assets.photographs import decode_photograph
 from pairbridge.datagen.core.errors import AssetError
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
 from tests.support.icc_profiles import ADOBE_RGB, DISPLAY_P3, SRGB, matrix_profile
 
 ADOBE_GAMMA = 563 / 256

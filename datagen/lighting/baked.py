@@ -7,11 +7,11 @@ the rest.
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -24,22 +24,11 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS, Split
-from pairbridge.datagen.lighting.equirect import (
-    LUMINANCE,
-    UNUSABLE,
-    equirect_directions,
-    exr_attribute,
-    load_environment,
-    normalising_factor,
-    write_exr,
-    write_unusable,
-)
+from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
 from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
 from pairbridge.datagen.scene.specs import SkySpec
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.blender.client import BlenderClient
-    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 
 BakedKind = Literal["sky", "rig", "blend"]
 
@@ -50,21 +39,31 @@ class LightingCounts(FrozenModel):
     """How many lightings of one kind each split gets."""
 
     train: NonNegativeInt = 0
+    """Number in the training split."""
     validation: NonNegativeInt = 0
+    """Number in the validation split."""
     test: NonNegativeInt = 0
+    """Number in the test split."""
 
 
 class LightingsConfig(FrozenModel):
-    """Lightings to bake under `<dataset>/lightings/`."""
+    """Environment maps to bake under `<dataset>/lightings/`."""
 
     width: int = Field(512, ge=64, le=8192, multiple_of=4)
-    """Of each file; its height is half of it."""
+    """Width of each file in pixels, a multiple of 4 within [64, 8192]; the height is half of it."""
     skies: LightingCounts = LightingCounts()
-    """Blender's physical sky, with the sun's disc, over a textured ground."""
+    """Number of skies: Blender's physical sky, with the sun's disc, over a textured ground."""
     rigs: LightingCounts = LightingCounts()
-    """Two to five soft boxes in a dim room."""
+    """Number of studio lights: two to five soft boxes in a dim room."""
     blends: LightingCounts = LightingCounts()
-    """Two rotated HDRIs of one split."""
+    """Number of blends: two rotated HDRIs of one split, mixed."""
+
+
+class SkyBaker(Protocol):
+    """What renders a physical sky: Blender's client."""
+
+    def bake_sky(self, sky: SkySpec, width: int, out_path: Path) -> None:
+        """Write `sky` as an equirectangular EXR of `width` x `width`/2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +80,23 @@ class Planned:
         return baked_asset(self.id, self.lighting, self.split, path=None, sha256="")
 
 
-def planned_lightings(config: "DatasetConfig", catalogue: Catalogue) -> Iterator[Planned]:
-    """Every lighting the config asks for, with its parameters; pure.
+def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) -> Iterator[Planned]:
+    """Every lighting the config asks for, with its parameters drawn under the dataset's `seed`; pure.
 
     `catalogue` supplies the HDRIs that blends are made of. Raises CatalogueError if a split that needs
     blends has fewer than two.
     """
-    counts = config.lightings
     kinds: tuple[tuple[BakedKind, LightingCounts], ...] = (
-        ("sky", counts.skies),
-        ("rig", counts.rigs),
-        ("blend", counts.blends),
+        ("sky", config.skies),
+        ("rig", config.rigs),
+        ("blend", config.blends),
     )
     for kind, per_split in kinds:
         for split in SPLITS:
             for index in range(getattr(per_split, split)):
                 name = f"{kind}-{split}-{index:03d}"
-                draw = rng(config.seed, "lighting", name)
-                params = {"width": config.lightings.width}
+                draw = rng(seed, "lighting", name)
+                params = {"width": config.width}
                 if kind == "sky":
                     params |= _sky_params(draw)
                 elif kind == "rig":
@@ -109,51 +107,50 @@ def planned_lightings(config: "DatasetConfig", catalogue: Catalogue) -> Iterator
 
 
 def bake_lightings(
-    config: "DatasetConfig",
+    seed: int,
+    config: LightingsConfig,
     catalogue: Catalogue,
     dataset_dir: Path,
-    blender_factory: Callable[[], "BlenderClient"],
+    baker_factory: Callable[[], AbstractContextManager[SkyBaker]],
 ) -> None:
     """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
 
     `catalogue` holds the HDRIs that blends are made of, and no baked lighting. Files appear whole or not at
     all, and one whose header shows the right parameters is kept, so a killed
     run goes on where it was. A blend with a damaged parent becomes a file that says so: it costs the groups
-    that draw it, like the parent itself, and is tried again by the next run. `blender_factory` is called at
+    that draw it, like the parent itself, and is tried again by the next run. `baker_factory` is called at
     most once, and only if a sky is missing. Raises CatalogueError if blends lack parents, and the errors of
-    `BlenderClient`.
+    the baker.
     """
     folder = dataset_dir / "lightings"
     folder.mkdir(parents=True, exist_ok=True)
-    planned = list(planned_lightings(config, catalogue))
+    planned = list(planned_lightings(seed, config, catalogue))
     wanted = {lighting.id for lighting in planned}
     for path in sorted(folder.glob("*.exr")):
         if path.stem not in wanted:
             path.unlink()
     with ExitStack() as stack:
-        started: list[BlenderClient] = []
+        started: list[SkyBaker] = []
 
-        def blender() -> "BlenderClient":
+        def baker() -> SkyBaker:
             if not started:
-                started.append(stack.enter_context(blender_factory()))
+                started.append(stack.enter_context(baker_factory()))
             return started[0]
 
         for lighting in planned:
             path = folder / f"{lighting.id}.exr"
             stated = exr_attribute(path, _PARAMETERS) if path.is_file() else None
             if stated != _stated(lighting) or _is_unusable(path):
-                bake_lighting(lighting, path, catalogue, blender)
+                bake_lighting(lighting, path, catalogue, baker)
 
 
-def bake_lighting(
-    lighting: Planned, path: Path, catalogue: Catalogue, blender: Callable[[], "BlenderClient"]
-) -> None:
-    """Write one lighting to `path`, whatever is there; `blender` is asked for a sky alone.
+def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Callable[[], SkyBaker]) -> None:
+    """Write one lighting to `path`, whatever is there; `baker` is asked for a sky alone.
 
-    Raises the errors of `BlenderClient`.
+    Raises the errors of the baker.
     """
     if lighting.lighting == "sky":
-        pixels = bake_sky(lighting.params, blender())
+        pixels = bake_sky(lighting.params, baker())
     elif lighting.lighting == "rig":
         pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
     else:
@@ -166,7 +163,7 @@ def bake_lighting(
     write_exr(path, pixels, {_PARAMETERS: _stated(lighting)})
 
 
-def bake_sky(params: dict[str, Any], blender: "BlenderClient") -> np.ndarray:
+def bake_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
     """Blender's physical sky over a textured ground that it lights: (width/2, width, 3) float32.
 
     The sky model ends at the horizon. Below it we put a diffuse ground of the sky's own irradiance times
@@ -175,7 +172,7 @@ def bake_sky(params: dict[str, Any], blender: "BlenderClient") -> np.ndarray:
     """
     with TemporaryDirectory() as scratch:
         raw = Path(scratch) / "sky.exr"
-        blender.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
+        baker.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
         sky = load_environment(raw).pixels.copy()
     height, width, _ = sky.shape
     directions = equirect_directions(width, height)

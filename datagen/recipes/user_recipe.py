@@ -3,73 +3,49 @@
     recipes:
       vignette:
         kind: own
-        recipe: my_recipe.py:Vignette   # beside the YAML file; or the name of an entry point, see below
+        recipe: my_recipe.py:Vignette   # see pairbridge.datagen.core.user_code
         groups: {train: 100}
         settings: {strength: [0.3, 0.9]}
-
-The file's text becomes part of the config when that is read: of its digest, of dataset.json, and of what
-travels to workers on other machines, which need no copy of the file. So the file stands alone: it may import
-installed packages, but no neighbour. A recipe of several files is a package with an entry point in the group
-`pairbridge.recipes`, installed on every machine; the text of its module is compared there.
 
 The class is an `OwnRecipe`, or anything that fulfils `pairbridge.datagen.recipes.base.Recipe` and is made
 from an `OwnRecipeConfig`. docs/recipes.md writes one.
 """
 
-import importlib.metadata
-import importlib.util
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import PositiveInt, ValidationError, model_validator
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.core.errors import ConfigError, Rejected
+from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.core.user_code import own_class
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, sample_meta
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
-ENTRY_POINTS = "pairbridge.recipes"
-
-
-class OwnRecipeConfig(RecipeConfig):
+class OwnRecipeConfig(UserCode, RecipeConfig):
     """The keys of a recipe of the user's own; those it invents itself are under `settings`."""
 
-    kind: Literal["own"] = "own"
-    recipe: str
-    """path/to/file.py:Class, or the name of an entry point; of the path only the name is kept."""
-    size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Checked by the class's `Settings`."""
-    code: str = ""
-    """The text of the recipe's module, filled in from `recipe`."""
+    named_by: ClassVar[str] = "recipe"
+    group: ClassVar[str] = "pairbridge.recipes"
+    method: ClassVar[str] = "make"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _with_code(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("code") or not isinstance(values.get("recipe"), str):
-            return values
-        if ".py:" not in values["recipe"]:
-            return values | {"code": _installed_path(values["recipe"]).read_text()}
-        path, _, name = values["recipe"].rpartition(":")
-        try:
-            code = Path(path).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the recipe's file {path} cannot be read ({error})") from error
-        return values | {"recipe": f"{Path(path).name}:{name}", "code": code}
+    kind: Literal["own"] = "own"
+    """Selects this variant."""
+    recipe: str
+    """The recipe's class: path/to/file.py:Class, or the name of an entry point."""
+    size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
+    """Width and height of the images in pixels."""
 
     @model_validator(mode="after")
-    def _usable(self) -> "OwnRecipeConfig":
+    def _takes_settings(self) -> "OwnRecipeConfig":
         try:
-            _recipe_class(self)(self)
+            open_own_recipe(self)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise ValueError(f"settings.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -106,7 +82,7 @@ class OwnRecipe:
         """`plan_group` with the group's own random stream."""
         return self.plan_group(rng(seed, recipe_id, split, group), split, catalogue)
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """`make_pair` for each pair of the group."""
         workbench.phase("make")
         made: list[Pair | Rejected] = []
@@ -132,7 +108,7 @@ class OwnRecipe:
         """Everything one group is made from, as JSON-able parameters. Pure: all chance comes from `draw`."""
         raise NotImplementedError
 
-    def make_pair(self, params: dict[str, Any], number: int, workbench: "Workbench") -> Pair:
+    def make_pair(self, params: dict[str, Any], number: int, workbench: Workbench) -> Pair:
         """The fields of pair `number` of a group, without meta.json. Raise Rejected to draw it again."""
         raise NotImplementedError
 
@@ -143,40 +119,4 @@ class OwnRecipe:
 
 def open_own_recipe(config: OwnRecipeConfig) -> Recipe:
     """The recipe of a config, its class made from the text that the config holds."""
-    return _recipe_class(config)(config)
-
-
-def _recipe_class(config: OwnRecipeConfig) -> type:
-    if ".py:" in config.recipe:
-        file_name, _, name = config.recipe.rpartition(":")
-        found = own_class(file_name, config.code, name)
-    else:
-        installed = _installed_path(config.recipe)
-        if installed.read_text() != config.code:
-            raise ConfigError(
-                f"the recipe {config.recipe!r} installed here ({installed}) is not the one of the config",
-                consequence="pairs of two versions of a recipe would be mixed in one dataset",
-                remedy="install the same version of its package on every machine, or start a new dataset",
-            )
-        found = _entry_point(config.recipe).load()
-    if not isinstance(found, type) or not callable(getattr(found, "make", None)):
-        raise ValueError(f"{config.recipe} is no class with a `make`; see docs/recipes.md")
-    return found
-
-
-def _entry_point(name: str) -> importlib.metadata.EntryPoint:
-    found = importlib.metadata.entry_points(group=ENTRY_POINTS, name=name)
-    if not found:
-        known = sorted(entry.name for entry in importlib.metadata.entry_points(group=ENTRY_POINTS))
-        raise ValueError(
-            f"recipe {name!r} is neither path/to/file.py:Class nor an entry point of {ENTRY_POINTS} "
-            f"(installed here: {', '.join(known) or 'none'})"
-        )
-    return next(iter(found))
-
-
-def _installed_path(name: str) -> Path:
-    spec = importlib.util.find_spec(_entry_point(name).module)
-    if spec is None or spec.origin is None:
-        raise ValueError(f"the module of recipe {name!r} has no source file here")
-    return Path(spec.origin)
+    return config.load()(config)

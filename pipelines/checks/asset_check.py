@@ -1,17 +1,25 @@
-"""Every asset opened and rendered as a dataset would, one by one: how it looks, or why it is refused."""
+"""Every asset of a folder opened and rendered as a dataset would: how it looks, or why it is refused.
+
+Which files are assets is told from the folder alone. Objects bring pictures along: one that an object's file
+names, or that lies in a folder of textures, is no photograph and no environment map.
+"""
 
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Asset
+from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
 from pairbridge.datagen.assets.photographs import read_photograph
+from pairbridge.datagen.assets.sources import user_assets
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -21,8 +29,11 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.quality import Gates, check_render
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import Environment, load_environment, normalising_factor, write_exr
+from pairbridge.datagen.lighting.equirect import Environment, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
+from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 USABLE = "usable"
@@ -30,6 +41,17 @@ USABLE = "usable"
 SAMPLES = 16
 BACKDROP = 0.35
 VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
+# Files that name their pictures in plain bytes.
+_DESCRIPTIONS = frozenset({".gltf", ".mtl", ".fbx", ".usd", ".usda", ".usdc", ".blend"})
+_ENDING = re.compile(rb"\.(?:png|jpe?g|webp|exr|hdr)", re.IGNORECASE)
+# What cannot be in a file's name, or stands around one: separators, quotes, USD's @, bytes of a binary file.
+_AROUND = re.compile(rb"[\x00-\x1f\"<>|:*?/\\\\@]")
+_LONGEST_NAME = 200
+_TEXTURE_FOLDERS = frozenset({"textures", "texture", "tex", "maps"})
+# Of each description; a mesh may follow, but the names come early or the file is small.
+_READ_BYTES = 64 << 20
+
+_KIND_FOLDERS = ("objects", "hdris", "photos")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +97,9 @@ def check_assets(
         scratch = Path(folder)
         light = Environment(studio_rig(rng(1, "asset check"), 256))
         write_exr(scratch / "light.exr", light.pixels)
-        with BlenderClient(
-            RenderSettings(samples=SAMPLES, device=config.render.device),
-            scratch_dir=scratch,
-            log_path=log_path,
-            threads=threads,
-            request_timeout_s=config.execution.request_timeout_s,
-            start_timeout_s=config.execution.start_timeout_s,
-            recycle_rss_mib=config.execution.recycle_rss_mib,
-            object_rules=config.assets.object_rules,
-            addons=config.assets.addons,
-        ) as blender:
+        quick = RenderSettings(samples=SAMPLES, device=config.render.device)
+        settings = replace(config.workbench, render=quick)
+        with open_blender(settings, scratch_dir=scratch, log_path=log_path, threads=threads) as blender:
             for asset in assets:
                 on_asset(asset)
                 yield _checked(asset, config, size, blender, scratch / "light.exr", light)
@@ -106,7 +120,7 @@ def _checked(
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case _:
-                image = read_photograph(asset.path, config.assets.photo_rules)
+                image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
         return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=_within(image, size))
     except AssetError as error:
@@ -159,3 +173,64 @@ def _within(image: np.ndarray, size: int) -> np.ndarray:
         return image
     shape = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
     return cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
+
+
+def folder_config(folder: Path) -> AssetsConfig:
+    """The folder's `objects`, `hdris` and `photos` where it has any of them, else all kinds all over it."""
+    parts = {kind: folder / kind for kind in _KIND_FOLDERS if (folder / kind).is_dir()}
+    roots = parts or dict.fromkeys(_KIND_FOLDERS, folder)
+    return AssetsConfig(embedded=False, **{kind: (root,) for kind, root in roots.items()})
+
+
+def folder_assets(config: AssetsConfig) -> list[Asset]:
+    """The assets of the config's folders without the textures of objects, sorted by kind and id.
+
+    Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit.
+    """
+    names = {root: _TextureNames(root) for root in (*config.objects, *config.hdris, *config.photos)}
+    kept = [
+        asset
+        for asset in user_assets(config, frozenset())
+        if asset.kind == "object" or not any(known.has(asset.path) for known in names.values())
+    ]
+    order = ("object", "hdri", "photo")
+    return sorted(kept, key=lambda asset: (order.index(asset.kind), asset.id))
+
+
+class _TextureNames:
+    """The pictures under one root that belong to objects."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def has(self, picture: Path) -> bool:
+        if not picture.is_relative_to(self._root):
+            return False
+        inside = picture.relative_to(self._root).parent
+        if any(part.lower() in _TEXTURE_FOLDERS for part in inside.parts):
+            return True
+        above = [self._root / inside, *(self._root / part for part in inside.parents)]
+        return any(picture.name in self._named.get(folder, ()) for folder in above)
+
+    @cached_property
+    def _named(self) -> dict[Path, set[str]]:
+        """Folder -> the names of pictures in the object files that lie in it."""
+        named: dict[Path, set[str]] = {}
+        for path in sorted(self._root.rglob("*")):
+            if path.suffix.lower() in _DESCRIPTIONS and path.is_file():
+                with open(path, "rb") as stream:
+                    data = stream.read(_READ_BYTES)
+                named.setdefault(path.parent, set()).update(_pictures(data))
+        return named
+
+
+def _pictures(data: bytes) -> set[str]:
+    """The names of pictures in an object's file, and a few strings beside."""
+    names = set()
+    # The ending first, and only then what stands before it: linear in the data, whatever it is.
+    for match in _ENDING.finditer(data):
+        name = _AROUND.split(data[max(0, match.start() - _LONGEST_NAME) : match.end()])[-1]
+        # "map_Kd old wood.png" may mean "old wood.png" or "wood.png".
+        words = unquote(name.decode("utf-8", "replace")).split(" ")
+        names.update(" ".join(words[start:]) for start in range(len(words)))
+    return names

@@ -1,7 +1,17 @@
 """Matting models, relighters and pasting judged on rendered photographs, whose answer is known exactly.
 
 What goes in is a dataset's `matting:` and `relighter:`; what comes out are their errors beside those of the
-embedded stand-ins and of doing nothing, before a large dataset is made with them.
+embedded placeholders and of doing nothing, before a large dataset is made with them.
+
+One object under the environment maps A and B gives
+
+    photo = view(fg_A + (1 - a) bg_A)     what a camera sees under A: input of the matting model and relighter
+    other = view(fg_B + (1 - a) bg_B)     the same under B: what a relighter without fault would give back
+    truth = view(fg_B + (1 - a) bg_A)     that foreground pasted back without fault
+
+`truth` is what the recipe `relighting_swap` makes its sources from, so an error against it is the distance
+of a relit photograph to a rendered pair. Everything goes through one view transform, in linear light before
+it.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +29,9 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig, ExecutionConfig
 from pairbridge.datagen.dataset.plan import make_plan
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.pasting import paste_relit
+from pairbridge.datagen.imaging.quality import check_foreground
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.models.matting import (
     GrabCutConfig,
@@ -38,17 +50,57 @@ from pairbridge.datagen.models.relighting import (
     open_relighter,
     relit_images,
 )
-from pairbridge.datagen.recipes.relighting_swap import RelightingSwapConfig
+from pairbridge.datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.pipelines.checks.calibration_truth import TrueScene, render_scenes
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
-from pairbridge.pipelines.generation.model_notice import show_model_terms
-from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.generation.open_plan import show_model_terms
+from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 
 ALL_FOREGROUND = "everything is foreground"
 DO_NOTHING = "photograph untouched"
 FAULTLESS = "faultless relighter (render under B)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrueScene:
+    """All images are uint8 (H, W, 3) sRGB, the mask is uint8 (H, W); see the module's docstring."""
+
+    name: str
+    subject: str  # the object's id: scenes of one subject are not independent
+    photo: np.ndarray
+    mask: np.ndarray  # the rendered alpha
+    other: np.ndarray
+    other_background: np.ndarray  # bg_B alone
+    truth: np.ndarray
+
+
+def render_scenes(spec: GroupSpec, recipe: RelightingSwap, workbench: Workbench) -> list[TrueScene]:
+    """One scene for each of the group's ordered pairs (A, B); `strength` and `tint` are not applied.
+
+    Raises Rejected if a gate refuses a render or a photograph, AssetError for a broken asset.
+    """
+    pairs = spec.params["pairs"]
+    needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
+    layers = recipe.render_layers(spec, needed, workbench)
+    workbench.phase("compose")
+    scenes = []
+    for name, pair in zip(spec.keys, pairs, strict=True):
+        a, b = layers[pair["a"]], layers[pair["b"]]
+        scene = TrueScene(
+            name=name,
+            subject=", ".join(entry["id"] for entry in spec.params["objects"]),
+            photo=workbench.view.apply(a.picture()),
+            mask=alpha_to_mask(a.foreground[..., 3]),
+            other=workbench.view.apply(b.picture()),
+            other_background=workbench.view.apply(b.background),
+            truth=workbench.view.apply(over_linear(b.foreground, a.background)),
+        )
+        check_foreground(scene.photo, scene.mask, "photograph", recipe.config.gates)
+        check_foreground(scene.truth, scene.mask, "truth", recipe.config.gates)
+        scenes.append(scene)
+    return scenes
 
 
 class CalibrationError(PairbridgeError):
@@ -74,7 +126,7 @@ class CalibrationConfig(FrozenModel):
     @field_validator("scenes")
     @classmethod
     def _captured_light(cls, scenes: RelightingSwapConfig) -> RelightingSwapConfig:
-        if any(kind != "hdri" for split in scenes.groups for kind, _ in scenes.weights(split)):
+        if any(kind != "hdri" for split in scenes.groups for kind in scenes.weights(split)):
             raise ValueError("a calibration bakes no lightings: `lighting_kinds` must be hdri alone")
         if scenes.standing > 0:
             raise ValueError("a ground is no part of an object: `standing` must be 0 in a calibration")
@@ -267,7 +319,11 @@ def _render(
     with (
         scratch_folder() as scratch,
         Workbench(
-            dataset, plan.catalogue, scratch_dir=scratch, threads=threads, log_path=log_path
+            dataset.workbench,
+            plan.catalogue,
+            scratch_dir=scratch,
+            threads=threads,
+            log_path=log_path,
         ) as workbench,
     ):
         for number, (stream, group) in enumerate(groups, start=1):

@@ -9,8 +9,7 @@ import numpy as np
 
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.pipelines.checks.calibration import Calibration, CalibrationConfig, Judged
-from pairbridge.pipelines.checks.calibration_truth import TrueScene
+from pairbridge.pipelines.checks.calibration import Calibration, CalibrationConfig, Judged, TrueScene
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.training.evaluation.metrics import bootstrap_interval
 

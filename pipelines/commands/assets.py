@@ -48,8 +48,7 @@ def check(
     """
     from rich.console import Console
 
-    from pairbridge.pipelines.checks.asset_check import check_assets
-    from pairbridge.pipelines.checks.asset_folders import folder_assets
+    from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
     from pairbridge.pipelines.checks.asset_report import listing, write_asset_report
 
     root, config = _config(what, settings or [], time_limit)
@@ -76,7 +75,7 @@ def check(
 def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-    from pairbridge.pipelines.checks.asset_folders import folder_config
+    from pairbridge.pipelines.checks.asset_check import folder_config
     from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     if Path(what).is_dir():

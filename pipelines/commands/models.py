@@ -183,7 +183,7 @@ def evaluate(
     """Judge the newest checkpoint of a run on held-out pairs, beside baselines."""
     from pairbridge.pipelines.commands.metrics_view import show_evaluation
     from pairbridge.pipelines.reading.config_files import find_config, load_config
-    from pairbridge.pipelines.runs.worst_cases import write_worst_sheet
+    from pairbridge.pipelines.runs.pictures import write_worst_sheet
     from pairbridge.training.evaluation.evaluate import evaluate as run_evaluation
     from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 

@@ -7,8 +7,7 @@ from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
 from pairbridge.datagen.shards.mirror import local_folder
 from pairbridge.datagen.shards.object_store import is_url
-from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, LedgerReader
-from pairbridge.pipelines.shelves.run_tally import RunTally
+from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, LedgerReader, RunTally
 from pairbridge.pipelines.shelves.shelf import work_folder
 
 STATUS_FORMAT = "pairbridge-status/1"

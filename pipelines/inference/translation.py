@@ -4,9 +4,10 @@ A removal model gets its hole filled with seeded noise, a relighting model the f
 on the new background; everything else goes in as it is. Outputs are PNG, of the input's size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from pairbridge.datagen.imaging.pasting import estimate_foreground
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.bridge.samplers import PosteriorSampler, Sampler
-from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.bridge.samplers import Sampler
+from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
 from pairbridge.training.data.condition_specs import MASK
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import MixConfig
@@ -35,6 +36,32 @@ class OpenedModel:
     model: TranslationModel
     removes: bool
 
+    def translate(
+        self,
+        image: np.ndarray | str | Path,
+        mask: np.ndarray | str | Path | None = None,
+        *,
+        conditions: Mapping[str, np.ndarray | str | Path] = MappingProxyType({}),
+        steps: int = 1,
+        seed: int = 0,
+        sampler: Sampler = DEFAULT_SAMPLER,
+        guidance: float = 1.0,
+    ) -> np.ndarray:
+        """`translate_image` of arrays as a Request holds them, or of image files.
+
+        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light.
+        """
+        request = Request(
+            image=_given(image, read_image),
+            mask=None if mask is None else _given(mask, read_mask),
+            conditions={field: _given(one, read_image) for field, one in conditions.items()},
+            steps=steps,
+            seed=seed,
+            sampler=sampler,
+            guidance=guidance,
+        )
+        return translate_image(self, request)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -50,16 +77,17 @@ class Request:
     matting: MattingConfig | None = None
     steps: int = 1
     seed: int = 0
-    sampler: Sampler = field(default_factory=PosteriorSampler)
+    sampler: Sampler = DEFAULT_SAMPLER
     guidance: float = 1.0
 
 
-def open_model(source: Path, device: str = "cpu") -> OpenedModel:
+def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:
     """The model of a published folder, a checkpoint's, or the newest of a run's.
 
     Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
     """
     check_device(device)
+    source = Path(source)
     if is_published(source):
         pipeline = load_published(source, device)
         return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
@@ -270,6 +298,10 @@ def _images_of(folder: Path) -> list[Path]:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+def _given(image: np.ndarray | str | Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    return image if isinstance(image, np.ndarray) else read(Path(image))
 
 
 def _bytes(path: Path) -> bytes:

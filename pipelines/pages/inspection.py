@@ -1,5 +1,5 @@
-"""One sample of a dataset for a person's eyes: its meta.json as text, its files, and a sheet of its
-neighbours.
+"""One sample of a dataset, or pair of an import, for a person's eyes: its meta.json as text, its files, and a
+sheet of its neighbours.
 """
 
 import difflib
@@ -113,16 +113,13 @@ def _shards(what: Path) -> Iterator[Shard]:
         yield Shard(what / "shards", sidecar)
 
 
-# One pair of an imported data set for a person's eyes: where its files lie, its images, its neighbours.
-
-
 def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> str:
     """Write the images of pair `key`, as training sees them before noise, and a contact sheet of it and the
     ones after it, in its split, under `out`.
 
     Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
     """
-    pairs, index = _find(folder, key)
+    pairs, index = _find_imported(folder, key)
     meta, images = pairs.read(index)
     name, entry = meta["key"], pairs.entry(index)
     out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +139,7 @@ def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"{field}.png": image for field, image in images.items()}
 
 
-def _find(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
+def _find_imported(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:
     manifest = ImportManifest.from_folder(folder)
     seen: list[str] = []
     for split in manifest.splits:

@@ -5,6 +5,7 @@ the file they are written in; those given by `--set` start from where the comman
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -46,6 +47,8 @@ Model = TypeVar("Model", bound=BaseModel)
 # Starts a dataset path that is relative to the run's folder (pairbridge.training.data.mix_config resolves
 # it).
 RUN_PREFIX = "run:"
+
+_USER_CODE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 SHIPPED = Path(str(resources.files("pairbridge.pipelines") / "configs"))
 
@@ -96,7 +99,7 @@ def load_config(path: Path, model: type[Model], overrides: Sequence[str] = ()) -
 def check(document: Document, model: type[Model]) -> Model:
     """`document` as a `model`, its relative paths made absolute. Raises ConfigError."""
     try:
-        checked = model.model_validate(_with_anchored_recipes(_with_anchored_sources(document), document))
+        checked = model.model_validate(_with_anchored_code(_with_anchored_sources(document), (), document))
     except ValidationError as error:
         raise explain(error, document, model) from error
     return _with_absolute_paths(checked, (), document)
@@ -159,21 +162,18 @@ def _with_anchored_sources(document: Document) -> Any:
     return {**document.value, "sources": sources}
 
 
-def _with_anchored_recipes(value: Any, document: Document) -> Any:
-    """The value with the files of a dataset's own recipes (`recipe: file.py:Class`) made absolute: they are
-    read while the config is checked.
+def _with_anchored_code(value: Any, place: Place, document: Document) -> Any:
+    """The value with the files of the user's own classes (`file.py:Class`) made absolute: they are read while
+    the config is checked.
     """
-    if not isinstance(value, dict) or not isinstance(value.get("recipes"), dict):
-        return value
-    recipes = {}
-    for recipe_id, recipe in value["recipes"].items():
-        named = recipe.get("recipe") if isinstance(recipe, dict) else None
-        if isinstance(named, str) and ".py:" in named:
-            path, _, name = named.rpartition(":")
-            folder = document.origin(("recipes", recipe_id, "recipe")).folder
-            recipe = {**recipe, "recipe": f"{(folder / path).resolve()}:{name}"}
-        recipes[recipe_id] = recipe
-    return {**value, "recipes": recipes}
+    if isinstance(value, dict):
+        return {key: _with_anchored_code(entry, (*place, key), document) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_anchored_code(entry, (*place, index), document) for index, entry in enumerate(value)]
+    if isinstance(value, str) and _USER_CODE.fullmatch(value):
+        path, _, name = value.rpartition(":")
+        return f"{(document.origin(place).folder / path).resolve()}:{name}"
+    return value
 
 
 def _with_absolute_paths(value: Any, place: Place, document: Document) -> Any:

@@ -1,4 +1,6 @@
-"""The pictures of a run's report: pairs of every recipe, translated samples, and the loss curve."""
+"""The pictures of a run: pairs of every recipe, translated samples, the loss curve, and the worst pairs of an
+evaluation on one sheet: where to look first.
+"""
 
 import base64
 import io
@@ -10,6 +12,7 @@ from typing import Any
 
 import cv2
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -18,16 +21,15 @@ from pairbridge.datagen.imports.import_manifest import is_import
 from pairbridge.datagen.shards.reader import open_shards
 from pairbridge.datagen.shards.sample import decode_field, encode_field
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
-from pairbridge.pipelines.runs.other_sources import OtherSource
+from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
+from pairbridge.pipelines.runs.run_config import OtherSource
 from pairbridge.training.data.pairs import PairSource
-
-# The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
-matplotlib.use("svg")
-import matplotlib.pyplot as plt
+from pairbridge.training.evaluation.metrics import METRICS
 
 # Larger images are reduced, so that a report of 1024-pixel pairs is still one page that can be mailed.
 LARGEST_SIDE = 256
 SPLITS_SHOWN = ("train", "test", "validation")
+SHEET_NAME = "worst.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +229,24 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
     places = np.arange(len(values))
     low, high = np.maximum(places - reach, 0), np.minimum(places + reach + 1, len(values))
     return (sums[high] - sums[low]) / (high - low)
+
+
+def write_worst_sheet(evaluation: dict[str, Any], evaluation_dir: Path) -> Path | None:
+    """Write the sheet beside evaluation.json; None where no source kept its worst pairs."""
+    sections = [
+        Section(
+            f"{name}: worst by {METRICS[source['judged_by']].label}",
+            ("source", "output", "target"),
+            tuple(
+                Item(one.key, (one.source, one.output, one.target))
+                for one in shown_translations(evaluation_dir, name, source["worst"])
+            ),
+        )
+        for name, source in evaluation["sources"].items()
+        if source["worst"]
+    ]
+    if not sections:
+        return None
+    path = evaluation_dir / SHEET_NAME
+    write_png(path, contact_sheet(sections))
+    return path

@@ -7,7 +7,6 @@ from typing import Any
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
-from pairbridge.pipelines.runs.other_sources import other_sources
 from pairbridge.pipelines.runs.pictures import (
     ShownPair,
     ShownTranslation,
@@ -18,7 +17,7 @@ from pairbridge.pipelines.runs.pictures import (
     shown_translations,
     utilisation_chart,
 )
-from pairbridge.pipelines.runs.run_config import Run
+from pairbridge.pipelines.runs.run_config import Run, other_sources
 from pairbridge.pipelines.runs.run_metrics import collect
 from pairbridge.training.engine.run_log import read_lines
 from pairbridge.training.evaluation.metrics import METRICS
@@ -95,7 +94,7 @@ def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
     neither.
     """
     pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
-    where = f"{pairs} of {subjects} that training never saw"
+    where = f"{pairs} of {subjects}, held out from training"
     said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
     best = source["best_baseline"]
     if best is None:

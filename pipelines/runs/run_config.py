@@ -11,7 +11,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.mix_config import MixConfig, dataset_folder
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 
 PARTS = ("dataset", "mix", "training", "evaluation")
@@ -80,3 +80,30 @@ def load_run(name: str, runs_dir: Path, overrides: Sequence[str] = ()) -> Run:
         evaluation=part("evaluation", config.evaluation, EvaluationConfig, "evaluation"),
         folder=(runs_dir / config.name).absolute(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSource:
+    """A recipe of a folder that is not the run's dataset, and the splits of it that are used."""
+
+    name: str
+    folder: Path
+    recipe: str
+    splits: tuple[str, ...]
+
+
+def other_sources(run: Run) -> list[OtherSource]:
+    """Each recipe once, under the name by which it is first used: in the mix, else in the evaluation."""
+    used = [(source.name, source.path, source.recipe, source.split) for source in run.mix.sources]
+    used += [
+        (source.name, source.path, source.recipe, run.evaluation.split) for source in run.evaluation.sources
+    ]
+    found: dict[tuple[Path, str], tuple[str, list[str]]] = {}
+    for name, path, recipe, split in used:
+        folder = dataset_folder(path, run.folder)
+        if folder.resolve() != run.dataset_dir.resolve():
+            found.setdefault((folder, recipe), (name, []))[1].append(split)
+    return [
+        OtherSource(name, folder, recipe, tuple(dict.fromkeys(splits)))
+        for (folder, recipe), (name, splits) in found.items()
+    ]

@@ -8,23 +8,27 @@ import platform
 import re
 import statistics
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import safe_open
 
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import dataset_status
+from pairbridge.datagen.imaging.mask_statistics import lama_statistics, mask_statistics
+from pairbridge.datagen.imaging.masks import EVALUATION, TRAINING
+from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
-from pairbridge.pipelines.runs.mask_metrics import mask_figures
-from pairbridge.pipelines.runs.other_sources import OtherSource, describe, other_sources
 from pairbridge.pipelines.runs.placeholders import stand_ins
-from pairbridge.pipelines.runs.run_config import Run
+from pairbridge.pipelines.runs.run_config import OtherSource, Run, other_sources
 from pairbridge.pipelines.runs.stages import StageRecords
-from pairbridge.pipelines.shelves.ledger import read_ledger
-from pairbridge.pipelines.shelves.run_tally import RecipeTally, RunTally
+from pairbridge.pipelines.shelves.ledger import RecipeTally, RunTally, read_ledger
 from pairbridge.training.data.mix_report import describe_mix
+from pairbridge.training.data.pairs import PairSource, open_store, splits_of
 from pairbridge.training.engine.checkpoint import checkpoint_folders, read_state
 from pairbridge.training.engine.run_log import read_lines
 
@@ -32,6 +36,8 @@ from pairbridge.training.engine.run_log import read_lines
 _VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
 
 _FIGURE = re.compile(r"\d+(\.\d+)?")
+# Masks looked at, per set: their mean coverage is then known to about 0.015.
+_MASKS = 128
 
 
 def collect(run: Run) -> dict[str, Any]:
@@ -40,12 +46,12 @@ def collect(run: Run) -> dict[str, Any]:
     """
     manifest = DatasetManifest.from_folder(run.dataset_dir)
     dataset, others = _dataset(run, manifest), other_sources(run)
-    described = [describe(source) for source in others]
+    described = [_describe(source) for source in others]
     return {
         "run": run.config.name,
         "dataset": dataset,
         "other_sources": described,
-        "masks": _masks(run, dataset, others),
+        "masks": _mask_metrics(run, dataset, others),
         "mix": _mix(run),
         "training": _training(run),
         "evaluation": _evaluation(run),
@@ -88,17 +94,40 @@ def _dataset(run: Run, manifest: DatasetManifest) -> dict[str, Any]:
     }
 
 
-def _masks(run: Run, dataset: dict[str, Any], others: list[OtherSource]) -> list[dict[str, Any]]:
-    """Of every recipe on the first of its splits that holds pairs."""
+def _mask_metrics(run: Run, dataset: dict[str, Any], others: list[OtherSource]) -> list[dict[str, Any]]:
+    """A row for each recipe of removal pairs, on the first of its splits that holds pairs, and for each other
+    source of them, then LaMa's published generator's, where there is any row. `reference` marks the latter.
+    """
     first = {
         stream["recipe"]: (stream["recipe"], run.dataset_dir, stream["recipe"], stream["split"])
         for stream in reversed(dataset["streams"])
         if stream["pairs"]
     }
-    made = [first[recipe] for recipe in run.dataset.recipes if recipe in first]
-    return mask_figures(
-        made + [(source.name, source.folder, source.recipe, source.splits[0]) for source in others]
-    )
+    sets = [first[recipe] for recipe in run.dataset.recipes if recipe in first]
+    sets += [(source.name, source.folder, source.recipe, source.splits[0]) for source in others]
+    rows = [
+        {"name": name, "reference": False, **asdict(mask_statistics(_masks(folder, recipe, split)))}
+        for name, folder, recipe, split in sets
+        if open_store(folder, recipe, split).is_removal
+    ]
+    if not rows:
+        return []
+    return rows + [
+        {
+            "name": f"{settings.name}, {settings.reference_side} pixels",
+            "reference": True,
+            **asdict(lama_statistics(settings, _MASKS)),
+        }
+        for settings in (TRAINING, *EVALUATION)
+    ]
+
+
+def _masks(folder: Path, recipe: str, split: str) -> Iterator[np.ndarray]:
+    """Spread evenly over the set."""
+    pairs = PairSource(folder, recipe, split)
+    count = min(_MASKS, len(pairs))
+    for index in np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist():
+        yield pairs.pair(index).mask
 
 
 def _mix(run: Run) -> list[dict[str, Any]]:
@@ -247,3 +276,31 @@ def _licences(manifest: DatasetManifest, others: list[dict[str, Any]]) -> list[d
         {"licence": licence, "author": author, "assets": assets}
         for (licence, author), assets in sorted(grouped.items())
     ]
+
+
+def _describe(source: OtherSource) -> dict[str, Any]:
+    """What it is, how many pairs each of its splits holds, and under which licences."""
+    pairs = {
+        split: len(open_store(source.folder, source.recipe, split))
+        for split in sorted(splits_of(source.folder, source.recipe))
+    }
+    common = {"name": source.name, "folder": source.folder.name, "recipe": source.recipe, "pairs": pairs}
+    if is_import(source.folder):
+        manifest = ImportManifest.from_folder(source.folder)
+        return {
+            **common,
+            "kind": manifest.kind,
+            "layout": manifest.layout["kind"],
+            "licences": [manifest.licence],
+            "authors": [manifest.author],
+            "refused": manifest.rejected,
+        }
+    made = DatasetManifest.from_folder(source.folder)
+    return {
+        **common,
+        "kind": made.recipes[source.recipe].kind,
+        "layout": "pairbridge",
+        "licences": sorted({asset.licence for asset in made.assets}),
+        "authors": sorted({asset.author for asset in made.assets}),
+        "refused": 0,
+    }

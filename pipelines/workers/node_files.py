@@ -1,8 +1,9 @@
 """Assets and weights on machines that cannot see the driver's folders: fetched in pieces when they are first
 needed, kept in a cache on each node, and used only with the sha256 that the driver's side states.
 
-`FileSource` is the driver's side (`pairbridge.pipelines.workers.file_server` runs it in Ray); everything
-else is a worker's.
+`FileSource` is the driver's side, and `FileServer` runs it as a Ray actor on the driver's own machine. It
+gives out assets of the catalogue and the models that the recipes name and nothing else: a worker asks by id
+and by checksum, never by path.
 """
 
 import contextlib
@@ -11,16 +12,24 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
-from pairbridge.datagen.assets.object_files import is_beside
+from pairbridge.datagen.assets.object_files import companions, is_beside
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.object_store import cache_root
 
 PIECE_BYTES = 16 << 20
+# Keys of a recipe's settings that name a folder of weights.
+_MODEL_KEYS = frozenset({"model", "base", "offsets"})
+# Names of large files cost a checksum each; one at a time, so that memory stays at a piece.
+_MAX_CONCURRENCY = 4
 
 
 class FilesNotServed(PairbridgeError):
@@ -145,3 +154,88 @@ def _locked(path: Path) -> Iterator[None]:
     with open(path, "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+class FileServer:
+    """The driver's side of `FileSource`, on its own machine; `weights` is the folder of models."""
+
+    def __init__(self, plan: DatasetPlan, weights: Path) -> None:
+        self._catalogue = plan.catalogue
+        self._weights = weights
+        recipes = plan.config.model_dump(mode="json")["recipes"]
+        self._models = tuple(sorted({name for name in _named_models(recipes) if (weights / name).is_dir()}))
+        self._entries: dict[str, tuple[FileEntry, ...]] = {}
+        self._paths: dict[str, Path] = {}
+
+    def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
+        path = self._catalogue.get(asset_id).path
+        if path is None or not path.is_file():
+            return ()
+        return self._listed(f"asset {asset_id}", path.parent, (path.name, *companions(path)))
+
+    def models(self) -> tuple[str, ...]:
+        return self._models
+
+    def model(self, model_id: str) -> tuple[FileEntry, ...]:
+        if model_id not in self._models:
+            return ()
+        folder = self._weights / model_id
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        return self._listed(f"model {model_id}", folder, names)
+
+    def piece(self, sha256: str, offset: int) -> bytes:
+        with open(self._paths[sha256], "rb") as stream:
+            stream.seek(offset)
+            return stream.read(PIECE_BYTES)
+
+    def _listed(self, what: str, folder: Path, names: Any) -> tuple[FileEntry, ...]:
+        if what not in self._entries:
+            entries = []
+            for name in names:
+                path = folder / name
+                entries.append(FileEntry(name, file_sha256(path), path.stat().st_size))
+                self._paths[entries[-1].sha256] = path
+            self._entries[what] = tuple(entries)
+        return self._entries[what]
+
+
+class RemoteFiles:
+    """A `FileSource` for workers; pickles."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
+        return ray.get(self._actor.asset.remote(asset_id))
+
+    def models(self) -> tuple[str, ...]:
+        return ray.get(self._actor.models.remote())
+
+    def model(self, model_id: str) -> tuple[FileEntry, ...]:
+        return ray.get(self._actor.model.remote(model_id))
+
+    def piece(self, sha256: str, offset: int) -> bytes:
+        return ray.get(self._actor.piece.remote(sha256, offset))
+
+
+def start_file_server(plan: DatasetPlan, weights: Path) -> RemoteFiles:
+    """A server on this machine for the life of the Ray session; `weights`: the folder of models."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = (
+        ray.remote(num_cpus=0, max_concurrency=_MAX_CONCURRENCY, scheduling_strategy=here)(FileServer)
+        .options(max_restarts=-1, max_task_retries=-1)
+        .remote(plan, weights)
+    )
+    return RemoteFiles(actor)
+
+
+def _named_models(value: Any) -> Iterator[str]:
+    """Names of models anywhere in the settings of recipes."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in _MODEL_KEYS and isinstance(inner, str):
+                yield inner
+            yield from _named_models(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _named_models(inner)

@@ -195,7 +195,7 @@ def test_a_damaged_parent_of_a_blend_costs_the_groups_that_draw_the_blend(assets
     catalogue = build_catalogue(config.assets, out / "lightings")
     fallen = [
         lighting.id
-        for lighting in planned_lightings(config, build_catalogue(config.assets, None))
+        for lighting in planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
         if "lamp-1" in {parent["id"] for parent in lighting.params["parents"]}
     ]
     assert fallen

@@ -9,7 +9,7 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
-from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.recipes.photo_backgrounds import show_background
 from pairbridge.datagen.recipes.workbench import Workbench
 
@@ -68,7 +68,11 @@ def plan_of(assets: Path, photos: Path | None = None, seed: int = 1, **recipe: o
 
 def workbench_of(plan: DatasetPlan, root: Path) -> Workbench:
     return Workbench(
-        plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log"
+        plan.config.workbench,
+        plan.catalogue,
+        scratch_dir=root / "scratch",
+        threads=1,
+        log_path=root / "log",
     )
 
 

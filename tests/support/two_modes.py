@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.plane_laws import MODE_OFFSET, MODE_STD, PlaneNetwork, two_modes, wasserstein2
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge.timesteps import Timesteps
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     Multistep,
     draw_student,
     matching_error,
@@ -69,7 +69,7 @@ class TwoModes:
     """A student, a critic and their steps."""
 
     def __init__(self, sigma: float, timesteps: Timesteps, seed: int) -> None:
-        self.bridge, self.timesteps = Bridge(sigma), timesteps
+        self.bridge, self.timesteps = BrownianBridge(sigma=sigma), timesteps
         self.generator = torch.Generator().manual_seed(seed)
         self.student = PlaneNetwork(seed=2 * seed, width=96, beside=2)
         self.critic = PlaneNetwork(seed=2 * seed + 1, width=96, beside=5)

@@ -153,7 +153,7 @@ class BridgeTraining(Method):
     def _cached_with(self) -> CachedWith | None:
         if self.config.latents == "encode":
             return None
-        with_pixels = self.config.loss.pixel_weight > 0
+        with_pixels = self.config.loss.wants_pixels
         return CachedWith(self.autoencoder.name, self.autoencoder.digest, with_pixels)
 
     def _weight_inputs(self) -> dict[str, str]:

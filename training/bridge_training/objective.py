@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.training.bridge.equations import estimate_target, interpolate, regression_target
 from pairbridge.training.bridge_training.losses import (
     Crops,
     Loss,
@@ -98,18 +97,17 @@ def bridge_loss(
     if config.bridge.start == "noise":
         # The path has no noise of its own that these draws could be for.
         x0 = eps
-    x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
+    x_t = config.bridge.interpolate(x0, x1, t, eps)
     v = predict(config, denoiser, x_t, t, seen)
 
     valid = images.get("valid")
-    wanted = regression_target(config.bridge.field, x0, x1, x_t, t)
+    wanted = config.bridge.regression_target(x0, x1, x_t, t)
     cells = None if valid is None else latent_validity(valid, autoencoder.factor)
     components = {"latent": latent_loss(config.loss, v, wanted, t, cells)}
-    if config.loss.pixel_weight:
-        estimate = estimate_target(x_t, v, t)
-        components["pixel"] = pixel_loss(estimate, images["target"], valid, autoencoder, draws.crops)
-    weights = {"latent": config.loss.latent_weight, "pixel": config.loss.pixel_weight}
-    total = sum(weights[name] * value for name, value in components.items())
+    if config.loss.wants_pixels:
+        estimate = config.bridge.estimate_target(x_t, v, t)
+        components |= pixel_loss(estimate, images, autoencoder, draws.crops)
+    total = sum(config.loss.weights[name] * value for name, value in components.items())
     return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
 
 

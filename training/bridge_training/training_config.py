@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.bridge.equations import Field as BridgeField
+from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
 from pairbridge.training.data.augment import AugmentConfig
@@ -14,23 +14,6 @@ from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.optimiser import OptimiserConfig
 from pairbridge.training.networks.autoencoders import AutoencoderConfig, HaarConfig
 from pairbridge.training.networks.denoisers import DenoiserConfig, UNetConfig
-
-
-class BridgeConfig(FrozenModel):
-    sigma: float = Field(default=0.02, ge=0)
-    """Noise level of the bridge in latent units. Haar latents are orthonormal: there it is noise per pixel on
-    the [-1, 1] scale."""
-    field: BridgeField = BridgeField.DRIFT
-    """Prediction type: what the network regresses, the bridge's `drift` or the `velocity` x1 - x0."""
-    start: Literal["source", "noise"] = "source"
-    """Start of the path at t = 0. `source`: the source's latent. `noise`: standard normal noise, as in flow
-    matching; the source is then seen only if denoiser.conditions has `source`."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.start == "noise" and self.sigma:
-            raise ValueError("start noise is a flow: set sigma to 0, its noise is all at the start")
-        return self
 
 
 class WatchConfig(FrozenModel):
@@ -62,8 +45,8 @@ class TrainingConfig(EngineConfig):
     hole: Literal["noise", "smooth"] = "noise"
     """Content of the hole of a removal pair as the network sees it. `noise`: what the reader put there, as in
     the paper. `smooth`: an interpolation of its surroundings, from where a small network gets further."""
-    bridge: BridgeConfig = BridgeConfig()
-    """The bridge between source and target."""
+    bridge: AnyBridge = BrownianBridge()
+    """Process between source and target that the network learns: kind brownian or own."""
     timesteps: AnyTimesteps = DiscreteTimesteps()
     """Distribution of the timesteps that the network is trained at."""
     denoiser: DenoiserConfig = UNetConfig()
@@ -99,6 +82,12 @@ class TrainingConfig(EngineConfig):
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
+        if self.latents == "cached" and self.loss.terms:
+            raise ValueError("latents: cached come without masks, which loss.terms are given: use encode")
+        if self.gradient_checkpointing and self.denoiser.kind == "own":
+            raise ValueError(
+                "gradient_checkpointing is for networks of ours: use torch.utils.checkpoint in your own"
+            )
         multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head.multiplies
         if multiplies and self.bridge.start == "noise":
             raise ValueError(

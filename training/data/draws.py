@@ -12,12 +12,16 @@ ranks was or is.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.training.data.buckets import BucketMix, BucketSequence
+from pairbridge.training.data.condition_specs import ConditionConfig
+from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.schedule import Schedule
 
 # Two epochs of a source are open at most while its batches cross from one to the next.
@@ -112,3 +116,21 @@ class DrawPlan:
             while len(self._permutations) > _EPOCHS_KEPT * len(self.sources):
                 self._permutations.popitem(last=False)
         return self._permutations[key]
+
+
+def plan_draws(
+    mix: MixConfig, *, run_root: Path, buckets: BucketSequence, conditions: Sequence[ConditionConfig] = ()
+) -> tuple[DrawPlan, list[PairSource]]:
+    """Open every source of a mix and plan its draws; the sources are in the mix's order."""
+    pairs = [
+        PairSource(
+            source.folder(run_root), source.recipe, source.split, target=source.target, conditions=conditions
+        )
+        for source in mix.sources
+    ]
+    sources = [
+        DrawnSource(source.name, source.weight, len(found))
+        for source, found in zip(mix.sources, pairs, strict=True)
+    ]
+    plan = DrawPlan(sources, seed=mix.seed, buckets=buckets, on_exhausted=mix.on_exhausted)
+    return plan, pairs

@@ -20,7 +20,7 @@ from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.training.data.buckets import Bucket, BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
-from pairbridge.training.data.draws import Draw, DrawnSource, DrawPlan
+from pairbridge.training.data.draws import Draw, DrawPlan, plan_draws
 from pairbridge.training.data.framing import Frame, random_frame
 from pairbridge.training.data.latent_cache import CachedWith, LatentsBySize, open_latents
 from pairbridge.training.data.mix_config import MixConfig
@@ -136,24 +136,6 @@ class MixedLoader:
                 consequence="training stops; the newest checkpoint holds everything up to it",
                 remedy="run the same command again, with fewer loader workers if memory was short",
             ) from error
-
-
-def plan_draws(
-    mix: MixConfig, *, run_root: Path, buckets: BucketSequence, conditions: Sequence[ConditionConfig] = ()
-) -> tuple[DrawPlan, list[PairSource]]:
-    """Open every source of a mix and plan its draws; the sources are in the mix's order."""
-    pairs = [
-        PairSource(
-            source.folder(run_root), source.recipe, source.split, target=source.target, conditions=conditions
-        )
-        for source in mix.sources
-    ]
-    sources = [
-        DrawnSource(source.name, source.weight, len(found))
-        for source, found in zip(mix.sources, pairs, strict=True)
-    ]
-    plan = DrawPlan(sources, seed=mix.seed, buckets=buckets, on_exhausted=mix.on_exhausted)
-    return plan, pairs
 
 
 class _Place(NamedTuple):

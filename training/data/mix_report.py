@@ -5,8 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from pairbridge.training.data.buckets import BucketSequence
-from pairbridge.training.data.draws import DrawPlan
-from pairbridge.training.data.loader import plan_draws
+from pairbridge.training.data.draws import DrawPlan, plan_draws
 from pairbridge.training.data.mix_config import MixConfig
 
 

@@ -24,13 +24,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from pairbridge.training.bridge.equations import (
-    Field,
-    estimate_target,
-    interpolate,
-    posterior_step,
-    regression_target,
-)
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.equations import estimate_target
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.engine.torch_devices import to_device
 
@@ -48,14 +43,6 @@ class Multistep(StrEnum):
 
     CHAIN = "chain"
     TIMESTEP = "timestep"
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """The teacher's bridge: sigma in units of the latent, and what its network regresses."""
-
-    sigma: float
-    field: Field = Field.DRIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +98,7 @@ def student_sample(
     x0: Tensor,
     timesteps: Sequence[float],
     draws: StudentDraws,
-    bridge: Bridge,
+    bridge: BrownianBridge,
     multistep: Multistep,
 ) -> Tensor:
     """x1 = G(x0, z), with its graph."""
@@ -120,17 +107,19 @@ def student_sample(
         x = x0
         for place, (a, b) in enumerate(itertools.pairwise(timesteps[: last + 1])):
             x1 = _estimate(student, x, a, draws.z[place])
-            x = posterior_step(x, x1, a, b, draws.steps[place], bridge.sigma)
+            x = bridge.posterior_step(x, x1, a, b, draws.steps[place])
     return _estimate(student, x, timesteps[last], draws.z[last])
 
 
-def matching_error(field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: Bridge) -> Tensor:
+def matching_error(
+    field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: BrownianBridge
+) -> Tensor:
     """|x1_hat - x1|^2 of `field` on the bridge between x0 and x1, mean over elements: (B,).
 
     For a drift; of a velocity's estimate its bridge noise is left out, as it is in its regression.
     """
-    x_t = interpolate(x0, x1, t, eps, bridge.sigma)
-    error = field(x_t, t) - regression_target(bridge.field, x0, x1, x_t, t)
+    x_t = bridge.interpolate(x0, x1, t, eps)
+    error = field(x_t, t) - bridge.regression_target(x0, x1, x_t, t)
     return (1 - t) ** 2 * error.square().flatten(1).mean(dim=1)
 
 
@@ -144,7 +133,7 @@ class StudentLoss:
 
 
 def student_loss(
-    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: Bridge
+    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: BrownianBridge
 ) -> StudentLoss:
     """What the student descends; `x1` with its graph, both fields differentiable in their input."""
     wrong = matching_error(teacher, x0, x1, draws.t, draws.eps, bridge)

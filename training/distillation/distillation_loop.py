@@ -29,7 +29,6 @@ from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     StudentDraws,
     StudentFn,
     draw_student,
@@ -90,7 +89,7 @@ class Distillation(Method):
         self.teacher = TranslationModel.load(teacher, str(self.device))
         self.teacher.denoiser.requires_grad_(False)
         self.autoencoder = self.teacher.autoencoder
-        self.bridge = Bridge(self.teacher.config.bridge.sigma, self.teacher.config.bridge.field)
+        self.bridge = self.teacher.config.bridge
         self.timesteps = matching_timesteps(self.teacher.config, config)
         self.settings = student_config(self.teacher.config, config)
         buckets = training_buckets(self.settings, self.autoencoder)

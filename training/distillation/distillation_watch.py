@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, sample, uniform_grid
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, uniform_grid
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, Timesteps
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     Multistep,
     StudentFn,
     draw_student,
@@ -43,7 +44,7 @@ class SpreadWatch:
     def __init__(
         self,
         config: DistillationConfig,
-        bridge: Bridge,
+        bridge: BrownianBridge,
         teacher: FieldFn,
         timesteps: Timesteps,
         x0: Tensor,
@@ -58,7 +59,7 @@ class SpreadWatch:
                 teacher,
                 x0,
                 times,
-                sigma=bridge.sigma,
+                bridge=bridge,
                 generator=torch.Generator().manual_seed(seed31(config.seed, "watch", draw)),
             )
             for draw in range(2)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge.timesteps import (
     TIME_TOLERANCE,
     DiscreteTimesteps,
@@ -29,6 +30,13 @@ def student_config(teacher: TrainingConfig, config: DistillationConfig) -> Train
 
     Raises ConfigError for a teacher without a source.
     """
+    own = [name for name in ("bridge", "denoiser") if isinstance(getattr(teacher, name), UserCode)]
+    if own:
+        raise ConfigError(
+            f"the teacher has a {own[0]} of the user's own",
+            consequence="its objective, or where its network takes noise, is not known",
+            remedy=f"distil a teacher with another {own[0]}.kind",
+        )
     if teacher.bridge.start == "noise":
         raise ConfigError(
             "the teacher is a flow from noise (bridge.start: noise)",

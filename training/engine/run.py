@@ -71,7 +71,8 @@ class Method(Protocol):
     """What is trained, and what a step of it does.
 
     settings: the config that the checkpoint's model is opened with. learners: first the one whose EMA is
-    published. inputs: what the weights depend on beside the settings, by digest. diverged_at: a mean loss this
+    published. inputs: what the weights depend on beside the settings, by digest. diverged_at: a mean loss
+    this
     many times that of the first line of the log ends the run; None: none does. remedy: for a training that
     diverged.
     """

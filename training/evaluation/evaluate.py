@@ -29,6 +29,7 @@ from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
+from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.checkpoint import checkpoint_folders
 from pairbridge.training.evaluation.baselines import Pairs, baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
@@ -189,11 +190,7 @@ def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]
 @torch.no_grad()
 def _lpips(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
     """LPIPS of whole images, without resizing."""
-
-    def unit(images: list[np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    return network(unit(outputs), unit([pair.target for pair in pairs])).tolist()
+    return network(image_tensor(outputs), image_tensor([pair.target for pair in pairs])).tolist()
 
 
 def object_of(meta: dict[str, Any]) -> str:

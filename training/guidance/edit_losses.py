@@ -4,17 +4,17 @@
     colour_distribution   sliced Wasserstein distance of the region's colours to the reference's
     keep                  squared distance to the source, or to the unguided output, in a region
     range                 squared excess over what a pixel can show
-    clip, dino            distances in the features of a network from a local folder
-    (pairbridge.training.guidance.edit_networks) own                   a class of yours in a file
+    clip, dino            distances in the features of a network from a local folder (edit_networks.py)
+    own                   a class of yours
 
 Colours are compared in CIELAB over 100: a squared distance of 0.0001 is one unit, just visible. Every loss is
 a mean over what it looks at, so that weights do not depend on an image's size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.user_code import own_class
-from pairbridge.training.data.tensors import mask_to_unit, to_unit
+from pairbridge.datagen.core.user_code import UserCode
+from pairbridge.training.data.tensors import image_tensor, mask_tensor
 from pairbridge.training.guidance.edit_networks import ClipConfig, ClipLoss, DinoConfig, DinoLoss
-from pairbridge.training.guidance.edit_scene import LossConfig, Region, Scene
+from pairbridge.training.guidance.edit_scene import EditLossConfig, Region, Scene
 from pairbridge.training.perceptual.lab import to_lab
 
 
@@ -47,7 +47,7 @@ class Files(Protocol):
         """uint8 (H, W)."""
 
 
-class _ColourConfig(LossConfig):
+class _ColourConfig(EditLossConfig):
     region: Region = Region.ALL
     """Where the edited image's colours are taken from."""
     reference: Path
@@ -67,33 +67,38 @@ class ColourDistributionConfig(_ColourConfig):
     """Quantiles that are compared along each."""
 
 
-class KeepConfig(LossConfig):
+class KeepConfig(EditLossConfig):
     kind: Literal["keep"] = "keep"
     region: Region = Region.BACKGROUND
     like: Literal["source", "unguided"] = "source"
     """What it is to stay like: the image that came in, or what the model makes of it without guidance."""
 
 
-class RangeConfig(LossConfig):
+class RangeConfig(EditLossConfig):
     kind: Literal["range"] = "range"
 
 
-class OwnConfig(LossConfig):
+class OwnEditLoss(UserCode, EditLossConfig):
+    """A class of the user's own: an `EditTerm`, made from its settings."""
+
+    named_by: ClassVar[str] = "loss"
+    group: ClassVar[str] = "pairbridge.edit_losses"
+    method: ClassVar[str] = "__call__"
+
     kind: Literal["own"] = "own"
-    file: Path
-    """A Python file, and the class in it: made from `settings`, called as an `EditTerm`."""
-    name: str
-    settings: dict[str, Any] = Field(default_factory=dict)
+    """Selects this variant."""
+    loss: str
+    """The loss's class: path/to/file.py:Class, or the name of an entry point."""
 
 
-EditLossConfig = Annotated[
+AnyEditLoss = Annotated[
     ColourStatisticsConfig
     | ColourDistributionConfig
     | KeepConfig
     | RangeConfig
     | ClipConfig
     | DinoConfig
-    | OwnConfig,
+    | OwnEditLoss,
     Field(discriminator="kind"),
 ]
 
@@ -108,7 +113,7 @@ class WeightedTerm:
 
 
 def build_terms(
-    configs: Sequence[EditLossConfig], files: Files, device: torch.device
+    configs: Sequence[AnyEditLoss], files: Files, device: torch.device
 ) -> tuple[WeightedTerm, ...]:
     """The losses of a config, their references and networks read. Raises ConfigError, or what `files` raises
     for a reference that cannot be read.
@@ -188,7 +193,7 @@ def out_of_range(images: Tensor, scene: Scene) -> Tensor:
     return (images - images.clamp(-1, 1)).square().mean(dim=(1, 2, 3))
 
 
-def _build(config: EditLossConfig, files: Files, device: torch.device) -> EditTerm:
+def _build(config: AnyEditLoss, files: Files, device: torch.device) -> EditTerm:
     if isinstance(config, ColourStatisticsConfig):
         return ColourStatistics(config.region, *_reference(config, files, device))
     if isinstance(config, ColourDistributionConfig):
@@ -201,26 +206,13 @@ def _build(config: EditLossConfig, files: Files, device: torch.device) -> EditTe
     if isinstance(config, ClipConfig):
         return ClipLoss.load(config, device)
     if isinstance(config, DinoConfig):
-        reference = None if config.reference is None else to_unit(files.image(config.reference)[None], device)
+        reference = None if config.reference is None else _image(config.reference, files, device)
         return DinoLoss.load(config, reference, device)
-    return _own(config)
-
-
-def _own(config: OwnConfig) -> EditTerm:
-    try:
-        made: Callable[..., EditTerm] = own_class(config.file.name, config.file.read_text(), config.name)
-        return made(**config.settings)
-    except (OSError, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise ConfigError(
-            f"the loss {config.name} of {config.file} cannot be made: {error}",
-            consequence="there is nothing to guide by",
-            remedy="name a class that takes `settings` as keywords and is called with (images, scene); see"
-            " docs/guidance.md",
-        ) from error
+    return config.make()
 
 
 def _reference(config: _ColourConfig, files: Files, device: torch.device) -> tuple[Tensor, Tensor]:
-    image = to_unit(files.image(config.reference)[None], device)
+    image = _image(config.reference, files, device)
     if config.reference_mask is None:
         return image, torch.ones_like(image[:, :1])
     mask = files.mask(config.reference_mask)
@@ -230,7 +222,11 @@ def _reference(config: _ColourConfig, files: Files, device: torch.device) -> tup
             consequence="there are no colours to aim for",
             remedy="give a mask of the reference's size, white where its colours count",
         )
-    return image, mask_to_unit(mask[None], device)
+    return image, mask_tensor(mask[None]).to(device)
+
+
+def _image(path: Path, files: Files, device: torch.device) -> Tensor:
+    return image_tensor([files.image(path)]).to(device)
 
 
 def _statistics(images: Tensor, weights: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer, Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
-from pairbridge.training.guidance.edit_scene import LossConfig, Scene
+from pairbridge.training.guidance.edit_scene import EditLossConfig, Scene
 from pairbridge.training.networks.local_folders import load_network, read_json, unusable
 
 # By the model_type of config.json. DINO is published without the pooler that ViTModel otherwise has.
@@ -29,7 +29,7 @@ _DINO = {
 }
 
 
-class ClipConfig(LossConfig):
+class ClipConfig(EditLossConfig):
     kind: Literal["clip"] = "clip"
     path: Path
     """A folder of a CLIPModel with its tokenizer and preprocessor_config.json."""
@@ -44,7 +44,7 @@ class ClipConfig(LossConfig):
     easily fooled. The first is the whole image."""
 
 
-class DinoConfig(LossConfig):
+class DinoConfig(EditLossConfig):
     kind: Literal["dino"] = "dino"
     path: Path
     """A folder of a ViTModel (DINO) or Dinov2Model with preprocessor_config.json."""

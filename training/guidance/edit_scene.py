@@ -19,10 +19,11 @@ class Region(StrEnum):
     BACKGROUND = "background"
 
 
-class LossConfig(FrozenModel):
+class EditLossConfig(FrozenModel):
     """Keys of every loss."""
 
     weight: NonNegativeFloat = 1.0
+    """The loss counts this many times in the sum."""
 
 
 @dataclass(frozen=True, slots=True)

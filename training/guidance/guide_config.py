@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.guidance.edit_losses import EditLossConfig
+from pairbridge.training.guidance.edit_losses import AnyEditLoss
 from pairbridge.training.guidance.guidance_equations import GuidanceConfig
 
 
@@ -19,7 +19,7 @@ class DiffusionConfig(FrozenModel):
 class GuideConfig(FrozenModel):
     """What `pairbridge guide` is told of an edit."""
 
-    losses: tuple[EditLossConfig, ...] = Field(min_length=1)
+    losses: tuple[AnyEditLoss, ...] = Field(min_length=1)
     """What is wanted; gradients of their weighted sum guide."""
     steps: int = Field(default=4, ge=1)
     """Times at which the network is evaluated, twice each: once unguided, once guided. A trained bridge takes

@@ -9,7 +9,7 @@ import pytest
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.imaging.effect_masks import as_seen, effect_mask
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.client import BlenderClient
-from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,

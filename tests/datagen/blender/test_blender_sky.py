@@ -18,8 +18,8 @@ from pairbridge.datagen.lighting.equirect import (
     equirect_directions,
     lighting_copy,
     load_environment,
-    write_exr,
 )
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, SkySpec
 
 pytestmark = pytest.mark.render

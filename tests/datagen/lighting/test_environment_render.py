@@ -11,13 +11,9 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.equirect import (
-    background,
-    lighting_copy,
-    load_environment,
-    normalising_factor,
-    write_exr,
-)
+from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
@@ -37,7 +33,7 @@ def test_a_composite_matches_an_opaque_render(
     fov_deg: float,
     size_WH: tuple[int, int],
 ) -> None:
-    from pairbridge.datagen.blender.client import BlenderClient
+    from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 
     path = build_catalogue(AssetsConfig(), None).get(hdri).path
     environment = load_environment(path)
@@ -48,7 +44,7 @@ def test_a_composite_matches_an_opaque_render(
     )
     settings = RenderSettings(samples=64, max_bounces=1, diffuse_bounces=1)
     with BlenderClient(
-        settings, scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, request_timeout_s=120
+        settings, scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, limits=ProcessLimits()
     ) as blender:
         blender.load_object(ObjectSpec(path=tmp_path / "object.obj"))
         pose = blender.set_camera(camera, size_WH)

@@ -14,14 +14,9 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
-from pairbridge.datagen.lighting.equirect import (
-    Environment,
-    equirect_directions,
-    exr_attribute,
-    load_environment,
-    normalising_factor,
-    write_exr,
-)
+from pairbridge.datagen.lighting.equirect import Environment, equirect_directions, load_environment
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exr_files import exr_attribute, write_exr
 from pairbridge.datagen.lighting.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 
@@ -97,9 +92,13 @@ def no_blender():
     raise AssertionError("no sky is asked for, so Blender must not start")
 
 
+def bake(asked: DatasetConfig, out: Path, blender=no_blender) -> None:
+    bake_lightings(asked.seed, asked.lightings, build_catalogue(asked.assets, None), out, blender)
+
+
 def test_bake_makes_what_the_config_asks_for_and_catalogues_it(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 2, "test": 1}, blends={"train": 1})
-    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
+    bake(asked, tmp_path / "set")
     catalogue = build_catalogue(asked.assets, tmp_path / "set" / "lightings")
     assert [asset.id for asset in catalogue.lightings("rig", "train")] == ["rig-train-000", "rig-train-001"]
     assert [asset.id for asset in catalogue.lightings("rig", "test")] == ["rig-test-000"]
@@ -107,20 +106,23 @@ def test_bake_makes_what_the_config_asks_for_and_catalogues_it(tmp_path: Path) -
     for split in SPLITS:
         for asset in catalogue.of("hdri", split):
             assert load_environment(asset.path).mean_luminance > 0
-    planned = {lighting.id for lighting in planned_lightings(asked, build_catalogue(asked.assets, None))}
+    planned = {
+        lighting.id
+        for lighting in planned_lightings(asked.seed, asked.lightings, build_catalogue(asked.assets, None))
+    }
     assert planned == {path.stem for path in (tmp_path / "set" / "lightings").iterdir()}
 
 
 def test_an_interrupted_bake_ends_with_the_bytes_of_an_undisturbed_one(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 3}, blends={"train": 1})
     calm, rough = tmp_path / "calm" / "lightings", tmp_path / "rough" / "lightings"
-    bake_lightings(asked, build_catalogue(asked.assets, None), calm.parent, no_blender)
-    bake_lightings(asked, build_catalogue(asked.assets, None), rough.parent, no_blender)
+    bake(asked, calm.parent)
+    bake(asked, rough.parent)
     kept = (rough / "rig-train-001.exr").stat().st_mtime_ns
     (rough / "rig-train-000.exr").unlink()
     (rough / "rig-train-002.exr").write_bytes((calm / "rig-train-002.exr").read_bytes()[:40])
     (rough / "rig-train-007.exr").write_bytes(b"of an older config")
-    bake_lightings(asked, build_catalogue(asked.assets, None), rough.parent, no_blender)
+    bake(asked, rough.parent)
     assert {path.name: path.read_bytes() for path in calm.iterdir()} == {
         path.name: path.read_bytes() for path in rough.iterdir()
     }
@@ -129,21 +131,16 @@ def test_an_interrupted_bake_ends_with_the_bytes_of_an_undisturbed_one(tmp_path:
 
 def test_another_seed_bakes_other_lightings_in_place(tmp_path: Path) -> None:
     asked = config(tmp_path, rigs={"train": 1})
-    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
+    bake(asked, tmp_path / "set")
     path = tmp_path / "set" / "lightings" / "rig-train-000.exr"
     before = exr_attribute(path, "pairbridge_parameters")
-    bake_lightings(
-        asked.model_copy(update={"seed": 9}),
-        build_catalogue(asked.assets, None),
-        tmp_path / "set",
-        no_blender,
-    )
+    bake(asked.model_copy(update={"seed": 9}), tmp_path / "set")
     assert exr_attribute(path, "pairbridge_parameters") != before
 
 
 def test_a_blend_mixes_its_parents_at_one_exposure(tmp_path: Path) -> None:
     asked = config(tmp_path, blends={"train": 1})
-    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
+    bake(asked, tmp_path / "set")
     mixed = load_environment(tmp_path / "set" / "lightings" / "blend-train-000.exr")
     # both parents are the same picture at levels 0.2 and 5: metered, they weigh the same
     parent = load_environment(tmp_path / "hdris" / "dim.exr")
@@ -154,7 +151,7 @@ def test_a_blend_mixes_its_parents_at_one_exposure(tmp_path: Path) -> None:
 def test_blends_need_two_parents_in_their_own_split(tmp_path: Path) -> None:
     asked = config(tmp_path, blends={"test": 1})
     with pytest.raises(CatalogueError) as refused:
-        bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "set", no_blender)
+        bake(asked, tmp_path / "set")
     assert "train 2, validation 0, test 0" in refused.value.cause
 
 
@@ -166,7 +163,9 @@ def test_planned_lightings_count_before_they_are_baked() -> None:
             "recipes": {"r": {"kind": "relighting_swap"}},
         }
     )
-    planned = list(planned_lightings(asked, build_catalogue(AssetsConfig(embedded=False), None)))
+    planned = list(
+        planned_lightings(asked.seed, asked.lightings, build_catalogue(AssetsConfig(embedded=False), None))
+    )
     assert [lighting.id for lighting in planned] == ["sky-train-000", "sky-train-001", "sky-test-000"]
     assert len({str(lighting.params) for lighting in planned}) == 3
     assert all(lighting.asset().lighting == "sky" for lighting in planned)
@@ -177,10 +176,12 @@ def test_a_sky_is_baked_with_its_sun_over_a_ground_it_lights(tmp_path: Path) -> 
     asked = config(tmp_path, skies={"train": 1})
 
     def blender():
-        return open_blender(asked, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1)
+        return open_blender(
+            asked.workbench, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1
+        )
 
-    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "a", blender)
-    bake_lightings(asked, build_catalogue(asked.assets, None), tmp_path / "b", blender)
+    bake(asked, tmp_path / "a", blender)
+    bake(asked, tmp_path / "b", blender)
     baked = [tmp_path / name / "lightings" / "sky-train-000.exr" for name in ("a", "b")]
     assert baked[0].read_bytes() == baked[1].read_bytes()
     pixels = load_environment(baked[0]).pixels

@@ -13,10 +13,10 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
-from pairbridge.datagen.lighting.equirect import write_exr
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.pipelines.attempts.holes import assets_used
-from pairbridge.pipelines.checks.asset_folders import folder_assets, folder_config
+from pairbridge.pipelines.checks.asset_check import folder_assets, folder_config
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
 from tests.support.broken_assets import BROKEN, SOUND, write_broken_assets

@@ -15,13 +15,13 @@ from pairbridge.pipelines.checks.calibration import (
     Calibration,
     CalibrationConfig,
     CalibrationError,
+    TrueScene,
     calibrate,
     judge_matting,
     judge_pasting,
     judge_relighter,
 )
 from pairbridge.pipelines.checks.calibration_report import markdown, table
-from pairbridge.pipelines.checks.calibration_truth import TrueScene
 from pairbridge.pipelines.checks.paste_modes import DEFAULT_MODE, PASTE_MODES
 from pairbridge.pipelines.cli import main
 from pairbridge.pipelines.reading.config_files import find_config, load_config

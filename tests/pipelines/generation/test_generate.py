@@ -17,8 +17,8 @@ from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.preview import preview
 from pairbridge.pipelines.generation.progress import LogLines, Snapshot
+from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.pipelines.shelves.ledger import Ledger, read_ledger
-from pairbridge.pipelines.shelves.scratch import scratch_folder
 from tests.support.tiny_rendered import tiny_config, write_assets
 
 
@@ -123,7 +123,7 @@ def test_log_lines_come_now_and_then_and_at_the_end(capsys):
 
 SCRATCH = """
 import os, signal
-from pairbridge.pipelines.shelves.scratch import scratch_folder
+from pairbridge.pipelines.shelves.disk import scratch_folder
 with scratch_folder() as folder:
     (folder / "image.exr").touch()
     print(folder, flush=True)

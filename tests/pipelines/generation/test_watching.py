@@ -20,8 +20,7 @@ from pairbridge.pipelines.cli import main
 from pairbridge.pipelines.generation.prometheus import RunMetrics
 from pairbridge.pipelines.generation.status import Watched
 from pairbridge.pipelines.pages.browsed_pairs import browse
-from pairbridge.pipelines.shelves.ledger import LedgerReader, read_ledger
-from pairbridge.pipelines.shelves.run_tally import RunTally
+from pairbridge.pipelines.shelves.ledger import LedgerReader, RunTally, read_ledger
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SHARD = "train-swap-000000"

@@ -180,13 +180,13 @@ def test_a_latent_diffusion_model_and_a_loss_of_ones_own(files: dict[str, Path],
     config = tmp_path / "configs" / "blue.yaml"
     config.write_text(
         "{steps: 4, strength: 0.4, blend: true, diffusion: {prompt: a sea},"
-        " losses: [{kind: own, file: blue.py, name: Blue, weight: 20}], guidance: {inner_steps: 10}}"
+        " losses: [{kind: own, loss: blue.py:Blue, weight: 20}], guidance: {inner_steps: 10}}"
     )
     out = tmp_path / "out.png"
     pairbridge("guide", base, files["image"], "--mask", files["mask"], "--config", config, "--out", out)
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["losses"]["own"]["guided"] < record["losses"]["own"]["unguided"]
-    assert str(tmp_path / "configs" / "blue.py") in record["sha256"]
+    assert record["config"]["losses"][0]["code"] == (tmp_path / "configs" / "blue.py").read_text()
     assert np.array_equal(read(out)[foreground() == 0], scene()[foreground() == 0])
 
 

@@ -18,9 +18,8 @@ from pairbridge.datagen.shards.mirror import local_folder
 from pairbridge.datagen.shards.object_store import ObjectStore, StoreFailed
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
-from pairbridge.pipelines.shelves.lock import DatasetLocked
+from pairbridge.pipelines.shelves.lock import LEASE_NAME, DatasetLocked, store_lease
 from pairbridge.pipelines.shelves.staging import Fenced, new_token
-from pairbridge.pipelines.shelves.store_lease import LEASE_NAME, store_lease
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import PairSource
 from tests.support.tiny_removal import removal_config
@@ -237,7 +236,7 @@ def test_a_second_driver_is_refused_while_the_lease_is_held(
             still_ours()
     # A holder that was not heard of for long is dead, or has to behave as if it were.
     with store_lease(store, tmp_path / "one", new_token()) as still_ours:
-        monkeypatch.setattr("pairbridge.pipelines.shelves.store_lease.LEASE_S", -1.0)
+        monkeypatch.setattr("pairbridge.pipelines.shelves.lock.LEASE_S", -1.0)
         with store_lease(store, tmp_path / "two", new_token()), pytest.raises(Fenced):
             still_ours()
     assert LEASE_NAME not in store.list()

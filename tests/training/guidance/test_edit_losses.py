@@ -11,13 +11,13 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.colour import colour_statistics, rgb_to_lab
-from pairbridge.training.data.tensors import to_unit
+from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.guidance.edit_losses import (
     ColourDistributionConfig,
     ColourStatisticsConfig,
     EditTerm,
     KeepConfig,
-    OwnConfig,
+    OwnEditLoss,
     RangeConfig,
     build_terms,
 )
@@ -65,7 +65,7 @@ def scene(images: Tensor, mask: np.ndarray | None = None, source: Tensor | None 
 
 
 def batch(*images: np.ndarray) -> Tensor:
-    return to_unit(np.stack(images), CPU)
+    return image_tensor(images)
 
 
 def lowered(loss: EditTerm, start: Tensor, about: Scene, steps: int = 150, rate: float = 0.02) -> Tensor:
@@ -250,8 +250,10 @@ def test_a_loss_of_ones_own_comes_from_its_file(tmp_path: Path) -> None:
         "    def __call__(self, images, scene):\n"
         "        return (images.mean(dim=(1, 2, 3)) - self.level) ** 2\n"
     )
-    config = OwnConfig(file=file, name="Brightness", settings={"level": 0.5})
+    config = OwnEditLoss(loss=f"{file}:Brightness", settings={"level": 0.5})
     assert float(term(config)(torch.zeros(1, 3, 4, 4), None)) == 0.25
-    for changes in ({"name": "Darkness"}, {"settings": {}}, {"file": tmp_path / "gone.py"}):
-        with pytest.raises(ConfigError, match="cannot be made"):
-            term(config.model_copy(update=changes))
+    with pytest.raises(ConfigError, match="cannot be made"):
+        term(config.model_copy(update={"settings": {}}))
+    for name, why in ((f"{file}:Darkness", "no class"), (f"{tmp_path}/gone.py:Brightness", "cannot be read")):
+        with pytest.raises(ValueError, match=why):
+            OwnEditLoss(loss=name, settings={"level": 0.5})

@@ -16,7 +16,7 @@ lighting is first scaled to one exposure (`pairbridge.datagen.lighting.exposure.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -40,14 +40,12 @@ from pairbridge.datagen.recipes.scene_draws import (
     receiver_params,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ReceiverSpec, RenderedPasses, from_json
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class RelightingSwapConfig(LitConfig):
@@ -141,7 +139,7 @@ class RelightingSwap:
             "pairs": self._plan_pairs(of_pairs),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Render the lightings that kept pairs need, then composite."""
         pairs = spec.params["pairs"]
         needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
@@ -149,7 +147,7 @@ class RelightingSwap:
         workbench.phase("compose")
         return [self._pair(spec, number, layers, workbench) for number in range(len(pairs))]
 
-    def render_layers(self, spec: "GroupSpec", needed: list[int], workbench: "Workbench") -> dict[int, Layer]:
+    def render_layers(self, spec: GroupSpec, needed: list[int], workbench: Workbench) -> dict[int, Layer]:
         """The group's scene under each of the `needed` lightings, by their index in its parameters.
 
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
@@ -160,7 +158,7 @@ class RelightingSwap:
         pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
         return {index: self._layer(spec, index, pose, workbench) for index in needed}
 
-    def _layer(self, spec: "GroupSpec", index: int, pose: CameraPose, workbench: "Workbench") -> Layer:
+    def _layer(self, spec: GroupSpec, index: int, pose: CameraPose, workbench: Workbench) -> Layer:
         lighting = spec.params["lightings"][index]
         environment = workbench.environment(lighting["id"], mirrored=lighting["flipped"])
         factor = normalising_factor(
@@ -198,7 +196,7 @@ class RelightingSwap:
         return Layer(foreground, rest, surroundings, factor)
 
     def _pair(
-        self, spec: "GroupSpec", number: int, layers: dict[int, Layer], workbench: "Workbench"
+        self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench
     ) -> Pair | Rejected:
         params = spec.params
         pair = params["pairs"][number]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -11,6 +11,7 @@ from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.frame_sizes import SizeMix
 from pairbridge.datagen.scene.specs import (
     LampSpec,
@@ -21,10 +22,6 @@ from pairbridge.datagen.scene.specs import (
     encode_line,
     from_json,
 )
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
-
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
@@ -113,7 +110,7 @@ def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
     return decode_line(encode_line(dataclasses.asdict(receiver)))
 
 
-def scene_of(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:
+def scene_of(params: dict[str, Any], workbench: Workbench) -> SceneSpec:
     """The scene of a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers`."""
     objects = []
     for entry in params["objects"]:

@@ -13,7 +13,7 @@ share of the recipe's strongest, the variance its size. `meta.json` states the l
 """
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -39,6 +39,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     receiver_params,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -49,11 +50,8 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ShadowGenerationConfig(RenderedConfig):
@@ -134,7 +132,7 @@ class ShadowGeneration:
             "cycles_seed": int(draw.integers(2**31)),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
         workbench.phase("load")
         workbench.blender.load_scene(scene_of(spec.params, workbench))
@@ -142,9 +140,7 @@ class ShadowGeneration:
         pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
         return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
 
-    def _pair(
-        self, spec: "GroupSpec", number: int, pose: CameraPose, workbench: "Workbench"
-    ) -> Pair | Rejected:
+    def _pair(self, spec: GroupSpec, number: int, pose: CameraPose, workbench: Workbench) -> Pair | Rejected:
         params, config = spec.params, self.config
         lamp = params["lamps"][number]
 

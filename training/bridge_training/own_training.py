@@ -9,7 +9,8 @@ from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import Timesteps, UniformTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
 from pairbridge.training.bridge_training.objective import regress
-from pairbridge.training.engine.optimiser import Learner, OptimiserConfig
+from pairbridge.training.engine.learner import Learner
+from pairbridge.training.engine.optimiser import OptimiserConfig
 
 BRIDGE, TIMESTEPS, LOSS, OPTIMISER = BrownianBridge(), UniformTimesteps(), LossConfig(), OptimiserConfig()
 
@@ -36,17 +37,19 @@ def fit(
     data = TensorDataset(*pairs) if isinstance(pairs, tuple) else pairs
     generator = torch.Generator().manual_seed(seed31(seed, "fit"))
     order = RandomSampler(data, num_samples=steps * batch_size, generator=generator)
-    weights = dict(network.named_parameters())
-    learner = Learner(optimiser, weights, total_images=steps * batch_size)
-    device = next(iter(weights.values())).device
+    learner = Learner(network, optimiser, total_images=steps * batch_size)
+    device = next(network.parameters()).device
     losses = []
     for step, batch in enumerate(DataLoader(data, batch_size, sampler=order)):
         x0, x1 = (batch["source"], batch["target"]) if isinstance(batch, dict) else batch
         eps = torch.randn(x0.shape, generator=generator)
         t = timesteps.sample(len(x0), generator)
         x0 = eps if bridge.start == "noise" else x0
-        on_device = (tensor.to(device) for tensor in (x0, x1, t, eps))
-        mean = regress(bridge, loss, network, *on_device)[0].mean()
-        learner.step(mean, images=step * batch_size)
-        losses.append(mean.detach())
+        drawn = [tensor.to(device) for tensor in (x0, x1, t, eps)]
+
+        def error(module: nn.Module, rows: slice, drawn: list[Tensor] = drawn) -> dict[str, Tensor]:
+            return {"loss": regress(bridge, loss, module, *(tensor[rows] for tensor in drawn))[0]}
+
+        found = learner.descend(error, rows=len(x0), images=step * batch_size)
+        losses.append(found["loss"].mean())
     return torch.stack(losses).tolist()

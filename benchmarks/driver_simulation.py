@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Task

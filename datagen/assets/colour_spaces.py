@@ -12,23 +12,21 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
+from pairbridge.datagen.imaging.primaries import D65, REC709, XY, picture_to_srgb
 
-# x and y of white, red, green, blue, as PNG's cHRM has them.
-Chromaticities = tuple[float, float, float, float, float, float, float, float]
-D65 = (0.3127, 0.3290)
-SRGB: Chromaticities = (*D65, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-ADOBE_RGB: Chromaticities = (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+Primaries = tuple[XY, tuple[XY, XY, XY]]
+SRGB: Primaries = (D65, REC709)
+ADOBE_RGB: Primaries = (D65, ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06)))
 ADOBE_GAMMA = 256 / 563
 # ITU-T H.273 numbers, which cICP holds: the primaries that have one meaning for an 8-bit picture.
-_CICP_PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
+_CICP_PRIMARIES: dict[int, tuple[str, Primaries]] = {
     1: ("BT.709", SRGB),
-    9: ("BT.2020", (*D65, 0.708, 0.292, 0.170, 0.797, 0.131, 0.046)),
-    12: ("Display P3", (*D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060)),
+    9: ("BT.2020", (D65, ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)))),
+    12: ("Display P3", (D65, ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)))),
 }
 _CICP_SRGB_CURVE = 13
 # libpng takes a gamma within five percent of 1 / 2.2 for sRGB's curve, which it approximates.
 _SRGB_GAMMA, _GAMMA_TOLERANCE = 1 / 2.2, 0.05
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 _INTEROP_IFD, _INTEROP_INDEX = 0xA005, 1
 _PROFILED_MODES = {"1": "L", "LA": "L", "P": "RGB", "PA": "RGB", "RGBA": "RGB", "RGBX": "RGB"}
 
@@ -42,7 +40,7 @@ class StatedColours:
     """Primaries and a curve that are not sRGB's; `name` is for provenance."""
 
     name: str
-    primaries: Chromaticities = SRGB
+    primaries: Primaries = SRGB
     gamma: float | None = None
     """Encoded value = light ** gamma; None: sRGB's curve."""
 
@@ -103,30 +101,8 @@ def _converted(rgb: np.ndarray, stated: StatedColours) -> np.ndarray:
     """uint8 (H, W, 3) sRGB of encoded uint8 values."""
     levels = np.arange(256, dtype=np.float64) / 255
     light = srgb_decode(levels) if stated.gamma is None else levels ** (1 / stated.gamma)
-    mixed = light.astype(np.float32)[rgb] @ _to_srgb_primaries(stated.primaries).T.astype(np.float32)
+    mixed = light.astype(np.float32)[rgb] @ picture_to_srgb(*stated.primaries).T.astype(np.float32)
     return np.rint(srgb_encode(mixed) * 255).astype(np.uint8)
-
-
-def _to_srgb_primaries(primaries: Chromaticities) -> np.ndarray:
-    """3x3, linear light to linear light, adapted to D65 by Bradford's transform."""
-    adapted = _adaptation(primaries[:2], D65) @ _to_xyz(primaries)
-    return np.linalg.solve(_to_xyz(SRGB), adapted)
-
-
-def _to_xyz(primaries: Chromaticities) -> np.ndarray:
-    white, *corners = (primaries[place : place + 2] for place in range(0, 8, 2))
-    columns = np.stack([_xyz(corner) for corner in corners], axis=1)
-    return columns * np.linalg.solve(columns, _xyz(white))
-
-
-def _adaptation(of: tuple[float, ...], to: tuple[float, ...]) -> np.ndarray:
-    gain = (_BRADFORD @ _xyz(to)) / (_BRADFORD @ _xyz(of))
-    return np.linalg.solve(_BRADFORD, gain[:, None] * _BRADFORD)
-
-
-def _xyz(xy: tuple[float, ...]) -> np.ndarray:
-    x, y = xy
-    return np.array([x / y, 1.0, (1 - x - y) / y])
 
 
 def _grid() -> np.ndarray:
@@ -154,13 +130,19 @@ def _of_png(image: Image.Image) -> StatedColours | None:
         raise UnknownColours(f"its gAMA chunk states {gamma:g}")
     if gamma is not None and abs(gamma / _SRGB_GAMMA - 1) <= _GAMMA_TOLERANCE:
         gamma = None
-    if primaries is not None and min(primaries[1::2]) <= 0:
-        raise UnknownColours(f"its cHRM chunk states the chromaticities {primaries}")
     if gamma is None and primaries is None:
         return None
+    stated = SRGB
+    if primaries is not None:
+        white, *corners = (tuple(primaries[place : place + 2]) for place in range(0, 8, 2))
+        stated = (white, tuple(corners))
+        try:
+            picture_to_srgb(*stated)
+        except ValueError as error:
+            raise UnknownColours(f"its cHRM chunk cannot be meant: {error}") from error
     parts = [f"gAMA {gamma:g}"] if gamma is not None else []
     parts += ["cHRM"] if primaries is not None else []
-    return StatedColours(" and ".join(parts), primaries=primaries or SRGB, gamma=gamma)
+    return StatedColours(" and ".join(parts), primaries=stated, gamma=gamma)
 
 
 def _profile_name(profile: ImageCms.ImageCmsProfile) -> str:

@@ -16,12 +16,14 @@ from pydantic import (
 )
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.blender.client import ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.baked import LightingsConfig
 from pairbridge.datagen.recipes import RECIPES
+from pairbridge.datagen.recipes.workbench import WorkbenchSettings
 
 AnyRecipeConfig = Annotated[
     reduce(or_, (model for model, _ in RECIPES.values())),
@@ -48,24 +50,15 @@ class PoolConfig(FrozenModel):
     """Placement of workers: fill one machine after the other, or spread them over all machines."""
 
 
-class ExecutionConfig(FrozenModel):
+class ExecutionConfig(ProcessLimits):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
-    request_timeout_s: PositiveFloat = 120.0
-    """Timeout of one request to Blender in seconds; set it far above the slowest object you have."""
-    start_timeout_s: PositiveFloat = 60.0
-    """Timeout from starting Blender's process to its first answer, in seconds."""
     join_timeout_s: NonNegativeFloat = 120.0
     """How long to wait for the machines of a cluster (`--address`) to join, in seconds: a job's driver often
     starts before its workers."""
-    warm_up_timeout_s: PositiveFloat = 600.0
-    """Timeout of a GPU's first render, which compiles kernels, in seconds; one worker of a machine warms up
-    at a time."""
     workers_per_gpu: PositiveInt | None = None
     """Number of workers that share one GPU; null: as many as there are. One alone leaves a card idle most of
     the time, two to four fill it; each needs its part of the card's memory."""
-    recycle_rss_mib: PositiveInt = 4096
-    """Memory in MiB above which Blender's process is replaced between groups, because it leaks."""
     stop_after_given_up: PositiveInt = 10
     """Number of groups given up in a row, after crashes or timeouts, that stops the run: then a driver, a
     library or a machine is broken, not an asset. None of them is quarantined."""
@@ -118,6 +111,20 @@ class DatasetConfig(FrozenModel):
             what = f"{left[0]!r} is in none" if left else "a recipe is in two"
             raise ValueError(f"execution.pools: every recipe belongs to exactly one pool, and {what}")
         return self
+
+    @property
+    def workbench(self) -> WorkbenchSettings:
+        """What recipes work with, of all this."""
+        return WorkbenchSettings(
+            dataset=self.name,
+            seed=self.seed,
+            render=self.render,
+            view=self.view,
+            limits=self.execution,
+            photo_rules=self.assets.photo_rules,
+            object_rules=self.assets.object_rules,
+            addons=self.assets.addons,
+        )
 
     def content(self) -> dict[str, Any]:
         """The config as JSON without what cannot change a byte: execution, and the place of asset folders.

@@ -15,7 +15,7 @@ is c_i as a share of the recipe's strongest. `meta.json` states the lamps in cam
 
 import colorsys
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -41,13 +41,11 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import upper_hemisphere
 from pairbridge.datagen.scene.specs import CameraPose
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ControllableRelightingConfig(LitConfig):
@@ -108,7 +106,7 @@ class ControllableRelighting:
             "mixes": [self._mix(of_mixes, count) for _ in range(config.pairs_per_group)],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render under the lighting, one for each lamp; then sums."""
         params, config = spec.params, self.config
         load_scene(params, workbench)
@@ -137,13 +135,13 @@ class ControllableRelighting:
 
     def _pair(
         self,
-        spec: "GroupSpec",
+        spec: GroupSpec,
         number: int,
         before: tuple[np.ndarray, np.ndarray],
         lamps: list[np.ndarray],
         pose: CameraPose,
         factor: float,
-        workbench: "Workbench",
+        workbench: Workbench,
     ) -> Pair:
         params, config = spec.params, self.config
         source, under_lighting = before

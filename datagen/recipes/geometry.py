@@ -16,7 +16,7 @@ The reader makes the target: `target: depth` or `target: normal` in the mix (doc
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -49,14 +49,12 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.
 _SOLID = 0.99
@@ -84,9 +82,8 @@ class ViewsConfig(LitSceneConfig):
     fill: RangeOf[Fill] = (0.5, 0.9)
     """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
     room_level: PositiveFloat = 0.22
-    """Mean luminance that a room is exposed for, in linear light without the highlights (above the 95th
-    percentile):
-    walls and ground take away most of the light, by how much only the render knows."""
+    """Mean luminance that a room is exposed for, in linear light without its highlights (above the 95th
+    percentile). Walls and ground take away most of the light, by how much only the render knows."""
 
     @model_validator(mode="after")
     def _reaches_rooms(self) -> "ViewsConfig":
@@ -159,12 +156,12 @@ class Geometry:
             ],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Load the scene once, then render each camera once: all fields come out of that render."""
         load_scene(spec.params, workbench)
         return each_pair(len(spec.params["views"]), lambda number: self._pair(spec, number, workbench))
 
-    def see(self, params: dict[str, Any], number: int, workbench: "Workbench") -> "Seen":
+    def see(self, params: dict[str, Any], number: int, workbench: Workbench) -> "Seen":
         """Render one view of the scene that is loaded, and show it. Raises Rejected if a gate refuses it."""
         config, view = self.config, params["views"][number]
         lighting = place_lighting(view["lighting"], config, workbench)
@@ -204,7 +201,7 @@ class Geometry:
             },
         )
 
-    def _pair(self, spec: "GroupSpec", number: int, workbench: "Workbench") -> Pair:
+    def _pair(self, spec: GroupSpec, number: int, workbench: Workbench) -> Pair:
         seen = self.see(spec.params, number, workbench)
         depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config.far_m)
         meta = sample_meta(

@@ -1,17 +1,13 @@
 """Which object a group shows: one of the user's files or one of a family, a person or a thing."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.random_draws import Fraction
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.specs import ObjectSpec
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 HUMAN = "human"  # the tag that makes an asset a person
 
@@ -46,7 +42,7 @@ def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, s
     return f"{family.id}:{draw.integers(2**31)}"
 
 
-def object_spec(object_id: str, workbench: "Workbench") -> ObjectSpec:
+def object_spec(object_id: str, workbench: Workbench) -> ObjectSpec:
     """What Blender is asked to load for the id that `draw_object` gave."""
     name, _, seed = object_id.partition(":")
     if seed:

@@ -19,7 +19,7 @@ and the denoiser leave nothing there to learn. The target is the render as it is
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
@@ -48,14 +48,12 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ObjectRemovalConfig(LitConfig):
@@ -174,7 +172,7 @@ class ObjectRemoval:
             ],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render of the whole room, one without each removed object, and their outlines."""
         load_scene(spec.params, workbench)
         room = _Room(spec, workbench, self.config)
@@ -183,9 +181,7 @@ class ObjectRemoval:
             len(spec.params["pairs"]), lambda number: self._pair(spec, number, room, full, workbench)
         )
 
-    def _pair(
-        self, spec: "GroupSpec", number: int, room: "_Room", full: Shot, workbench: "Workbench"
-    ) -> Pair:
+    def _pair(self, spec: GroupSpec, number: int, room: "_Room", full: Shot, workbench: Workbench) -> Pair:
         params, config = spec.params, self.config
         index = params["pairs"][number]["removed"]
         visible, amodal = full.passes.coverage[index], room.outline(index)
@@ -223,7 +219,7 @@ class ObjectRemoval:
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
                 "effect_threshold": config.effect_threshold,
-                "fill_seed": seed31(workbench.config.seed, "fill", spec.keys[number]),
+                "fill_seed": seed31(workbench.settings.seed, "fill", spec.keys[number]),
             },
         )
         return {
@@ -306,7 +302,7 @@ class ObjectRemoval:
 class _Room:
     """The loaded scene of one group, seen by its camera."""
 
-    def __init__(self, spec: "GroupSpec", workbench: "Workbench", config: ObjectRemovalConfig) -> None:
+    def __init__(self, spec: GroupSpec, workbench: Workbench, config: ObjectRemovalConfig) -> None:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]

@@ -1,7 +1,7 @@
 """What a photograph's foreground is relit for: another photograph of its split, or a view into a lighting."""
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,9 +14,7 @@ from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground
 from pairbridge.datagen.recipes.photo_crops import crop_box, plan_crop, take_crop
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.recipes.workbench import Workbench
 
 BackgroundKind = Literal["photo"] | LightingKind
 # Whether the other photograph's own foreground stays, or its place is filled with smooth colours.
@@ -58,7 +56,7 @@ def show_background(
     size_WH: tuple[int, int],
     treatment: OtherForeground,
     matting: MattingConfig,
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> tuple[np.ndarray, str]:
     """The planned background as uint8 (H, W, 3), and what became of its own foreground.
 
@@ -83,7 +81,7 @@ def show_background(
 
 
 def _other_photo(
-    asset_id: str, treatment: OtherForeground, matting: MattingConfig, workbench: "Workbench"
+    asset_id: str, treatment: OtherForeground, matting: MattingConfig, workbench: Workbench
 ) -> tuple[np.ndarray, str]:
     other = workbench.photo(asset_id)
     if treatment == "as_is":

@@ -10,7 +10,7 @@ a lighting.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat
@@ -43,11 +43,9 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_alpha,
     take_crop,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class PhotoRelightingConfig(PhotoRecipeConfig):
@@ -139,7 +137,7 @@ class PhotoRelighting:
             )
         return {"photo": photo, "pairs": pairs}
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Cut the photograph's foreground out once, then relight and paste each crop."""
         workbench.phase("load")
         photo = workbench.photo(spec.params["photo"])
@@ -174,7 +172,7 @@ class PhotoRelighting:
         return [made[number] for number in range(len(spec.params["pairs"]))]
 
     def _crop(
-        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray, workbench: "Workbench"
+        self, spec: GroupSpec, number: int, photo: np.ndarray, alpha: np.ndarray, workbench: Workbench
     ) -> "_Crop":
         pair = spec.params["pairs"][number]
         size, flip = self.config.size_WH, pair["flip"]
@@ -208,7 +206,7 @@ class PhotoRelighting:
         )
 
     def _pair(
-        self, spec: "GroupSpec", number: int, crop: "_Crop", relit: np.ndarray, workbench: "Workbench"
+        self, spec: GroupSpec, number: int, crop: "_Crop", relit: np.ndarray, workbench: Workbench
     ) -> Pair:
         pair, target, mask = spec.params["pairs"][number], crop.target, crop.mask
         matting, relighter = (

@@ -16,7 +16,7 @@ lighting is first scaled to one exposure (`pairbridge.datagen.lighting.exposure.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -40,14 +40,12 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class RelightingSwapConfig(LitConfig):
@@ -137,7 +135,7 @@ class RelightingSwap:
             "pairs": self._plan_pairs(of_pairs),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Render the lightings that kept pairs need, then composite."""
         pairs = spec.params["pairs"]
         needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
@@ -145,7 +143,7 @@ class RelightingSwap:
         workbench.phase("compose")
         return each_pair(len(pairs), lambda number: self._pair(spec, number, layers, workbench))
 
-    def render_layers(self, spec: "GroupSpec", needed: list[int], workbench: "Workbench") -> dict[int, Layer]:
+    def render_layers(self, spec: GroupSpec, needed: list[int], workbench: Workbench) -> dict[int, Layer]:
         """The group's scene under each of the `needed` lightings, by their index in its parameters.
 
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
@@ -154,7 +152,7 @@ class RelightingSwap:
         pose = place_camera(spec.params["camera"], spec.params, workbench)
         return {index: self._layer(spec, index, pose, workbench) for index in needed}
 
-    def _layer(self, spec: "GroupSpec", index: int, pose: CameraPose, workbench: "Workbench") -> Layer:
+    def _layer(self, spec: GroupSpec, index: int, pose: CameraPose, workbench: Workbench) -> Layer:
         lighting = place_lighting(spec.params["lightings"][index], self.config, workbench)
         factor = lighting.factor
 
@@ -181,7 +179,7 @@ class RelightingSwap:
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
         return Layer(foreground, rest, surroundings, factor)
 
-    def _pair(self, spec: "GroupSpec", number: int, layers: dict[int, Layer], workbench: "Workbench") -> Pair:
+    def _pair(self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench) -> Pair:
         params = spec.params
         pair = params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]

@@ -7,7 +7,7 @@ The mask is what was degraded: the whole image, or the hole. Where targets are r
 the recipe `geometry`.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -29,11 +29,9 @@ from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig, ViewsConfig
 from pairbridge.datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
 from pairbridge.datagen.recipes.scene_draws import load_scene
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 KINDS: tuple[DegradationKind, ...] = ("second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole")
 
@@ -97,7 +95,7 @@ class Restoration:
         choices = catalogue.of("photo", split)
         return planned | {"photo": choices[of_target.integers(len(choices))].id}
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Crop the photograph or render the views, and degrade each."""
         scene = spec.params.get("scene")
         if scene:
@@ -124,12 +122,12 @@ class Restoration:
 
     def _pair(
         self,
-        spec: "GroupSpec",
+        spec: GroupSpec,
         number: int,
         target: np.ndarray,
         assets: list[tuple[str, str]],
         record: dict[str, Any],
-        workbench: "Workbench",
+        workbench: Workbench,
     ) -> Pair:
         workbench.phase("degrade")
         pair = spec.params["pairs"][number]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -17,6 +17,7 @@ from pairbridge.datagen.lighting.equirect import Environment, background
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.frame_sizes import SizeMix
 from pairbridge.datagen.scene.placements import in_camera
 from pairbridge.datagen.scene.specs import (
@@ -30,10 +31,6 @@ from pairbridge.datagen.scene.specs import (
     encode_line,
     from_json,
 )
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
-
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
@@ -176,7 +173,7 @@ def draw_turned_lighting(
     return {"id": lighting.id, "rotation_rad": float(draw.uniform(0, math.tau))}
 
 
-def load_scene(params: dict[str, Any], workbench: "Workbench") -> None:
+def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
     """Put a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers` into Blender.
 
     Raises AssetError for a broken object.
@@ -190,14 +187,12 @@ def load_scene(params: dict[str, Any], workbench: "Workbench") -> None:
     workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers))
 
 
-def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: "Workbench") -> CameraPose:
+def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Workbench) -> CameraPose:
     """Look at the loaded scene of a plan."""
     return workbench.blender.set_camera(from_json(CameraSpec, camera), tuple(params["size_WH"]))
 
 
-def place_lighting(
-    lighting: dict[str, Any], config: LitSceneConfig, workbench: "Workbench"
-) -> PlacedLighting:
+def place_lighting(lighting: dict[str, Any], config: LitSceneConfig, workbench: Workbench) -> PlacedLighting:
     """A lighting of a plan, for the loaded scene. Raises AssetError for a broken file."""
     asset_id, rotation_rad = lighting["id"], lighting["rotation_rad"]
     mirrored = lighting.get("flipped", False)

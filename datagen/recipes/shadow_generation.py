@@ -13,7 +13,7 @@ share of the recipe's strongest, the variance its size. `meta.json` states the l
 """
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
@@ -41,6 +41,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_camera,
     plan_scene,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import upper_hemisphere
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -49,11 +50,8 @@ from pairbridge.datagen.scene.specs import (
     SurfaceSpec,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ShadowGenerationConfig(RenderedConfig):
@@ -130,15 +128,13 @@ class ShadowGeneration:
             "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
         load_scene(spec.params, workbench)
         pose = place_camera(spec.params["camera"], spec.params, workbench)
         return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
 
-    def _pair(
-        self, spec: "GroupSpec", number: int, pose: CameraPose, workbench: "Workbench"
-    ) -> Pair | Rejected:
+    def _pair(self, spec: GroupSpec, number: int, pose: CameraPose, workbench: Workbench) -> Pair | Rejected:
         params, config = spec.params, self.config
         lamp = params["lamps"][number]
 

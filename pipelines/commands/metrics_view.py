@@ -59,7 +59,7 @@ def show_run(folder: Path) -> int:
             f"consumed {percent(source['share_consumed'])}"
         )
     for entry in metrics["stand_ins"]:
-        console.print(f"stand-in: {entry['part']}: {entry['what']}; {entry['read']}")
+        console.print(f"placeholder: {entry['part']}: {entry['what']}; {entry['read']}")
     dataset = metrics["dataset"]
     quarantined = sum(stream["quarantined"] for stream in dataset["streams"])
     spent = ", ".join(

@@ -13,8 +13,9 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.generation.plan_summary import (
     asset_counts,
     config_differs,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 from pairbridge.pipelines.attempts.holes import texts
 
 _MEGA = 1e6

@@ -16,10 +16,11 @@ from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.baked import Planned, bake_lighting, planned_lightings
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.pipelines.attempts.agenda import Task
 from pairbridge.pipelines.costing.cost_features import Features, features
 from pairbridge.pipelines.costing.group_sampling import Candidate, Sampler
@@ -128,7 +129,9 @@ def _stand_ins(config: DatasetConfig, found: Catalogue, out: Path) -> tuple[list
         first.setdefault(lighting.lighting, lighting)
     paths, bake_s = {}, {}
     log_path, threads = out / LOGS_NAME / "lightings.log", os.cpu_count() or 1
-    with open_blender(config, scratch_dir=out / "scratch", log_path=log_path, threads=threads) as blender:
+    with open_blender(
+        config.workbench, scratch_dir=out / "scratch", log_path=log_path, threads=threads
+    ) as blender:
         for kind, lighting in first.items():
             paths[kind] = out / f"{lighting.id}.exr"
             if kind == "sky":

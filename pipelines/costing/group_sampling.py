@@ -14,7 +14,8 @@ import numpy as np
 
 from pairbridge.datagen.core.random_draws import index_at
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 from pairbridge.pipelines.costing.cost_features import Features, features, later_group
 
 CANDIDATES = 240  # of each recipe; planning one takes below a millisecond

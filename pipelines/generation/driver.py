@@ -17,7 +17,8 @@ from typing import Any
 
 from pairbridge.datagen.core.atomic_files import DiskFull
 from pairbridge.datagen.core.errors import PairbridgeError
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Agenda, OpenShard, Task

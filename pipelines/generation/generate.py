@@ -143,7 +143,9 @@ def plan_with_lightings(
 
         def blender() -> BlenderClient:
             log_path = out / LOGS_NAME / "lightings.log"
-            return open_blender(config, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1)
+            return open_blender(
+                config.workbench, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1
+            )
 
         bake_lightings(config.seed, config.lightings, assets.first, out, blender)
     baked = build_catalogue(config.assets, out / "lightings").assets

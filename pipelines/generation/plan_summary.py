@@ -10,9 +10,10 @@ from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream, make_plan
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.baked import planned_lightings
 from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 
 # Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
 # sample takes beside its pictures (meta.json, tar headers, padding).

@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import Stream
 from pairbridge.datagen.shards.records import Hole
 from pairbridge.pipelines.generation.generate import plan_with_lightings
 from pairbridge.pipelines.generation.model_notice import show_model_terms

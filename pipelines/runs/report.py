@@ -94,7 +94,7 @@ def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
     neither.
     """
     pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
-    where = f"{pairs} of {subjects} that training never saw"
+    where = f"{pairs} of {subjects}, held out from training"
     said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
     best = source["best_baseline"]
     if best is None:

@@ -136,7 +136,7 @@ def build_terms(
     )
 
 
-class ColourStatistics:
+class ColourStatisticsLoss:
     """Mean over the channels of the squared differences of weighted mean and standard deviation."""
 
     def __init__(self, region: Region, reference: Tensor, reference_mask: Tensor) -> None:
@@ -149,7 +149,7 @@ class ColourStatistics:
         return (found - self.wanted).square().mean(dim=1)
 
 
-class ColourDistribution:
+class ColourDistributionLoss:
     """Mean squared difference of quantiles along several directions: 1-D Wasserstein distances, averaged."""
 
     def __init__(
@@ -184,7 +184,7 @@ class ColourDistribution:
         return torch.lerp(ordered.gather(2, above - 1), ordered.gather(2, above), share)
 
 
-class Keep:
+class KeepLoss:
     def __init__(self, region: Region, like: str) -> None:
         self.region, self.like = region, like
 
@@ -202,12 +202,12 @@ def out_of_range(images: Tensor, scene: Scene) -> Tensor:
 
 def _build(config: AnyEditLoss, files: Files, device: torch.device) -> EditTerm:
     if isinstance(config, ColourStatisticsConfig):
-        return ColourStatistics(config.region, *_reference(config, files, device))
+        return ColourStatisticsLoss(config.region, *_reference(config, files, device))
     if isinstance(config, ColourDistributionConfig):
         reference = _reference(config, files, device)
-        return ColourDistribution(config.region, *reference, config.directions, config.quantiles)
+        return ColourDistributionLoss(config.region, *reference, config.directions, config.quantiles)
     if isinstance(config, KeepConfig):
-        return Keep(config.region, config.like)
+        return KeepLoss(config.region, config.like)
     if isinstance(config, RangeConfig):
         return out_of_range
     if isinstance(config, ClipConfig):

@@ -1,6 +1,7 @@
 """What the recipes that render have in common: keys of their configs, and the draws of their plans."""
 
 import dataclasses
+import json
 import math
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
+from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec
@@ -18,8 +20,6 @@ from pairbridge.datagen.scene.specs import (
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
-    decode_line,
-    encode_line,
     from_json,
 )
 
@@ -107,7 +107,7 @@ def draw_lighting(
 
 def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
     """A receiver as JSON-able parameters: lists for tuples, as they come back from JSON."""
-    return decode_line(encode_line(dataclasses.asdict(receiver)))
+    return json.loads(canonical_json(dataclasses.asdict(receiver)))
 
 
 def scene_of(params: dict[str, Any], workbench: Workbench) -> SceneSpec:

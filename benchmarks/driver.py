@@ -33,7 +33,8 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.pipelines.attempts.policy import Limits
-from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.generation.driver import Driver
+from pairbridge.pipelines.generation.stopping import StopRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.workers.crew import Crew, Slot
 from pairbridge.pipelines.workers.pools import ONE_POOL, Pool, pooled_recipes

@@ -23,7 +23,8 @@ from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Task
-from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.generation.driver import Driver
+from pairbridge.pipelines.generation.stopping import StopRequest
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging

@@ -26,7 +26,7 @@ def plan(config: "DatasetConfig | str | Path") -> "DatasetPlan":
     Raises ConfigError, and CatalogueError where a split lacks assets.
     """
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-    from pairbridge.pipelines.generation.plan_summary import plan_before_baking
+    from pairbridge.pipelines.generation.open_plan import plan_before_baking
 
     return plan_before_baking(_config("datasets", config, DatasetConfig))
 

@@ -54,7 +54,7 @@ from pairbridge.datagen.recipes.relighting_swap import RelightingSwap, Relightin
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
-from pairbridge.pipelines.generation.model_notice import show_model_terms
+from pairbridge.pipelines.generation.open_plan import show_model_terms
 from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 

@@ -45,20 +45,18 @@ def plan(
             "--group", metavar="RECIPE/SPLIT/N", help="Whose parameters to show [default: the first]."
         ),
     ] = None,
-    calibrate: Annotated[
+    cost: Annotated[
         bool,
         typer.Option(
-            "--calibrate",
-            help="Make a few groups on this machine, throw them away, and reckon hours, gigabytes and cost.",
+            "--cost",
+            help="Make a few groups here, throw them away, and estimate hours, gigabytes and cost.",
         ),
     ] = False,
-    seconds: Annotated[
-        float, typer.Option("--seconds", min=10, help="How long --calibrate may measure.")
-    ] = 60.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=10, help="How long --cost may measure.")] = 60.0,
     workers: Workers = None,
     address: Address = None,
     nodes: Annotated[
-        int | None, typer.Option("--nodes", min=1, help="Reckon for a cluster of so many machines as well.")
+        int | None, typer.Option("--nodes", min=1, help="Estimate for a cluster of so many machines as well.")
     ] = None,
     cpus: Annotated[int, typer.Option("--cpus", min=1, help="Cores of each machine of that cluster.")] = 64,
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each machine of that cluster.")] = 0,
@@ -66,37 +64,38 @@ def plan(
     price_per_core_hour: Annotated[float, typer.Option("--price-per-core-hour", min=0)] = 0.0,
     price_per_gpu_hour: Annotated[float, typer.Option("--price-per-gpu-hour", min=0)] = 0.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what --calibrate found as JSON, and nothing else.")
+        bool, typer.Option("--json", help="Print what --cost found as JSON, and nothing else.")
     ] = False,
     settings: Set = None,
 ) -> None:
     """Show what a dataset config would make: assets, layout, disk space, and the parameters of one group.
 
-    With --calibrate also what it will take here and on a cluster: hours, gigabytes, shards and cost.
+    With --cost also what it will take here and on a cluster: hours, gigabytes, shards and cost.
     """
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
     from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
-    if not calibrate:
+    if not cost:
         from pairbridge.pipelines.commands.plan_view import show_plan
-        from pairbridge.pipelines.generation.plan_summary import named_group, plan_before_baking
+        from pairbridge.pipelines.generation.open_plan import plan_before_baking
+        from pairbridge.pipelines.generation.plan_summary import named_group
 
         planned = plan_before_baking(loaded)
         show_plan(planned, named_group(planned, group))
         return
-    from pairbridge.pipelines.commands.bill_view import show_bill
-    from pairbridge.pipelines.costing.cost import Cluster, Prices, make_bill
+    from pairbridge.pipelines.commands.cost_view import show_cost
+    from pairbridge.pipelines.costing.cost_estimate import Cluster, Prices, estimate_cost
     from pairbridge.pipelines.costing.cost_measuring import measure
 
     cluster = Cluster(nodes=nodes, cpus=cpus, gpus=gpus) if nodes else None
     prices = Prices(node_hour=price_per_node_hour, core_hour=price_per_core_hour, gpu_hour=price_per_gpu_hour)
     found = measure(loaded, workers=workers or usable_cores(), address=address, seconds=seconds)
-    bill = make_bill(found, loaded, cluster, prices)
+    estimate = estimate_cost(found, cluster, prices)
     if as_json:
-        print(json.dumps(bill.to_json(), indent=1))
+        print(json.dumps(estimate, indent=1))
     else:
-        show_bill(bill)
+        show_cost(estimate)
 
 
 def generate(
@@ -152,8 +151,8 @@ def generate(
         sheet = make_preview(loaded, out, preview, workers=workers or usable_cores())
         print(f"{sheet}: look at it; nothing was committed")
         return
-    from pairbridge.pipelines.generation.driver import Interrupted
     from pairbridge.pipelines.generation.generate import generate as run_generate
+    from pairbridge.pipelines.generation.stopping import Interrupted
 
     try:
         result = run_generate(

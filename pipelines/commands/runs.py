@@ -76,7 +76,7 @@ def _execute(
 ) -> int:
     """Pairs in quarantine."""
     from pairbridge.pipelines.commands.metrics_view import show_run
-    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.generation.stopping import Interrupted
     from pairbridge.pipelines.runs.run import TrainingInterrupted, execute
     from pairbridge.pipelines.runs.run import dry_run as foresee
     from pairbridge.pipelines.runs.run_config import load_run

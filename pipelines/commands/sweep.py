@@ -36,7 +36,7 @@ def sweep(
     Resumable: what is done and has not changed is skipped. --set takes keys of the sweep, and
     run.training.KEY (and so on) for its base run.
     """
-    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.generation.stopping import Interrupted
     from pairbridge.pipelines.runs.run import TrainingInterrupted
     from pairbridge.pipelines.sweeps.sweep import dry_run_sweep, execute_sweep, load_sweep
 

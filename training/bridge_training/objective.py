@@ -6,7 +6,6 @@ global generator. Nothing here waits for a GPU.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.augment import augment
 from pairbridge.training.data.condition_specs import image_fields
 from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.networks.conditions import encode_conditions, withhold
@@ -71,7 +71,7 @@ def bridge_loss(
     denoiser: nn.Module,
     autoencoder: Autoencoder,
     pixel_loss: PixelLoss,
-    batch: dict[str, Any],
+    batch: Batch,
     draws: Draws,
     *,
     target_kind: TargetKind = TargetKind.IMAGE,
@@ -115,7 +115,7 @@ def bridge_loss(
 def encode_sources(
     config: TrainingConfig,
     autoencoder: Autoencoder,
-    batch: dict[str, Any],
+    batch: Batch,
     device: torch.device,
     *,
     changes: Tensor,
@@ -154,3 +154,9 @@ def predict(
     with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
     return v.float()
+
+
+def part_of(batch: Batch, part: slice) -> Batch:
+    """The tensors of some rows of a batch, those of cached latents among them."""
+    cut = {name: value[part] for name, value in batch.items() if isinstance(value, Tensor)}
+    return {**cut, "latents": part_of(batch["latents"], part)} if "latents" in batch else cut

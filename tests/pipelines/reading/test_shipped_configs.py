@@ -3,7 +3,7 @@
 import pytest
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.pipelines.generation.plan_summary import plan_before_baking
+from pairbridge.pipelines.generation.open_plan import plan_before_baking
 from pairbridge.pipelines.reading.config_files import find_config, load_config, shipped_names
 from pairbridge.pipelines.runs.run_config import load_run
 from pairbridge.training.bridge.sample_loop import check_grid

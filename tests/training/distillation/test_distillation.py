@@ -118,20 +118,20 @@ def test_without_noise_the_optimum_is_not_zero_and_not_the_conditional_mean() ->
 
 @pytest.mark.parametrize("multistep", list(Multistep))
 def test_the_student_walks_the_bridge_as_the_posterior_sampler_does(multistep: Multistep) -> None:
-    nodes = (0.0, 1 / 3, 2 / 3)
+    times = (0.0, 1 / 3, 2 / 3)
     x0, _ = draws_for(64, 0)
     draws = draw_student(x0.shape, GRID[:64], 3, torch.Generator().manual_seed(4), dtype=torch.float64)
-    draws = replace(draws, node=2)
+    draws = replace(draws, place=2)
     field = field_of(TEACHER)
-    walked = student_sample(lambda x, t, z: field(x, t), x0, nodes, draws, BRIDGE, multistep)
+    walked = student_sample(lambda x, t, z: field(x, t), x0, times, draws, BRIDGE, multistep)
     sampler = Replayed(draws.steps)
-    expected = sample(sampler, field, x0, nodes, bridge=BRIDGE, generator=torch.Generator())
+    expected = sample(sampler, field, x0, times, bridge=BRIDGE, generator=torch.Generator())
     torch.testing.assert_close(walked, expected)
 
 
-def test_a_chain_has_the_gradient_of_all_its_steps_and_a_node_of_one() -> None:
+def test_a_chain_has_the_gradient_of_all_its_steps_and_a_timestep_of_one() -> None:
     x0, _ = draws_for(8, 0)
-    draws = replace(draw_student(x0.shape, GRID[:8], 2, torch.Generator(), dtype=torch.float64), node=1)
+    draws = replace(draw_student(x0.shape, GRID[:8], 2, torch.Generator(), dtype=torch.float64), place=1)
     seen: dict[Multistep, list[bool]] = {}
     for multistep in Multistep:
         student, graphs = Affine(0.0, 0.5, 0.5), []
@@ -143,7 +143,7 @@ def test_a_chain_has_the_gradient_of_all_its_steps_and_a_node_of_one() -> None:
 
         student_sample(watched, x0, (0.0, 0.5), draws, BRIDGE, multistep)
         seen[multistep] = graphs
-    assert seen == {Multistep.CHAIN: [True, True], Multistep.NODE: [False, True]}
+    assert seen == {Multistep.CHAIN: [True, True], Multistep.TIMESTEP: [False, True]}
 
 
 def test_the_gradient_goes_through_the_sample_and_through_the_inputs_of_both_networks() -> None:

@@ -288,5 +288,6 @@ def _unavailable(cause: str, log_tail: str) -> BlenderUnavailable:
     return BlenderUnavailable(
         f"Blender cannot start ({cause}); last lines of its log:\n{log_tail}",
         consequence="nothing can be rendered on this machine",
-        remedy="run `pairbridge doctor`: it names the missing package or system library",
+        remedy="install the render extra (pip install 'pairbridge[render]', CPython 3.11), or run `pairbridge"
+        " doctor`: it names the missing package or system library",
     )

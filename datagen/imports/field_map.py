@@ -30,7 +30,7 @@ class FieldFiles(FrozenModel):
     paths: tuple[str, ...]
     codec: Codec
 
-    @field_validator("paths", mode="before")
+    @field_validator("paths", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod
     def _one_or_more(cls, paths: Any) -> Any:
         return (paths,) if isinstance(paths, str) else paths

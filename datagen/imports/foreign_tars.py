@@ -29,7 +29,7 @@ class TarField(FrozenModel):
     extensions: tuple[str, ...]
     codec: Codec
 
-    @field_validator("extensions", mode="before")
+    @field_validator("extensions", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod
     def _one_or_more(cls, extensions: Any) -> Any:
         return (extensions,) if isinstance(extensions, str) else extensions

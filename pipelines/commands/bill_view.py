@@ -1,6 +1,6 @@
 """The bill of a dataset, as tables on a terminal."""
 
-from pairbridge.pipelines.commands.plan_view import new_console, new_table
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.costing.cost import Bill, Site
 
 

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.generation.plan_summary import (
     asset_counts,
     config_differs,
@@ -71,7 +71,7 @@ def show_status(streams: Iterable[StreamStatus]) -> None:
 
 def status_table(streams: Iterable[StreamStatus]) -> Table:
     """Planned and committed counts, a row for each recipe and split."""
-    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
+    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards", left=2)
     for stream in streams:
         table.add_row(
             stream.recipe,
@@ -86,7 +86,7 @@ def status_table(streams: Iterable[StreamStatus]) -> Table:
 
 def show_variety(streams: Iterable[StreamStatus]) -> None:
     """Distinct objects, lightings and sizes, as `verify` counted them."""
-    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect")
+    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect", left=2)
     for stream in streams:
         variety = stream.variety
         if variety is None or variety.aspects is None:
@@ -104,21 +104,9 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
 
 
 def _show_layout(plan: DatasetPlan, console: Console) -> None:
-    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards")
+    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards", left=3)
     for stream in plan.streams:
         numbers = (stream.num_groups, stream.num_pairs, stream.num_shards)
         table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers))
     console.print(table)
     console.print(f"{plan.num_pairs} pairs of {plan.num_groups} groups")
-
-
-def new_table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        text = heading in ("assets", "recipe", "kind", "split", "where")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=True)
-    return table
-
-
-def new_console() -> Console:
-    return Console(soft_wrap=True, highlight=False)

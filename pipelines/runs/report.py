@@ -20,21 +20,9 @@ from pairbridge.pipelines.runs.pictures import (
 from pairbridge.pipelines.runs.run_config import Run, other_sources
 from pairbridge.pipelines.runs.run_metrics import collect
 from pairbridge.training.engine.run_log import read_lines
-from pairbridge.training.evaluation.metrics import METRICS
+from pairbridge.training.evaluation.metrics import METHOD_NAMES, METRICS
 
 PAIRS_PER_RECIPE = 6
-
-METHOD_NAMES = {
-    "model": "Bridge model",
-    "source": "Untouched source",
-    "colour_transfer": "Colour transfer",
-    "colour_shift_ridge": "Ridge, one colour shift",
-    "mean_fill": "Mean fill",
-    "inpaint": "Inpainting from the rim",
-    "mean_shadow": "Mean shadow",
-    "bilateral": "Bilateral filter",
-    "training_mean": "Training mean",
-}
 
 
 def write_report(run: Run) -> None:

@@ -10,8 +10,9 @@ import torch
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
+from pairbridge.pipelines.inference.opened_models import open_model
 from pairbridge.pipelines.inference.publishing import publish
-from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
+from pairbridge.pipelines.inference.translating import Request, translate_image
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogUniformTimesteps, UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig

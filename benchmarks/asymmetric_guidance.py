@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from pairbridge.datagen.imaging.colour import rgb_to_lab, transfer_colour_statistics
-from pairbridge.pipelines.inference.opened_models import newest_checkpoint
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.tensors import mask_to_unit, to_unit
+from pairbridge.training.data.tensors import image_tensor, mask_tensor
 from pairbridge.training.guidance.edit_losses import ColourStatistics, WeightedTerm
 from pairbridge.training.guidance.edit_scene import Region, Scene
 from pairbridge.training.guidance.guidance_equations import GuidanceConfig
@@ -113,7 +113,7 @@ def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dic
 
 
 def _wanted(case: Case) -> ColourStatistics:
-    reference, mask = to_unit(case.reference[None], CPU), mask_to_unit(case.reference_mask[None], CPU)
+    reference, mask = image_tensor([case.reference]), mask_tensor(case.reference_mask[None])
     return ColourStatistics(Region.FOREGROUND, reference, mask)
 
 
@@ -139,8 +139,8 @@ def _detail(image: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _loss(case: Case, image: np.ndarray) -> float:
-    shown = to_unit(image[None], CPU)
-    return float(_wanted(case)(shown, Scene(shown, shown, mask_to_unit(case.mask[None], CPU))))
+    shown = image_tensor([image])
+    return float(_wanted(case)(shown, Scene(shown, shown, mask_tensor(case.mask[None]))))
 
 
 def _write(out: Path, rows: dict[str, dict[str, float]], config: GuideConfig, count: int) -> None:

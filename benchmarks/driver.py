@@ -30,9 +30,11 @@ from benchmarks.driver_simulation import VirtualShelf, VirtualStaging, simulate
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.pipelines.attempts.policy import Limits
-from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.generation.driver import Driver
+from pairbridge.pipelines.generation.stopping import StopRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.workers.crew import Crew, Slot
 from pairbridge.pipelines.workers.pools import ONE_POOL, Pool, pooled_recipes

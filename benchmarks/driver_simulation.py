@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Task
-from pairbridge.pipelines.generation.driver import Driver, StopRequest
+from pairbridge.pipelines.generation.driver import Driver
+from pairbridge.pipelines.generation.stopping import StopRequest
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging

@@ -30,9 +30,11 @@ from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.inference.sampling import tiled
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.equations import interpolate
 from pairbridge.training.bridge.flow import classifier_free, classifier_guided, from_noise
-from pairbridge.training.bridge.samplers import HeunSampler, sample
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import HeunSampler
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
@@ -158,7 +160,7 @@ def samples(flow: TranslationModel, asked: np.ndarray, guided: Callable) -> np.n
         guided({condition.field: planes[:, :, None, None].expand(-1, -1, side, side)}),
         torch.randn(len(asked), flow.autoencoder.channels, side, side, generator=generator),
         sampler.times(SAMPLING_STEPS),
-        sigma=0.0,
+        bridge=BrownianBridge(sigma=0),
         generator=generator,
     )
     decoded = flow.autoencoder.decode(latents).clamp(-1, 1).permute(0, 2, 3, 1).numpy()

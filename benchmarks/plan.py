@@ -1,8 +1,8 @@
-"""What `pairbridge plan --calibrate` foretells, held against real runs: mixed recipes, unequal assets.
+"""What `pairbridge plan --cost` foretells, held against real runs: mixed recipes, unequal assets.
 
 For each of three datasets of shipped recipes, of about ten minutes or more on two cores: measure some groups
 as the command does, reckon the wall time, then make the dataset with `generate`, with a Ray of its own, and
-compare. The measured groups lie behind all that are made. `--foretell-again` measures and reckons anew and
+compare. `--foretell-again` measures and reckons anew and
 compares with the real run that the JSON file holds of the same dataset.
 
     heavy objects    balls of 20 k to 1.3 M triangles (.ply, .obj), written here, beside the embedded families
@@ -21,7 +21,7 @@ import numpy as np
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.verify import verify_dataset
-from pairbridge.pipelines.costing.cost import Prices, make_bill
+from pairbridge.pipelines.costing.cost_estimate import Prices, estimate_cost
 from pairbridge.pipelines.costing.cost_measuring import measure
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.reading.config_files import find_config, load_config
@@ -160,32 +160,30 @@ def compare(
     config = DatasetConfig.model_validate(DATASETS[name](folder))
     load = round(os.getloadavg()[0], 1)
     found = measure(config, workers=workers, address=None, seconds=seconds)
-    bill = make_bill(found, config, None, Prices())
-    (site,) = bill.sites
+    estimate = estimate_cost(found, None, Prices())
+    (site,) = estimate["sites"]
     groups = {recipe_id: recipe.groups["train"] for recipe_id, recipe in config.recipes.items()}
     if made is None:
         made = make(config, folder / name, workers)
     elif (made["groups"], made["workers"]) != (groups, workers):
         raise SystemExit(f"{name}: the real run in the JSON file was of other groups or workers")
-    error = site.wall_s / made["real_s"] - 1
+    error = site["wall_s"] / made["real_s"] - 1
     return {
         "dataset": name,
         "groups": groups,
         "workers": workers,
         "load_average_before": load,
-        "measuring_s": round(bill.measuring_s, 1),
-        "measured_groups": {row.recipe: row.measured_groups for row in bill.recipes},
-        "foretold_s": round(site.wall_s, 1),
-        "nine_in_ten_s": [round(site.wall_s_low, 1), round(site.wall_s_high, 1)],
+        "measuring_s": round(estimate["measuring_s"], 1),
+        "measured_groups": {row["recipe"]: row["measured_groups"] for row in estimate["recipes"]},
+        "foretold_s": round(site["wall_s"], 1),
+        "nine_in_ten_s": [round(site["wall_s_low"], 1), round(site["wall_s_high"], 1)],
         "error": round(error, 3),
         "met": bool(abs(error) <= LARGEST_ERROR),
-        "foretold_gb": round(bill.gigabytes, 4),
-        "foretold_s_per_group": {row.recipe: round(row.seconds_per_group, 3) for row in bill.recipes},
-        "before_groups_s": {
-            "plan": round(found.plan_s, 2),
-            "start": round(found.start_s, 2),
-            "bake": {kind: round(value, 2) for kind, value in found.bake_s.items()},
+        "foretold_gb": round(estimate["gigabytes"], 4),
+        "foretold_s_per_group": {
+            row["recipe"]: round(row["seconds_per_group"], 3) for row in estimate["recipes"]
         },
+        "before_groups_s": round(found.before_s, 2),
         **{key: made[key] for key in MADE},
     }
 
@@ -229,7 +227,7 @@ def main() -> None:
     for name in arguments.datasets:
         with contextlib.ExitStack() as stack:
             folder = arguments.keep or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="pairbridge-bill-"))
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="pairbridge-cost-"))
             )
             made = there[name] if arguments.foretell_again else None
             row = compare(name, folder, arguments.workers, arguments.seconds, made)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.render_quality import bundled_hdris
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import lighting_copy, load_environment
 from pairbridge.datagen.lighting.exr_files import write_exr
@@ -35,7 +35,7 @@ def fixed_cost(folder: Path, *, size: int, samples: int, threads: int, repeats: 
         scratch_dir=folder,
         log_path=folder / "blender.log",
         threads=threads,
-        request_timeout_s=600,
+        limits=ProcessLimits(request_timeout_s=600),
     ) as blender:
         blender.load_object(ObjectSpec(family=FAMILIES[0], seed=0))
         for family, change in itertools.product(FAMILIES, (_hdri_swaps, _rotations, _camera_moves)):

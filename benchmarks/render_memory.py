@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.render_fixed import TurnedLights
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
@@ -27,9 +27,11 @@ def memory(folder: Path, families: tuple[str, ...], *, objects: int, every: int)
         scratch_dir=folder,
         log_path=folder / "blender.log",
         threads=1,
-        request_timeout_s=600,
-        start_timeout_s=600,
-        recycle_rss_mib=1 << 20,  # never: growth is what is measured
+        limits=ProcessLimits(
+            request_timeout_s=600,
+            start_timeout_s=600,
+            recycle_rss_mib=1 << 20,  # never: growth is what is measured
+        ),
     ) as blender:
         for number in range(objects):
             blender.load_object(ObjectSpec(family=families[number % len(families)], seed=number))

@@ -14,7 +14,7 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
 from pairbridge.datagen.assets.sources import build_catalogue
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
@@ -95,7 +95,7 @@ class Bench:
                 scratch_dir=self._folder,
                 log_path=self._folder / f"{name}.log",
                 threads=self._threads,
-                request_timeout_s=3600,
+                limits=ProcessLimits(request_timeout_s=3600),
             )
         client = self._clients[key]
         client.load_object(obj)

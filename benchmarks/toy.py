@@ -23,8 +23,10 @@ from torch import Tensor
 
 from benchmarks.plane_laws import PlaneNetwork, eight_gaussians, moons, wasserstein2
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.equations import drift, interpolate
-from pairbridge.training.bridge.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler, sample
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import Dopri5Sampler, HeunSampler, PosteriorSampler, Sampler
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from tests.support.counted_field import CountedField
 
@@ -95,7 +97,7 @@ def measure(seeds: list[int], train_steps: int) -> tuple[dict[str, Any], dict[st
                         field,
                         sources,
                         sampler.times(steps),
-                        sigma=method.sigma,
+                        bridge=BrownianBridge(sigma=method.sigma),
                         generator=stream(seed, "noise"),
                     )
                     key = (method.name, method.sigma, sampler.kind, 0 if sampler.adaptive else steps)

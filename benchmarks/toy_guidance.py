@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from benchmarks.plane_laws import PlaneNetwork, labelled_moons, wasserstein2
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.equations import interpolate, velocity
 from pairbridge.training.bridge.flow import classifier_free, classifier_guided, from_noise
-from pairbridge.training.bridge.samplers import HeunSampler, sample
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import HeunSampler
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 
 matplotlib.use("agg")
@@ -97,7 +99,12 @@ def from_field(field: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Where the same noise arrives."""
     noise, sampler = torch.randn(POINTS, 2, generator=stream("noise")), HeunSampler()
     return sample(
-        sampler, field, noise, sampler.times(SAMPLING_STEPS), sigma=0.0, generator=torch.Generator()
+        sampler,
+        field,
+        noise,
+        sampler.times(SAMPLING_STEPS),
+        bridge=BrownianBridge(sigma=0),
+        generator=torch.Generator(),
     )
 
 

@@ -42,7 +42,7 @@ ROOMS = (
         f"pipelines/{room}"
         for room in (
             *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
-            *("inference", "runs", "sweeps", "commands"),
+            *("runs", "inference", "sweeps", "commands"),
         )
     ),
     "pipelines",

@@ -38,21 +38,21 @@ class AssetsConfig(FrozenModel):
     """Which assets a dataset draws from. Folders are absolute once a YAML file was loaded."""
 
     embedded: bool = True
-    """The catalogue that comes with the package."""
+    """Use the assets that come with the package."""
     objects: tuple[Path, ...] = ()
-    """Folders of glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend."""
+    """Folders of objects: glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend."""
     hdris: tuple[Path, ...] = ()
-    """Folders of .exr, .hdr (equirectangular)."""
+    """Folders of environment maps (HDRIs): equirectangular .exr and .hdr files."""
     photos: tuple[Path, ...] = ()
-    """Folders of .jpg, .jpeg, .png, .webp."""
+    """Folders of photographs: .jpg, .jpeg, .png, .webp."""
     families: tuple[str, ...] | None = None
-    """Procedural families to use; null = all embedded ones."""
+    """Procedural families to use; null means all embedded ones."""
     photo_rules: PhotoRules = PhotoRules()
-    """A photograph that breaks one costs its groups, by name."""
+    """Limits on photographs; one that breaks a limit costs its own groups, by name."""
     object_rules: ObjectRules = ObjectRules()
-    """The same for objects from files."""
+    """Limits on objects from files; one that breaks a limit costs its own groups, by name."""
     addons: tuple[AddonConfig, ...] = ()
-    """Blender add-ons that read formats of their own."""
+    """Blender add-ons that read file formats of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import LimitsOf
 
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 _OPERATOR = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+\Z")
@@ -16,21 +17,14 @@ class ObjectRules(FrozenModel):
     """Limits on objects from files. One that breaks a limit costs its own groups, which go to quarantine."""
 
     max_file_mib: PositiveInt = 1024
-    """Of the file itself, not of what it refers to."""
+    """Largest size of a file in MiB, without what it refers to."""
     max_faces: PositiveInt = 2_000_000
-    """With modifiers applied and instances counted."""
+    """Largest number of faces, with modifiers applied and instances counted."""
     max_texture_side: PositiveInt = 4096
-    """pixels; an 8K texture alone takes 256 MB."""
-    radius: tuple[float, float] = (1e-9, 1e9)
-    """Smallest and largest bounding radius in the file's own units (metres in most). Every scale is made 1,
-    so the default only catches nonsense: [1e-3, 1e3] would refuse dust and whole landscapes."""
-
-    @field_validator("radius")
-    @classmethod
-    def _ordered(cls, radius: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < radius[0] < radius[1]:
-            raise ValueError(f"radius is {list(radius)}; write a positive lower end first")
-        return radius
+    """Largest side of a texture in pixels; an 8K texture alone takes 256 MB."""
+    radius: LimitsOf[PositiveFloat] = (1e-9, 1e9)
+    """Least and largest bounding radius in the file's own units (metres in most). Every object is scaled to
+    radius 1, so the default only catches nonsense; [1e-3, 1e3] would refuse dust and whole landscapes."""
 
 
 class AddonConfig(FrozenModel):
@@ -40,10 +34,10 @@ class AddonConfig(FrozenModel):
     """
 
     path: Path
-    """The add-on's folder (not its zip), or its one .py file."""
+    """Folder of the add-on (not its zip), or its one .py file."""
     imports: dict[Suffix, str] = Field(default_factory=dict)
-    """Suffix -> an import operator that the add-on registers and that takes a `filepath`: files of this
-    suffix in the object folders are then objects too, e.g. {.mhx2: import_scene.makehuman_mhx2}."""
+    """File suffixes and the import operators, taking a `filepath`, that the add-on registers for them. Files
+    of these suffixes in the object folders are then objects too: {.mhx2: import_scene.makehuman_mhx2}."""
 
     @field_validator("imports")
     @classmethod

@@ -37,7 +37,7 @@ def audit_photographs(folder: Path, rules: PhotoRules, *, distance: int) -> Phot
     seen: list[tuple[int, str, int]] = []
     for asset in _photographs(folder):
         try:
-            image = read_photograph(asset.path, rules)
+            image = read_photograph(asset.path, rules).pixels
         except AssetError as error:
             problems[asset.id] = error.cause
             continue

@@ -1,8 +1,9 @@
 """Photographs and other people's images as uint8 sRGB, or a named refusal: nothing is decoded by guess.
 
 Three formats are opened (JPEG, PNG, WebP), after their header was seen to claim a bearable size. EXIF turns
-are applied. What has no one right meaning as an opaque sRGB photograph is refused: several frames,
-transparency, CMYK without its profile, grey values of more than 8 bits. 16-bit colour keeps its high byte.
+are applied, and colours are converted to sRGB from what the file says of them (`colour_spaces`). What has no
+one right meaning as an opaque sRGB photograph is refused: several frames, transparency, CMYK without its
+profile, HDR transfer curves, grey values of more than 8 bits. 16-bit colour keeps its high byte.
 """
 
 import io
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, PositiveInt
 
+from pairbridge.datagen.assets.colour_spaces import UnknownColours, in_srgb
+from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.shards.sample import MAX_PIXELS
@@ -34,9 +37,9 @@ class PhotoRules(FrozenModel):
     """What a photograph must be to be used. One that is not costs its own groups, which go to quarantine."""
 
     min_side: PositiveInt = 32
-    """Pixels of the shorter side."""
+    """Least length of the shorter side, in pixels."""
     max_aspect: float = Field(5.0, ge=1, le=100)
-    """Longer side over shorter."""
+    """Largest ratio of the longer side to the shorter, within [1, 100]."""
 
 
 class PhotographError(AssetError):
@@ -53,8 +56,17 @@ class Header:
     frames: int
 
 
-def read_photograph(path: Path, rules: PhotoRules) -> np.ndarray:
-    """uint8 (H, W, 3) sRGB, turned as its EXIF says. Raises PhotographError for whatever is not usable."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Photograph:
+    """`pixels` uint8 (H, W, 3) sRGB; `converted_from` names the file's own colours, None where they are
+    sRGB."""
+
+    pixels: np.ndarray
+    converted_from: str | None
+
+
+def read_photograph(path: Path, rules: PhotoRules) -> Photograph:
+    """The photograph, turned as its EXIF says. Raises PhotographError for whatever is not usable."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise _refused(path.name, f"the file is larger than {MAX_FILE_BYTES} bytes")
@@ -70,7 +82,7 @@ def read_photograph(path: Path, rules: PhotoRules) -> np.ndarray:
         raise _refused(
             path.name, f"its sides are as {long / short:.2f} to 1, above the limit of {rules.max_aspect:g}"
         )
-    return decode_image(data, path.name)
+    return decode_photograph(data, path.name)
 
 
 def read_header(stream: BinaryIO, name: str) -> Header:
@@ -86,18 +98,23 @@ def read_header(stream: BinaryIO, name: str) -> Header:
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
     """uint8 (H, W, 3) sRGB of one encoded image. Raises PhotographError, naming `name`."""
+    return decode_photograph(data, name).pixels
+
+
+def decode_photograph(data: bytes, name: str) -> Photograph:
+    """One encoded image in sRGB, and what its colours were. Raises PhotographError, naming `name`."""
     image = _loaded(data, name)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         raise _refused(
             name, "it holds grey values of more than 8 bits: a measurement of unknown scale, no photograph"
         )
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getextrema()[3][0] < 255:
-            raise _refused(name, "it is transparent in places, and what lies behind them is not known")
-    if image.mode == "CMYK":
-        image = _from_cmyk(image, name)
-    return np.array(image.convert("RGB"))
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+        raise _refused(name, "it is transparent in places, and what lies behind them is not known")
+    try:
+        in_place, converted_from = in_srgb(image, data)
+    except UnknownColours as error:
+        raise _refused(name, str(error)) from error
+    return Photograph(np.array(in_place.convert("RGB")), converted_from)
 
 
 def decode_grey(data: bytes, name: str) -> np.ndarray:
@@ -128,7 +145,10 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise _refused(name, f"it is damaged, or neither of {', '.join(FORMATS)}") from error
+        stream.seek(0)
+        found = content_of(stream.read(SIGNATURE_BYTES))
+        what = f"it is {found}" if found else "it is damaged, or of another format"
+        raise _refused(name, f"{what}; photographs are JPEG, PNG or WebP") from error
     except (Image.DecompressionBombError, *_DAMAGE) as error:
         raise _refused(name, f"its header cannot be used: {error}") from error
     if image.width * image.height > MAX_PIXELS:
@@ -154,17 +174,6 @@ def _loaded(data: bytes, name: str) -> Image.Image:
 def _frames(image: Image.Image) -> int:
     # Phones append a preview or a gain map to a JPEG (MPO); its first image is the photograph.
     return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
-
-
-def _from_cmyk(image: Image.Image, name: str) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if not profile:
-        raise _refused(name, "it is CMYK without a colour profile, so its colours are not known")
-    try:
-        ink = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, ink, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        raise _refused(name, f"it is CMYK with an unusable colour profile: {error}") from error
 
 
 def _refused(name: str, why: str) -> PhotographError:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
 from pairbridge.datagen.blender.blender_errors import (
@@ -22,6 +23,7 @@ from pairbridge.datagen.blender.panorama import join, plan_panorama
 from pairbridge.datagen.blender.process import BlenderProcess, Died, Hung
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError
+from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -41,11 +43,25 @@ DEFAULT_RULES = ObjectRules()
 ReceiverRole = Literal["shown", "holdout"]
 
 
+class ProcessLimits(FrozenModel):
+    """How long Blender may take, and how much memory."""
+
+    request_timeout_s: PositiveFloat = 120.0
+    """Timeout of one request to Blender in seconds; set it far above the slowest object you have."""
+    start_timeout_s: PositiveFloat = 60.0
+    """Timeout from starting Blender's process to its first answer, in seconds."""
+    warm_up_timeout_s: PositiveFloat = 600.0
+    """Timeout of a GPU's first render, which compiles kernels, in seconds; one worker of a machine warms up
+    at a time."""
+    recycle_rss_mib: PositiveInt = 4096
+    """Memory in MiB above which Blender's process is replaced between groups, because it leaks."""
+
+
 class BlenderClient:
     """Requests to a Blender child process. A context manager; no process runs before the first request.
 
     A process that is to render on a GPU renders a few pixels first, one process of the machine at a time,
-    within `warm_up_timeout_s`: the first use of a card compiles kernels for minutes.
+    within the limits' `warm_up_timeout_s`: the first use of a card compiles kernels for minutes.
 
     Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
     AssetError when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing,
@@ -65,10 +81,7 @@ class BlenderClient:
         scratch_dir: Path,
         log_path: Path,
         threads: int,
-        request_timeout_s: float,
-        start_timeout_s: float = 60,
-        warm_up_timeout_s: float = 1200,
-        recycle_rss_mib: int = 4096,
+        limits: ProcessLimits,
         object_rules: ObjectRules = DEFAULT_RULES,
         addons: tuple[AddonConfig, ...] = (),
     ) -> None:
@@ -76,10 +89,7 @@ class BlenderClient:
         self._scratch_dir = Path(scratch_dir)
         self._log = BlenderLog(Path(log_path))
         self._threads = threads
-        self._request_timeout_s = request_timeout_s
-        self._start_timeout_s = start_timeout_s
-        self._warm_up_timeout_s = warm_up_timeout_s
-        self._recycle_rss_mib = recycle_rss_mib
+        self._limits = limits
         self._object_rules = object_rules
         self._addons = addons
         self._process: BlenderProcess | None = None
@@ -105,7 +115,7 @@ class BlenderClient:
             self._start()
         # As phase "start": kernels that do not compile say nothing about an object.
         message = {"operation": "warm_up"}
-        reply = self._exchange(message, "start", self._warm_up_timeout_s, self._log.size())
+        reply = self._exchange(message, "start", self._limits.warm_up_timeout_s, self._log.size())
         if "error" in reply:
             self.close()
             raise self._refusal("warm_up", reply["error"])
@@ -120,7 +130,7 @@ class BlenderClient:
         Lights, cameras and animation of a file are dropped. Raises AssetError for a file that is missing or
         unreadable, lacks an image that it names, or has no finite visible geometry.
         """
-        if self._process and self._process.rss_mib() > self._recycle_rss_mib:
+        if self._process and self._process.rss_mib() > self._limits.recycle_rss_mib:
             self.close()
         self._log.limit()
         self._object = ", ".join(placed.object.name for placed in scene.objects)
@@ -210,7 +220,7 @@ class BlenderClient:
         if self._process is None:
             self._start()
         message = {"operation": operation, **arguments}
-        reply = self._exchange(message, operation, self._request_timeout_s, self._log.size())
+        reply = self._exchange(message, operation, self._limits.request_timeout_s, self._log.size())
         if "error" in reply:
             raise self._refusal(operation, reply["error"])
         return reply["result"]
@@ -225,7 +235,7 @@ class BlenderClient:
             self._object_rules,
             self._addons,
         )
-        reply = self._exchange(None, "start", self._start_timeout_s, printed)
+        reply = self._exchange(None, "start", self._limits.start_timeout_s, printed)
         if "error" in reply:
             self.close()
             raise self._refusal("start", reply["error"])

@@ -7,7 +7,9 @@ The values are recorded in the dataset's configuration. Times and decibels in th
 import math
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pairbridge.datagen.core.frozen import FrozenModel
 
 # Full width at half height of a reflected GGX lobe, in rad per alpha (4 x 0.644); Blender's alpha is the
 # square of its roughness.
@@ -18,57 +20,63 @@ WIDEST_COPY = 2048
 Device = Literal["cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
 
-class RenderSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class RenderSettings(FrozenModel):
+    """Settings of Cycles."""
 
     device: Device = "cpu"
-    """Asserted after every reset of the scene. A GPU that is missing is an error, never a fallback."""
+    """Device that renders. A GPU that is missing is an error, never a fallback."""
 
     samples: int = Field(default=64, ge=1, le=65536)
-    """Paths per pixel; all of them are taken. Below about 32 the denoiser leaves blotches that follow the
+    """Paths per pixel, all of which are taken. Below about 32 the denoiser leaves blotches that follow the
     albedo, and the largest error of an edge's alpha grows from 0.07 (64) to 0.16 (16)."""
 
     adaptive_sampling: bool = False
-    """Off: if a pixel's number of paths depended on the lighting, alpha would differ between lightings."""
+    """Cycles' adaptive sampling. With it, a pixel's number of paths depends on the lighting, and alpha
+    differs between lightings."""
 
     denoiser_quality: Literal["fast", "balanced", "high"] = "balanced"
-    """OpenImageDenoise. Balanced adds 20 % to a 16-sample render; high more than 100 % for 0.4 to 1.2 dB."""
+    """Quality of OpenImageDenoise. Balanced adds 20 % to a 16-sample render, high more than 100 % for 0.4 to
+    1.2 dB."""
 
     denoiser_prefilter: Literal["none", "fast", "accurate"] = "fast"
+    """How the denoiser filters its albedo and normal inputs first."""
 
     lighting_copy_width: int = Field(default=256, ge=16, le=16384)
-    """Width in pixels of the area-averaged copy of an HDRI that lights the object, and of Cycles' importance
-    map, which so finds each of its texels. Averaging keeps the energy of a sun. Mirrors need more (their
-    reflections show the copy). docs/rendering.md has what other widths cost."""
+    """Width in pixels of the area-averaged copy of an environment map that lights the object, and of Cycles'
+    importance map. Averaging keeps the energy of a sun; mirrors need more, because they reflect the copy."""
 
     max_bounces: int = Field(default=8, ge=0, le=1024)
+    """Largest number of bounces of a path."""
     diffuse_bounces: int = Field(default=4, ge=0, le=1024)
+    """Largest number of diffuse bounces."""
     glossy_bounces: int = Field(default=4, ge=0, le=1024)
+    """Largest number of glossy bounces."""
     transmission_bounces: int = Field(default=8, ge=0, le=1024)
-    """Glass needs about eight interfaces before it stops being black."""
-
+    """Largest number of passages through glass, which needs about eight before it stops being black."""
     volume_bounces: int = Field(default=0, ge=0, le=1024)
+    """Largest number of scatterings in volumes."""
     transparent_bounces: int = Field(default=8, ge=0, le=1024)
+    """Largest number of transparent surfaces that a path passes."""
 
     clamp_direct: float = Field(default=0.0, ge=0)
-    """0 is off: direct light of an HDRI's sun is real energy."""
-
+    """Largest radiance of direct light on a path; 0 turns it off, since the light of a sun is real energy."""
     clamp_indirect: float = Field(default=10.0, ge=0)
-    """Largest radiance of one indirect path, in units of the lighting. It darkens strong interreflections
-    slightly; off (0) leaves fireflies that the denoiser smears."""
-
+    """Largest radiance of one indirect path, in units of the environment map. It darkens strong
+    interreflections slightly; 0 turns it off and leaves fireflies that the denoiser smears."""
     glossy_blur: float = Field(default=1.0, ge=0)
-    """Cycles' filter_glossy: blurs glossy surfaces behind diffuse bounces, against fireflies."""
-
+    """Cycles' filter_glossy, which blurs glossy surfaces behind diffuse bounces against fireflies."""
     reflective_caustics: bool = False
+    """Trace caustics from reflections."""
     refractive_caustics: bool = False
-
+    """Trace caustics through glass."""
     light_tree: bool = False
-    """Helps scenes with many lamps; here the only light is the environment."""
+    """Cycles' light tree, which helps scenes with many lamps; most recipes have the environment map alone."""
 
     pixel_filter: Literal["BLACKMAN_HARRIS", "GAUSSIAN", "BOX"] = "BLACKMAN_HARRIS"
+    """Reconstruction filter of pixels."""
     pixel_filter_width: float = Field(default=1.5, gt=0)
-    """Blender's default. The 0.01 of an older published lineage gives jagged edges and aliased alpha."""
+    """Width of that filter in pixels. The 0.01 of an older published lineage gives jagged edges and aliased
+    alpha."""
 
     def lighting_copy_width_for(self, smoothest: float) -> int:
         """Width of the copy that lights a scene whose smoothest metal or glass has this roughness in [0, 1].

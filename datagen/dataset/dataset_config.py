@@ -16,12 +16,14 @@ from pydantic import (
 )
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.blender.client import ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.baked import LightingsConfig
 from pairbridge.datagen.recipes import RECIPES
+from pairbridge.datagen.recipes.workbench import WorkbenchSettings
 
 AnyRecipeConfig = Annotated[
     reduce(or_, (model for model, _ in RECIPES.values())),
@@ -35,54 +37,57 @@ class PoolConfig(FrozenModel):
     """Workers that make some of the recipes, and what each of them takes from a Ray cluster."""
 
     recipes: tuple[str, ...] = Field(min_length=1)
-    """ids; every recipe belongs to exactly one pool."""
+    """Names of the recipes that this pool makes; every recipe belongs to exactly one pool."""
     workers: PositiveInt
+    """Number of workers."""
     cpus: PositiveInt = 1
-    """Also the threads of its Blender."""
+    """CPU cores of each worker, and threads of its Blender."""
     gpus: NonNegativeFloat = 0.0
-    """0.25: four workers share a GPU."""
+    """GPUs of each worker; with 0.25, four workers share one."""
     resources: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Of Ray, by name, such as {spot: 1}."""
+    """Custom Ray resources of each worker, by name: {spot: 1}."""
     placement: Literal["pack", "spread"] = "pack"
-    """pack: fill one machine after the other; spread: as many machines as there are."""
+    """Placement of workers: fill one machine after the other, or spread them over all machines."""
 
 
-class ExecutionConfig(FrozenModel):
+class ExecutionConfig(ProcessLimits):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
-    request_timeout_s: PositiveFloat = 120.0
-    """One request to Blender: far above the slowest object you have."""
-    start_timeout_s: PositiveFloat = 60.0
-    """From starting Blender's process to its first answer."""
     join_timeout_s: NonNegativeFloat = 120.0
-    """For the machines of a cluster (`--address`) to join: a job's driver often starts before its workers."""
-    warm_up_timeout_s: PositiveFloat = 600.0
-    """A GPU's first render, which compiles kernels; one worker of a machine at a time."""
+    """How long to wait for the machines of a cluster (`--address`) to join, in seconds: a job's driver often
+    starts before its workers."""
     workers_per_gpu: PositiveInt | None = None
-    """Workers that share one GPU. One alone leaves a card idle most of the time (5 to 20 % used, by others'
-    reports), two to four fill it; each needs its share of the card's memory. null: as many as come."""
-    recycle_rss_mib: PositiveInt = 4096
-    """Blender leaks; above this its process is replaced between groups."""
+    """Number of workers that share one GPU; null: as many as there are. One alone leaves a card idle most of
+    the time, two to four fill it; each needs its part of the card's memory."""
     stop_after_given_up: PositiveInt = 10
-    """So many groups given up after crashes or time-outs, none finished between them, are no bad luck with
-    assets: a driver, a library or a machine is broken. The run stops, and none of them is quarantined."""
+    """Number of groups given up in a row, after crashes or timeouts, that stops the run: then a driver, a
+    library or a machine is broken, not an asset. None of them is quarantined."""
     pools: dict[str, PoolConfig] = Field(default_factory=dict)
-    """Render workers beside model workers, by name; left out, all workers make everything, and `--workers` of
-    them share the cluster's cores and GPUs equally."""
+    """Pools of workers by name, such as render workers beside model workers. Without any, all workers make
+    everything, and `--workers` of them share the cluster's cores and GPUs equally."""
 
 
 class DatasetConfig(FrozenModel):
     """A dataset: what it is made from, how, and how much of it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Name of the dataset, of [a-z0-9_-]; every sample states it."""
     seed: NonNegativeInt = 0
+    """Random seed of everything that is drawn."""
     assets: AssetsConfig = AssetsConfig()
+    """Objects, environment maps and photographs to make pairs from."""
     lightings: LightingsConfig = LightingsConfig()
+    """Environment maps that are made for this dataset: skies, studio lights and blends."""
     render: RenderSettings = RenderSettings()
+    """Settings of Blender's renderer, Cycles."""
     view: ViewTransform = ViewTransform()
+    """Transform from linear light to 8-bit sRGB."""
     groups_per_shard: PositiveInt = 20
+    """Number of groups in each shard, the file that is committed at once."""
     recipes: Annotated[dict[str, AnyRecipeConfig], Field(min_length=1)]
+    """Recipes by name, [a-z0-9_-]; each is one way of making pairs and fills shards of its own."""
     execution: ExecutionConfig = ExecutionConfig()
+    """Workers, timeouts and pools; nothing here changes a byte of the dataset."""
 
     @field_validator("recipes")
     @classmethod
@@ -106,6 +111,20 @@ class DatasetConfig(FrozenModel):
             what = f"{left[0]!r} is in none" if left else "a recipe is in two"
             raise ValueError(f"execution.pools: every recipe belongs to exactly one pool, and {what}")
         return self
+
+    @property
+    def workbench(self) -> WorkbenchSettings:
+        """What recipes work with, of all this."""
+        return WorkbenchSettings(
+            dataset=self.name,
+            seed=self.seed,
+            render=self.render,
+            view=self.view,
+            limits=self.execution,
+            photo_rules=self.assets.photo_rules,
+            object_rules=self.assets.object_rules,
+            addons=self.assets.addons,
+        )
 
     def content(self) -> dict[str, Any]:
         """The config as JSON without what cannot change a byte: execution, and the place of asset folders.

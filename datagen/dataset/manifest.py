@@ -16,8 +16,9 @@ from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, changed_fields
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.core.versions import recorded_versions
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # training reads manifests and has no use for the recipes
     from pairbridge.datagen.dataset.plan import DatasetPlan
     from pairbridge.datagen.recipes.base import Recipe
 
@@ -175,9 +176,6 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
 
     Raises ConfigError for a recipe whose fields have no description in FIELD_DESCRIPTIONS.
     """
-    # Imported here: training reads manifests and has no use for the recipes.
-    from pairbridge.datagen.recipes.base import recorded_versions
-
     return DatasetManifest(
         name=plan.config.name,
         seed=plan.config.seed,

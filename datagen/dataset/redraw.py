@@ -7,16 +7,14 @@ broken asset is no matter of luck and is not drawn again: it costs its own sampl
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pairbridge.datagen.core.errors import AssetError, Rejected
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.imaging.quality import check_pair
+from pairbridge.datagen.recipes.base import Recipe
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
-    from pairbridge.datagen.recipes.base import Recipe
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Refusal:
     """A pair that one draw of its group did not give, and why."""
 
     key: str
-    spec: "GroupSpec"  # of that draw
+    spec: GroupSpec  # of that draw
     error: Rejected | AssetError
 
 
@@ -37,10 +35,10 @@ class MadeGroup:
 
 
 def make_group(
-    plan: "DatasetPlan",
-    spec: "GroupSpec",
-    workbench: "Workbench",
-    on_draw: Callable[["GroupSpec"], None] = lambda spec: None,
+    plan: DatasetPlan,
+    spec: GroupSpec,
+    workbench: Workbench,
+    on_draw: Callable[[GroupSpec], None] = lambda spec: None,
 ) -> MadeGroup:
     """Make the group of `spec`, a first draw; `on_draw` is told of each draw before it is made.
 
@@ -65,9 +63,7 @@ def make_group(
     return MadeGroup([settled.get(key) or last[key] for key in spec.keys], rejected)
 
 
-def _judged(
-    recipe: "Recipe", spec: "GroupSpec", workbench: "Workbench"
-) -> list[Pair | Rejected | AssetError]:
+def _judged(recipe: Recipe, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected | AssetError]:
     try:
         made = recipe.make(spec, workbench)
     except (AssetError, Rejected) as error:
@@ -75,7 +71,7 @@ def _judged(
     return [_checked(pair, recipe) for pair in made]
 
 
-def _checked(pair: Pair | Rejected | AssetError, recipe: "Recipe") -> Pair | Rejected | AssetError:
+def _checked(pair: Pair | Rejected | AssetError, recipe: Recipe) -> Pair | Rejected | AssetError:
     if isinstance(pair, Rejected | AssetError):
         return pair
     try:

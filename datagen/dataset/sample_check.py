@@ -7,8 +7,8 @@ from typing import Any
 
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.dataset.manifest import AssetEntry, DatasetManifest
-from pairbridge.datagen.dataset.plan import Stream
 from pairbridge.datagen.dataset.variety import Variety, VarietyCount
+from pairbridge.datagen.shards.layout import Stream
 from pairbridge.datagen.shards.sample import decode_field
 
 

@@ -16,10 +16,10 @@ from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest, assets_of_unknown_licence
-from pairbridge.datagen.dataset.plan import ShardSpec, Stream
 from pairbridge.datagen.dataset.sample_check import SampleCheck
 from pairbridge.datagen.dataset.variety import Variety
 from pairbridge.datagen.shards.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
+from pairbridge.datagen.shards.layout import ShardSpec, Stream
 from pairbridge.datagen.shards.mirror import local_folder, origin, sync
 from pairbridge.datagen.shards.object_store import ObjectStore, cache_root, is_url
 from pairbridge.datagen.shards.reader import Shard

@@ -1,15 +1,15 @@
-"""Colour statistics of an image region, and moving one region's statistics to another's.
+"""Colour: sRGB and linear light, CIELAB, and moving the colour statistics of one region to another's.
 
-After Reinhard, Ashikhmin, Gooch, Shirley, "Color Transfer between Images" (2001), in CIELAB, whose channels
-are nearly decorrelated in photographs; the paper's l-alpha-beta takes logarithms, in which a few near-black
-pixels decide mean and spread.
+The last is after Reinhard, Ashikhmin, Gooch, Shirley, "Color Transfer between Images" (2001), in CIELAB,
+whose channels are nearly decorrelated in photographs; the paper's l-alpha-beta takes logarithms, in which a
+few near-black pixels decide mean and spread.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
+RGB = tuple[float, float, float]
 
 # Spread ratios outside this range turn sensor noise into colour, or a foreground into a flat patch.
 MIN_GAIN, MAX_GAIN = 0.4, 2.5
@@ -29,6 +29,27 @@ DELTA = 6 / 29
 
 # A channel spread below this many CIELAB units is a constant region, whose gain is not defined.
 FLAT_STD = 0.5
+
+
+def srgb_encode(linear: np.ndarray) -> np.ndarray:
+    """The sRGB transfer function on [0, 1]; values outside are clipped."""
+    clipped = np.clip(linear, 0, 1)
+    return np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
+
+
+def srgb_decode(encoded: np.ndarray) -> np.ndarray:
+    """Linear light of sRGB values on [0, 1] (divide 8-bit values by 255 first)."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+
+
+def linear_colour(display: RGB) -> RGB:
+    """Linear light of one sRGB colour. In Python's floats: plans hold the result, and the last bit of NumPy's
+    power differs between processors.
+    """
+    red, green, blue = (
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in display
+    )
+    return red, green, blue
 
 
 @dataclass(frozen=True, slots=True)

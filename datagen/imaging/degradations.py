@@ -15,17 +15,17 @@ be stored; `degrade` does what it says. Everything is sRGB, 8 bit in and out, as
 """
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from PIL import Image
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, index_at, whole_number
 from pairbridge.datagen.core.seeds import rng
 
-Range = tuple[float, float]
 SingleKind = Literal["bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole"]
 DegradationKind = Literal["second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole"]
 
@@ -45,41 +45,44 @@ _KERNELS = (
 class StageConfig(FrozenModel):
     """One of the two passes; the defaults are those of the first pass of Real-ESRGAN."""
 
-    blur: float = Field(1.0, ge=0, le=1)
-    """Share of images that are blurred."""
-    sinc: float = Field(0.1, ge=0, le=1)
-    """Share of those blurs that are a sinc filter: ringing."""
+    blur: Fraction = 1.0
+    """Fraction of images that are blurred."""
+    sinc: Fraction = 0.1
+    """Fraction of those blurs that are a sinc filter, which rings."""
     kernels: tuple[NonNegativeFloat, ...] = (0.45, 0.25, 0.12, 0.03, 0.12, 0.03)
-    """Shares of the other kernels: Gaussian, generalised Gaussian and plateau, round and not."""
-    kernel_side: tuple[int, int] = (7, 21)
-    """Odd sides, in pixels."""
-    sigma: Range = (0.2, 3.0)
+    """Relative weights of the other blur kernels: isotropic and anisotropic, of each of Gaussian, generalised
+    Gaussian and plateau."""
+    kernel_side: RangeOf[int] = (7, 21)
+    """Least and largest side of kernels, odd, in pixels."""
+    sigma: RangeOf[PositiveFloat] = (0.2, 3.0)
+    """Standard deviation of blur kernels along each axis, in pixels."""
     beta_gaussian: Range = (0.5, 4.0)
-    """Shape of the generalised Gaussians."""
+    """Shape parameter of generalised Gaussian kernels; 1 is a Gaussian."""
     beta_plateau: Range = (1.0, 2.0)
+    """Shape parameter of plateau kernels."""
     resize: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = (0.2, 0.7, 0.1)
-    """up, down, keep."""
+    """Relative weights of enlarging, reducing and keeping the size."""
     scale: Range = (0.15, 1.5)
-    gaussian_noise: float = Field(0.5, ge=0, le=1)
-    """Share of Gaussian noise; else Poisson."""
+    """Smallest and largest factor on the sides; it must hold 1."""
+    gaussian_noise: Fraction = 0.5
+    """Fraction of images with Gaussian noise; the rest get Poisson noise."""
     noise_sigma: Range = (1.0, 30.0)
-    """Levels of 255."""
+    """Standard deviation of Gaussian noise, in 8-bit levels."""
     poisson_scale: Range = (0.05, 3.0)
-    grey_noise: float = Field(0.4, ge=0, le=1)
-    """Share of noise that is the same in all channels."""
-    jpeg: tuple[int, int] = (30, 95)
+    """Factor on Poisson noise; 1 is that of an image exposed for its own number of levels."""
+    grey_noise: Fraction = 0.4
+    """Fraction of images whose noise is the same in all channels."""
+    jpeg: RangeOf[Annotated[int, Field(ge=1, le=100)]] = (30, 95)
+    """Quality of the JPEG compression, within [1, 100]."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "StageConfig":
         if len(self.kernels) != len(_KERNELS) or sum(self.kernels) <= 0 or sum(self.resize) <= 0:
             raise ValueError(f"kernels needs {len(_KERNELS)} shares ({', '.join(_KERNELS)}), resize 3")
-        low, high = self.kernel_side
-        if not 3 <= low <= high or low % 2 == 0 or high % 2 == 0:
-            raise ValueError("kernel_side needs two odd numbers from 3 up, the lower one first")
-        if not 1 <= self.jpeg[0] <= self.jpeg[1] <= 100:
-            raise ValueError("jpeg needs two qualities in [1, 100], the lower one first")
-        if not 0 < self.scale[0] <= 1 <= self.scale[1] or self.sigma[0] <= 0:
-            raise ValueError("scale must hold 1, and sigma be positive")
+        if self.kernel_side[0] < 3 or not all(side % 2 for side in self.kernel_side):
+            raise ValueError("kernel_side needs two odd numbers from 3 up")
+        if not 0 < self.scale[0] <= 1 <= self.scale[1]:
+            raise ValueError("scale must be positive and hold 1")
         return self
 
 
@@ -87,6 +90,7 @@ class SecondOrderConfig(FrozenModel):
     """Real-ESRGAN's chain; the defaults are its training options."""
 
     first: StageConfig = StageConfig()
+    """The first pass."""
     second: StageConfig = StageConfig(
         blur=0.8,
         sigma=(0.2, 1.5),
@@ -95,11 +99,12 @@ class SecondOrderConfig(FrozenModel):
         noise_sigma=(1.0, 25.0),
         poisson_scale=(0.05, 2.5),
     )
-    final_sinc: float = Field(0.8, ge=0, le=1)
-    """Share of images with a sinc filter before the end."""
+    """The second pass; its defaults are milder."""
+    final_sinc: Fraction = 0.8
+    """Fraction of images with a sinc filter near the end."""
     scale: float = Field(4.0, ge=1, le=16)
-    """The degraded image has 1/scale of the sides before it is brought back: 4 is super-resolution by four.
-    """
+    """Factor, within [1, 16], by which the sides of the degraded image are reduced before it is brought back
+    to size; 4 is super-resolution by four."""
 
 
 def draw_second_order(draw: np.random.Generator, config: SecondOrderConfig) -> dict[str, Any]:
@@ -187,7 +192,7 @@ def _second_order(image: np.ndarray, params: dict[str, Any], seed: int) -> np.nd
 
 def _draw_stage(draw: np.random.Generator, config: StageConfig) -> dict[str, Any]:
     blurs, is_sinc = draw.random() < config.blur, draw.random() < config.sinc
-    way = _choice(draw, config.resize)
+    way = index_at(draw.random(), config.resize)
     low, high = ((1.0, config.scale[1]), (config.scale[0], 1.0), (1.0, 1.0))[way]
     kernel = _draw_sinc(draw, config.kernel_side) if is_sinc else _draw_kernel(draw, config)
     return {
@@ -195,12 +200,12 @@ def _draw_stage(draw: np.random.Generator, config: StageConfig) -> dict[str, Any
         "scale": float(draw.uniform(low, high)),
         "resize": _RESIZES[draw.integers(3)],
         "noise": _draw_noise(draw, config),
-        "jpeg": int(draw.integers(config.jpeg[0], config.jpeg[1] + 1)),
+        "jpeg": whole_number(draw, config.jpeg),
     }
 
 
 def _draw_kernel(draw: np.random.Generator, config: StageConfig) -> dict[str, Any]:
-    name = _KERNELS[_choice(draw, config.kernels)]
+    name = _KERNELS[index_at(draw.random(), config.kernels)]
     sigma = float(draw.uniform(*config.sigma))
     across = float(draw.uniform(*config.sigma))
     turn_rad = float(draw.uniform(-math.pi, math.pi))
@@ -238,11 +243,6 @@ def _draw_noise(draw: np.random.Generator, config: StageConfig) -> dict[str, Any
         "amount": float(draw.uniform(*(config.noise_sigma if gaussian else config.poisson_scale))),
         "grey": bool(draw.random() < config.grey_noise),
     }
-
-
-def _choice(draw: np.random.Generator, shares: tuple[float, ...]) -> int:
-    ends = np.cumsum(shares)
-    return min(int(np.searchsorted(ends, draw.random() * ends[-1], "right")), len(shares) - 1)
 
 
 def _bessel_j1(x: np.ndarray) -> np.ndarray:

@@ -4,10 +4,10 @@ Two renders with one seed, before denoising, are equal to the bit wherever no pa
 difference is the effect (and, where it is faint, the noise of that effect).
 """
 
-import cv2
 import numpy as np
 
-from pairbridge.datagen.imaging.view import ViewTransform, srgb_encode
+from pairbridge.datagen.imaging.colour import srgb_encode
+from pairbridge.datagen.imaging.view import ViewTransform
 
 
 def effect_mask(
@@ -24,11 +24,3 @@ def effect_mask(
 def as_seen(linear: np.ndarray, view: ViewTransform) -> np.ndarray:
     """Float sRGB in [0, 1] of linear light, without the highlights' shoulder."""
     return srgb_encode(linear * np.float32(view.exposure))
-
-
-def dilated(mask: np.ndarray, radius_px: int) -> np.ndarray:
-    """Bool (H, W): `mask` grown by a disc of this radius."""
-    if radius_px == 0:
-        return mask
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
-    return cv2.dilate(mask.astype(np.uint8), disc) > 0

@@ -13,10 +13,12 @@ from typing import Literal, get_args
 
 import cv2
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
 
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Coverage, Range, Weights, log_uniform, weighted, whole_number
+from pairbridge.datagen.imaging.filters import grown
 
 Shape = Literal["strokes", "boxes", "silhouettes"]
 
@@ -34,37 +36,20 @@ class MaskConfig(FrozenModel):
     """What removal masks look like and where they may lie."""
 
     mode: Literal["any_place", "avoid_foreground"] = "any_place"
-    shapes: dict[Shape, NonNegativeFloat] = Field(default_factory=lambda: {"strokes": 0.5, "boxes": 0.5})
-    """Relative shares: LaMa's strokes and boxes, and silhouettes of other photographs' foregrounds, which
-    need two photographs in a split."""
-    coverage: tuple[float, float] = (0.02, 0.5)
-    """Least and largest share of the image."""
+    """Where masks lie: anywhere, or clear of the photograph's foreground."""
+    shapes: Weights[Shape] = Field(default_factory=lambda: {"strokes": 0.5, "boxes": 0.5})
+    """Relative weights of shapes: LaMa's strokes and boxes, and silhouettes of other photographs'
+    foregrounds, which need two photographs in a split."""
+    coverage: Coverage = (0.02, 0.5)
+    """Least and largest fraction of the image that a mask covers, within (0, 1]."""
     max_overlap: float = Field(0.02, ge=0, lt=1)
-    """avoid_foreground: share of the mask that may lie on it."""
+    """Largest fraction of the mask that may lie on the foreground, with `avoid_foreground`."""
     max_tries: PositiveInt = Field(40, le=1000)
-
-    @model_validator(mode="after")
-    def _bounds(self) -> "MaskConfig":
-        low, high = self.coverage
-        if not 0 < low < high <= 1:
-            raise ValueError(f"coverage is [{low}, {high}]; it needs 0 < least < largest <= 1")
-        if sum(self.shapes.values()) <= 0:
-            raise ValueError("shapes needs at least one positive share")
-        return self
+    """Number of masks that are tried, at most 1000, before the pair is refused or the mask trimmed."""
 
     @property
     def has_silhouettes(self) -> bool:
         return self.shapes.get("silhouettes", 0) > 0
-
-    def shape_at(self, position: float) -> Shape:
-        """The shape at `position` in [0, 1) of the shares laid end to end."""
-        there = [shape for shape in get_args(Shape) if self.shapes.get(shape, 0) > 0]
-        place = position * sum(self.shapes[shape] for shape in there)
-        for shape in there:
-            place -= self.shapes[shape]
-            if place < 0:
-                return shape
-        return there[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +81,9 @@ def draw_mask(
     blocked = _with_clearance(foreground, min(size_WH)) if foreground is not None else None
     avoiding = config.mode == "avoid_foreground" and blocked is not None
     best: RemovalMask | None = None
+    shapes = {shape: config.shapes[shape] for shape in get_args(Shape) if config.shapes.get(shape, 0) > 0}
     for tries in range(1, config.max_tries + 1):
-        kind = config.shape_at(draw.random())
+        kind = weighted(draw, shapes)
         if kind == "silhouettes":
             hole = place_silhouette(draw, size_WH, silhouette(), config.coverage)
         else:
@@ -122,7 +108,7 @@ def draw_mask(
 
 
 def place_silhouette(
-    draw: np.random.Generator, size_WH: tuple[int, int], alpha: np.ndarray, coverage: tuple[float, float]
+    draw: np.random.Generator, size_WH: tuple[int, int], alpha: np.ndarray, coverage: Range
 ) -> np.ndarray:
     """uint8 (H, W) of 0 and 1: the outline of `alpha` (uint8, any size) somewhere in the image.
 
@@ -132,7 +118,7 @@ def place_silhouette(
     width, height = size_WH
     x, y, box_w, box_h = cv2.boundingRect((alpha > 127).astype(np.uint8))
     solid = alpha[y : y + box_h, x : x + box_w]
-    share = math.exp(draw.uniform(*np.log(coverage)))
+    share = log_uniform(draw, coverage)
     scale = math.sqrt(share * width * height / int((solid > 127).sum()))
     mirror = -1.0 if draw.random() < 0.5 else 1.0
     tilt = math.radians(draw.uniform(-_MAX_TILT_DEG, _MAX_TILT_DEG))
@@ -148,16 +134,12 @@ def place_silhouette(
         to_image[:, :2] *= np.array([box_w / small[0], box_h / small[1]])
     placed = cv2.warpAffine(solid, to_image, size_WH, flags=cv2.INTER_LINEAR, borderValue=0)
     reach = round(draw.uniform(0, _MAX_GROWTH) * min(size_WH))
-    return cv2.dilate((placed > 127).astype(np.uint8), _disc(reach))
+    return grown(placed > 127, reach)
 
 
 def _with_clearance(foreground: np.ndarray, shorter_side: int) -> np.ndarray:
     reach = max(1, round(_CLEARANCE * shorter_side))
-    return cv2.dilate((foreground > 255 * _FOREGROUND).astype(np.uint8), _disc(reach))
-
-
-def _disc(radius: int) -> np.ndarray:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return grown(foreground > 255 * _FOREGROUND, reach)
 
 
 def _overlap(hole: np.ndarray, blocked: np.ndarray | None) -> float:
@@ -263,9 +245,9 @@ def draw_hole(
 
 def _strokes(draw: np.random.Generator, width: int, height: int, shape: Strokes, scale: float) -> np.ndarray:
     canvas = np.zeros((height, width), np.uint8)
-    for stroke in range(int(draw.integers(shape.times[0], shape.times[1] + 1))):
+    for stroke in range(whole_number(draw, shape.times)):
         x, y = int(draw.integers(width)), int(draw.integers(height))
-        for _ in range(int(draw.integers(1, _MAX_SEGMENTS + 1))):
+        for _ in range(whole_number(draw, (1, _MAX_SEGMENTS))):
             angle = 0.01 + float(draw.integers(_MAX_TURN_RAD))
             if stroke % 2 == 0:
                 angle = math.tau - angle
@@ -281,11 +263,11 @@ def _strokes(draw: np.random.Generator, width: int, height: int, shape: Strokes,
 def _boxes(draw: np.random.Generator, width: int, height: int, shape: Boxes, scale: float) -> np.ndarray:
     margin = round(scale * shape.margin)
     canvas = np.zeros((height, width), np.uint8)
-    for _ in range(int(draw.integers(shape.times[0], shape.times[1] + 1))):
+    for _ in range(whole_number(draw, shape.times)):
         # Every side fits the reference frame, so this matters only for rounding in very small images.
         box_w = min(max(1, round(scale * float(draw.integers(*shape.side)))), width - 2 * margin)
         box_h = min(max(1, round(scale * float(draw.integers(*shape.side)))), height - 2 * margin)
-        x = int(draw.integers(margin, width - margin - box_w + 1))
-        y = int(draw.integers(margin, height - margin - box_h + 1))
+        x = whole_number(draw, (margin, width - margin - box_w))
+        y = whole_number(draw, (margin, height - margin - box_h))
         canvas[y : y + box_h, x : x + box_w] = 1
     return canvas

@@ -13,10 +13,10 @@ light x would no longer re-compose to itself.
 from importlib import metadata
 from typing import Literal, get_args
 
-import cv2
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.imaging.filters import box_blur, masked_mean
 
 # The foreground's own colour at soft edges, by either of two published estimators behind one function.
 
@@ -108,15 +108,7 @@ def _blur_fusion(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def _fuse(
     image: np.ndarray, foreground: np.ndarray, background: np.ndarray, weight: np.ndarray, radius: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    near_foreground = _blurred(foreground, weight, radius)
-    near_background = _blurred(background, 1 - weight, radius)
+    near_foreground = masked_mean(foreground, weight, box_blur, radius)
+    near_background = masked_mean(background, 1 - weight, box_blur, radius)
     fused = near_foreground + weight * (image - weight * near_foreground - (1 - weight) * near_background)
     return np.clip(fused, 0, 255), near_background
-
-
-def _blurred(values: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
-    """Weighted box mean over 2 radius + 1 pixels; the values themselves where no weight is near."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    total = cv2.blur(weight, size, borderType=cv2.BORDER_REPLICATE)[..., None]
-    mean = cv2.blur(values * weight, size, borderType=cv2.BORDER_REPLICATE)
-    return np.where(total > 1e-4, mean / np.maximum(total, 1e-4), values)

@@ -7,13 +7,12 @@ call `check_render` and `check_foreground` beside it, on what only they have.
 """
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import NonNegativeFloat
 
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Fraction, RangeOf
 from pairbridge.datagen.shards.sample import Pair
-
-Share = tuple[float, float]
 
 # Below this many 2x2 blocks a standard deviation says little.
 _MIN_BLOCKS = 64
@@ -22,48 +21,42 @@ _MEDIAN_OF_NORMAL = 0.6745
 
 
 class Gates(FrozenModel):
-    """Limits of the quality gates; in brackets the names under which rejections are counted. Shares are of
-    pixels, levels are 8 bit.
+    """Limits of the quality gates; brackets hold the names under which refused pairs are counted. Fractions
+    are of pixels, levels are 8 bit.
     """
 
-    coverage: Share = (0.02, 0.95)
-    """Share of the frame a rendered object covers [too_small, too_large]. Below, it is a speck; above, there
-    is no background to disagree with."""
-    border: float = Field(0.03, ge=0, le=1)
-    """Largest share of the frame's border pixels that a rendered object covers [cut_by_border]."""
-    mask: Share = (0.001, 0.999)
-    """Share of the frame that a mask covers, for every pair with a mask [mask_empty, mask_full]."""
-    magenta: float = Field(0.02, ge=0, le=1)
-    """Largest share of an object that is pure magenta, which Blender paints for lack of a texture
+    coverage: RangeOf[NonNegativeFloat] = (0.02, 0.95)
+    """Least and largest fraction of the frame that a rendered object covers [too_small, too_large]. Below, it
+    is a speck; above, there is no background to disagree with."""
+    border: Fraction = 0.03
+    """Largest fraction of the frame's border pixels that a rendered object covers [cut_by_border]."""
+    mask: RangeOf[NonNegativeFloat] = (0.001, 0.999)
+    """Least and largest fraction of the frame that a mask covers, for every pair with a mask [mask_empty,
+    mask_full]."""
+    magenta: Fraction = 0.02
+    """Largest fraction of an object that is pure magenta, which Blender paints where a texture is missing
     [missing_texture]."""
-    black: float = Field(0.85, ge=0, le=1)
-    """Largest share of foreground pixels whose every channel is at most 4 [black], or at least 250 [blown]:
-    one channel alone there is colour."""
-    blown: float = Field(0.6, ge=0, le=1)
-    black_frame: float = Field(0.98, ge=0, le=1)
-    """The same shares of a whole frame, source and target [black_frame, blown_frame]; an object before a dark
-    studio is no failure."""
-    blown_frame: float = Field(0.9, ge=0, le=1)
-    level: tuple[float, float] = (6.0, 248.0)
-    """Mean level of a foreground [black, blown]."""
+    black: Fraction = 0.85
+    """Largest fraction of foreground pixels whose every channel is at most 4 [black]."""
+    blown: Fraction = 0.6
+    """Largest fraction of foreground pixels whose every channel is at least 250 [blown]; one channel alone
+    there is colour."""
+    black_frame: Fraction = 0.98
+    """Largest fraction of black pixels in a whole frame, source and target [black_frame]; an object before a
+    dark studio is no failure."""
+    blown_frame: Fraction = 0.9
+    """Largest fraction of blown pixels in a whole frame, source and target [blown_frame]."""
+    level: RangeOf[NonNegativeFloat] = (6.0, 248.0)
+    """Least and largest mean level of a foreground [black, blown]."""
     contrast: NonNegativeFloat = 1.5
-    """Smallest standard deviation of foreground luminance [no_shading]: a silhouette filled with one value.
-    """
+    """Least standard deviation of foreground luminance [no_shading]; below it a silhouette is filled with one
+    value."""
     noise: NonNegativeFloat = 15.0
-    """Largest standard deviation of pixel noise in the target, under its mask where it has one [noisy]: the
-    median of the diagonal differences of 2x2 blocks, blind to edges and shading. The bundled photographs have
+    """Largest standard deviation of pixel noise in the target, under its mask where it has one [noisy]. It is
+    the median of the diagonal differences of 2x2 blocks, blind to edges and shading; bundled photographs have
     0.5 to 3.5, at any size."""
     difference: NonNegativeFloat = 0.5
-    """Smallest mean absolute difference of source and target, under the mask where there is one [too_alike].
-    """
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Gates":
-        for name in ("coverage", "mask", "level"):
-            low, high = getattr(self, name)
-            if not 0 <= low <= high:
-                raise ValueError(f"{name} is [{low}, {high}]; write the lower end first, from 0 up")
-        return self
+    """Least mean absolute difference of source and target, under the mask where there is one [too_alike]."""
 
 
 def check_pair(pair: Pair, gates: Gates) -> None:

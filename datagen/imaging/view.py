@@ -11,16 +11,19 @@ dither: an 8-bit value is a function of its pixel's light alone.
 """
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imaging.colour import srgb_encode
 
 
 class ViewTransform(FrozenModel):
-    """`exposure` is a factor on linear light; `shoulder` is where highlights begin to roll off, in [0, 1)."""
+    """From linear light to 8-bit sRGB; see the module's docstring."""
 
-    exposure: float = Field(1.0, gt=0)
+    exposure: PositiveFloat = 1.0
+    """Factor on linear light."""
     shoulder: float = Field(0.8, ge=0, lt=1)
+    """Linear level, within [0, 1), above which highlights roll off instead of clipping."""
 
     def apply(self, linear: np.ndarray) -> np.ndarray:
         """uint8 sRGB of the same shape as `linear` (float, >= 0, unbounded above)."""
@@ -29,14 +32,3 @@ class ViewTransform(FrozenModel):
         above = np.maximum(exposed - np.float32(self.shoulder), 0)
         rolled = np.minimum(exposed, np.float32(self.shoulder)) + room * -np.expm1(-above / room)
         return np.rint(255 * srgb_encode(rolled)).astype(np.uint8)
-
-
-def srgb_encode(linear: np.ndarray) -> np.ndarray:
-    """The sRGB transfer function on [0, 1]; values outside are clipped."""
-    clipped = np.clip(linear, 0, 1)
-    return np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
-
-
-def srgb_decode(encoded: np.ndarray) -> np.ndarray:
-    """Linear light of sRGB values on [0, 1] (divide 8-bit values by 255 first)."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)

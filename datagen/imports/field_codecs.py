@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat
 from pairbridge.datagen.assets.photographs import decode_grey, decode_grey16, decode_image, read_header
 from pairbridge.datagen.core.errors import AssetError, ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.imaging.filters import disc
 from pairbridge.datagen.shards.sample import MAX_PIXELS
 
 # Hypersim was rendered at 1024x768 with a focal length of 886.81 pixels; other widths scale it.
@@ -25,20 +26,23 @@ class ImageCodec(FrozenModel):
     """An sRGB image: JPEG, PNG or WebP."""
 
     kind: Literal["image"] = "image"
+    """Selects an sRGB image."""
 
 
 class MaskCodec(FrozenModel):
     """A grey image of the foreground, or of what is to be removed; it is turned into 255 = foreground."""
 
     kind: Literal["mask"] = "mask"
+    """Selects a mask."""
     foreground: Literal["white", "black"] = "white"
+    """Value of the foreground, or of what is to be removed."""
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None
-    """From this value on (after black and white were exchanged, if they are) a pixel is foreground, below it
-    none is: for masks that are not exactly black and white, such as JPEGs. null: grey is partial coverage."""
+    """Least value, within [1, 255] and with white as foreground, from which a pixel counts fully, for masks
+    that are not exactly black and white, such as JPEGs. Null: grey is partial coverage."""
     form: Literal["as_is", "box"] = "as_is"
-    """box: each connected region is replaced by its bounding box."""
+    """Form of the mask: as it is, or each connected region replaced by its bounding box."""
     dilate_px: NonNegativeInt = 0
-    """Grown by this radius, before boxes are taken."""
+    """Growth of the mask in pixels, before bounding boxes are taken."""
 
 
 class DepthCodec(FrozenModel):
@@ -49,13 +53,16 @@ class DepthCodec(FrozenModel):
     """
 
     kind: Literal["depth"] = "depth"
+    """Selects a depth map."""
     file: Literal["png16", "hypersim_hdf5"] = "png16"
+    """File format: 16-bit grey PNG of planar depth, or Hypersim's HDF5 of distances."""
     units_per_m: PositiveFloat = 1000.0
-    """Of png16; 0 means that nothing was measured."""
+    """Values per metre in png16; 0 means that nothing was measured."""
     far_m: PositiveFloat | None = None
-    """What lies beyond is white and not valid."""
+    """Distance in metres beyond which depth is white and not valid; null: none."""
     span: Literal["percentiles", "far"] = "percentiles"
-    """percentiles: from the 2nd to the 98th percentile of the image's valid depths. far: from 0 to far_m."""
+    """Depth range that black to white covers: the 2nd to 98th percentile of the image's valid depths, or 0 to
+    far_m."""
 
 
 Codec = Annotated[ImageCodec | MaskCodec | DepthCodec, Field(discriminator="kind")]
@@ -127,8 +134,7 @@ def _decode_mask(codec: MaskCodec, data: bytes, name: str) -> np.ndarray:
     if codec.threshold is not None:
         mask = (mask >= codec.threshold).astype(np.uint8) * 255
     if codec.dilate_px:
-        side = 2 * codec.dilate_px + 1
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        mask = cv2.dilate(mask, disc(codec.dilate_px))
     return _boxes(mask) if codec.form == "box" else mask
 
 

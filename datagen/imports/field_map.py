@@ -28,7 +28,9 @@ class FieldFiles(FrozenModel):
     """The files of one field: templates, of which exactly one must give a file, and what the files hold."""
 
     paths: tuple[str, ...]
+    """Path templates below the root, of which exactly one must give a file."""
     codec: Codec
+    """What the files hold."""
 
     @field_validator("paths", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod

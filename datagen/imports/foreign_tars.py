@@ -27,7 +27,9 @@ class TarField(FrozenModel):
     """The members of one field: extensions, of which exactly one must be there, and what they hold."""
 
     extensions: tuple[str, ...]
+    """Extensions, of which exactly one must be there for each key."""
     codec: Codec
+    """What the members hold."""
 
     @field_validator("extensions", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod
@@ -54,9 +56,11 @@ class ForeignTarsLayout(PairLayout):
     bare: ClassVar[str] = "extensions"
 
     kind: Literal["tars"] = "tars"
+    """Selects this layout."""
     tars: tuple[str, ...] = ("**/*.tar",)
-    """Globs below the root."""
+    """Glob patterns of the tar files, below the root."""
     fields: dict[FieldKind, TarField]
+    """Members that hold source, target and mask: extensions, or {extensions: [...], codec: {...}}."""
     group_by: Literal["id", "tar"] = "id"
     """What must not be split up: each sample alone, or all of one tar."""
     sidecars: Literal["cache", "beside"] = "cache"

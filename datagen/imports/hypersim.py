@@ -9,15 +9,13 @@ import csv
 from pathlib import Path
 from typing import Literal
 
-from pydantic import PositiveFloat
-
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.imports.import_manifest import FieldKind
+from pairbridge.datagen.imports.pair_layout import DepthLayout
 
 _IMAGES = "{scene}/images/scene_{camera}_final_preview/frame.{frame}.tonemap.jpg"
 _DEPTHS = "{scene}/images/scene_{camera}_geometry_hdf5/frame.{frame}.depth_meters.hdf5"
@@ -25,16 +23,11 @@ _METADATA = "metadata_images_split_scene_v1.csv"
 _SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "test": "test"}
 
 
-class HypersimLayout(FrozenModel):
+class HypersimLayout(DepthLayout):
     """`<root>/ai_001_001/images/scene_cam_00_final_preview/...`; source: tone-mapped image, target: depth."""
 
     kind: Literal["hypersim"] = "hypersim"
-    far_m: PositiveFloat | None = None
-    span: Literal["percentiles", "far"] = "percentiles"
-
-    @property
-    def import_kind(self) -> ImportKind:
-        return "imported_pairs"
+    """Selects this layout."""
 
     @property
     def codecs(self) -> dict[FieldKind, Codec]:

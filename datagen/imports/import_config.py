@@ -28,6 +28,7 @@ class LayoutSplits(FrozenModel):
     """The data set's own split where its layout knows one; by hash of the group for the rest."""
 
     kind: Literal["layout"] = "layout"
+    """Selects the data set's own splits."""
 
     def place(self, candidate: Candidate) -> Split | None:
         return candidate.split or split_by_hash(candidate.group)
@@ -37,6 +38,7 @@ class HashSplits(FrozenModel):
     """0.8 train, 0.1 validation, 0.1 test, by the hash of the group: adding pairs moves no other pair."""
 
     kind: Literal["hash"]
+    """Selects splits by hash."""
 
     def place(self, candidate: Candidate) -> Split | None:
         return split_by_hash(candidate.group)
@@ -46,7 +48,9 @@ class OneSplit(FrozenModel):
     """Everything belongs to one split."""
 
     kind: Literal["all"]
+    """Selects a single split."""
     split: Split
+    """Split of every pair."""
 
     def place(self, candidate: Candidate) -> Split | None:
         return self.split
@@ -59,9 +63,13 @@ class PathSplits(FrozenModel):
     """
 
     kind: Literal["paths"]
+    """Selects splits by path."""
     train: tuple[str, ...] = ()
+    """Patterns of the training split."""
     validation: tuple[str, ...] = ()
+    """Patterns of the validation split."""
     test: tuple[str, ...] = ()
+    """Patterns of the test split."""
 
     def place(self, candidate: Candidate) -> Split | None:
         path = candidate.files["target"].path
@@ -78,9 +86,14 @@ class ImportConfig(FrozenModel):
     """One import. `root` is absolute once a YAML file was loaded."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-    """The `recipe` of a mix."""
+    """Name of the import, which a mix gives as `recipe`."""
     root: Path
+    """Folder of the data set."""
     layout: AnyLayout
+    """How the data set's files belong together."""
     splits: AnySplits = LayoutSplits()
+    """How pairs are divided into train, validation and test."""
     licence: str = UNSPECIFIED
+    """Licence of the data set."""
     author: str = UNSPECIFIED
+    """Authors of the data set."""

@@ -56,6 +56,10 @@ class ImportedPairs:
         return len(self._starts) - 1
 
     @property
+    def planned(self) -> int:
+        return len(self)
+
+    @property
     def digest(self) -> str:
         return self.manifest.split_digest(self.split)
 

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import PositiveFloat, field_validator, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
@@ -26,8 +26,9 @@ class PairLayout(FrozenModel):
     bare: ClassVar[str]
 
     task: Task = "translation"
+    """What the pairs are for: translation needs source and target, removal target and mask."""
     fields: dict[FieldKind, Any]
-    """Of a model with `codec`, and what tells the field's files."""
+    """Source, target and mask: which files they are, and what those hold."""
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -72,3 +73,17 @@ class PairLayout(FrozenModel):
     @property
     def codecs(self) -> dict[FieldKind, Codec]:
         return {name: field.codec for name, field in self.fields.items()}
+
+
+class DepthLayout(FrozenModel):
+    """What layouts of depth data sets share; source is the image, target the depth."""
+
+    far_m: PositiveFloat | None = None
+    """Distance in metres beyond which depth is white and not valid; null: none."""
+    span: Literal["percentiles", "far"] = "percentiles"
+    """Depth range that black to white covers: the 2nd to 98th percentile of the image's valid depths, or 0 to
+    far_m."""
+
+    @property
+    def import_kind(self) -> ImportKind:
+        return "imported_pairs"

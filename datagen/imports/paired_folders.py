@@ -19,9 +19,11 @@ class FoldersLayout(PairLayout):
     bare: ClassVar[str] = "paths"
 
     kind: Literal["folders"] = "folders"
+    """Selects this layout."""
     fields: dict[FieldKind, FieldFiles]
+    """Files of source, target and mask: path templates with {id}, or {paths: [...], codec: {...}}."""
     group_by: Literal["id", "folder"] = "id"
-    """What belongs together and must not be split up: each pair alone, or all of one folder of the ids."""
+    """Pairs that stay in one split: each pair alone, or all of one folder."""
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
         pairs, refused = find_pairs(root, self.fields)

@@ -11,26 +11,22 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.imports.import_manifest import FieldKind
+from pairbridge.datagen.imports.pair_layout import DepthLayout
 
 _CAMERA = "cam_params.json"
 
 
-class ReplicaLayout(FrozenModel):
+class ReplicaLayout(DepthLayout):
     """`<root>/office0/results/frame000000.jpg` and `depth000000.png`."""
 
     kind: Literal["replica"] = "replica"
+    """Selects this layout."""
     units_per_m: PositiveFloat = 6553.5
-    far_m: PositiveFloat | None = None
-    span: Literal["percentiles", "far"] = "percentiles"
-
-    @property
-    def import_kind(self) -> ImportKind:
-        return "imported_pairs"
+    """Values per metre in the depth images."""
 
     @property
     def codecs(self) -> dict[FieldKind, Codec]:

@@ -34,13 +34,17 @@ class RordLayout(FrozenModel):
     """`<root>/img|gt|mask/...` or `<root>/<train|val|test>/img|gt|mask/...`."""
 
     kind: Literal["rord"] = "rord"
+    """Selects this layout."""
     mask_folder: str = "mask"
+    """Name of the folder of masks."""
     masks: Literal["fine", "coarse"] = "fine"
-    """fine: as they are. coarse: the bounding box of every region; for coarse masks that come with the data,
-    give their folder and leave this at fine."""
+    """Form of the masks: as they are, or the bounding box of every region. For coarse masks that come with
+    the data, name their folder and leave this at fine."""
     dilate_px: NonNegativeInt = 0
+    """Growth of the masks in pixels, before bounding boxes are taken."""
     clean_plates: Literal["skip", "keep"] = "skip"
-    """Pairs whose mask is empty: the clean plate beside itself. Kept, they teach to leave an image alone."""
+    """What happens to pairs with an empty mask, the clean plate beside itself; kept, they teach to leave an
+    image alone."""
 
     @property
     def import_kind(self) -> ImportKind:

@@ -9,31 +9,30 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.imports.import_manifest import FieldKind
+from pairbridge.datagen.imports.pair_layout import DepthLayout
 
 _UNITS_PER_M = 100.0
 _FRAMES = "{scene}/{variation}/frames"
 
 
-class VkittiLayout(FrozenModel):
+class VkittiLayout(DepthLayout):
     """`<root>/Scene01/clone/frames/rgb/Camera_0/...`, or the two archives unpacked side by side.
 
     All weathers and cameras of a scene show the same drive, so a scene belongs to one split.
     """
 
     kind: Literal["vkitti"] = "vkitti"
+    """Selects this layout."""
     far_m: PositiveFloat = 80.0
-    span: Literal["percentiles", "far"] = "percentiles"
+    """Distance in metres beyond which depth is white and not valid."""
     validation_scenes: tuple[str, ...] = ()
+    """Scenes of the validation split."""
     test_scenes: tuple[str, ...] = ("Scene20",)
-
-    @property
-    def import_kind(self) -> ImportKind:
-        return "imported_pairs"
+    """Scenes of the test split."""
 
     @property
     def codecs(self) -> dict[FieldKind, Codec]:

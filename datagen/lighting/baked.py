@@ -39,21 +39,24 @@ class LightingCounts(FrozenModel):
     """How many lightings of one kind each split gets."""
 
     train: NonNegativeInt = 0
+    """Number in the training split."""
     validation: NonNegativeInt = 0
+    """Number in the validation split."""
     test: NonNegativeInt = 0
+    """Number in the test split."""
 
 
 class LightingsConfig(FrozenModel):
-    """Lightings to bake under `<dataset>/lightings/`."""
+    """Environment maps to bake under `<dataset>/lightings/`."""
 
     width: int = Field(512, ge=64, le=8192, multiple_of=4)
-    """Of each file; its height is half of it."""
+    """Width of each file in pixels, a multiple of 4 within [64, 8192]; the height is half of it."""
     skies: LightingCounts = LightingCounts()
-    """Blender's physical sky, with the sun's disc, over a textured ground."""
+    """Number of skies: Blender's physical sky, with the sun's disc, over a textured ground."""
     rigs: LightingCounts = LightingCounts()
-    """Two to five soft boxes in a dim room."""
+    """Number of studio lights: two to five soft boxes in a dim room."""
     blends: LightingCounts = LightingCounts()
-    """Two rotated HDRIs of one split."""
+    """Number of blends: two rotated HDRIs of one split, mixed."""
 
 
 class SkyBaker(Protocol):

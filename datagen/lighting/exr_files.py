@@ -4,15 +4,19 @@ A lighting that could not be made has a file too, which says why: it stands in i
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import OpenEXR
 
+from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.imaging.primaries import D65, REC709, XY, light_to_srgb, rgb_to_xyz
+from pairbridge.datagen.lighting.radiance_files import RadianceDamaged, decode_radiance
 
 # 16384 x 8192 float RGB is 1.6 GB; a header can claim far more in a few bytes.
 MAX_TEXELS = 16384 * 8192
@@ -22,7 +26,7 @@ UNUSABLE = "pairbridge_unusable"
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """Linear RGB (H, W, 3) float32 of an OpenEXR or Radiance file, as it is stored.
+    """Linear sRGB (H, W, 3) float32 of an OpenEXR or Radiance file, whatever primaries it is stored in.
 
     Raises AssetError for a file that is damaged, empty, too large or not RGB or grey, and for one that stands
     for a lighting which could not be made (`write_unusable`).
@@ -34,10 +38,15 @@ def read_pixels(path: Path) -> np.ndarray:
         if path.is_file() and path.stat().st_size == 0:
             raise broken_lighting(path, "empty_file", "it is damaged: 0 bytes")
         return _read_exr(path)
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3 or pixels.dtype != np.float32:
-        raise broken_lighting(path, "damaged", "it is not a readable Radiance image")
-    return pixels[..., 2::-1]
+    try:
+        data = path.read_bytes()
+        return decode_radiance(data, MAX_TEXELS)
+    except OSError as error:
+        raise broken_lighting(path, "unreadable", error.strerror or str(error)) from error
+    except RadianceDamaged as error:
+        found = content_of(data[:SIGNATURE_BYTES])
+        mistaken = found and not data.startswith(b"#?")
+        raise broken_lighting(path, "damaged", f"it is {found}" if mistaken else str(error)) from error
 
 
 def write_exr(
@@ -89,8 +98,9 @@ def broken_lighting(path: Path, fault: str, why: str) -> AssetError:
 def _read_exr(path: Path) -> np.ndarray:
     try:
         with OpenEXR.File(str(path), header_only=True) as file:
-            low, high = file.header()["dataWindow"]
-        width, height = int(high[0]) - int(low[0]) + 1, int(high[1]) - int(low[1]) + 1
+            header = dict(file.header())
+        low, high = (np.array(corner, int) for corner in header["dataWindow"])
+        width, height = (high - low + 1).tolist()
         if width * height > MAX_TEXELS:
             raise broken_lighting(
                 path, "too_large", f"it claims {width}x{height} pixels, above the cap of {MAX_TEXELS}"
@@ -99,9 +109,81 @@ def _read_exr(path: Path) -> np.ndarray:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, OSError, KeyError) as error:
         raise broken_lighting(path, "damaged", f"it is damaged ({error})") from error
-    names = ("R", "G", "B") if {"R", "G", "B"} <= channels.keys() else ("Y", "Y", "Y")
-    if names[0] not in channels:
-        raise broken_lighting(
-            path, "no_colour", f"it has the channels {', '.join(sorted(channels))}, neither RGB nor Y"
+    try:
+        light = _rgb_of(channels, header, (height, width))
+        if "chromaticities" in header:
+            light = _in_srgb(light, header["chromaticities"])
+    except ValueError as error:
+        raise broken_lighting(path, "no_colour", str(error)) from error
+    return _in_display_window(light, low, header.get("displayWindow"))
+
+
+def _rgb_of(channels: Mapping[str, np.ndarray], header: Mapping, size_HW: tuple[int, int]) -> np.ndarray:
+    """Linear RGB in the file's own primaries, (H, W, 3) float32: of RGB, of the one layer that has it, of
+    grey, or of luminance and chroma (Y, RY = (R - Y) / Y, BY, which may be stored at half the resolution).
+    """
+    layers: dict[str, dict[str, str]] = {}
+    for name in channels:
+        layer, _, channel = name.rpartition(".")
+        layers.setdefault(layer, {})[channel.upper()] = name
+    having = [layer for layer, found in layers.items() if {"R", "G", "B"} <= found.keys()]
+    if "" in having or len(having) == 1:
+        found = layers["" if "" in having else having[0]]
+        return np.stack([channels[found[channel]].astype(np.float32) for channel in "RGB"], axis=-1)
+    if having:
+        raise ValueError(
+            f"it has several layers with colour ({', '.join(sorted(having))}), and none is the main one"
         )
-    return np.stack([channels[name].astype(np.float32) for name in names], axis=-1)
+    if "Y" not in layers.get("", {}):
+        raise ValueError(f"it has the channels {', '.join(sorted(channels))}, neither RGB nor Y")
+    luminance = channels[layers[""]["Y"]].astype(np.float32)
+    if not {"RY", "BY"} <= layers[""].keys():
+        return np.repeat(luminance[..., None], 3, axis=-1)
+    red, blue = (
+        (1 + _at_full_size(channels[layers[""][name]], size_HW)) * luminance for name in ("RY", "BY")
+    )
+    white, corners = _chromaticities(header.get("chromaticities"))
+    of_red, of_green, of_blue = rgb_to_xyz(white, corners)[1]
+    green = (luminance - of_red * red - of_blue * blue) / of_green
+    return np.stack([red, green, blue], axis=-1).astype(np.float32)
+
+
+def _at_full_size(chroma: np.ndarray, size_HW: tuple[int, int]) -> np.ndarray:
+    """Chroma that was sampled at every second pixel of every second row, (H, W) float32."""
+    chroma = chroma.astype(np.float32)
+    if chroma.shape == size_HW:
+        return chroma
+    height, width = size_HW
+    rows = np.minimum(np.arange(height, dtype=np.float32) * chroma.shape[0] / height, chroma.shape[0] - 1)
+    columns = np.minimum(np.arange(width, dtype=np.float32) * chroma.shape[1] / width, chroma.shape[1] - 1)
+    return cv2.remap(chroma, *np.meshgrid(columns, rows), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _chromaticities(stated: Sequence[float] | None) -> tuple[XY, tuple[XY, XY, XY]]:
+    if stated is None:
+        return D65, REC709
+    red, green, blue, white = (tuple(map(float, stated[place : place + 2])) for place in range(0, 8, 2))
+    return white, (red, green, blue)
+
+
+def _in_srgb(light: np.ndarray, stated: Sequence[float]) -> np.ndarray:
+    white, corners = _chromaticities(stated)
+    if np.allclose((white, *corners), (D65, *REC709), atol=1e-3):
+        return light
+    return light @ light_to_srgb(white, corners).T.astype(np.float32)
+
+
+def _in_display_window(light: np.ndarray, low: np.ndarray, window: Any) -> np.ndarray:
+    """The picture that is meant: what lies outside the stored pixels is black, what lies outside it is
+    cut."""
+    if window is None:
+        return light
+    first, last = (np.array(corner, int) for corner in window)
+    width, height = (last - first + 1).tolist()
+    x, y = (low - first).tolist()
+    if (x, y, height, width) == (0, 0, *light.shape[:2]) or not 0 < width * height <= MAX_TEXELS:
+        return light
+    whole = np.zeros((height, width, 3), np.float32)
+    inside = light[max(-y, 0) : max(height - y, 0), max(-x, 0) : max(width - x, 0)]
+    whole[max(y, 0) : max(y, 0) + inside.shape[0], max(x, 0) : max(x, 0) + inside.shape[1]] = inside
+    return whole

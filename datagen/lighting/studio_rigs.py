@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pairbridge.datagen.core.random_draws import log_uniform
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions
 
 _NOISE_SIZE = 256
@@ -107,7 +108,7 @@ def _mottle(draw: np.random.Generator) -> np.ndarray:
 
 
 def _random_box(draw: np.random.Generator, power: float) -> SoftBox:
-    half_width = math.exp(draw.uniform(math.log(0.1), math.log(0.9)))
+    half_width = log_uniform(draw, (0.1, 0.9))
     half_height = half_width * draw.uniform(0.4, 1.0)
     area = 4 * half_width * half_height
     colour = power / area * _lamp_colour(draw)
@@ -133,7 +134,7 @@ def _lamp_colour(draw: np.random.Generator) -> np.ndarray:
 
 
 def _room(draw: np.random.Generator, directions: np.ndarray) -> np.ndarray:
-    level = math.exp(draw.uniform(math.log(0.01), math.log(0.08)))
+    level = log_uniform(draw, (0.01, 0.08))
     wall = level * (0.5 + 0.5 * _lamp_colour(draw))
     ceiling = wall * draw.uniform(0.3, 1.5)
     # Rooms are painted paler than lamps are gelled: halfway to grey.

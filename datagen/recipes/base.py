@@ -5,9 +5,7 @@ of a `Workbench`. Between the two lies a JSON value, so that a group can be plan
 another, twice, in any order, with the same bytes.
 """
 
-from functools import cache
-from importlib import metadata
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -16,38 +14,27 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.core.versions import recorded_versions
 from pairbridge.datagen.imaging.quality import Gates
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
-
-# Whose versions a sample records: those whose change can change a pixel.
-_RECORDED_DISTRIBUTIONS = (
-    "pairbridge",
-    "numpy",
-    "opencv-python",
-    "OpenEXR",
-    "bpy",
-    "torch",
-    "diffusers",
-    "transformers",
-)
 
 
 class RecipeConfig(FrozenModel):
     """What every recipe has; each adds its own keys and narrows `kind` to its name."""
 
     kind: str
+    """Selects the recipe."""
     groups: dict[Split, NonNegativeInt] = Field(default_factory=dict)
-    """A split that is left out has none."""
+    """Number of groups in each split; a split that is left out has none."""
     pairs_per_group: PositiveInt = 1
+    """Pairs that are made from one group, which is what is loaded or rendered together."""
     gates: Gates = Gates()
-    """Limits beyond which a pair is refused and drawn again."""
+    """Filters: a pair beyond one of these limits is refused and drawn again."""
     redraws: int = Field(3, ge=0, le=100)
-    """How often a group is drawn again, from a seed stream of its own, for those of its pairs that were
-    refused; a pair that is refused in the last draw too is quarantined."""
+    """How often refused pairs are drawn again, each time from a random stream of their own. A pair that is
+    refused in the last draw too is quarantined."""
 
 
 class Recipe(Protocol):
@@ -68,7 +55,7 @@ class Recipe(Protocol):
         `seed` is the dataset's, or that of a redraw: all that is drawn is keyed by it.
         """
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """The group's pairs in order, `pairs_per_group` of them; a refused pair is its Rejected.
 
         Raises AssetError or Rejected when the whole group falls.
@@ -78,9 +65,9 @@ class Recipe(Protocol):
 
 
 def sample_meta(
-    spec: "GroupSpec",
+    spec: GroupSpec,
     pair: int,
-    workbench: "Workbench",
+    workbench: Workbench,
     *,
     assets: list[tuple[str, str]],
     mask_source: str,
@@ -107,30 +94,17 @@ def sample_meta(
         )
     return {
         "key": spec.keys[pair],
-        "dataset": workbench.config.name,
+        "dataset": workbench.settings.dataset,
         "recipe": spec.stream.recipe_id,
         "kind": spec.stream.kind,
         "split": spec.stream.split,
         "group": spec.group,
         "pair": pair,
         "draw": spec.draw,
-        "seed": workbench.config.seed,
+        "seed": workbench.settings.seed,
         "assets": entries,
         "mask_source": mask_source,
         "relighter": relighter,
         "versions": recorded_versions(),
         "params": canonical_json(params).decode(),
     }
-
-
-def recorded_versions() -> dict[str, str]:
-    """Installed versions of the distributions that shape a sample; `absent` for one that is not installed."""
-    return {name: _version(name) for name in _RECORDED_DISTRIBUTIONS}
-
-
-@cache
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "absent"

@@ -15,13 +15,14 @@ is c_i as a share of the recipe's strongest. `meta.json` states the lamps in cam
 
 import colorsys
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
@@ -32,57 +33,41 @@ from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
-    Range,
-    check_ranges,
     draw_camera,
     draw_lighting,
     lamp_spec,
-    log_uniform,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, from_json
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ControllableRelightingConfig(LitConfig):
     """Lengths are in radii of the object's bounding sphere, which floats at the origin."""
 
     kind: Literal["controllable_relighting"] = "controllable_relighting"
+    """Selects this recipe."""
     pairs_per_group: PositiveInt = 4
-    """Mixes of the lamps' colours and intensities."""
-    lamps: tuple[PositiveInt, PositiveInt] = (1, 3)
-    lamp_elevation_deg: Range = (0.0, 90.0)
-    """Directions are uniform over this zone of the upper hemisphere."""
-    lamp_distance: PositiveFloat = 4.0
-    """Of every lamp."""
-    lamp_diameter: Range = (0.3, 4.0)
-    """log-uniform."""
-    intensity: Range = (0.4, 1.5)
-    """Radiance of a white surface that faces the lamp."""
-    saturation: Range = (0.0, 0.85)
-    """Of a lamp's colour; its hue is uniform."""
+    """Pairs of one group: mixes of its lamps in other colours and intensities."""
+    lamps: RangeOf[PositiveInt] = (1, 3)
+    """Least and largest number of lamps."""
+    lamp_elevation_deg: RangeOf[Annotated[float, Field(ge=0, le=90)]] = (0.0, 90.0)
+    """Elevation of lamps, in degrees within [0, 90]; directions are uniform over this zone of the sphere."""
+    lamp_distance: float = Field(4.0, ge=2)
+    """Distance of every lamp, in object radii, at least 2."""
+    lamp_diameter: RangeOf[PositiveFloat] = (0.3, 4.0)
+    """Diameter of lamps in object radii, log-uniform: the larger, the softer the light."""
+    intensity: RangeOf[PositiveFloat] = (0.4, 1.5)
+    """Intensity of lamps: the radiance of a white surface that faces one."""
+    saturation: RangeOf[Fraction] = (0.0, 0.85)
+    """Saturation of a lamp's colour in linear light, within [0, 1]; its hue is uniform."""
     ambient: Range = (0.03, 0.12)
-    """e: share of the source's light that stays in the target."""
-    background: float = Field(1.0, ge=0)
+    """Fraction of the source's light that stays in the target, so that unlit sides are not black."""
+    background: NonNegativeFloat = 1.0
     """Linear grey level behind the object; 1 is white."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ControllableRelightingConfig":
-        check_ranges(
-            self, "lamps", "lamp_elevation_deg", "lamp_diameter", "intensity", "saturation", "ambient"
-        )
-        if not 0 <= self.lamp_elevation_deg[0] <= self.lamp_elevation_deg[1] <= 90:
-            raise ValueError("lamp_elevation_deg must lie in [0, 90]: lamps hang on the upper hemisphere")
-        if not 0 <= self.saturation[0] <= self.saturation[1] <= 1:
-            raise ValueError("saturation must lie in [0, 1]")
-        if min(self.lamp_diameter[0], self.intensity[0]) <= 0 or self.lamp_distance < 2:
-            raise ValueError("lamps need a positive diameter and intensity, and a distance of at least 2")
-        return self
 
 
 class ControllableRelighting:
@@ -108,7 +93,7 @@ class ControllableRelighting:
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_camera, of_lamps, of_mixes, of_source, of_size = draw.spawn(6)
         lighting = draw_lighting(of_source, catalogue, split, config.weights(split), [])
-        count = int(of_lamps.integers(config.lamps[0], config.lamps[1] + 1))
+        count = whole_number(of_lamps, config.lamps)
         return {
             "objects": [
                 {
@@ -124,7 +109,7 @@ class ControllableRelighting:
             "cycles_seed": int(draw.integers(2**31)),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render under the lighting, one for each lamp; then sums."""
         params, config = spec.params, self.config
         workbench.phase("load")
@@ -156,13 +141,13 @@ class ControllableRelighting:
 
     def _pair(
         self,
-        spec: "GroupSpec",
+        spec: GroupSpec,
         number: int,
         before: tuple[np.ndarray, np.ndarray],
         lamps: list[np.ndarray],
         pose: CameraPose,
         factor: float,
-        workbench: "Workbench",
+        workbench: Workbench,
     ) -> Pair | Rejected:
         params, config = spec.params, self.config
         source, under_lighting = before

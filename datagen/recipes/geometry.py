@@ -18,7 +18,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
@@ -40,6 +40,7 @@ from pairbridge.datagen.lighting.equirect import background
 from pairbridge.datagen.lighting.exposure import clipped_luminance, normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import ObjectShares, draw_object, object_spec, require_objects
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -51,11 +52,8 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 Range = tuple[float, float]
 
@@ -171,7 +169,7 @@ class Geometry:
             ],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Load the scene once, then render each camera once: all fields come out of that render."""
         self.load(spec.params, workbench)
         made: list[Pair | Rejected] = []
@@ -182,7 +180,7 @@ class Geometry:
                 made.append(refused)
         return made
 
-    def see(self, params: dict[str, Any], number: int, workbench: "Workbench") -> "Seen":
+    def see(self, params: dict[str, Any], number: int, workbench: Workbench) -> "Seen":
         """Render one view of the scene that is loaded, and show it. Raises Rejected if a gate refuses it."""
         config, view = self.config, params["views"][number]
         lighting = view["lighting"]
@@ -226,12 +224,12 @@ class Geometry:
             },
         )
 
-    def load(self, params: dict[str, Any], workbench: "Workbench") -> None:
+    def load(self, params: dict[str, Any], workbench: Workbench) -> None:
         """Put the scene of a plan into Blender. Raises AssetError for a broken object."""
         workbench.phase("load")
         workbench.blender.load_scene(_scene(params, workbench))
 
-    def _pair(self, spec: "GroupSpec", number: int, workbench: "Workbench") -> Pair:
+    def _pair(self, spec: GroupSpec, number: int, workbench: Workbench) -> Pair:
         seen = self.see(spec.params, number, workbench)
         depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config.far_m)
         meta = sample_meta(
@@ -312,7 +310,7 @@ def geometry_of(
     return depth, np.where(valid[..., None], normal, 0).astype(np.float16), valid
 
 
-def _scene(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:
+def _scene(params: dict[str, Any], workbench: Workbench) -> SceneSpec:
     objects = [
         PlacedObject(**{**item, "object": object_spec(item["object"], workbench)})
         for item in params["objects"]

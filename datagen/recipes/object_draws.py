@@ -1,28 +1,24 @@
 """Which object a group shows: one of the user's files or one of a family, a person or a thing."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.core.random_draws import Fraction
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.specs import ObjectSpec
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 HUMAN = "human"  # the tag that makes an asset a person
 
 
 class ObjectShares(RecipeConfig):
-    """What every recipe that renders objects has. Each share holds in splits where both sorts exist."""
+    """What every recipe that renders objects has. Each share holds in splits where both kinds exist."""
 
-    objects_share: float = Field(0.5, ge=0, le=1)
-    """Share of objects that come from the user's folders; the rest are embedded families."""
-    humans_share: float | None = Field(None, ge=0, le=1)
-    """Share of objects that are tagged `human` in a catalogue, mannequins included; null: people are drawn
+    objects_share: Fraction = 0.5
+    """Fraction of objects that come from the user's folders; the rest are embedded families."""
+    humans_share: Fraction | None = None
+    """Fraction of objects that are tagged `human` in a catalogue, mannequins included. Null: people are drawn
     like any other object."""
 
 
@@ -46,7 +42,7 @@ def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, s
     return f"{family.id}:{draw.integers(2**31)}"
 
 
-def object_spec(object_id: str, workbench: "Workbench") -> ObjectSpec:
+def object_spec(object_id: str, workbench: Workbench) -> ObjectSpec:
     """What Blender is asked to load for the id that `draw_object` gave."""
     name, _, seed = object_id.partition(":")
     if seed:

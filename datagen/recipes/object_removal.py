@@ -19,95 +19,94 @@ and the denoiser leave nothing there to learn. The target is the render as it is
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import CatalogueError, Rejected
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import dilated, effect_mask
+from pairbridge.datagen.imaging.effect_masks import effect_mask
+from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.equirect import background
 from pairbridge.datagen.lighting.exposure import key_factor, normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
+    ElevationAboveGround,
+    Fill,
     LitConfig,
-    Range,
-    check_ranges,
     draw_camera,
     draw_lighting,
     lamp_spec,
-    log_uniform,
     receiver_params,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import CameraSpec, ReceiverSpec, RenderedPasses, from_json
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ObjectRemovalConfig(LitConfig):
     """Lengths are in world units, in which a usual object's bounding sphere has the radius 1."""
 
     kind: Literal["object_removal"] = "object_removal"
+    """Selects this recipe."""
     pairs_per_group: PositiveInt = 2
-    """Objects that are removed, each on its own."""
-    objects: tuple[PositiveInt, PositiveInt] = (4, 6)
+    """Pairs of one scene: each removes one object."""
+    objects: RangeOf[PositiveInt] = (4, 6)
+    """Least and largest number of objects in a scene."""
     min_distinct_objects: PositiveInt = 3
-    """At least so many families (or files of yours) in each scene."""
-    radius: Range = (0.6, 1.1)
+    """Least number of different families, or of files of yours, in each scene."""
+    radius: RangeOf[PositiveFloat] = (0.6, 1.1)
+    """Radius of an object's bounding sphere, in world units."""
     gap: Range = (0.0, 0.3)
-    """Between the objects' bounding spheres."""
-    walls: tuple[NonNegativeInt, NonNegativeInt] = (1, 2)
-    """Behind the objects; two make a corner."""
-    wall_distance: Range = (0.3, 2.5)
-    """From the outermost object."""
-    elevation_deg: Range = (12.0, 40.0)
-    fill: Range = (0.7, 0.9)
-    lamp_share: float = Field(0.5, ge=0, le=1)
-    """Of groups that a lamp lights beside the lighting."""
+    """Distance between the bounding spheres of neighbours, in world units."""
+    walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
+    """Least and largest number of walls behind the objects, at most 2; two make a corner."""
+    wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
+    """Distance of walls from the outermost object, in world units."""
+    elevation_deg: RangeOf[ElevationAboveGround] = (12.0, 40.0)
+    """Elevation of the camera, in degrees within (0, 90)."""
+    fill: RangeOf[Fill] = (0.7, 0.9)
+    """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
+    lamp_share: Fraction = 0.5
+    """Fraction of groups that a lamp lights beside the environment map."""
     lamp_intensity: Range = (0.3, 1.2)
-    """Radiance of white ground that faces it."""
-    lamp_diameter: Range = (0.3, 3.0)
-    """log-uniform."""
-    key: float = Field(0.18, gt=0)
-    """Geometric mean luminance that the target is exposed for."""
-    effect_threshold: float = Field(0.02, gt=0)
-    """Of white, as seen (`pairbridge.datagen.imaging.effect_masks`)."""
-    effect_dilation: float = Field(0.015, ge=0)
-    """Of the shorter side."""
+    """Intensity of that lamp: the radiance of white ground that faces it."""
+    lamp_diameter: RangeOf[PositiveFloat] = (0.3, 3.0)
+    """Diameter of that lamp in world units, log-uniform: the larger, the softer its shadows."""
+    key: PositiveFloat = 0.18
+    """Geometric mean luminance that the target is exposed for; 0.18 is a photographer's grey card."""
+    effect_threshold: PositiveFloat = 0.02
+    """Least difference between the renders with and without the object that counts as its effect, as a
+    fraction of white in the finished picture."""
+    effect_dilation: NonNegativeFloat = 0.015
+    """Growth of the effect's region, as a fraction of the shorter side; outside it source and target are
+    equal."""
     mask_grow: Range = (0.0, 0.03)
-    """Of the shorter side, drawn per pair: from a fine to a coarse mask."""
-    smallest_visible: float = Field(0.006, ge=0)
-    """Share of the frame in which the removed object is seen."""
-    most_hidden: float = Field(0.6, ge=0, le=1)
-    """Share of its outline that others may hide."""
+    """Growth of the mask around the object, as a fraction of the shorter side; drawn for each pair, from a
+    fine to a coarse mask."""
+    smallest_visible: NonNegativeFloat = 0.006
+    """Least fraction of the frame in which the removed object is seen."""
+    most_hidden: Fraction = 0.6
+    """Largest fraction of the removed object's outline that other objects may hide."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ObjectRemovalConfig":
-        check_ranges(
-            self, "objects", "radius", "gap", "walls", "wall_distance", "lamp_intensity", "lamp_diameter",
-            "mask_grow",
-        )  # fmt: skip
         if self.pairs_per_group > self.objects[0] or self.min_distinct_objects > self.objects[0]:
             raise ValueError(
                 f"{self.pairs_per_group} pairs and {self.min_distinct_objects} distinct objects cannot come "
                 f"from a scene of {self.objects[0]}; raise objects"
             )
-        if self.walls[1] > 2 or self.elevation_deg[0] <= 0:
-            raise ValueError("a scene has at most 2 walls, and its camera an elevation above 0")
-        if min(self.radius[0], self.lamp_diameter[0]) <= 0 or self.wall_distance[0] <= 0:
-            raise ValueError("radius, lamp_diameter and wall_distance must be positive")
         return self
 
 
@@ -177,7 +176,7 @@ class ObjectRemoval:
             ],
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render of the whole room, one without each removed object, and their outlines."""
         workbench.phase("load")
         workbench.blender.load_scene(scene_of(spec.params, workbench))
@@ -188,7 +187,7 @@ class ObjectRemoval:
         ]
 
     def _pair(
-        self, spec: "GroupSpec", number: int, room: "_Room", full: Shot, workbench: "Workbench"
+        self, spec: GroupSpec, number: int, room: "_Room", full: Shot, workbench: Workbench
     ) -> Pair | Rejected:
         params, config = spec.params, self.config
         index = params["pairs"][number]["removed"]
@@ -206,10 +205,10 @@ class ObjectRemoval:
         effect |= visible > 0
         shorter = min(effect.shape)
         target = exposed.apply(empty.picture)
-        changed = dilated(effect, round(config.effect_dilation * shorter))
+        changed = grown(effect, round(config.effect_dilation * shorter)) > 0
         source = np.where(changed[..., None], exposed.apply(full.picture), target)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
-        mask = dilated(visible > 0, grow_px).astype(np.uint8) * 255
+        mask = grown(visible > 0, grow_px) * np.uint8(255)
         try:
             check_foreground(source, mask, "source", config.gates)
             check_foreground(target, np.full_like(mask, 255), "target", config.gates)
@@ -233,7 +232,7 @@ class ObjectRemoval:
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
                 "effect_threshold": config.effect_threshold,
-                "fill_seed": seed31(workbench.config.seed, "fill", spec.keys[number]),
+                "fill_seed": seed31(workbench.settings.seed, "fill", spec.keys[number]),
             },
         )
         return {
@@ -248,7 +247,7 @@ class ObjectRemoval:
 
     def _objects(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> list[dict[str, Any]]:
         config = self.config
-        count = int(draw.integers(config.objects[0], config.objects[1] + 1))
+        count = whole_number(draw, config.objects)
         ids: list[str] = []
         # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
         while len(ids) < count:
@@ -276,7 +275,7 @@ class ObjectRemoval:
         """A ground, and walls that stand behind the objects as the camera sees them."""
         config = self.config
         receivers = [ReceiverSpec(surface=ground_surface(draw))]
-        count = int(draw.integers(config.walls[0], config.walls[1] + 1))
+        count = whole_number(draw, config.walls)
         away_rad = camera_azimuth_rad + math.pi
         if count == 1:
             azimuths = [away_rad + draw.uniform(-0.5, 0.5)]
@@ -316,7 +315,7 @@ class ObjectRemoval:
 class _Room:
     """The loaded scene of one group, seen by its camera."""
 
-    def __init__(self, spec: "GroupSpec", workbench: "Workbench", config: ObjectRemovalConfig) -> None:
+    def __init__(self, spec: GroupSpec, workbench: Workbench, config: ObjectRemovalConfig) -> None:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]

@@ -1,21 +1,20 @@
 """What a photograph's foreground is relit for: another photograph of its split, or a view into a lighting."""
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Range, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.equirect import background
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.datagen.models.relighting.inpainting import without_foreground
-from pairbridge.datagen.recipes.photo_crops import Range, crop_box, plan_crop, take_crop
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.recipes.photo_crops import crop_box, plan_crop, take_crop
+from pairbridge.datagen.recipes.workbench import Workbench
 
 BackgroundKind = Literal["photo"] | LightingKind
 # Whether the other photograph's own foreground stays, or its place is filled with smooth colours.
@@ -34,16 +33,11 @@ def plan_background(
     catalogue: Catalogue,
     split: Split,
     photo: str,
-    kinds: list[tuple[BackgroundKind, float]],
+    kinds: dict[BackgroundKind, float],
     crop: Range,
 ) -> dict[str, Any]:
-    """One background for `photo`, JSON-able: its kind by probability, then which, and how it is seen."""
-    share, picked = draw.random(), kinds[-1][0]
-    for kind, weight in kinds:
-        share -= weight
-        if share < 0:
-            picked = kind
-            break
+    """One background for `photo`, JSON-able: its kind by weight, then which, and how it is seen."""
+    picked = weighted(draw, kinds)
     if picked == "photo":
         others = [asset.id for asset in catalogue.of("photo", split) if asset.id != photo]
         return {"kind": "photo", "id": others[draw.integers(len(others))], "crop": plan_crop(draw, crop)}
@@ -62,7 +56,7 @@ def show_background(
     size_WH: tuple[int, int],
     treatment: OtherForeground,
     matting: MattingConfig,
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> tuple[np.ndarray, str]:
     """The planned background as uint8 (H, W, 3), and what became of its own foreground.
 
@@ -87,7 +81,7 @@ def show_background(
 
 
 def _other_photo(
-    asset_id: str, treatment: OtherForeground, matting: MattingConfig, workbench: "Workbench"
+    asset_id: str, treatment: OtherForeground, matting: MattingConfig, workbench: Workbench
 ) -> tuple[np.ndarray, str]:
     other = workbench.photo(asset_id)
     if treatment == "as_is":

@@ -5,15 +5,16 @@ photograph's size, and where its subject stands, are known.
 """
 
 import math
+from typing import Annotated
 
 import cv2
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf
 from pairbridge.datagen.recipes.base import RecipeConfig
 
-Range = tuple[float, float]
 # Share of the subject's width and height that a crop at least has room for.
 _SHOWN = 0.75
 # Share of a crop smaller than its subject that may lie beyond the subject's end.
@@ -26,19 +27,13 @@ class PhotoRecipeConfig(RecipeConfig):
     """The keys of every recipe that crops photographs."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    crop: Range = (0.6, 1.0)
-    """Side of the crop as a share of the largest crop of this aspect that the photograph holds."""
-    flip: float = Field(0.5, ge=0, le=1)
-    """Share of pairs that are mirrored."""
+    """Width and height of every image, in pixels."""
+    crop: RangeOf[Annotated[float, Field(gt=0, le=1)]] = (0.6, 1.0)
+    """Side of the crop as a fraction, within (0, 1], of the largest crop of this aspect in the photograph."""
+    flip: Fraction = 0.5
+    """Fraction of pairs that are mirrored left to right."""
     max_enlargement: PositiveFloat = 2.0
-    """A crop is never enlarged beyond this factor; a photograph too small for that is refused."""
-
-    @model_validator(mode="after")
-    def _crop_shares(self) -> "PhotoRecipeConfig":
-        low, high = self.crop
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"crop is [{low}, {high}]; it needs 0 < low <= high <= 1")
-        return self
+    """Largest factor by which a crop is enlarged; a photograph too small for that is refused."""
 
 
 def plan_crop(draw: np.random.Generator, crop: Range) -> dict[str, float]:

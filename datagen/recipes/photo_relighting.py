@@ -10,13 +10,14 @@ a lighting.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Coverage, Weights
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.pasting import ForegroundMethod, method_record, paste_relit
@@ -36,60 +37,51 @@ from pairbridge.datagen.recipes.photo_backgrounds import (
 from pairbridge.datagen.recipes.photo_crops import (
     Box,
     PhotoRecipeConfig,
-    Range,
     crop_box,
     plan_crop,
     subject_box,
     take_alpha,
     take_crop,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
-
-Weights = dict[BackgroundKind, NonNegativeFloat]
 
 
 class PhotoRelightingConfig(PhotoRecipeConfig):
     """Each group is one photograph and `pairs_per_group` crops and relightings of it."""
 
     kind: Literal["photo_relighting"] = "photo_relighting"
-    background_from: Weights = Field(default_factory=lambda: {"photo": 0.5, "hdri": 0.5})
-    """Relative shares of what the foreground is relit for; each kind named here must exist in every split."""
-    background_from_of_split: dict[Split, Weights] = Field(default_factory=dict)
-    """Shares for single splits, in place of `background_from`: e.g. for a split of one photograph."""
+    """Selects this recipe."""
+    background_from: Weights[BackgroundKind] = Field(default_factory=lambda: {"photo": 0.5, "hdri": 0.5})
+    """Relative weights of what the foreground is relit for: another photograph, or a view into an environment
+    map of some kind. Each kind named here must exist in every split the recipe has groups in."""
+    background_from_of_split: dict[Split, Weights[BackgroundKind]] = Field(default_factory=dict)
+    """Weights for single splits, in place of `background_from`: for example, for a split of one photograph.
+    """
     matting: MattingConfig = GrabCutConfig()
+    """The matting model that finds the foreground."""
     relighter: RelighterConfig = ColourTransferConfig()
+    """The model that relights the foreground."""
     foreground_colour: ForegroundMethod = "blur_fusion"
-    """Estimates the foreground's own colour at soft edges, where the photograph shows it mixed with what is
-    behind: `multilevel` is pymatting's, and needs the extra `matting`."""
-    coverage: Range = (0.04, 0.9)
-    """Least and largest share of the crop that the foreground may cover."""
+    """Estimator of the foreground's own colour at soft edges, where the photograph shows it mixed with the
+    background. `multilevel` is pymatting's and needs the extra `matting`."""
+    coverage: Coverage = (0.04, 0.9)
+    """Least and largest fraction of the crop that the foreground covers, within (0, 1]."""
     background: OtherForeground = "as_is"
-    """The other photograph's own foreground: left where it is, or its place filled with smooth colours."""
+    """What happens to the other photograph's own foreground: it stays, or its place is filled with smooth
+    colours."""
     min_change: NonNegativeFloat = 4.0
-    """Mean 8-bit difference over the foreground below which a pair teaches "change nothing"."""
+    """Least mean difference between source and target over the foreground, in 8-bit levels; below it a pair
+    teaches to change nothing, and is refused."""
     min_structure: float = Field(0.4, ge=-1, le=1)
-    """See `pairbridge.datagen.models.relighting.structure`: below this, edges drifted and the pair would
-    teach to redraw things."""
+    """Least structural similarity (the structure term of SSIM) of the relit foreground with the photograph,
+    within [-1, 1]; below it edges drifted, and the pair is refused."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "PhotoRelightingConfig":
-        low, high = self.coverage
-        if not 0 < low < high <= 1:
-            raise ValueError(f"coverage is [{low}, {high}]; it needs 0 < least < largest <= 1")
-        for weights in (self.background_from, *self.background_from_of_split.values()):
-            if sum(weights.values()) <= 0:
-                raise ValueError("background_from needs at least one positive weight")
-        return self
-
-    def weights(self, split: Split) -> list[tuple[BackgroundKind, float]]:
-        """(kind, probability) of the backgrounds in one split, in a fixed order, zeros left out."""
+    def weights(self, split: Split) -> dict[BackgroundKind, float]:
+        """The weight of each kind of background in one split, in a fixed order, zeros left out."""
         weights = self.background_from_of_split.get(split, self.background_from)
-        total = sum(weights.values())
-        return [(kind, weights[kind] / total) for kind in BACKGROUND_KINDS if weights.get(kind, 0) > 0]
+        return {kind: weights[kind] for kind in BACKGROUND_KINDS if weights.get(kind, 0) > 0}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +108,7 @@ class PhotoRelighting:
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has a photograph and every kind of background it needs."""
         catalogue.require("photo", split, self.kind)
-        for kind, _ in self.config.weights(split):
+        for kind in self.config.weights(split):
             if kind == "photo":
                 catalogue.require("photo", split, self.kind, at_least=2)
             else:
@@ -145,7 +137,7 @@ class PhotoRelighting:
             )
         return {"photo": photo, "pairs": pairs}
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Cut the photograph's foreground out once, then relight and paste each crop."""
         workbench.phase("load")
         photo = workbench.photo(spec.params["photo"])
@@ -180,7 +172,7 @@ class PhotoRelighting:
         return [made[number] for number in range(len(spec.params["pairs"]))]
 
     def _crop(
-        self, spec: "GroupSpec", number: int, photo: np.ndarray, alpha: np.ndarray, workbench: "Workbench"
+        self, spec: GroupSpec, number: int, photo: np.ndarray, alpha: np.ndarray, workbench: Workbench
     ) -> "_Crop":
         pair = spec.params["pairs"][number]
         size, flip = self.config.size_WH, pair["flip"]
@@ -214,7 +206,7 @@ class PhotoRelighting:
         )
 
     def _pair(
-        self, spec: "GroupSpec", number: int, crop: "_Crop", relit: np.ndarray, workbench: "Workbench"
+        self, spec: GroupSpec, number: int, crop: "_Crop", relit: np.ndarray, workbench: Workbench
     ) -> Pair:
         pair, target, mask = spec.params["pairs"][number], crop.target, crop.mask
         matting, relighter = (

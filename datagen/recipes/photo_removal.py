@@ -9,7 +9,7 @@ the same split. The reader puts the noise in, from the target, the mask and `fil
 because noise does not compress; `store_source: true` writes it out for trainers that cannot.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,23 +29,23 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_alpha,
     take_crop,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class PhotoRemovalConfig(PhotoRecipeConfig):
     """Each group is one photograph and `pairs_per_group` crops and masks of it."""
 
     kind: Literal["photo_removal"] = "photo_removal"
+    """Selects this recipe."""
     mask: MaskConfig = MaskConfig()
+    """The masks: their shapes, size and place."""
     matting: MattingConfig = GrabCutConfig()
-    """Finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose outlines become masks.
-    """
+    """The matting model. It finds the foreground that `mask.mode: avoid_foreground` avoids, and those whose
+    silhouettes become masks."""
     store_source: bool = False
-    """Write source.png too, noise included."""
+    """Write source.png too, noise included, for trainers that cannot fill the hole as they read."""
 
 
 class PhotoRemoval:
@@ -89,7 +89,7 @@ class PhotoRemoval:
             pairs.append(pair)
         return {"photo": photo, "pairs": pairs}
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Crop the photograph and draw the masks."""
         workbench.phase("load")
         photo = workbench.photo(spec.params["photo"])
@@ -103,7 +103,7 @@ class PhotoRemoval:
                 made.append(refused)
         return made
 
-    def _foreground(self, asset_id: str, workbench: "Workbench") -> np.ndarray | None:
+    def _foreground(self, asset_id: str, workbench: Workbench) -> np.ndarray | None:
         """The alpha that masks avoid; None where they need not, or where the photograph has no foreground."""
         if self.config.mask.mode == "any_place":
             return None
@@ -116,11 +116,11 @@ class PhotoRemoval:
 
     def _pair(
         self,
-        spec: "GroupSpec",
+        spec: GroupSpec,
         number: int,
         photo: np.ndarray,
         alpha: np.ndarray | None,
-        workbench: "Workbench",
+        workbench: Workbench,
     ) -> Pair:
         pair = spec.params["pairs"][number]
         size, flip = self.config.size_WH, pair["flip"]
@@ -163,7 +163,7 @@ class PhotoRemoval:
             made["source.png"] = fill_noise(target, mask.pixels, pair["fill_seed"])
         return made
 
-    def _mask_source(self, workbench: "Workbench") -> str:
+    def _mask_source(self, workbench: Workbench) -> str:
         """What made the masks of this recipe; the same for all of them, `params` has each one's shape."""
         config = self.config.mask
         drawn = [shape for shape in ("strokes", "boxes") if config.shapes.get(shape, 0) > 0]
@@ -177,7 +177,7 @@ class PhotoRemoval:
             source += f", clear of what {tool_name(workbench.matting_model(self.config.matting))} found"
         return source
 
-    def _masker_record(self, workbench: "Workbench", foreground_found: bool) -> dict[str, Any]:
+    def _masker_record(self, workbench: Workbench, foreground_found: bool) -> dict[str, Any]:
         """The matting model, where it had a part."""
         record: dict[str, Any] = {}
         if self.config.mask.mode == "avoid_foreground" or self.config.mask.has_silhouettes:

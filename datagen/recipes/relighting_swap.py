@@ -16,13 +16,14 @@ lighting is first scaled to one exposure (`pairbridge.datagen.lighting.exposure.
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Fraction, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
@@ -32,45 +33,44 @@ from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
+    ElevationAboveGround,
     LitConfig,
-    Range,
-    check_ranges,
     draw_camera,
     draw_lighting,
-    log_uniform,
     receiver_params,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ReceiverSpec, RenderedPasses, from_json
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class RelightingSwapConfig(LitConfig):
     """Ranges are [low, high], drawn uniformly unless said otherwise."""
 
     kind: Literal["relighting_swap"] = "relighting_swap"
+    """Selects this recipe."""
     lightings_per_group: int = Field(3, ge=2, le=16)
+    """Number N of environment maps that each scene is rendered under, within [2, 16]."""
     pairs_per_group: PositiveInt = 2
-    """Of the N (N - 1) ordered ones."""
-    strength: Range = (0.45, 2.2)
-    """Factor on the source foreground's light, log-uniform."""
+    """Pairs of one scene, at most N (N - 1): source under one environment map, target under another."""
+    strength: RangeOf[PositiveFloat] = (0.45, 2.2)
+    """Factor on the light of the source's foreground, log-uniform."""
     tint: float = Field(0.3, ge=0, lt=1)
-    """Each channel of the source foreground's light is scaled by 1 +- this. Luminance is not held: a tint
-    that darkens is part of the variation, and the bound per channel stays what it says."""
-    flip: float = Field(0.0, ge=0, le=1)
-    """Share of lightings that are mirrored left to right."""
-    objects: tuple[PositiveInt, PositiveInt] = (1, 1)
-    """In a scene, least and most."""
-    standing: float = Field(0.0, ge=0, le=1)
-    """Share of groups that stand on a ground; the rest float."""
-    standing_elevation_deg: Range = (6.0, 45.0)
-    """Of the camera there, in place of `elevation_deg`."""
+    """Largest relative change of each colour channel of the source foreground's light, within [0, 1).
+    Luminance is not held: a tint may darken."""
+    flip: Fraction = 0.0
+    """Fraction of environment maps that are mirrored left to right."""
+    objects: RangeOf[PositiveInt] = (1, 1)
+    """Least and largest number of objects in a scene."""
+    standing: Fraction = 0.0
+    """Fraction of groups that stand on a ground; in the rest objects float."""
+    standing_elevation_deg: RangeOf[ElevationAboveGround] = (6.0, 45.0)
+    """Elevation of the camera in groups that stand, in place of `elevation_deg`; in degrees within (0, 90).
+    """
 
     @model_validator(mode="after")
     def _consistent(self) -> "RelightingSwapConfig":
@@ -80,11 +80,6 @@ class RelightingSwapConfig(LitConfig):
                 f"pairs_per_group is {self.pairs_per_group}, but {self.lightings_per_group} lightings give "
                 f"{most} ordered pairs; raise lightings_per_group or keep fewer pairs"
             )
-        check_ranges(self, "strength", "objects", "standing_elevation_deg")
-        if self.strength[0] <= 0:
-            raise ValueError("strength must be positive")
-        if not 0 < self.standing_elevation_deg[0] <= self.standing_elevation_deg[1] < 90:
-            raise ValueError("standing_elevation_deg must lie in (0, 90): from below, the ground hides all")
         return self
 
 
@@ -144,7 +139,7 @@ class RelightingSwap:
             "pairs": self._plan_pairs(of_pairs),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Render the lightings that kept pairs need, then composite."""
         pairs = spec.params["pairs"]
         needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
@@ -152,7 +147,7 @@ class RelightingSwap:
         workbench.phase("compose")
         return [self._pair(spec, number, layers, workbench) for number in range(len(pairs))]
 
-    def render_layers(self, spec: "GroupSpec", needed: list[int], workbench: "Workbench") -> dict[int, Layer]:
+    def render_layers(self, spec: GroupSpec, needed: list[int], workbench: Workbench) -> dict[int, Layer]:
         """The group's scene under each of the `needed` lightings, by their index in its parameters.
 
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
@@ -163,7 +158,7 @@ class RelightingSwap:
         pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
         return {index: self._layer(spec, index, pose, workbench) for index in needed}
 
-    def _layer(self, spec: "GroupSpec", index: int, pose: CameraPose, workbench: "Workbench") -> Layer:
+    def _layer(self, spec: GroupSpec, index: int, pose: CameraPose, workbench: Workbench) -> Layer:
         lighting = spec.params["lightings"][index]
         environment = workbench.environment(lighting["id"], mirrored=lighting["flipped"])
         factor = normalising_factor(
@@ -201,7 +196,7 @@ class RelightingSwap:
         return Layer(foreground, rest, surroundings, factor)
 
     def _pair(
-        self, spec: "GroupSpec", number: int, layers: dict[int, Layer], workbench: "Workbench"
+        self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench
     ) -> Pair | Rejected:
         params = spec.params
         pair = params["pairs"][number]
@@ -247,7 +242,7 @@ class RelightingSwap:
         standing: bool,
     ) -> list[dict[str, Any]]:
         config = self.config
-        count = int(of_scene.integers(config.objects[0], config.objects[1] + 1))
+        count = whole_number(of_scene, config.objects)
         ids = [draw_object(draw, catalogue, split, config) for _ in range(count)]
         radii = [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()]
         gap = float(of_scene.uniform(0.0, 0.3))

@@ -19,7 +19,7 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset
 from pairbridge.datagen.assets.sources import embedded_assets
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import Device, RenderSettings
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
@@ -143,7 +143,7 @@ class Renderer:
             scratch_dir=self._folder,
             log_path=Path(log_path) if log_path else self._folder / "blender.log",
             threads=threads or os.cpu_count() or 1,
-            request_timeout_s=REQUEST_TIMEOUT_S,
+            limits=ProcessLimits(request_timeout_s=REQUEST_TIMEOUT_S),
         )
 
     def __enter__(self) -> Self:

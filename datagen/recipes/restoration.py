@@ -7,13 +7,14 @@ The mask is what was degraded: the whole image, or the hole. Where targets are r
 the recipe `geometry`.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Weights, weighted
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.degradations import (
@@ -27,11 +28,9 @@ from pairbridge.datagen.imaging.quality import Gates
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig
 from pairbridge.datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 KINDS: tuple[DegradationKind, ...] = ("second_order", "bicubic4", "pooled4", "jpeg5", "jpeg10", "centre_hole")
 
@@ -40,24 +39,17 @@ class RestorationConfig(PhotoRecipeConfig):
     """Each group is one photograph or rendered scene, `pairs_per_group` views of it, each degraded once."""
 
     kind: Literal["restoration"] = "restoration"
+    """Selects this recipe."""
     gates: Gates = Gates(mask=(0.02, 1.0))
-    """All of an image is degraded."""
-    targets_from: dict[Literal["photo", "render"], NonNegativeFloat] = Field(
-        default_factory=lambda: {"photo": 1.0}
-    )
-    degradations: dict[DegradationKind, NonNegativeFloat] = Field(
-        default_factory=lambda: {"second_order": 1.0}
-    )
-    """Relative shares of degradations."""
+    """Filters. All of an image may be degraded, so the mask may be full."""
+    targets_from: Weights[Literal["photo", "render"]] = Field(default_factory=lambda: {"photo": 1.0})
+    """Relative weights of photographs and rendered scenes as targets."""
+    degradations: Weights[DegradationKind] = Field(default_factory=lambda: {"second_order": 1.0})
+    """Relative weights of degradations."""
     second_order: SecondOrderConfig = SecondOrderConfig()
+    """Parameters of the degradation `second_order`."""
     scene: GeometryConfig = GeometryConfig()
     """The scenes of rendered targets; its sizes, numbers and gates are those of this recipe."""
-
-    @model_validator(mode="after")
-    def _shares(self) -> "RestorationConfig":
-        if sum(self.targets_from.values()) <= 0 or sum(self.degradations.values()) <= 0:
-            raise ValueError("targets_from and degradations need at least one positive weight each")
-        return self
 
 
 class Restoration:
@@ -92,8 +84,8 @@ class Restoration:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_target, of_crops, of_degradations = draw.spawn(3)
-        renders, photos = (self.config.targets_from.get(name, 0.0) for name in ("render", "photo"))
-        rendered = of_target.random() * (renders + photos) < renders
+        shares = {name: self.config.targets_from.get(name, 0.0) for name in ("render", "photo")}
+        rendered = weighted(of_target, shares) == "render"
         planned: dict[str, Any] = {
             "pairs": [
                 {
@@ -109,7 +101,7 @@ class Restoration:
         choices = catalogue.of("photo", split)
         return planned | {"photo": choices[of_target.integers(len(choices))].id}
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Crop the photograph or render the views, and degrade each."""
         scene = spec.params.get("scene")
         if scene:
@@ -138,12 +130,12 @@ class Restoration:
 
     def _pair(
         self,
-        spec: "GroupSpec",
+        spec: GroupSpec,
         number: int,
         target: np.ndarray,
         assets: list[tuple[str, str]],
         record: dict[str, Any],
-        workbench: "Workbench",
+        workbench: Workbench,
     ) -> Pair:
         workbench.phase("degrade")
         pair = spec.params["pairs"][number]
@@ -165,8 +157,6 @@ class Restoration:
         return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
 
     def _plan_degradation(self, draw: np.random.Generator) -> dict[str, Any]:
-        shares = np.cumsum([self.config.degradations.get(kind, 0.0) for kind in KINDS])
-        at = int(np.searchsorted(shares, draw.random() * shares[-1], "right"))
-        kind = KINDS[min(at, len(KINDS) - 1)]
+        kind = weighted(draw, {kind: self.config.degradations.get(kind, 0.0) for kind in KINDS})
         parameters = draw_second_order(draw, self.config.second_order) if kind == "second_order" else {}
         return {"degradation": kind, "parameters": parameters, "noise_seed": int(draw.integers(2**31))}

@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
-from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.frame_sizes import SizeMix
 from pairbridge.datagen.scene.specs import (
     LampSpec,
@@ -22,38 +23,29 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 
-if TYPE_CHECKING:
-    from pairbridge.datagen.recipes.workbench import Workbench
-
-Range = tuple[float, float]
-Weights = dict[LightingKind, NonNegativeFloat]
+Elevation = Annotated[float, Field(gt=-90, lt=90)]
+# From below, the ground would hide what stands on it.
+ElevationAboveGround = Annotated[float, Field(gt=0, lt=90)]
+Fill = Annotated[float, Field(gt=0, le=1.5)]
 
 
 class RenderedConfig(ObjectShares):
     """Keys of every recipe that renders. Ranges are [low, high], drawn uniformly unless said otherwise."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
+    """Width and height of every image, in pixels."""
     sizes: SizeMix | None = None
-    """set: a size is drawn for each group, and `size_WH` is not used."""
-    elevation_deg: Range = (-10.0, 35.0)
-    """Of the camera above the object's middle."""
-    fov_deg: Range = (25.0, 50.0)
-    """Horizontal. The camera's distance follows from it and from `fill`: a narrow view stands far away."""
-    fill: Range = (0.6, 0.9)
-    """Share of the frame's tighter side that the objects span."""
+    """A mix of image sizes, of which one is drawn for each group; `size_WH` is then not used."""
+    elevation_deg: RangeOf[Elevation] = (-10.0, 35.0)
+    """Elevation of the camera above the middle of the objects, in degrees within (-90, 90)."""
+    fov_deg: RangeOf[Annotated[float, Field(gt=0, lt=150)]] = (25.0, 50.0)
+    """Horizontal field of view, in degrees within (0, 150). The camera's distance follows from it and from
+    `fill`: a narrow view stands far away."""
+    fill: RangeOf[Fill] = (0.6, 0.9)
+    """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
     offset: Range = (-0.05, 0.05)
-    """Of the objects from the middle, in frame fractions, for x and y apart."""
-
-    @model_validator(mode="after")
-    def _plausible_camera(self) -> "RenderedConfig":
-        check_ranges(self, "elevation_deg", "fov_deg", "fill", "offset")
-        if not 0 < self.fill[0] <= self.fill[1] <= 1.5:
-            raise ValueError("fill must lie in (0, 1.5]")
-        if not 0 < self.fov_deg[0] <= self.fov_deg[1] < 150:
-            raise ValueError("fov_deg must lie in (0, 150)")
-        if not -90 < self.elevation_deg[0] <= self.elevation_deg[1] < 90:
-            raise ValueError("elevation_deg must lie in (-90, 90)")
-        return self
+    """Displacement of the objects from the middle of the frame, as a fraction of width and height; drawn for
+    each axis."""
 
     @property
     def mean_pixels(self) -> float:
@@ -68,40 +60,27 @@ class RenderedConfig(ObjectShares):
 class LitConfig(RenderedConfig):
     """Keys of recipes that are lit by the catalogue's lightings."""
 
-    lighting_kinds: Weights = Field(default_factory=lambda: {"hdri": 1.0})
-    """Relative shares of lightings; each kind named here must exist in every split the recipe has groups in.
+    lighting_kinds: Weights[LightingKind] = Field(default_factory=lambda: {"hdri": 1.0})
+    """Relative weights of the kinds of environment map. Each kind named here must exist in every split the
+    recipe has groups in."""
+    lighting_kinds_of_split: dict[Split, Weights[LightingKind]] = Field(default_factory=dict)
+    """Weights for single splits, in place of `lighting_kinds`: for example, test with captured HDRIs alone.
     """
-    lighting_kinds_of_split: dict[Split, Weights] = Field(default_factory=dict)
-    """Shares for single splits, in place of `lighting_kinds`: e.g. test under captured HDRIs alone."""
-    picture_level: float = Field(0.4, gt=0)
-    """What a lighting is scaled to; see `pairbridge.datagen.lighting.exposure.normalising_factor`."""
-    light_limit: float = Field(0.8, gt=0)
+    picture_level: PositiveFloat = 0.4
+    """Exposure: the level that each environment map is scaled to, in linear light (1 is white). It is the
+    geometric mean of the map's mean luminance and that of the map without its lamps."""
+    light_limit: PositiveFloat = 0.8
+    """Largest mean luminance that an environment map is scaled to; only bare lamps in dark rooms reach it."""
 
-    @model_validator(mode="after")
-    def _some_lighting(self) -> "LitConfig":
-        for weights in (self.lighting_kinds, *self.lighting_kinds_of_split.values()):
-            if sum(weights.values()) <= 0:
-                raise ValueError("lighting_kinds needs at least one positive weight")
-        return self
-
-    def weights(self, split: Split) -> list[tuple[LightingKind, float]]:
-        """(kind, probability) of the lightings in one split, in a fixed order, zeros left out."""
+    def weights(self, split: Split) -> dict[LightingKind, float]:
+        """The weight of each kind of lighting in one split, in a fixed order, zeros left out."""
         weights = self.lighting_kinds_of_split.get(split, self.lighting_kinds)
-        total = sum(weights.values())
-        return [(kind, weights[kind] / total) for kind in LIGHTING_KINDS if weights.get(kind, 0) > 0]
+        return {kind: weights[kind] for kind in LIGHTING_KINDS if weights.get(kind, 0) > 0}
 
     def check_lightings(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has every kind of lighting with a weight."""
-        for kind, _ in self.weights(split):
+        for kind in self.weights(split):
             catalogue.require_lightings(kind, split, self.kind)
-
-
-def check_ranges(config: FrozenModel, *names: str) -> None:
-    """Raise ValueError for a range whose ends are the wrong way round."""
-    for name in names:
-        low, high = getattr(config, name)
-        if low > high:
-            raise ValueError(f"{name} is [{low}, {high}]; write the lower end first")
 
 
 def draw_camera(draw: np.random.Generator, config: RenderedConfig, elevation_deg: Range) -> dict[str, Any]:
@@ -119,18 +98,11 @@ def draw_lighting(
     draw: np.random.Generator,
     catalogue: Catalogue,
     split: Split,
-    weights: list[tuple[LightingKind, float]],
+    weights: dict[LightingKind, float],
     taken: list[Asset],
 ) -> Asset:
     """One lighting of the weighted kinds, none of `taken` where the catalogue allows."""
-    cumulative = np.cumsum([weight for _, weight in weights])
-    kind = weights[min(int(np.searchsorted(cumulative, draw.random(), "right")), len(weights) - 1)][0]
-    return _one_not_in(draw, catalogue.lightings(kind, split), taken)
-
-
-def log_uniform(draw: np.random.Generator, ends: Range) -> float:
-    low, high = (math.log(end) for end in ends)
-    return math.exp(draw.uniform(low, high))
+    return _one_not_in(draw, catalogue.lightings(weighted(draw, weights), split), taken)
 
 
 def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
@@ -138,7 +110,7 @@ def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
     return decode_line(encode_line(dataclasses.asdict(receiver)))
 
 
-def scene_of(params: dict[str, Any], workbench: "Workbench") -> SceneSpec:
+def scene_of(params: dict[str, Any], workbench: Workbench) -> SceneSpec:
     """The scene of a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers`."""
     objects = []
     for entry in params["objects"]:

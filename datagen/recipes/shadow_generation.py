@@ -13,31 +13,33 @@ share of the recipe's strongest, the variance its size. `meta.json` states the l
 """
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import dilated, effect_mask
+from pairbridge.datagen.imaging.effect_masks import effect_mask
+from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
-    Range,
+    ElevationAboveGround,
+    Fill,
     RenderedConfig,
-    check_ranges,
     draw_camera,
     lamp_spec,
-    log_uniform,
     receiver_params,
     scene_of,
 )
+from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -48,54 +50,49 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class ShadowGenerationConfig(RenderedConfig):
     """Lengths are in radii of the object's bounding sphere; the object stands above the origin."""
 
     kind: Literal["shadow_generation"] = "shadow_generation"
+    """Selects this recipe."""
     pairs_per_group: PositiveInt = 2
-    """lamps, each of which makes a pair."""
+    """Pairs of one scene: each has a lamp of its own."""
     gates: Gates = Gates(difference=0.0, coverage=(0.004, 0.95))
-    """The object is the same in source and target, so a difference is looked for on the ground instead
+    """Filters. The object is the same in source and target, so the ground is compared instead
     (`smallest_shadow`); thin objects in long frames cover little."""
-    elevation_deg: Range = (12.0, 55.0)
-    fill: Range = (0.35, 0.55)
-    """Room for the shadow."""
+    elevation_deg: RangeOf[ElevationAboveGround] = (12.0, 55.0)
+    """Elevation of the camera, in degrees within (0, 90)."""
+    fill: RangeOf[Fill] = (0.35, 0.55)
+    """Fraction of the frame's tighter side that the object spans, within (0, 1.5]; the rest is room for the
+    shadow."""
     offset: Range = (-0.1, 0.1)
-    lamp_elevation_deg: Range = (25.0, 80.0)
-    """Above the ground; directions are uniform over this zone."""
-    lamp_distance: Range = (5.0, 9.0)
-    lamp_diameter: Range = (0.15, 4.0)
-    """log-uniform: from a hard shadow to a very soft one."""
-    intensity: Range = (0.5, 1.2)
-    """Radiance of white ground that faces the lamp."""
+    """Displacement of the object from the middle of the frame, as a fraction of width and height; drawn for
+    each axis."""
+    lamp_elevation_deg: RangeOf[Annotated[float, Field(gt=0, le=90)]] = (25.0, 80.0)
+    """Elevation of lamps above the ground, in degrees within (0, 90]; directions are uniform over this zone.
+    """
+    lamp_distance: RangeOf[Annotated[float, Field(ge=3)]] = (5.0, 9.0)
+    """Distance of lamps in object radii, at least 3."""
+    lamp_diameter: RangeOf[PositiveFloat] = (0.15, 4.0)
+    """Diameter of lamps in object radii, log-uniform: from a hard shadow to a very soft one."""
+    intensity: RangeOf[PositiveFloat] = (0.5, 1.2)
+    """Intensity of lamps: the radiance of white ground that faces one."""
     ambient: Range = (0.12, 0.35)
-    """Radiance of the surroundings, equal from everywhere."""
-    textured: float = Field(0.5, ge=0, le=1)
-    """Share of groups on a procedural floor; the rest on white board."""
-    effect_threshold: float = Field(0.02, gt=0)
-    """Of white, as seen (`pairbridge.datagen.imaging.effect_masks`)."""
-    effect_dilation: float = Field(0.02, ge=0)
-    """Of the shorter side."""
-    smallest_shadow: float = Field(0.005, ge=0)
-    """Share of the frame below which a pair is refused."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "ShadowGenerationConfig":
-        check_ranges(self, "lamp_elevation_deg", "lamp_distance", "lamp_diameter", "intensity", "ambient")
-        if not 0 < self.lamp_elevation_deg[0] <= self.lamp_elevation_deg[1] <= 90:
-            raise ValueError("lamp_elevation_deg must lie in (0, 90]: a lamp below the ground gives no light")
-        if self.elevation_deg[0] <= 0:
-            raise ValueError("elevation_deg must be above 0: from below, the ground hides the object")
-        if min(self.lamp_diameter[0], self.intensity[0]) <= 0 or self.lamp_distance[0] < 3:
-            raise ValueError("lamps need a positive diameter and intensity, and a distance of at least 3")
-        return self
+    """Radiance of the surroundings, equal from everywhere; it fills the shadow."""
+    textured: Fraction = 0.5
+    """Fraction of groups on a procedural floor; the rest stand on white board."""
+    effect_threshold: PositiveFloat = 0.02
+    """Least difference between the renders with and without the object that counts as its effect, as a
+    fraction of white in the finished picture."""
+    effect_dilation: NonNegativeFloat = 0.02
+    """Growth of the effect's region, as a fraction of the shorter side; outside it source and target are
+    equal."""
+    smallest_shadow: NonNegativeFloat = 0.005
+    """Fraction of the frame that the shadow covers at least; a pair with less is refused."""
 
 
 class ShadowGeneration:
@@ -135,7 +132,7 @@ class ShadowGeneration:
             "cycles_seed": int(draw.integers(2**31)),
         }
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
         workbench.phase("load")
         workbench.blender.load_scene(scene_of(spec.params, workbench))
@@ -143,9 +140,7 @@ class ShadowGeneration:
         pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
         return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
 
-    def _pair(
-        self, spec: "GroupSpec", number: int, pose: CameraPose, workbench: "Workbench"
-    ) -> Pair | Rejected:
+    def _pair(self, spec: GroupSpec, number: int, pose: CameraPose, workbench: Workbench) -> Pair | Rejected:
         params, config = spec.params, self.config
         lamp = params["lamps"][number]
 
@@ -168,7 +163,7 @@ class ShadowGeneration:
         mask = alpha_to_mask(own.rgba[..., 3])
         effect = effect_mask(whole.noisy, bare.noisy, view=workbench.view, threshold=config.effect_threshold)
         reach = round(config.effect_dilation * min(mask.shape))
-        changed = dilated(effect | (own.rgba[..., 3] > 0), reach)
+        changed = grown(effect | (own.rgba[..., 3] > 0), reach) > 0
         unshadowed = workbench.view.apply(over_linear(own.rgba, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
         replaced = changed & (mask < 255)

@@ -11,7 +11,7 @@ The class is an `OwnRecipe`, or anything that fulfils `pairbridge.datagen.recipe
 from an `OwnRecipeConfig`. docs/recipes.md writes one.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import PositiveInt, ValidationError, model_validator
@@ -23,11 +23,9 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, sample_meta
+from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.dataset.plan import GroupSpec
-    from pairbridge.datagen.recipes.workbench import Workbench
 
 
 class OwnRecipeConfig(UserCode, RecipeConfig):
@@ -84,7 +82,7 @@ class OwnRecipe:
         """`plan_group` with the group's own random stream."""
         return self.plan_group(rng(seed, recipe_id, split, group), split, catalogue)
 
-    def make(self, spec: "GroupSpec", workbench: "Workbench") -> list[Pair | Rejected]:
+    def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """`make_pair` for each pair of the group."""
         workbench.phase("make")
         made: list[Pair | Rejected] = []
@@ -110,7 +108,7 @@ class OwnRecipe:
         """Everything one group is made from, as JSON-able parameters. Pure: all chance comes from `draw`."""
         raise NotImplementedError
 
-    def make_pair(self, params: dict[str, Any], number: int, workbench: "Workbench") -> Pair:
+    def make_pair(self, params: dict[str, Any], number: int, workbench: Workbench) -> Pair:
         """The fields of pair `number` of a group, without meta.json. Raise Rejected to draw it again."""
         raise NotImplementedError
 

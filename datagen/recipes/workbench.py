@@ -6,26 +6,23 @@ function of files that the catalogue has hashed.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.assets.photographs import read_photograph
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.assets.photographs import PhotoRules, read_photograph
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
+from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exr_files import write_exr
-from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.blender.client import BlenderClient
-    from pairbridge.datagen.models.matting import MattingConfig, MattingModel
-    from pairbridge.datagen.models.relighting import Relighter, RelighterConfig
-
+from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out, open_matting_model
+from pairbridge.datagen.models.relighting import Relighter, RelighterConfig, open_relighter
 
 # Files of turned lightings, a third of a MiB each as a rule: more than a group asks for at a time.
 LIGHTING_COPIES = 16
@@ -38,6 +35,20 @@ def no_phase(name: str) -> None:
     """Reports nothing: for callers that do not follow progress."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkbenchSettings:
+    """What of a dataset's config a workbench needs; `dataset` and `seed` are stated in every sample."""
+
+    dataset: str
+    seed: int
+    render: RenderSettings
+    view: ViewTransform
+    limits: ProcessLimits
+    photo_rules: PhotoRules
+    object_rules: ObjectRules
+    addons: tuple[AddonConfig, ...]
+
+
 class Workbench:
     """A context manager; `close` ends Blender's process and is safe to call twice.
 
@@ -48,7 +59,7 @@ class Workbench:
 
     def __init__(
         self,
-        config: DatasetConfig,
+        settings: WorkbenchSettings,
         catalogue: Catalogue,
         *,
         scratch_dir: Path,
@@ -56,7 +67,7 @@ class Workbench:
         log_path: Path,
         phase: Callable[[str], None] = no_phase,
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.catalogue = catalogue
         self.scratch_dir = scratch_dir
         self.threads = threads
@@ -83,33 +94,29 @@ class Workbench:
 
     @property
     def view(self) -> ViewTransform:
-        return self.config.view
+        return self.settings.view
 
     @property
-    def blender(self) -> "BlenderClient":
+    def blender(self) -> BlenderClient:
         """The workbench's Blender; its process starts with the first request."""
         if self._blender is None:
             self._blender = open_blender(
-                self.config, scratch_dir=self.scratch_dir, log_path=self.log_path, threads=self.threads
+                self.settings, scratch_dir=self.scratch_dir, log_path=self.log_path, threads=self.threads
             )
         return self._blender
 
-    def matting_model(self, config: "MattingConfig") -> "MattingModel":
+    def matting_model(self, config: MattingConfig) -> MattingModel:
         """The matting model of these settings, opened once: a model stays loaded from group to group."""
-        from pairbridge.datagen.models.matting import open_matting_model
-
         if config not in self._matting_models:
             self._matting_models[config] = open_matting_model(config)
         return self._matting_models[config]
 
-    def relighter(self, config: "RelighterConfig") -> "Relighter":
+    def relighter(self, config: RelighterConfig) -> Relighter:
         """The relighter of these settings; of learned ones the last that was asked for stays open.
 
         A second pair of networks would double what a worker takes of a GPU; recipes follow each other, so
         they are seldom exchanged.
         """
-        from pairbridge.datagen.models.relighting import open_relighter
-
         if config not in self._relighters:
             # Let go first: both at once may not fit.
             self._relighters = {held: tool for held, tool in self._relighters.items() if tool.is_stand_in}
@@ -119,8 +126,6 @@ class Workbench:
     @cached_property
     def cutouts(self) -> "Cutouts":
         """The foregrounds of photographs, each cut out once."""
-        from pairbridge.datagen.recipes.workbench import Cutouts
-
         return Cutouts(self.photo, self.matting_model)
 
     def environment(self, asset_id: str, *, mirrored: bool = False) -> Environment:
@@ -149,7 +154,7 @@ class Workbench:
         It is wider where the scene holds smooth metal or glass: see `RenderSettings.lighting_copy_width_for`.
         So ask for it after the scene is loaded. The file stays until LIGHTING_COPIES others were asked for.
         """
-        width = self.config.render.lighting_copy_width_for(self.blender.smoothest)
+        width = self.settings.render.lighting_copy_width_for(self.blender.smoothest)
         mark = "-mirrored" if mirrored else ""
         path = self.scratch_dir / f"lighting-{asset_id}-{width}-{rotation_rad!r}{mark}.exr"
         if path in self._lighting_copies:
@@ -173,31 +178,23 @@ class Workbench:
         """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
         not what `assets.photo_rules` ask for.
         """
-        return read_photograph(self.catalogue.get(asset_id).path, self.config.assets.photo_rules)
+        return read_photograph(self.catalogue.get(asset_id).path, self.settings.photo_rules).pixels
 
 
 def open_blender(
-    config: DatasetConfig, *, scratch_dir: Path, log_path: Path, threads: int
-) -> "BlenderClient":
+    settings: WorkbenchSettings, *, scratch_dir: Path, log_path: Path, threads: int
+) -> BlenderClient:
     """A client with the dataset's render settings and limits; it starts no process yet."""
-    from pairbridge.datagen.blender.client import BlenderClient
-
     scratch_dir.mkdir(parents=True, exist_ok=True)
     return BlenderClient(
-        config.render,
+        settings.render,
         scratch_dir=scratch_dir,
         log_path=log_path,
         threads=threads,
-        request_timeout_s=config.execution.request_timeout_s,
-        start_timeout_s=config.execution.start_timeout_s,
-        warm_up_timeout_s=config.execution.warm_up_timeout_s,
-        recycle_rss_mib=config.execution.recycle_rss_mib,
-        object_rules=config.assets.object_rules,
-        addons=config.assets.addons,
+        limits=settings.limits,
+        object_rules=settings.object_rules,
+        addons=settings.addons,
     )
-
-
-# Foregrounds of photographs, each cut out once: it takes seconds, and one photograph serves many groups.
 
 
 # Alphas are 8 bit, so this holds about ten photographs of 24 megapixels or a thousand small ones.
@@ -205,7 +202,9 @@ CACHE_BYTES = 256 * 2**20
 
 
 class Cutouts:
-    """Alphas by photograph and matting, least recently used dropped first. A cache of pure results."""
+    """Alphas by photograph and matting, least recently used dropped first. A cache of pure results: cutting
+    out takes seconds, and one photograph serves many groups.
+    """
 
     def __init__(
         self, photo: Callable[[str], np.ndarray], matting: Callable[[MattingConfig], MattingModel]

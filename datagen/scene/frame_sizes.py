@@ -7,37 +7,29 @@ probabilities .1, .2, .2 and .5 and on aspect ratios from 0.25 to 4.
 import math
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import RangeOf, log_uniform, weighted
 
 
 class SizeMix(FrozenModel):
     """Sizes drawn per group: a budget of side² pixels, and an aspect ratio (width by height), log-uniform."""
 
     budgets: dict[PositiveInt, PositiveFloat] = Field(
-        default_factory=lambda: {256: 0.1, 512: 0.2, 768: 0.2, 1024: 0.5}
+        default_factory=lambda: {256: 0.1, 512: 0.2, 768: 0.2, 1024: 0.5}, min_length=1
     )
-    """Side of the square -> relative share."""
-    aspect: tuple[PositiveFloat, PositiveFloat] = (0.25, 4.0)
+    """Pixel budgets: the side of the square with as many pixels, and the relative weight of each."""
+    aspect: RangeOf[PositiveFloat] = (0.25, 4.0)
+    """Least and largest aspect ratio, width by height; drawn log-uniform."""
     multiple: PositiveInt = 8
-    """Both sides are rounded to one: the step of an SDXL autoencoder's latent."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "SizeMix":
-        if not self.budgets or self.aspect[0] > self.aspect[1]:
-            raise ValueError(f"name a budget, and write the lower end of aspect {self.aspect} first")
-        return self
+    """Number that both sides are rounded to a multiple of; 8 is the downscaling of an SDXL autoencoder."""
 
     def draw(self, rng: np.random.Generator) -> tuple[int, int]:
         """(width, height) of one group."""
-        sides = sorted(self.budgets)
-        shares = np.cumsum([self.budgets[side] for side in sides])
-        at = int(np.searchsorted(shares, rng.random() * shares[-1], "right"))
-        side = sides[min(at, len(sides) - 1)]
-        low, high = (math.log(end) for end in self.aspect)
+        side = weighted(rng, dict(sorted(self.budgets.items())))
         # The square root of the aspect ratio stretches one side and shrinks the other.
-        stretch = math.exp(rng.uniform(low, high) / 2)
+        stretch = math.sqrt(log_uniform(rng, self.aspect))
         return self._rounded(side * stretch), self._rounded(side / stretch)
 
     @property

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
+from pairbridge.datagen.core.random_draws import Range
 from pairbridge.datagen.scene.specs import CameraPose
-
-Range = tuple[float, float]
 
 
 def scattered(rng: np.random.Generator, radii: list[float], gap: float) -> list[tuple[float, float]]:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from pairbridge.datagen.imaging.colour import linear_colour
 from pairbridge.datagen.scene.specs import SurfaceSpec
 
 GROUND_KINDS = ("plain", "planks", "tiles", "checks", "concrete", "marble", "carpet")
@@ -70,8 +71,4 @@ def _base_colour(rng: np.random.Generator, kind: str) -> tuple[float, float, flo
 
 
 def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
-    display = colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), value)
-    red, green, blue = (
-        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4 for channel in display
-    )
-    return red, green, blue
+    return linear_colour(colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), value))

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pairbridge.datagen.dataset.plan import ShardSpec
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.pipelines.attempts.policy import Fault, RetryLedger, Verdict
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.dataset.plan import GroupSpec
 from pairbridge.datagen.dataset.redraw import MadeGroup, Refusal
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.records import Hole, Rejection
 from pairbridge.pipelines.attempts.policy import Fault
 

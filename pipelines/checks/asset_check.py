@@ -8,7 +8,7 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from pairbridge.datagen.lighting.equirect import Environment, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
+from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 USABLE = "usable"
@@ -96,17 +97,9 @@ def check_assets(
         scratch = Path(folder)
         light = Environment(studio_rig(rng(1, "asset check"), 256))
         write_exr(scratch / "light.exr", light.pixels)
-        with BlenderClient(
-            RenderSettings(samples=SAMPLES, device=config.render.device),
-            scratch_dir=scratch,
-            log_path=log_path,
-            threads=threads,
-            request_timeout_s=config.execution.request_timeout_s,
-            start_timeout_s=config.execution.start_timeout_s,
-            recycle_rss_mib=config.execution.recycle_rss_mib,
-            object_rules=config.assets.object_rules,
-            addons=config.assets.addons,
-        ) as blender:
+        quick = RenderSettings(samples=SAMPLES, device=config.render.device)
+        settings = replace(config.workbench, render=quick)
+        with open_blender(settings, scratch_dir=scratch, log_path=log_path, threads=threads) as blender:
             for asset in assets:
                 on_asset(asset)
                 yield _checked(asset, config, size, blender, scratch / "light.exr", light)
@@ -127,7 +120,7 @@ def _checked(
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case _:
-                image = read_photograph(asset.path, config.assets.photo_rules)
+                image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
         return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=_within(image, size))
     except AssetError as error:

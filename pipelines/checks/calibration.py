@@ -28,7 +28,7 @@ from pairbridge.datagen.core.errors import AssetError, PairbridgeError, Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig, ExecutionConfig
-from pairbridge.datagen.dataset.plan import GroupSpec, make_plan
+from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.pasting import paste_relit
 from pairbridge.datagen.imaging.quality import check_foreground
@@ -52,8 +52,9 @@ from pairbridge.datagen.models.relighting import (
 )
 from pairbridge.datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
-from pairbridge.pipelines.generation.model_notice import show_model_terms
+from pairbridge.pipelines.generation.open_plan import show_model_terms
 from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 
@@ -125,7 +126,7 @@ class CalibrationConfig(FrozenModel):
     @field_validator("scenes")
     @classmethod
     def _captured_light(cls, scenes: RelightingSwapConfig) -> RelightingSwapConfig:
-        if any(kind != "hdri" for split in scenes.groups for kind, _ in scenes.weights(split)):
+        if any(kind != "hdri" for split in scenes.groups for kind in scenes.weights(split)):
             raise ValueError("a calibration bakes no lightings: `lighting_kinds` must be hdri alone")
         if scenes.standing > 0:
             raise ValueError("a ground is no part of an object: `standing` must be 0 in a calibration")
@@ -318,7 +319,11 @@ def _render(
     with (
         scratch_folder() as scratch,
         Workbench(
-            dataset, plan.catalogue, scratch_dir=scratch, threads=threads, log_path=log_path
+            dataset.workbench,
+            plan.catalogue,
+            scratch_dir=scratch,
+            threads=threads,
+            log_path=log_path,
         ) as workbench,
     ):
         for number, (stream, group) in enumerate(groups, start=1):

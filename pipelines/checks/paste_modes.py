@@ -9,8 +9,8 @@ from functools import partial
 
 import numpy as np
 
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
 from pairbridge.datagen.imaging.pasting import estimate_foreground, has_multilevel, paste_relit
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
 
 DEFAULT_MODE = "estimated foreground, sRGB (default)"
 

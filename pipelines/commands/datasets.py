@@ -40,15 +40,15 @@ def plan(
             "--group", metavar="RECIPE/SPLIT/N", help="Group whose parameters are shown [default: the first]."
         ),
     ] = None,
-    calibrate: Annotated[
+    cost: Annotated[
         bool,
         typer.Option(
-            "--calibrate",
+            "--cost",
             help="Make a few groups on this machine, discard them, and estimate time, gigabytes and cost.",
         ),
     ] = False,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=10, help="Seconds that --calibrate may measure.")
+        float, typer.Option("--seconds", min=10, help="Seconds that --cost may measure.")
     ] = 60.0,
     workers: Workers = None,
     address: Address = None,
@@ -67,37 +67,38 @@ def plan(
         float, typer.Option("--price-per-gpu-hour", min=0, help="Price of one GPU for an hour.")
     ] = 0.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the estimate of --calibrate as JSON, and nothing else.")
+        bool, typer.Option("--json", help="Print the estimate of --cost as JSON, and nothing else.")
     ] = False,
     settings: Set = None,
 ) -> None:
     """Show what a dataset config would make, and what it costs.
 
-    Assets, layout, disk space, and the parameters of one group (a scene and its lightings). With --calibrate
+    Assets, layout, disk space, and the parameters of one group (a scene and its lightings). With --cost
     also time, gigabytes, shards and cost, here and on a cluster.
     """
     loaded = load("dataset", config, settings)
-    if not calibrate:
+    if not cost:
         # Imported late: rich.
         from pairbridge.pipelines.commands.plan_view import show_plan
-        from pairbridge.pipelines.generation.plan_summary import named_group, plan_before_baking
+        from pairbridge.pipelines.generation.open_plan import plan_before_baking
+        from pairbridge.pipelines.generation.plan_summary import named_group
 
         planned = plan_before_baking(loaded)
         show_plan(planned, named_group(planned, group))
         return
     # Imported late: ray.
-    from pairbridge.pipelines.commands.bill_view import show_bill
-    from pairbridge.pipelines.costing.cost import Cluster, Prices, make_bill
+    from pairbridge.pipelines.commands.cost_view import show_cost
+    from pairbridge.pipelines.costing.cost_estimate import Cluster, Prices, estimate_cost
     from pairbridge.pipelines.costing.cost_measuring import measure
 
     cluster = Cluster(nodes=nodes, cpus=cpus, gpus=gpus) if nodes else None
     prices = Prices(node_hour=price_per_node_hour, core_hour=price_per_core_hour, gpu_hour=price_per_gpu_hour)
     found = measure(loaded, workers=workers or usable_cores(), address=address, seconds=seconds)
-    bill = make_bill(found, loaded, cluster, prices)
+    estimate = estimate_cost(found, cluster, prices)
     if as_json:
-        print(json.dumps(bill.to_json(), indent=1))
+        print(json.dumps(estimate, indent=1))
     else:
-        show_bill(bill)
+        show_cost(estimate)
 
 
 def generate(
@@ -154,8 +155,8 @@ def generate(
         print(f"{sheet}: look at it; nothing was committed")
         return
     # Imported late: ray.
-    from pairbridge.pipelines.generation.driver import Interrupted
     from pairbridge.pipelines.generation.generate import generate as run_generate
+    from pairbridge.pipelines.generation.stopping import Interrupted
 
     try:
         result = run_generate(

@@ -7,7 +7,8 @@ from typing import Any
 
 from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.runs.report import duration, headline, percent, size
-from pairbridge.training.evaluation.metrics import METHOD_NAMES, METRICS
+from pairbridge.training.evaluation.baselines import method_label
+from pairbridge.training.evaluation.metrics import METRICS
 
 
 def show_evaluation(evaluation: dict[str, Any]) -> None:
@@ -26,16 +27,16 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
             heading = f"{short}{', ' + about.unit if about.unit else ''} {'↑' if about.more else '↓'}"
             table.add_column(heading, no_wrap=True, justify="left" if metric == judged_by else "right")
         for method, figures in source["methods"].items():
-            table.add_row(METHOD_NAMES[method], *_cells(figures, shown, judged_by, "%.*f"))
+            table.add_row(method_label(method), *_cells(figures, shown, judged_by, "%.*f"))
         table.add_section()
         for method, figures in source["gains"].items():
             cells = _cells(figures, shown, judged_by, "%+.*f")
-            table.add_row(f"model minus {METHOD_NAMES[method].lower()}", *cells)
+            table.add_row(f"model minus {method_label(method).lower()}", *cells)
         console = new_console(least_columns=110)
         console.print(table)
         for method, distances in source["sets"].items():
             listed = ", ".join(f"{METRICS[key].label} {value:.2f}" for key, value in distances.items())
-            console.print(f"{METHOD_NAMES[method]}: {listed}")
+            console.print(f"{method_label(method)}: {listed}")
 
 
 def show_run(folder: Path) -> int:
@@ -53,7 +54,7 @@ def show_run(folder: Path) -> int:
             f"consumed {percent(source['share_consumed'])}"
         )
     for entry in metrics["stand_ins"]:
-        console.print(f"stand-in: {entry['part']}: {entry['what']}; {entry['read']}")
+        console.print(f"placeholder: {entry['part']}: {entry['what']}; {entry['read']}")
     dataset = metrics["dataset"]
     quarantined = sum(stream["quarantined"] for stream in dataset["streams"])
     spent = ", ".join(

@@ -8,19 +8,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.commands.tables import new_console, new_table
-from pairbridge.pipelines.generation.plan_summary import (
-    asset_counts,
-    config_differs,
-    estimated_bytes,
-    plan_before_baking,
-)
+from pairbridge.pipelines.generation.open_plan import begun_dataset, plan_before_baking
+from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes
 
 
 def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
@@ -46,19 +41,13 @@ def show_dry_run(config: DatasetConfig, out: Path) -> None:
     console = new_console()
     plan = plan_before_baking(config)
     _show_layout(plan, console)
-    changes = config_differs(config, out)
-    if changes:
-        raise ConfigError(
-            f"{out} holds a dataset of another configuration: {'; '.join(changes)}",
-            consequence="generate would refuse it",
-            remedy="generate into a new folder, or restore the configuration that made this one",
-        )
+    begun = begun_dataset(config, out)
     there = out
     while not there.exists():
         there = there.absolute().parent
     free = shutil.disk_usage(there).free
     console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free")
-    if (out / MANIFEST_NAME).exists():
+    if begun:
         console.print(f"{out} is there already; generate would go on from")
         show_status(dataset_status(out))
     console.print("dry run: nothing was made")

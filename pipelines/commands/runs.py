@@ -129,7 +129,7 @@ def _execute(
 def _resumable(drop: Sequence[str] = ()) -> Iterator[None]:
     """Ends the command where the body is interrupted: with status 130 and the command that resumes."""
     # Imported late: torch and ray.
-    from pairbridge.pipelines.generation.driver import Interrupted
+    from pairbridge.pipelines.generation.stopping import Interrupted
     from pairbridge.pipelines.runs.run import TrainingInterrupted
 
     try:

@@ -6,24 +6,22 @@ again, so it may be killed at any line.
 """
 
 import shutil
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pairbridge.datagen.core.atomic_files import DiskFull
 from pairbridge.datagen.core.errors import PairbridgeError
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Agenda, OpenShard, Task
 from pairbridge.pipelines.attempts.holes import asset_ids, given_up
 from pairbridge.pipelines.attempts.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
 from pairbridge.pipelines.generation.progress import OnProgress, Snapshot
+from pairbridge.pipelines.generation.stopping import Interrupted, StopRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging, stage_part, stage_record
@@ -34,41 +32,12 @@ from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 COMMIT_RESERVE_BYTES = 4 << 20
 
 
-class Interrupted(PairbridgeError):
-    """Someone asked the run to stop. Nothing partial is left, and the same command goes on from here."""
-
-
 class KilledRepeatedly(PairbridgeError):
     """One group's worker is killed from outside again and again, even with nothing else running."""
 
 
 class CrashesEverywhere(PairbridgeError):
     """Group after group crashes or hangs, and nothing gets finished: a broken machine, not an asset."""
-
-
-class StopRequest:
-    """Set by SIGINT and SIGTERM: once means finish what is in flight, twice means stop now."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, *_: Any) -> None:
-        self.count += 1
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
-    """Catch SIGINT and SIGTERM for the body; none off the main thread, where Python allows no handlers."""
-    request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class Driver:

@@ -3,16 +3,13 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
-from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, Stream, make_plan
-from pairbridge.datagen.lighting.baked import planned_lightings
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.shards.layout import GroupSpec, Stream
 
 # Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
 # sample takes beside its pictures (meta.json, tar headers, padding).
@@ -28,17 +25,6 @@ class AssetCounts:
 
     kind: str
     counts: tuple[int, ...]  # in the order of SPLITS
-
-
-def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
-    """The plan of a config whose lightings need not be baked yet. Raises ConfigError and CatalogueError.
-
-    Layout, keys and parameters are final; only the digests will differ, since a lighting without a file
-    has no hash.
-    """
-    found = build_catalogue(config.assets, None)
-    lightings = [planned.asset() for planned in planned_lightings(config.seed, config.lightings, found)]
-    return make_plan(config, Catalogue((*found.assets, *lightings)))
 
 
 def asset_counts(catalogue: Catalogue) -> Iterator[AssetCounts]:
@@ -73,16 +59,6 @@ def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
             remedy="write recipe/split/number, e.g. " + _example(plan),
         )
     return plan.group(stream, int(number))
-
-
-def config_differs(config: DatasetConfig, out: Path) -> list[str]:
-    """What forbids `config` to go on with the dataset in `out`; empty also where there is none."""
-    from pairbridge.datagen.dataset.extension import refused_changes
-    from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest
-
-    if not (out / MANIFEST_NAME).exists():
-        return []
-    return refused_changes(DatasetManifest.from_folder(out).config, config)
 
 
 def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, Stream
+from pairbridge.datagen.dataset.plan import DatasetPlan
+from pairbridge.datagen.shards.layout import Stream
 from pairbridge.datagen.shards.records import Hole
-from pairbridge.pipelines.generation.generate import plan_with_lightings
-from pairbridge.pipelines.generation.model_notice import show_model_terms
+from pairbridge.pipelines.generation.open_plan import open_plan
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.shelves.lock import dataset_lock
@@ -29,11 +29,10 @@ def preview(config: DatasetConfig, out: Path, num_pairs: int, *, workers: int) -
     `out` holds a dataset of another config, DatasetLocked, and what `GroupWorker.make_pairs` raises: nothing
     is retried here.
     """
-    show_model_terms(config.recipes.values())
     out = Path(out).absolute()
     out.mkdir(parents=True, exist_ok=True)
     with dataset_lock(out, new_token()), TemporaryDirectory(prefix="pairbridge-preview-") as folder:
-        plan, _ = plan_with_lightings(config, out)
+        plan = open_plan(config, out).plan
         order = WorkOrder(plan, Path(folder), Path(folder), name="preview", threads=workers)
         first_streams: dict[str, Stream] = {}
         for stream in plan.streams:

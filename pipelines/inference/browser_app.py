@@ -13,8 +13,7 @@ import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.models.matting import GrabCutConfig
-from pairbridge.pipelines.inference.opened_models import OpenedModel, open_model
-from pairbridge.pipelines.inference.translating import Request, translate_image
+from pairbridge.pipelines.inference.translation import OpenedModel, Request, open_model, translate_image
 from pairbridge.training.data.condition_specs import MASK, image_fields
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pairbridge.pipelines.inference.opened_models import newest_checkpoint, run_of
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, run_of
 from pairbridge.pipelines.inference.training_progress import show_training
-from pairbridge.training.bridge_training.loop import TrainResult
 from pairbridge.training.data.mix_config import RUN_PREFIX, MixConfig
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_loop import distil
 from pairbridge.training.distillation.distillation_watch import EXPLAINED
 from pairbridge.training.engine.checkpoint import read_state
+from pairbridge.training.engine.run import TrainResult
 
 
 def run_distillation(

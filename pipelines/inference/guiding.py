@@ -10,9 +10,9 @@ import torch
 
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.pipelines.inference.found_checkpoints import check_device
 from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
-from pairbridge.pipelines.inference.opened_models import check_device, open_model
-from pairbridge.pipelines.inference.translating import Request, as_trained, check_mask
+from pairbridge.pipelines.inference.translation import Request, as_trained, check_mask, open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import LIGHT
 from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms

@@ -10,13 +10,14 @@ from pairbridge.datagen.core.atomic_files import folder_atomically, write_atomic
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
-from pairbridge.pipelines.inference.opened_models import newest_checkpoint, removes, run_of
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes, run_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import NOISE, SOURCE
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, read_state
-from pairbridge.training.evaluation.metrics import METHOD_NAMES, METRICS
+from pairbridge.training.evaluation.baselines import method_label
+from pairbridge.training.evaluation.metrics import METRICS
 from pairbridge.training.published.pipeline import LatentBridgePipeline
 
 CARD_NAME = "README.md"
@@ -162,7 +163,7 @@ def _metric_lines(run: Path | None) -> list[str]:
         for method in sorted(methods, key=lambda name: (name != "model", name)):
             figures = methods[method]
             cells = (_cell(figures[metric], METRICS[metric].digits) for metric in shown)
-            lines.append(f"| {METHOD_NAMES[method]} | " + " | ".join(cells) + " |")
+            lines.append(f"| {method_label(method)} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines[:-1]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.pipelines.inference.opened_models import open_model
 from pairbridge.pipelines.inference.translating import named_sampler
+from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import class_condition
 

@@ -1,83 +1,17 @@
-"""`pairbridge translate`: images through a trained model, brought into the form that it was trained on.
-
-A removal model gets its hole filled with seeded noise, a relighting model the foreground cut out and pasted
-on the new background; everything else goes in as it is. Outputs are PNG, of the input's size.
-"""
+"""`pairbridge translate`: image files through a trained model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.imaging.pasting import estimate_foreground
-from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
+from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
-from pairbridge.pipelines.inference.opened_models import OpenedModel, open_model
+from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.bridge.samplers import SAMPLERS, PosteriorSampler, Sampler
+from pairbridge.training.bridge.samplers import SAMPLERS, Sampler
 from pairbridge.training.data.condition_specs import LIGHT, class_condition
-from pairbridge.training.data.framing import Frame, crop_and_resize
-from pairbridge.training.published.pipeline import fill_hole
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
-
-    background: put behind the image's foreground, which is `mask` or else what `matting` finds.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray | None = None
-    conditions: dict[str, np.ndarray] = field(default_factory=dict)
-    background: np.ndarray | None = None
-    matting: MattingConfig | None = None
-    steps: int = 1
-    seed: int = 0
-    sampler: Sampler = field(default_factory=PosteriorSampler)
-    guidance: float = 1.0
-
-
-def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
-    """The translation, uint8 (H, W, 3) of the image's size; a function of the request alone.
-
-    Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
-    """
-    image, mask = as_trained(opened, request)
-    return opened.model.translate(
-        image,
-        mask,
-        steps=request.steps,
-        seed=request.seed,
-        sampler=request.sampler,
-        guidance=request.guidance,
-        conditions=request.conditions,
-    )
-
-
-def as_trained(opened: OpenedModel, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
-    """The request's image and mask in the form that the model was trained on. Raises as `translate_image`."""
-    check_mask(request)
-    image, mask = request.image, request.mask
-    if request.background is not None:
-        return _paste(request)
-    if opened.removes and mask is not None:
-        return fill_hole(image, mask, request.seed), mask
-    return image, mask
-
-
-def check_mask(request: Request) -> None:
-    """Raises ConfigError where the mask is not of the image's size."""
-    image, mask = request.image, request.mask
-    if mask is not None and mask.shape != image.shape[:2]:
-        raise ConfigError(
-            f"the mask has shape {mask.shape}, the image {image.shape[:2]}",
-            consequence="resizing here would move the edge",
-            remedy="bring both to one size",
-        )
 
 
 def run_translate(
@@ -153,16 +87,3 @@ def _usage(why: str) -> ConfigError:
     return ConfigError(
         why, consequence="nothing was translated", remedy="see `pairbridge translate --help` for the options"
     )
-
-
-def _paste(request: Request) -> tuple[np.ndarray, np.ndarray]:
-    """The foreground where it is, on the background cropped to the image's size; and its mask."""
-    image, mask = request.image, request.mask
-    if mask is None:
-        mask = cut_out(open_matting_model(request.matting), image)
-    height, width = image.shape[:2]
-    behind = crop_and_resize(request.background, Frame((width, height)))
-    alpha = mask[..., None].astype(np.float32) / 255
-    # The rim's own colours, without the old background that shines through it.
-    foreground = estimate_foreground(image, mask)
-    return np.rint(behind + alpha * (foreground - behind)).astype(np.uint8), mask

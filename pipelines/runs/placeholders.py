@@ -34,7 +34,7 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
             "what": _NAMES.get(what, what),
             "part": part,
             "recipes": sorted(recipes),
-            "read": "a learned model takes its seat when its weights are given",
+            "read": "replaced by the learned model once weights are configured",
         }
         for (what, part), recipes in sorted(made.items())
     ]
@@ -44,7 +44,7 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
                 "what": f"{len(embedded)} photographs that come with scikit-image",
                 "part": "photographs",
                 "recipes": sorted(photographs),
-                "read": "figures on them are a smoke test: they show that the branch works, not how well",
+                "read": "metrics on them are a smoke test: they show that the code runs, not its quality",
             }
         )
     if run.training.autoencoder.kind == "haar":
@@ -53,7 +53,7 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
                 "what": f"orthonormal Haar transform, {run.training.autoencoder.levels} levels",
                 "part": "autoencoder",
                 "recipes": sorted({source.recipe for source in run.mix.sources}),
-                "read": "it needs no weights; a trained autoencoder gives the network less to predict",
+                "read": "needs no weights; a trained autoencoder makes the task easier",
             }
         )
     return found

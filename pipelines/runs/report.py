@@ -20,7 +20,8 @@ from pairbridge.pipelines.runs.pictures import (
 from pairbridge.pipelines.runs.run_config import Run, other_sources
 from pairbridge.pipelines.runs.run_metrics import collect
 from pairbridge.training.engine.run_log import read_lines
-from pairbridge.training.evaluation.metrics import METHOD_NAMES, METRICS
+from pairbridge.training.evaluation.baselines import method_label
+from pairbridge.training.evaluation.metrics import METRICS
 
 PAIRS_PER_RECIPE = 6
 
@@ -69,7 +70,7 @@ def render(
             metrics["timings"]["workers_s"],
             {recipe: times["phase_s"] for recipe, times in metrics["timings"]["recipes"].items()},
         ),
-        method_names=METHOD_NAMES,
+        method_label=method_label,
         metrics_shown=METRICS,
         headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
     )
@@ -82,14 +83,14 @@ def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
     neither.
     """
     pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
-    where = f"{pairs} of {subjects} that training never saw"
+    where = f"{pairs} of {subjects}, held out from training"
     said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
     best = source["best_baseline"]
     if best is None:
         return {**said, "verdict": "no verdict: nothing to compare with"}
     metric, gain = METRICS[source["judged_by"]], source["gains"][best][source["judged_by"]]
     low, high = (gain["low"], gain["high"]) if metric.more else (-gain["high"], -gain["low"])
-    against = METHOD_NAMES[best].lower()
+    against = method_label(best).lower()
     if source["objects"] < 2:
         verdict, tone = "no verdict: images of one subject alone carry no interval", "unclear"
     elif low > 0:

@@ -27,6 +27,7 @@ from pairbridge.datagen.shards.mirror import fetch_tar, sync
 from pairbridge.datagen.shards.object_store import ObjectStore, cache_root
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME
+from pairbridge.pipelines.shelves.lock import store_lease
 
 SHARDS_NAME = "shards"
 LIGHTINGS_NAME = "lightings"
@@ -84,9 +85,6 @@ class FolderShelf:
 
     def put_records(self, *names: str) -> None:
         """Files of the dataset's folder that belong beside the shards."""
-
-    def close(self) -> None:
-        """Give up what `settle` did not wait for."""
 
 
 class StoreShelf(FolderShelf):
@@ -178,6 +176,7 @@ class StoreShelf(FolderShelf):
             self._store.put(name, self.dataset_dir / name)
 
     def close(self) -> None:
+        """Give up what `settle` did not wait for."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _upload(self, name: str) -> None:
@@ -191,9 +190,17 @@ class StoreShelf(FolderShelf):
 
 
 @contextlib.contextmanager
-def closing(shelf: FolderShelf) -> Iterator[FolderShelf]:
-    """`shelf` for the body."""
-    try:
-        yield shelf
-    finally:
-        shelf.close()
+def open_shelf(dataset_dir: Path, url: str | None, token: str) -> Iterator[FolderShelf]:
+    """The shards of a dataset for the body: in its folder, or, with an `url`, on an object store whose lease
+    is held meanwhile. The caller holds the folder's lock under `token`. Raises DatasetLocked.
+    """
+    if url is None:
+        yield FolderShelf(dataset_dir)
+        return
+    store = ObjectStore(url)
+    with store_lease(store, dataset_dir, token) as still_ours:
+        shelf = StoreShelf.adopt(dataset_dir, store, still_ours)
+        try:
+            yield shelf
+        finally:
+            shelf.close()

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from pairbridge.datagen.core.atomic_files import sync_folder, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.commit import check_part
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord
 
 STAGING_NAME = "staging"

@@ -7,6 +7,7 @@ in flight, so the culprit of a death is always known; Ray itself retries nothing
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import ray
@@ -16,6 +17,7 @@ from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.pipelines.attempts.agenda import Task
 from pairbridge.pipelines.attempts.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
 from pairbridge.pipelines.workers import worker_logs
+from pairbridge.pipelines.workers.node_files import start_file_server
 from pairbridge.pipelines.workers.pools import Pool
 from pairbridge.pipelines.workers.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
 
@@ -314,6 +316,20 @@ class Crew:
             remedy=f"read {self._order.dataset_dir / worker_logs.LOGS_NAME}, run `pairbridge doctor` on the "
             "workers' machines, or ask for fewer workers",
         )
+
+
+def crew_of(
+    order: WorkOrder,
+    pools: tuple[Pool, ...],
+    address: str | None,
+    weights: Path | None,
+    worker_class: type[GroupWorker] = GroupWorker,
+    limits: Limits = Limits(),  # noqa: B008 (frozen)
+) -> Crew:
+    """The workers of a run, not yet started; those of a cluster get models from the folder `weights`."""
+    # A cluster may have, or get, machines that see none of this one's folders.
+    files = start_file_server(order.plan, weights) if address is not None else None
+    return Crew(worker_class, replace(order, files=files), pools, limits)
 
 
 def _finished(slot: Slot, task: Task, outcome: GroupOutcome, now: float) -> Finished:

@@ -39,13 +39,15 @@ def pooled_recipes(config: DatasetConfig) -> dict[str, frozenset[str]]:
     }
 
 
-def pools_of(config: DatasetConfig, workers: int, *, join_timeout_s: float = 0.0) -> tuple[Pool, ...]:
+def pools_of(config: DatasetConfig, workers: int, address: str | None) -> tuple[Pool, ...]:
     """The pools that the config describes, or one for all recipes: `workers` with an equal share of the
     cluster's cores, and of its GPUs if a recipe needs one.
 
-    A job may start before the machines of its cluster have joined: they get `join_timeout_s` seconds.
-    Raises ConfigError if the cluster offers less than they want even then: Ray would wait for it in silence.
+    A job may start before the machines of the cluster at `address` have joined: they get the config's
+    `join_timeout_s`. Raises ConfigError if Ray offers less than they want even then: it would wait in
+    silence.
     """
+    join_timeout_s = config.execution.join_timeout_s if address is not None else 0.0
     if not config.execution.pools:
         _await_offer({"CPU": workers}, join_timeout_s)
         return (_equal_shares(config, workers),)

@@ -17,10 +17,11 @@ import cv2
 import psutil
 
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
-from pairbridge.datagen.dataset.plan import DatasetPlan, GroupSpec, ShardSpec
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.redraw import Refusal, make_group
 from pairbridge.datagen.models.weights.weight_folders import ENVIRONMENT as WEIGHTS_ENVIRONMENT
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.layout import GroupSpec, ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, Hole, Rejection, pack_group
 from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.attempts.holes import asset_ids, refused, refused_assets, rejection
@@ -105,7 +106,7 @@ class GroupWorker:
         self._resources.callback(faulthandler.disable)
         self.workbench = self._resources.enter_context(
             Workbench(
-                order.plan.config,
+                order.plan.config.workbench,
                 catalogue,
                 scratch_dir=scratch / "studio",
                 threads=order.threads,

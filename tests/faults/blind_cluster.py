@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ray_jobs import RAY, RayHead, free_port, ray_head, start, stop
+from tests.support.ray_jobs import RayHead, free_port, ray_head, start, stop
 
 JOINS_AFTER_S = 15
 
@@ -32,7 +32,7 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
     with ray_head(folder, cpus=0) as head:
         script = (
             f"mount -t tmpfs none '{hidden}' && find '{hidden}' -type f > '{seen}' && "
-            f"sleep {JOINS_AFTER_S} && exec '{RAY}' start --address={head.address} --num-cpus=2 "
+            f"sleep {JOINS_AFTER_S} && exec '{head.ray}' start --address={head.address} --num-cpus=2 "
             f"--dashboard-agent-listen-port={free_port()} --object-store-memory=100000000 --block"
         )
         node = start(

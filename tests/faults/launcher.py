@@ -17,8 +17,8 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.shards import commit
 from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation import generate
-from pairbridge.pipelines.generation.driver import Interrupted
 from pairbridge.pipelines.generation.progress import LogLines
+from pairbridge.pipelines.generation.stopping import Interrupted
 from pairbridge.pipelines.shelves import shelf, staging
 from pairbridge.pipelines.workers.worker import GroupWorker
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from blind_cluster import blind_cluster
 from launching import promised
-from ray_jobs import submit
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.verify import verify_dataset
@@ -15,6 +14,7 @@ from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.reading.config_files import load_config
 from pairbridge.pipelines.shelves.ledger import read_ledger
+from tests.support.ray_jobs import submit
 from tests.support.tiny_removal import add_photos
 from tests.support.tiny_rendered import write_assets
 

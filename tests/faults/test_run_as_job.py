@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from faults import FaultBox
 from launching import promised
-from ray_jobs import ray_head, submit
 from run_entrypoint import FAULTS
 
 from pairbridge.datagen.core.json_digest import file_sha256
@@ -15,6 +14,7 @@ from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.pipelines.runs.run import STAGE_NAMES, execute
 from pairbridge.pipelines.runs.run_config import load_run
 from pairbridge.training.engine.checkpoint import checkpoint_folders
+from tests.support.ray_jobs import ray_head, submit
 from tests.support.small_run import write_small_run
 
 pytestmark = pytest.mark.long

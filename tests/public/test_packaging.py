@@ -26,3 +26,9 @@ def test_no_code_lies_in_a_folder_that_is_no_package() -> None:
         if "configs" not in path.parts and not path.with_name("__init__.py").is_file()
     ]
     assert lost == []
+
+
+def test_the_image_of_the_cluster_is_built_from_every_package() -> None:
+    dockerfile = (ROOT / "pipelines" / "cluster" / "Dockerfile").read_text()
+    for folder in SETTINGS["package-dir"].values():
+        assert f"COPY {folder} {folder}\n" in dockerfile

@@ -52,9 +52,9 @@ PALETTE = Image.fromarray(IMAGE).convert("P")
 CMYK = Image.fromarray(IMAGE).convert("CMYK")
 JPEG = encoded(Image.fromarray(IMAGE), "JPEG", quality=90)
 BROKEN = {
-    "empty": (b"", "damaged, or neither of"),
-    "text": (b"not an image at all", "damaged, or neither of"),
-    "gif": (encoded(Image.fromarray(IMAGE), "GIF"), "damaged, or neither of"),
+    "empty": (b"", "it is empty"),
+    "text": (b"not an image at all", "damaged, or of another format"),
+    "gif": (encoded(Image.fromarray(IMAGE), "GIF"), "it is a GIF"),
     "cut": (JPEG[: len(JPEG) // 2], "is damaged"),
     "cut-png": (png(IMAGE)[:900], "is damaged"),
     "bomb": (claiming(60_000, 60_000), "(claims 60000x60000|header cannot be used)"),

@@ -36,7 +36,7 @@ def make_groups(
 ) -> Iterator[list[Pair | Rejected]]:
     """The pairs of each group, made in one workbench."""
     with Workbench(
-        plan.config,
+        plan.config.workbench,
         plan.catalogue,
         scratch_dir=root / "scratch",
         threads=threads,

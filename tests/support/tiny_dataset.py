@@ -20,9 +20,9 @@ from pairbridge.datagen.dataset.manifest import (
     SplitEntry,
     write_manifest,
 )
-from pairbridge.datagen.dataset.plan import ShardSpec, Stream
 from pairbridge.datagen.dataset.verify import manifest_streams
 from pairbridge.datagen.shards.commit import commit_shard, write_quarantine
+from pairbridge.datagen.shards.layout import ShardSpec, Stream
 from pairbridge.datagen.shards.records import Hole, ShardInfo, pack_group
 from pairbridge.datagen.shards.sample import Pair, encode_field
 

@@ -68,7 +68,11 @@ def plan_of(assets: Path, photos: Path | None = None, seed: int = 1, **recipe: o
 
 def workbench_of(plan: DatasetPlan, root: Path) -> Workbench:
     return Workbench(
-        plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "log"
+        plan.config.workbench,
+        plan.catalogue,
+        scratch_dir=root / "scratch",
+        threads=1,
+        log_path=root / "log",
     )
 
 

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.plane_laws import MODE_OFFSET, MODE_STD, PlaneNetwork, two_modes, wasserstein2
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge.timesteps import Timesteps
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     Multistep,
     draw_student,
     matching_error,
     student_loss,
     student_sample,
 )
-from pairbridge.training.engine.optimiser import Learner, OptimiserConfig
-from pairbridge.training.networks.ema import make_ema
+from pairbridge.training.engine.learner import Learner
+from pairbridge.training.engine.optimiser import OptimiserConfig
 
 MODE = torch.tensor(MODE_OFFSET)
 ONE_STEP = (0.0,)
@@ -69,15 +69,12 @@ class TwoModes:
     """A student, a critic and their steps."""
 
     def __init__(self, sigma: float, timesteps: Timesteps, seed: int) -> None:
-        self.bridge, self.timesteps = Bridge(sigma), timesteps
+        self.bridge, self.timesteps = BrownianBridge(sigma=sigma), timesteps
         self.generator = torch.Generator().manual_seed(seed)
         self.student = PlaneNetwork(seed=2 * seed, width=96, beside=2)
         self.critic = PlaneNetwork(seed=2 * seed + 1, width=96, beside=5)
-        self._student = Learner(STUDENT, dict(self.student.named_parameters()), total_images=1)
-        self._critic = Learner(CRITIC, dict(self.critic.named_parameters()), total_images=1)
-        self._average = make_ema(
-            self.student.parameters(), half_life_images=HALF_LIFE_IMAGES, batch_size=BATCH
-        )
+        self._student = Learner(self.student, STUDENT, total_images=1, ema_half_life=HALF_LIFE_IMAGES / BATCH)
+        self._critic = Learner(self.critic, CRITIC, total_images=1)
 
     def sample(self, x0: Tensor, draws) -> Tensor:
         def field(x: Tensor, t: Tensor, z: Tensor) -> Tensor:
@@ -101,23 +98,19 @@ class TwoModes:
         t = self.timesteps.sample(BATCH, self.generator)
         return x0, draw_student(x0.shape, t, 1, self.generator)
 
-    def step_critic(self) -> float:
+    def step_critic(self) -> None:
         x0, draws = self._draw()
         with torch.no_grad():
             x1 = self.sample(x0, draws)
-        loss = matching_error(self.critic_field(x0), x0, x1, draws.t, draws.eps, self.bridge).mean()
-        self._critic.step(loss, images=0)
-        return float(loss.detach())
+        error = matching_error(self.critic_field(x0), x0, x1, draws.t, draws.eps, self.bridge)
+        self._critic.descend(lambda critic, rows: {"loss": error}, rows=BATCH, images=0)
 
-    def step_student(self) -> float:
+    def step_student(self) -> None:
         x0, draws = self._draw()
         field = teacher(x0, self.bridge.sigma)
-        loss = student_loss(
-            field, self.critic_field(x0), x0, self.sample(x0, draws), draws, self.bridge
-        ).per_sample.mean()
-        self._student.step(loss, images=0)
-        self._average.step(self.student.parameters())
-        return float(loss.detach())
+        with self._critic.frozen():
+            loss = student_loss(field, self.critic_field(x0), x0, self.sample(x0, draws), draws, self.bridge)
+            self._student.descend(lambda student, rows: {"loss": loss.per_sample}, rows=BATCH, images=0)
 
     def fit(self) -> "TwoModes":
         for _ in range(CRITIC_WARM_UP):
@@ -126,7 +119,7 @@ class TwoModes:
             for _ in range(CRITIC_STEPS):
                 self.step_critic()
             self.step_student()
-        self._average.copy_to(self.student.parameters())
+        self._student.ema.copy_to(self.student.parameters())
         return self
 
     @torch.no_grad()

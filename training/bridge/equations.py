@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 
-class Field(StrEnum):
+class BridgeField(StrEnum):
     """What the network regresses."""
 
     DRIFT = "drift"
@@ -48,9 +48,9 @@ def velocity(x0: Tensor, x1: Tensor) -> Tensor:
     return x1 - x0
 
 
-def regression_target(field: Field, x0: Tensor, x1: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+def regression_target(field: BridgeField, x0: Tensor, x1: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
     """What the network is to predict at (x_t, t)."""
-    return drift(x_t, x1, t) if field is Field.DRIFT else velocity(x0, x1)
+    return drift(x_t, x1, t) if field is BridgeField.DRIFT else velocity(x0, x1)
 
 
 def estimate_target(x_t: Tensor, v: Tensor, t: Tensor) -> Tensor:

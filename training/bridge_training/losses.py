@@ -5,9 +5,10 @@ Where a target holds only in part, the mean is over that part: the scale of a lo
 much is valid, and a sample without anything valid costs nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
@@ -29,6 +31,28 @@ class LatentWeighting(StrEnum):
     ESTIMATE = "estimate"
 
 
+class LossTerm(Protocol):
+    """A loss of the user's own: a torch.nn.Module, made as `Class(**settings)`. It is not trained."""
+
+    def forward(self, output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """(B,) from the decoded target estimate and the target (B, 3, h, w), nominally in [-1, 1], and the
+        pairs' mask (B, 1, h, w) in [0, 1], on one crop each. Where a target is not valid both are 0.
+        """
+
+
+class OwnLossTerm(UserCode):
+    """A class of the user's own: a `LossTerm`, made from its settings."""
+
+    named_by: ClassVar[str] = "loss"
+    group: ClassVar[str] = "pairbridge.losses"
+    method: ClassVar[str] = "forward"
+
+    loss: str
+    """The loss's class: path/to/file.py:Class, or the name of an entry point."""
+    weight: float = Field(default=1.0, gt=0)
+    """The term counts this many times in the sum."""
+
+
 class LossConfig(FrozenModel):
     latent_weight: float = Field(default=1.0, ge=0)
     latent_norm: Literal["l1", "l2"] = "l2"
@@ -40,6 +64,9 @@ class LossConfig(FrozenModel):
     """Larger images are decoded and compared on one random crop a sample, of this side in pixels: decoding is
     most of the memory."""
     lpips: LpipsConfig | None = None
+    """Weights of LPIPS, which are not shipped. Needed for pixel_norm lpips."""
+    terms: tuple[OwnLossTerm, ...] = ()
+    """Losses of the user's own, added to the sum. They compare decoded images, on crops as above."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -47,9 +74,22 @@ class LossConfig(FrozenModel):
             raise ValueError(
                 "pixel_norm lpips needs loss.lpips: {vgg: FILE, heads: FILE}, which are not shipped"
             )
-        if not self.latent_weight and not self.pixel_weight:
+        if not self.latent_weight and not self.wants_pixels:
             raise ValueError("latent_weight and pixel_weight are both 0: there is nothing to learn")
+        if len(self.weights) != 2 + len(self.terms):
+            raise ValueError("two terms have one name, by which they are reported: rename a class")
         return self
+
+    @property
+    def wants_pixels(self) -> bool:
+        """Whether estimates are decoded and compared with target images."""
+        return self.pixel_weight > 0 or bool(self.terms)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of all terms by name."""
+        own = {term.class_name: term.weight for term in self.terms}
+        return {"latent": self.latent_weight, "pixel": self.pixel_weight, **own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +142,43 @@ def latent_loss(
 
 
 class PixelLoss(nn.Module):
-    """Error of decode(x1_hat) against target images (B, 3, H, W) on one crop each, per sample, (B,)."""
+    """Errors of decode(x1_hat) against target images (B, 3, H, W) on one crop each, per sample, (B,)."""
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.norm = config.pixel_norm
         wants_lpips = config.pixel_weight > 0 and config.pixel_norm == "lpips"
         self.lpips = Lpips.load(config.lpips) if wants_lpips and config.lpips else None
+        self.terms = nn.ModuleDict({term.class_name: term.make() for term in config.terms})
+        self.eval().requires_grad_(False)
 
     def forward(
-        self, x1_hat: Tensor, target: Tensor, valid: Tensor | None, autoencoder: Autoencoder, crops: Crops
-    ) -> Tensor:
-        """`valid` (B, 1, H, W) in [0, 1]: where the target holds. L1 and L2 average over it; LPIPS compares
-        both images with the rest blackened to 0, as its features know no holes.
+        self,
+        x1_hat: Tensor,
+        images: Mapping[str, Tensor],
+        autoencoder: Autoencoder,
+        crops: Crops,
+    ) -> dict[str, Tensor]:
+        """Each term by name. `images`: target, mask and, where a target does not hold everywhere, `valid`
+        (B, 1, H, W) in [0, 1]. L1 and L2 average over it; all others compare both images with the rest
+        blackened to 0, as features know no holes.
         """
         factor = autoencoder.factor
         output = autoencoder.decode(_window(x1_hat, crops, 1))
-        wanted = _window(target, crops, factor)
-        holds = None if valid is None else (_window(valid, crops, factor) >= 1).to(output.dtype)
-        if self.lpips is None:
-            return _masked_mean(_error(output - wanted, self.norm), holds)
+        wanted = _window(images["target"], crops, factor)
+        holds = None
+        if "valid" in images:
+            holds = (_window(images["valid"], crops, factor) >= 1).to(output.dtype)
+        found = {}
+        if self.norm != "lpips":
+            found["pixel"] = _masked_mean(_error(output - wanted, self.norm), holds)
         if holds is not None:
             output, wanted = output * holds, wanted * holds
-        return self.lpips(output, wanted)
+        if self.lpips is not None:
+            found["pixel"] = self.lpips(output, wanted)
+        for name, term in self.terms.items():
+            found[name] = term(output, wanted, _window(images["mask"], crops, factor))
+        return found
 
 
 def _window(images: Tensor, crops: Crops, factor: int) -> Tensor:

@@ -6,13 +6,11 @@ global generator. Nothing here waits for a GPU.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.training.bridge.equations import estimate_target, interpolate, regression_target
 from pairbridge.training.bridge_training.losses import (
     Crops,
     Loss,
@@ -25,6 +23,7 @@ from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.augment import augment
 from pairbridge.training.data.condition_specs import image_fields
 from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.networks.conditions import encode_conditions, withhold
@@ -72,7 +71,7 @@ def bridge_loss(
     denoiser: nn.Module,
     autoencoder: Autoencoder,
     pixel_loss: PixelLoss,
-    batch: dict[str, Any],
+    batch: Batch,
     draws: Draws,
     *,
     target_kind: TargetKind = TargetKind.IMAGE,
@@ -98,18 +97,17 @@ def bridge_loss(
     if config.bridge.start == "noise":
         # The path has no noise of its own that these draws could be for.
         x0 = eps
-    x_t = interpolate(x0, x1, t, eps, config.bridge.sigma)
+    x_t = config.bridge.interpolate(x0, x1, t, eps)
     v = predict(config, denoiser, x_t, t, seen)
 
     valid = images.get("valid")
-    wanted = regression_target(config.bridge.field, x0, x1, x_t, t)
+    wanted = config.bridge.regression_target(x0, x1, x_t, t)
     cells = None if valid is None else latent_validity(valid, autoencoder.factor)
     components = {"latent": latent_loss(config.loss, v, wanted, t, cells)}
-    if config.loss.pixel_weight:
-        estimate = estimate_target(x_t, v, t)
-        components["pixel"] = pixel_loss(estimate, images["target"], valid, autoencoder, draws.crops)
-    weights = {"latent": config.loss.latent_weight, "pixel": config.loss.pixel_weight}
-    total = sum(weights[name] * value for name, value in components.items())
+    if config.loss.wants_pixels:
+        estimate = config.bridge.estimate_target(x_t, v, t)
+        components |= pixel_loss(estimate, images, autoencoder, draws.crops)
+    total = sum(config.loss.weights[name] * value for name, value in components.items())
     return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
 
 
@@ -117,7 +115,7 @@ def bridge_loss(
 def encode_sources(
     config: TrainingConfig,
     autoencoder: Autoencoder,
-    batch: dict[str, Any],
+    batch: Batch,
     device: torch.device,
     *,
     changes: Tensor,
@@ -156,3 +154,9 @@ def predict(
     with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
         v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
     return v.float()
+
+
+def part_of(batch: Batch, part: slice) -> Batch:
+    """The tensors of some rows of a batch, those of cached latents among them."""
+    cut = {name: value[part] for name, value in batch.items() if isinstance(value, Tensor)}
+    return {**cut, "latents": part_of(batch["latents"], part)} if "latents" in batch else cut

@@ -1,100 +1,78 @@
 """What a training can be told; the defaults suit two CPU cores and a few minutes."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.bridge.equations import Field as BridgeField
+from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
 from pairbridge.training.data.augment import AugmentConfig
 from pairbridge.training.data.buckets import BucketsConfig, BucketSequence, check_side
+from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.optimiser import OptimiserConfig
 from pairbridge.training.networks.autoencoders import AutoencoderConfig, HaarConfig
 from pairbridge.training.networks.denoisers import DenoiserConfig, UNetConfig
 
-# How fast a training goes and what it says of itself.
-_FREE = (
-    *("threads", "loader_workers", "device", "accumulate", "gradient_checkpointing", "compile", "parallel"),
-    *("log_every", "checkpoint_every", "keep_checkpoints", "diverged_at", "watch"),
-)
-
-
-class BridgeConfig(FrozenModel):
-    sigma: float = Field(default=0.02, ge=0)
-    """Noise of the bridge in latent units. Haar latents are orthonormal: this is noise per pixel on the [-1,
-    1] scale."""
-    field: BridgeField = BridgeField.DRIFT
-    start: Literal["source", "noise"] = "source"
-    """Where the path begins. source: at the source's latent. noise: at standard normal noise, as flow
-    matching does to generate; the source is then seen only where `source` is among denoiser.conditions."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.start == "noise" and self.sigma:
-            raise ValueError("start noise is a flow: set sigma to 0, its noise is all at the start")
-        return self
-
 
 class WatchConfig(FrozenModel):
     pictures_every: int | None = Field(default=None, ge=1)
-    """Steps between two pictures of what the average makes of pairs it never saw; null: none."""
+    """Steps between two pictures of what the EMA makes of held-out pairs; null draws none."""
     rows: int = Field(default=6, ge=1)
-    """Rows of such a picture, spread evenly over the split of each source of the mix that has it."""
+    """Rows of a picture, one pair each, spread evenly over the split of every source of the mix that has
+    it."""
     split: Literal["validation", "test"] = "validation"
+    """Split that the pictured pairs are from."""
     tensorboard: bool = False
-    """The same figures and pictures as TensorBoard events; needs the extra `tensorboard`."""
+    """Whether metrics and pictures are written as TensorBoard events too; needs the extra `tensorboard`."""
 
 
-class TrainingConfig(FrozenModel):
-    seed: int = Field(default=0, ge=0)
-    steps: int = Field(default=1000, ge=1)
+class TrainingConfig(EngineConfig):
     batch_size: int = Field(default=16, ge=1)
     """Samples per optimiser step over all ranks."""
     size: int = Field(default=96, ge=8)
     """Side of the square training crops in pixels."""
     buckets: BucketsConfig | None = None
-    """Sizes, aspects and batch sizes that take turns, instead of the two above. null: one size, square."""
+    """Sizes, aspect ratios and batch sizes that take turns, in place of `batch_size` and `size`. null: one
+    size, square."""
     autoencoder: AutoencoderConfig = HaarConfig()
+    """Autoencoder whose latents the bridge lives in; it is not trained."""
     latents: Literal["encode", "cached"] = "encode"
-    """encode: in every step. cached: latents of whole images, made once by `pairbridge encode`; not with
-    augmentations, random crops or object removal, which change the pixels in every epoch."""
+    """Source of the latents. `encode`: the autoencoder, in every step. `cached`: those of whole images, made
+    once by `pairbridge encode`; not with augmentations, random crops or object removal, which change the
+    pixels in every epoch."""
     hole: Literal["noise", "smooth"] = "noise"
-    """What the network sees in the hole of a removal pair. noise: what the reader put there, as in the paper.
-    smooth: an interpolation of what surrounds it, from where a small network gets further."""
-    bridge: BridgeConfig = BridgeConfig()
+    """Content of the hole of a removal pair as the network sees it. `noise`: what the reader put there, as in
+    the paper. `smooth`: an interpolation of its surroundings, from where a small network gets further."""
+    bridge: AnyBridge = BrownianBridge()
+    """Process between source and target that the network learns: kind brownian or own."""
     timesteps: AnyTimesteps = DiscreteTimesteps()
+    """Distribution of the timesteps that the network is trained at."""
     denoiser: DenoiserConfig = UNetConfig()
+    """The network that is trained, and its conditioning."""
     augment: AugmentConfig = AugmentConfig()
+    """Augmentation of the pairs."""
     loss: LossConfig = LossConfig()
+    """The terms of the loss and their weights."""
     outside_mask: Literal["keep", "translate"] = "translate"
-    """What a translation shows where the mask is 0. keep: its source, right for relighting, whose pairs agree
-    there. translate: the network's output, right for removal, where shadows go with the object."""
+    """Output of a translation where the mask is 0. `keep`: its source, right for relighting, whose pairs
+    agree there. `translate`: the network's output, right for removal, where shadows go with the object."""
     optimiser: OptimiserConfig = OptimiserConfig()
-    ema_half_life_images: int = Field(default=1000, ge=1)
-    """A weight counts half in the evaluated average after this many further images."""
+    """AdamW and its learning rate schedule."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16: autocast of the denoiser; weights, optimiser state and average stay float32."""
-    device: Literal["cpu", "cuda"] = "cpu"
+    """Precision of the network's forward pass. `bf16`: autocast; weights, optimiser state and EMA stay
+    float32."""
     diverged_at: float = Field(default=100.0, gt=1)
-    """The run stops where the mean loss between two log lines is this many times that of the first line."""
-    accumulate: int = Field(default=1, ge=1)
-    """How fast, never what: these may change when a run resumes. Parts of a rank's batch that pass through
-    the network one after the other before an optimiser step."""
-    gradient_checkpointing: bool = False
-    """Activations are computed again in the backward pass: less memory, about a third more time."""
+    """Factor over the first logged loss at which the run stops: the mean loss between two log lines is
+    compared."""
     compile: bool = False
-    """torch.compile of the denoiser; needs a C++ compiler on a CPU."""
+    """Whether the network is compiled by torch.compile; needs a C++ compiler on a CPU."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """Over the ranks of torchrun. ddp: each holds all weights. fsdp: weights, gradients, optimiser and
-    average are sharded, for networks that do not fit one GPU."""
-    threads: int = Field(default=2, ge=1)
-    loader_workers: int = Field(default=1, ge=0)
-    log_every: int = Field(default=10, ge=1)
+    """Layout of the network over the ranks of torchrun. `ddp`: each rank holds all weights. `fsdp`: weights,
+    gradients, optimiser and EMA are sharded, for networks that do not fit one GPU."""
     watch: WatchConfig = WatchConfig()
-    checkpoint_every: int = Field(default=250, ge=1)
-    keep_checkpoints: int = Field(default=2, ge=1)
+    """Pictures and events while the training runs."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -104,6 +82,12 @@ class TrainingConfig(FrozenModel):
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
+        if self.latents == "cached" and self.loss.terms:
+            raise ValueError("latents: cached come without masks, which loss.terms are given: use encode")
+        if self.gradient_checkpointing and self.denoiser.kind == "own":
+            raise ValueError(
+                "gradient_checkpointing is for networks of ours: use torch.utils.checkpoint in your own"
+            )
         multiplies = isinstance(self.denoiser, UNetConfig) and self.denoiser.head.multiplies
         if multiplies and self.bridge.start == "noise":
             raise ValueError(
@@ -123,9 +107,6 @@ class TrainingConfig(FrozenModel):
             return BucketSequence.of(self.buckets, multiple=multiple, seed=self.seed)
         return BucketSequence.single(size=check_side(self.size, multiple), batch_size=self.batch_size)
 
-    def meaning(self) -> dict:
+    def meaning(self) -> dict[str, Any]:
         """The part of the config that decides what is learned, JSON-able."""
-        free = set(_FREE)
-        # At a constant rate a longer training begins exactly as the shorter one did.
-        extendable = {"steps"} if self.optimiser.schedule == "constant" else set()
-        return self.model_dump(mode="json", exclude=free | extendable)
+        return self._meaning(self.optimiser, free={"compile", "parallel", "diverged_at"})

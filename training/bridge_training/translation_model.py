@@ -13,11 +13,13 @@ from torch import Tensor
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge.flow import classifier_free
-from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, Sampler, check_sampler, sample
+from pairbridge.training.bridge.sample_loop import check_sampler, sample
+from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, Sampler
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE
-from pairbridge.training.data.tensors import keep_outside, mask_to_unit, to_uint8, to_unit
+from pairbridge.training.data.targets import to_picture
+from pairbridge.training.data.tensors import image_tensor, keep_outside, mask_tensor
 from pairbridge.training.engine.checkpoint import read_state, read_tensors, refuse_changes
 from pairbridge.training.networks.autoencoders import Autoencoder, build_autoencoder, decode_tiled
 from pairbridge.training.networks.conditions import encode_condition
@@ -128,7 +130,7 @@ class TranslationModel:
             guidance=guidance,
             conditions=conditions,
         )
-        outputs = to_uint8(predicted)
+        outputs = to_picture(predicted)
         if self.config.outside_mask == "keep" and masks is not None:
             return keep_outside(outputs, sources, masks)
         return outputs
@@ -161,7 +163,7 @@ class TranslationModel:
             sampler,
             steps,
             self.config.timesteps,
-            sigma=self.config.bridge.sigma,
+            bridge=self.config.bridge,
             sees_source=any(one.field == SOURCE for one in self.config.denoiser.conditions),
         )
         height, width = sources.shape[1:3]
@@ -174,7 +176,7 @@ class TranslationModel:
             self.field(seen, guidance, generator),
             x0,
             times,
-            sigma=self.config.bridge.sigma,
+            bridge=self.config.bridge,
             generator=generator,
         )
         images = decode_tiled(self.autoencoder.decode, latent, self.autoencoder.factor)[..., :height, :width]
@@ -191,9 +193,9 @@ class TranslationModel:
                 consequence="resizing here would move the edge",
                 remedy="bring both to one size",
             )
-        source = to_unit(sources, self.device)
+        source = image_tensor(sources).to(self.device)
         if self.config.hole == "smooth" and masks is not None:
-            source = fill_smoothly(source, mask_to_unit(masks, self.device))
+            source = fill_smoothly(source, mask_tensor(masks).to(self.device))
         source = self._pad(source)
         x0 = self.autoencoder.encode(source)
         return x0, self._conditions(sources, masks, conditions, x0, source.shape[-2:])
@@ -248,11 +250,11 @@ class TranslationModel:
         """The network's conditions; zeros for one that is missing and that training withheld now and then."""
         given: dict[str, Tensor] = {}
         if masks is not None:
-            given[MASK] = self._pad(mask_to_unit(masks, self.device))
+            given[MASK] = self._pad(mask_tensor(masks).to(self.device))
         wanted = [one for one in self.config.denoiser.conditions if one.field != NOISE]
         for config in wanted:
             if config.field in images:
-                image = to_unit(images[config.field], self.device)
+                image = image_tensor(images[config.field]).to(self.device)
                 if config.classes:
                     given[config.field] = image
                     continue

@@ -1,17 +1,15 @@
-"""Pictures of held-out pairs while a training runs, always of the same ones; figures and pictures as events.
+"""Pictures of held-out pairs while a training runs, always of the same ones; metrics and pictures as events.
 
-<run_dir>/pictures/step-000123.png    rows of source | output of the average | target
+<run_dir>/pictures/step-000123.png    rows of source | output of the EMA | ground truth
 <run_dir>/pictures/pairs.json         the keys of the rows, from the first to the last
 <run_dir>/events/                     TensorBoard's
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
-from diffusers.training_utils import EMAModel
-from torch import Tensor, nn
 
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError
@@ -24,11 +22,11 @@ from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.targets import TargetKind, to_picture
+from pairbridge.training.engine.learner import Learner
 from pairbridge.training.networks.autoencoders import Autoencoder
-from pairbridge.training.networks.denoisers import Denoiser
 
 
-class Watch:
+class PictureWatch:
     """Sees what a training does and changes nothing of it."""
 
     def __init__(
@@ -36,13 +34,18 @@ class Watch:
         config: TrainingConfig,
         mix: MixConfig,
         run_dir: Path,
+        autoencoder: Autoencoder,
         *,
         run_root: Path,
         size_WH: tuple[int, int],
         ranks: Ranks,
+        steps: int = 1,
     ) -> None:
-        """Raises ConfigError where pictures are wanted and no source of the mix has pairs for them."""
+        """`steps`: those of a translation. Raises ConfigError where pictures are wanted and no source of the
+        mix has pairs for them.
+        """
         self._config, self._mix, self._run_dir, self._ranks = config, mix, run_dir, ranks
+        self._autoencoder, self._steps = autoencoder, steps
         self._events: Any = None
         self._pairs = _pairs(config, mix, run_root, size_WH) if config.watch.pictures_every else []
 
@@ -56,26 +59,22 @@ class Watch:
         every = self._config.watch.pictures_every
         return bool(every) and step % every == 0
 
-    def figures(self, line: dict[str, Any]) -> None:
+    def figures(self, line: Mapping[str, Any]) -> None:
         """A line of stats.jsonl as events."""
         if self._events is None:
             return
         for name, value in line.items():
             values = value if isinstance(value, dict) else {"": value}
             for part, number in values.items():
-                self._events.add_scalar(f"{name}/{part}".rstrip("/"), number, line["step"])
+                if isinstance(number, int | float):
+                    self._events.add_scalar(f"{name}/{part}".rstrip("/"), number, line["step"])
 
-    def picture(self, step: int, autoencoder: Autoencoder, denoiser: Denoiser, ema: EMAModel) -> None:
+    def picture(self, step: int, learner: Learner) -> None:
         """Write the picture of `step`. Collective, for a sharded network runs on all ranks."""
-        weights = list(denoiser.parameters())
-        trained = [weight.detach().clone() for weight in weights]
-        _copy(ema.shadow_params, weights)
-        try:
-            model = TranslationModel(self._config, autoencoder, denoiser)
-            rows = [_row(model, pair, self._mix.target) for pair in self._pairs]
-        finally:
-            _copy(trained, weights)
-            denoiser.train()
+        with learner.averaged():
+            model = TranslationModel(self._config, self._autoencoder, learner.network)
+            rows = [self._row(model, pair) for pair in self._pairs]
+        learner.network.train()
         if not self._ranks.first:
             return
         sheet = np.concatenate(rows, axis=0)
@@ -90,11 +89,12 @@ class Watch:
         if self._events is not None:
             self._events.close()
 
-
-@torch.no_grad()
-def _copy(values: list[Tensor], weights: list[nn.Parameter]) -> None:
-    for weight, value in zip(weights, values, strict=True):
-        weight.copy_(value)
+    def _row(self, model: TranslationModel, pair: Pair) -> np.ndarray:
+        conditions = {name: image[None] for name, image in pair.conditions.items()}
+        translates = self._mix.target is TargetKind.IMAGE
+        predict = model.translate_batch if translates else model.predict_batch
+        output = predict(pair.source[None], pair.mask[None], conditions=conditions, steps=self._steps)[0]
+        return np.concatenate([pair.source, to_picture(output), to_picture(pair.target)], axis=1)
 
 
 def _pairs(config: TrainingConfig, mix: MixConfig, run_root: Path, size_WH: tuple[int, int]) -> list[Pair]:
@@ -121,18 +121,9 @@ def _pairs(config: TrainingConfig, mix: MixConfig, run_root: Path, size_WH: tupl
     return chosen
 
 
-def _row(model: TranslationModel, pair: Pair, kind: TargetKind) -> np.ndarray:
-    conditions = {name: image[None] for name, image in pair.conditions.items()}
-    sources, masks = pair.source[None], pair.mask[None]
-    if kind is TargetKind.IMAGE:
-        output = model.translate_batch(sources, masks, conditions=conditions)[0]
-    else:
-        output = to_picture(model.predict_batch(sources, masks, conditions=conditions)[0])
-    return np.concatenate([pair.source, output, to_picture(pair.target)], axis=1)
-
-
 def _open_events(folder: Path, step: int):
     try:
+        # An extra, and slow to import.
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ConfigError(

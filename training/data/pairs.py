@@ -2,7 +2,7 @@
 
 import bisect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.dataset.manifest import DatasetManifest, SplitEntry
 from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.datagen.imports.imported import ImportedPairs
@@ -52,6 +52,11 @@ class PairStore(Protocol):
     def __len__(self) -> int: ...
 
     @property
+    def planned(self) -> int:
+        """How many pairs there would be if all were made and none quarantined."""
+        ...
+
+    @property
     def digest(self) -> str:
         """Equal digests are equal pairs in equal order."""
         ...
@@ -85,6 +90,14 @@ def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
 
     Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
     """
+    store = open_unfinished(dataset_dir, recipe, split)
+    if isinstance(store, ShardedPairs):
+        store.check_finished()
+    return store
+
+
+def open_unfinished(dataset_dir: Path, recipe: str, split: str) -> "ImportedPairs | ShardedPairs":
+    """As `open_store`; of a dataset that is still being made the pairs that are committed now."""
     store = ImportedPairs if is_import(dataset_dir) else ShardedPairs
     return store(dataset_dir, recipe, split)
 
@@ -100,8 +113,10 @@ class PairSource:
         *,
         target: TargetKind = TargetKind.IMAGE,
         conditions: Sequence[ConditionConfig] = (),
+        store: PairStore | None = None,
     ) -> None:
-        """target: what pairs lead to; conditions: those of the network, whose image fields are read too.
+        """target: what pairs lead to; conditions: those of the network, whose image fields are read too;
+        store: the pairs, if they are open already.
 
         Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
         """
@@ -110,33 +125,33 @@ class PairSource:
         self._conditions = image_conditions(conditions)
         extra = [f"{condition.field}.png" for condition in self._conditions if not condition.classes]
         self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
-        self._store = open_store(dataset_dir, recipe, split)
+        self.store = open_store(dataset_dir, recipe, split) if store is None else store
         self._check_fields(recipe)
 
     def __len__(self) -> int:
-        return len(self._store)
+        return len(self.store)
 
     @property
     def digest(self) -> str:
         """Hex digest of what the pairs are read from: equal digests are equal pairs in equal order."""
-        return self._store.digest
+        return self.store.digest
 
     @property
     def is_removal(self) -> bool:
         """Whether sources have noise in the hole of the mask."""
-        return self._store.is_removal
+        return self.store.is_removal
 
     def key(self, index: int) -> str:
-        return self._store.key(self._checked(index))
+        return self.store.key(self._checked(index))
 
     def target_image(self, index: int, frame: Frame) -> np.ndarray:
         """The target of pair `index` alone, as in `pair`; the other images are not decoded."""
         # An import's mask says where its depth holds.
-        _, images = self._store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
+        _, images = self.store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
         try:
             return self._target(images, frame, self._depth_m(images, frame))[0]
         except (KeyError, ValueError, TypeError) as error:
-            raise _unusable(self._store.describe(index), error) from error
+            raise _unusable(self.store.describe(index), error) from error
 
     def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
         """Pair `index` in [0, len), in the dataset's order; `frame` None leaves it at its own size.
@@ -146,32 +161,48 @@ class PairSource:
         `noise_draw` it is another one for every draw. Raises ShardError, naming file and key, for anything
         that cannot be read or decoded.
         """
-        meta, images = self._store.read(self._checked(index), self._fields)
+        meta, images = self.store.read(self._checked(index), self._fields)
         try:
-            depth_m = self._depth_m(images, frame)
-            target, valid = self._target(images, frame, depth_m)
-            source = (
-                images["source"]
-                if self.target is not TargetKind.IMAGE
-                else images.get("source", images["target"])
-            )
-            # Geometry of a whole view has no foreground.
-            mask = images.get("mask", np.full(source.shape[:2], 255, np.uint8))
-            _check_shapes(images, source.shape, {one.field for one in self._conditions if one.is_whole})
-            if frame is not None:
-                source, mask = (crop_and_resize(image, frame) for image in (source, mask))
-            if self._store.is_removal:
-                source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
-            conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
-            return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
+            return self._assembled(meta, images, frame, noise_draw)
         except (KeyError, ValueError, TypeError) as error:
-            raise _unusable(self._store.describe(index), error) from error
+            raise _unusable(self.store.describe(index), error) from error
+
+    def decoded(self, key: str, data: Mapping[str, bytes], frame: Frame | None = None) -> Pair:
+        """The pair of a sample's files as they are in a shard, from whatever reads tars. As `pair`."""
+        try:
+            return self._assembled(*_decode_sample(key, data, self._fields), frame, None)
+        except (ShardError, KeyError, ValueError, TypeError) as error:
+            raise _unusable(f"{self.dataset_dir}, sample {key}", error) from error
+
+    def _assembled(
+        self,
+        meta: dict[str, Any],
+        images: dict[str, np.ndarray],
+        frame: Frame | None,
+        noise_draw: int | None,
+    ) -> Pair:
+        depth_m = self._depth_m(images, frame)
+        target, valid = self._target(images, frame, depth_m)
+        source = (
+            images["source"]
+            if self.target is not TargetKind.IMAGE
+            else images.get("source", images["target"])
+        )
+        # Geometry of a whole view has no foreground.
+        mask = images.get("mask", np.full(source.shape[:2], 255, np.uint8))
+        _check_shapes(images, source.shape, {one.field for one in self._conditions if one.is_whole})
+        if frame is not None:
+            source, mask = (crop_and_resize(image, frame) for image in (source, mask))
+        if self.store.is_removal:
+            source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
+        conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
+        return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
 
     def _check_fields(self, recipe: str) -> None:
-        there = self._store.fields
+        there = self.store.fields
         wanted = {name.rpartition(".")[0] for name in FIELDS[self.target]}
         # What an import leads to is in its `target`, whatever it shows.
-        has_target = bool(wanted & there) or isinstance(self._store, ImportedPairs)
+        has_target = bool(wanted & there) or isinstance(self.store, ImportedPairs)
         missing = [] if has_target else [f"target {self.target}"]
         # A light map can be drawn from what meta.json says of the lights.
         images = [one.field for one in self._conditions if not one.classes]
@@ -214,30 +245,38 @@ class ShardedPairs:
 
     def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
         manifest = DatasetManifest.from_folder(dataset_dir)
-        planned = _planned_shards(manifest, dataset_dir, recipe, split)
-        self._shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
-        if len(self._shards) != planned:
-            raise ConfigError(
-                f"{dataset_dir} has {len(self._shards)} of {planned} shards of {recipe}/{split}",
-                consequence="the order of the data would change once the rest is made",
-                remedy="finish the dataset with `pairbridge generate`; the same command resumes it",
-            )
-        self._ends = list(accumulate(len(shard) for shard in self._shards))
-        if not len(self):
-            raise ConfigError(
-                f"{dataset_dir} holds no pair of {recipe}/{split}: all of them are in quarantine",
-                consequence="there is nothing to train on or to evaluate",
-                remedy="read quarantine.jsonl in the dataset's folder; it names the reasons",
-            )
+        self._name = f"{recipe}/{split} of {dataset_dir}"
+        self._planned = _planned(manifest, dataset_dir, recipe, split)
+        self.shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
+        self._ends = list(accumulate(len(shard) for shard in self.shards))
         self._is_removal = manifest.recipes[recipe].kind.endswith("_removal")
         self._fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
 
+    def check_finished(self) -> None:
+        """Raise ConfigError unless every planned shard is there, with a pair in one of them."""
+        if len(self.shards) != self._planned.shards:
+            raise ConfigError(
+                f"{self._name} has {len(self.shards)} of {self._planned.shards} shards",
+                consequence="the order of the data would change once the rest is made",
+                remedy="finish the dataset with `pairbridge generate`; the same command resumes it",
+            )
+        if not len(self):
+            raise ConfigError(
+                f"{self._name} holds no pair: all of them are in quarantine",
+                consequence="there is nothing to train on or to evaluate",
+                remedy="read quarantine.jsonl in the dataset's folder; it names the reasons",
+            )
+
     def __len__(self) -> int:
-        return self._ends[-1]
+        return self._ends[-1] if self._ends else 0
+
+    @property
+    def planned(self) -> int:
+        return self._planned.pairs
 
     @property
     def digest(self) -> str:
-        return digest([[shard.name, shard.sha256] for shard in self._shards])
+        return digest([[shard.name, shard.sha256] for shard in self.shards])
 
     @property
     def fields(self) -> set[str]:
@@ -259,18 +298,13 @@ class ShardedPairs:
         shard, place = self._locate(index)
         data = shard.read(place)
         try:
-            # The key is the shard's own, whatever meta.json may say.
-            meta = {**decode_field("meta.json", data["meta.json"]), "key": shard.key(place)}
-            images = {
-                name.rpartition(".")[0]: decode_field(name, data[name]) for name in fields if name in data
-            }
+            return _decode_sample(shard.key(place), data, fields)
         except (ShardError, KeyError, ValueError, TypeError) as error:
             raise _unusable(self.describe(index), error) from error
-        return meta, images
 
     def _locate(self, index: int) -> tuple[Shard, int]:
         number = bisect.bisect_right(self._ends, index)
-        return self._shards[number], index - (self._ends[number - 1] if number else 0)
+        return self.shards[number], index - (self._ends[number - 1] if number else 0)
 
 
 def splits_of(dataset_dir: Path, recipe: str) -> set[str]:
@@ -282,7 +316,15 @@ def splits_of(dataset_dir: Path, recipe: str) -> set[str]:
     return set(recipes[recipe].splits) if recipe in recipes else set()
 
 
-def _planned_shards(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: str) -> int:
+def _decode_sample(
+    key: str, data: Mapping[str, bytes], fields: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    # The key is the shard's own, whatever meta.json may say.
+    meta = {**decode_field("meta.json", data["meta.json"]), "key": key}
+    return meta, {name.rpartition(".")[0]: decode_field(name, data[name]) for name in fields if name in data}
+
+
+def _planned(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: str) -> SplitEntry:
     there = {name: sorted(entry.splits) for name, entry in manifest.recipes.items()}
     if recipe not in there or split not in there[recipe]:
         raise ConfigError(
@@ -290,7 +332,7 @@ def _planned_shards(manifest: DatasetManifest, dataset_dir: Path, recipe: str, s
             consequence="the source would be empty",
             remedy="name one of these, or add it to the dataset's config and generate that into a new folder",
         )
-    return manifest.recipes[recipe].splits[split].shards
+    return manifest.recipes[recipe].splits[split]
 
 
 def _noise_seed(meta: dict[str, Any], draw: int | None) -> int:

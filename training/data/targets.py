@@ -71,10 +71,10 @@ def normal_target(normals: np.ndarray, frame: Frame | None) -> tuple[np.ndarray,
 
 
 def to_picture(target: np.ndarray) -> np.ndarray:
-    """A target as uint8 (H, W, 3) to look at: images as they are, [-1, 1] as 0..255."""
+    """Targets or outputs as uint8 of their shape: images as they are, [-1, 1], clipped, as 0..255."""
     if target.dtype == np.uint8:
         return target
-    return np.rint((np.clip(target, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return np.rint((target.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def _framed(array: np.ndarray, frame: Frame | None) -> np.ndarray:

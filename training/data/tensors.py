@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from pairbridge.training.data.buckets import Bucket
 from pairbridge.training.data.pairs import Pair
@@ -49,7 +48,10 @@ def collate(rows: Sequence[Row], number: int, bucket: Bucket) -> Batch:
 
 
 def image_tensor(images: Sequence[np.ndarray]) -> torch.Tensor:
-    """B of one size, (H, W, 3) or (H, W), uint8 or float32 in [-1, 1] -> float32 (B, C, H, W) in [-1, 1]."""
+    """B of one size, (H, W, 3) or (H, W), uint8 or float32 in [-1, 1] -> float32 (B, C, H, W) in [-1, 1].
+
+    The way back is `pairbridge.training.data.targets.to_picture`.
+    """
     if images[0].dtype == np.float32:
         batch = np.stack(images)
         batch = batch[..., None] if batch.ndim == 3 else batch
@@ -91,25 +93,6 @@ def _cached(rows: Sequence[Row]) -> Batch:
     if rows[0].valid is not None:
         batch["valid"] = mask_tensor(np.stack([row.valid for row in rows]))
     return batch
-
-
-# Images between uint8 arrays, (B, H, W, C), and tensors, (B, C, H, W) in [-1, 1].
-
-
-def to_unit(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (B, H, W, C), or (B, H, W) for one channel, -> float32 (B, C, H, W) in [-1, 1]."""
-    images = images if images.ndim == 4 else images[..., None]
-    return torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def mask_to_unit(masks: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 (B, H, W) -> float32 (B, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(masks).to(device)[:, None].float() / 255
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1], clipped, as uint8 of the same shape."""
-    return np.rint((images.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
 
 
 def keep_outside(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.ndarray:

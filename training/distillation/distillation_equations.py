@@ -12,7 +12,7 @@ where both bridges agree. Teacher and critic see the same x_t, and the gradient 
 x1, through x_t and through the inputs of both networks. Where the teacher knows the source, so does the
 critic, and the optimum is the teacher's p(x1 | x0) (Theorem 3.4).
 
-A student of several steps is evaluated at nodes 0 = tau_0 < tau_1 < ... with the posterior bridge between.
+A student of several steps is evaluated at times 0 = tau_0 < tau_1 < ... with the posterior bridge between.
 Everything here is on (B, ...) tensors of any rank; random numbers come as arguments.
 """
 
@@ -24,13 +24,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from pairbridge.training.bridge.equations import (
-    Field,
-    estimate_target,
-    interpolate,
-    posterior_step,
-    regression_target,
-)
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.equations import estimate_target
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.engine.torch_devices import to_device
 
@@ -39,52 +34,47 @@ StudentFn = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Multistep(StrEnum):
-    """What a student of several nodes is fitted on.
+    """What a student of several timesteps is fitted on.
 
-    chain: the end of the whole chain, with the gradient through all of its steps. node: the estimate at one
-    node, drawn for each step, that the chain up to it leads to; the gradient is that of this evaluation.
+    chain: the end of the whole chain, with the gradient through all of its steps. timestep: the estimate at
+    one timestep, drawn for each step, that the chain up to it leads to; the gradient is that of this
+    evaluation.
     """
 
     CHAIN = "chain"
-    NODE = "node"
-
-
-@dataclass(frozen=True, slots=True)
-class Bridge:
-    """The teacher's bridge: sigma in units of the latent, and what its network regresses."""
-
-    sigma: float
-    field: Field = Field.DRIFT
+    TIMESTEP = "timestep"
 
 
 @dataclass(frozen=True, slots=True)
 class StudentDraws:
     """All that is random in one step.
 
-    t: (B,) times of the matching; eps: like x0, noise of the bridge there. z: one input noise a node, like
-    x0; steps: posterior noise between nodes, one fewer. node: which one `Multistep.NODE` fits.
+    t: (B,) times of the matching; eps: like x0, noise of the bridge there. z: one input noise a timestep,
+    like x0; steps: posterior noise between timesteps, one fewer. place: of the timestep that
+    `Multistep.TIMESTEP` fits.
     """
 
     t: Tensor
     eps: Tensor
     z: tuple[Tensor, ...]
     steps: tuple[Tensor, ...]
-    node: int
+    place: int
+
+    def rows(self, rows: slice) -> "StudentDraws":
+        return self._with(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device) -> "StudentDraws":
-        return StudentDraws(
-            t=to_device(self.t, device),
-            eps=to_device(self.eps, device),
-            z=tuple(to_device(noise, device) for noise in self.z),
-            steps=tuple(to_device(noise, device) for noise in self.steps),
-            node=self.node,
-        )
+        return self._with(lambda tensor: to_device(tensor, device))
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> "StudentDraws":
+        z, steps = (tuple(map(change, noise)) for noise in (self.z, self.steps))
+        return StudentDraws(change(self.t), change(self.eps), z, steps, self.place)
 
 
 def draw_student(
     shape: Sequence[int],
     t: Tensor,
-    nodes: int,
+    timesteps: int,
     generator: torch.Generator,
     *,
     dtype: torch.dtype = torch.float32,
@@ -97,37 +87,39 @@ def draw_student(
     return StudentDraws(
         t=t.to(dtype),
         eps=noise(),
-        z=tuple(noise() for _ in range(nodes)),
-        steps=tuple(noise() for _ in range(nodes - 1)),
-        node=int(torch.randint(nodes, (), generator=generator, device=generator.device)),
+        z=tuple(noise() for _ in range(timesteps)),
+        steps=tuple(noise() for _ in range(timesteps - 1)),
+        place=int(torch.randint(timesteps, (), generator=generator, device=generator.device)),
     )
 
 
 def student_sample(
     student: StudentFn,
     x0: Tensor,
-    nodes: Sequence[float],
+    timesteps: Sequence[float],
     draws: StudentDraws,
-    bridge: Bridge,
+    bridge: BrownianBridge,
     multistep: Multistep,
 ) -> Tensor:
     """x1 = G(x0, z), with its graph."""
-    last = draws.node if multistep is Multistep.NODE else len(nodes) - 1
+    last = draws.place if multistep is Multistep.TIMESTEP else len(timesteps) - 1
     with torch.set_grad_enabled(torch.is_grad_enabled() and multistep is Multistep.CHAIN):
         x = x0
-        for place, (a, b) in enumerate(itertools.pairwise(nodes[: last + 1])):
+        for place, (a, b) in enumerate(itertools.pairwise(timesteps[: last + 1])):
             x1 = _estimate(student, x, a, draws.z[place])
-            x = posterior_step(x, x1, a, b, draws.steps[place], bridge.sigma)
-    return _estimate(student, x, nodes[last], draws.z[last])
+            x = bridge.posterior_step(x, x1, a, b, draws.steps[place])
+    return _estimate(student, x, timesteps[last], draws.z[last])
 
 
-def matching_error(field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: Bridge) -> Tensor:
+def matching_error(
+    field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: BrownianBridge
+) -> Tensor:
     """|x1_hat - x1|^2 of `field` on the bridge between x0 and x1, mean over elements: (B,).
 
     For a drift; of a velocity's estimate its bridge noise is left out, as it is in its regression.
     """
-    x_t = interpolate(x0, x1, t, eps, bridge.sigma)
-    error = field(x_t, t) - regression_target(bridge.field, x0, x1, x_t, t)
+    x_t = bridge.interpolate(x0, x1, t, eps)
+    error = field(x_t, t) - bridge.regression_target(x0, x1, x_t, t)
     return (1 - t) ** 2 * error.square().flatten(1).mean(dim=1)
 
 
@@ -141,7 +133,7 @@ class StudentLoss:
 
 
 def student_loss(
-    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: Bridge
+    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: BrownianBridge
 ) -> StudentLoss:
     """What the student descends; `x1` with its graph, both fields differentiable in their input."""
     wrong = matching_error(teacher, x0, x1, draws.t, draws.eps, bridge)

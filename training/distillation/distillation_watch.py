@@ -1,14 +1,19 @@
 """What can go wrong in a distillation without a word: a critic that lags, a student that has collapsed."""
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, sample, uniform_grid
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, uniform_grid
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, Timesteps
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     Multistep,
     StudentFn,
     draw_student,
@@ -39,7 +44,7 @@ class SpreadWatch:
     def __init__(
         self,
         config: DistillationConfig,
-        bridge: Bridge,
+        bridge: BrownianBridge,
         teacher: FieldFn,
         timesteps: Timesteps,
         x0: Tensor,
@@ -54,42 +59,38 @@ class SpreadWatch:
                 teacher,
                 x0,
                 times,
-                sigma=bridge.sigma,
+                bridge=bridge,
                 generator=torch.Generator().manual_seed(seed31(config.seed, "watch", draw)),
             )
             for draw in range(2)
         ]
-        self.of_teacher = _apart(samples)
+        self.of_teacher = float(_apart(samples))
 
     @torch.no_grad()
-    def relative(self, student: StudentFn) -> float | None:
-        """None where the teacher has no spread to compare with."""
+    def relative(self, student: StudentFn) -> dict[str, Tensor]:
+        """`spread`, which nothing has waited for; nothing where the teacher has none to compare with."""
         if self.of_teacher == 0:
-            return None
+            return {}
+        times = self._config.student_timesteps
         samples = []
         for draw in range(2):
             generator = torch.Generator().manual_seed(seed31(self._config.seed, "watch", draw))
-            draws = draw_student(
-                self._x0.shape, torch.zeros(len(self._x0)), len(self._config.nodes), generator
-            ).to(self._x0.device)
-            samples.append(
-                student_sample(student, self._x0, self._config.nodes, draws, self._bridge, Multistep.CHAIN)
-            )
-        return _apart(samples) / self.of_teacher
+            draws = draw_student(self._x0.shape, torch.zeros(len(self._x0)), len(times), generator)
+            draws = draws.to(self._x0.device)
+            samples.append(student_sample(student, self._x0, times, draws, self._bridge, Multistep.CHAIN))
+        return {"spread": _apart(samples) / self.of_teacher}
 
 
-def findings(
-    config: DistillationConfig, *, step: int, loss: float, critic: float, spread: float | None
-) -> list[str]:
-    """Names of what is wrong at `step`. loss: the student's mean; critic: the critic's share of it."""
+def findings(config: DistillationConfig, line: Mapping[str, Any]) -> list[str]:
+    """Names of what is wrong by a line of stats.jsonl, which may be without `spread`."""
     found = []
-    if loss < -config.watch.critic_lag * critic:
+    if line["loss"] < -config.watch.critic_lag * line["loss_critic"]:
         found.append(CRITIC_LAGS)
-    judged = config.noise and step >= config.watch.collapse_after * config.steps
-    if judged and spread is not None and spread < config.watch.collapse:
+    judged = config.noise and line["step"] >= config.watch.collapse_after * config.steps
+    if judged and line.get("spread", math.inf) < config.watch.collapse:
         found.append(COLLAPSED)
     return found
 
 
-def _apart(samples: list[Tensor]) -> float:
-    return float((samples[0] - samples[1]).square().mean())
+def _apart(samples: list[Tensor]) -> Tensor:
+    return (samples[0] - samples[1]).square().mean()

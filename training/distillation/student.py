@@ -1,9 +1,13 @@
 """A student from its teacher: the same network, with channels for noise beside its conditions."""
 
+from collections.abc import Sequence
+
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge.timesteps import (
+    TIME_TOLERANCE,
     DiscreteTimesteps,
     LogUniformTimesteps,
     Timesteps,
@@ -26,6 +30,13 @@ def student_config(teacher: TrainingConfig, config: DistillationConfig) -> Train
 
     Raises ConfigError for a teacher without a source.
     """
+    own = [name for name in ("bridge", "denoiser") if isinstance(getattr(teacher, name), UserCode)]
+    if own:
+        raise ConfigError(
+            f"the teacher has a {own[0]} of the user's own",
+            consequence="its objective, or where its network takes noise, is not known",
+            remedy=f"distil a teacher with another {own[0]}.kind",
+        )
     if teacher.bridge.start == "noise":
         raise ConfigError(
             "the teacher is a flow from noise (bridge.start: noise)",
@@ -39,17 +50,24 @@ def student_config(teacher: TrainingConfig, config: DistillationConfig) -> Train
     if hasattr(denoiser, "base"):
         # The weights come from the teacher, which had them.
         denoiser = denoiser.model_copy(update={"base": None})
-    count = len(config.nodes)
+    count = len(config.student_timesteps)
     return teacher.model_copy(
         update={
             "seed": config.seed,
             "steps": config.steps,
             "batch_size": config.batch_size or teacher.batch_size,
             "latents": "encode",
-            "timesteps": DiscreteTimesteps(times=config.nodes, weights=(1 / count,) * count),
+            "watch": config.watch,
+            "timesteps": DiscreteTimesteps(times=config.student_timesteps, weights=(1 / count,) * count),
             "denoiser": denoiser,
         }
     )
+
+
+def even_steps(times: Sequence[float]) -> int:
+    """N where `times` are k / N, which samplers know by their number alone; else 1, the first of them."""
+    even = all(abs(t - k / len(times)) <= TIME_TOLERANCE for k, t in enumerate(times))
+    return len(times) if even else 1
 
 
 def build_student(teacher: TranslationModel, config: TrainingConfig) -> Denoiser:

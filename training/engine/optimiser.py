@@ -1,12 +1,12 @@
 """AdamW and its learning rate, on one clock: images seen."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from pairbridge.datagen.core.frozen import FrozenModel
 
@@ -33,31 +33,6 @@ def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) 
         weight_decay=config.weight_decay,
         fused=True,
     )
-
-
-class Learner:
-    """Weights that take steps: their optimiser, its clipping and its learning rate."""
-
-    def __init__(
-        self, config: OptimiserConfig, weights: Mapping[str, nn.Parameter], *, total_images: int
-    ) -> None:
-        self.weights = dict(weights)
-        self.optimiser = make_optimiser(config, self.weights.values())
-        self._config = config
-        self._total_images = total_images
-
-    def step(self, loss: Tensor, *, images: int) -> Tensor:
-        """One step down `loss`, `images` seen before it; the gradient's norm before clipping.
-
-        Gradients go to these weights alone, whatever else the loss went through.
-        """
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self._config, images, self._total_images)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward(inputs=list(self.weights.values()))
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self._config.clip_norm)
-        self.optimiser.step()
-        return norm
 
 
 def learning_rate(config: OptimiserConfig, images: int, total_images: int) -> float:

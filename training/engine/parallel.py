@@ -38,7 +38,9 @@ class ParallelNetwork:
                     fully_shard(part)
             fully_shard(network)
         else:
-            self.module = DistributedDataParallel(network)
+            # Buffers are constants. Sent with every forward pass, they would be overwritten between two that
+            # one backward pass goes through.
+            self.module = DistributedDataParallel(network, broadcast_buffers=False)
 
     @contextlib.contextmanager
     def accumulating(self, more_to_come: bool) -> Iterator[None]:

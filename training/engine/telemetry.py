@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,21 @@ import psutil
 import torch
 
 from pairbridge.training.data.ranks import Ranks
+from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.run_log import StepLog
 
 
 @dataclass(frozen=True, slots=True)
 class StepRows:
-    """One step's samples of this rank: keys, sources, losses and their components, in one order."""
+    """What this rank consumed and measured in one step.
+
+    batches: `keys`, `source_names` and `substitutes` of each, as the loader gives them; the losses are of the
+    last. numbers: by name, any number of each.
+    """
 
     step: int
-    keys: list[str]
-    sources: list[str]
-    losses: list[float]
-    components: dict[str, list[float]]
-    # The loader's records of pairs that could not be read.
-    substitutes: list[dict[str, str]] = field(default_factory=list)
+    batches: list[Batch]
+    numbers: dict[str, list[float]]
 
 
 class Telemetry:
@@ -45,38 +47,43 @@ class Telemetry:
         self._unsent.append(rows)
 
     def line(
-        self, step: int, *, images: int, total_images: int, gradient_norm: float, learning_rate: float
+        self,
+        step: int,
+        *,
+        steps: int,
+        images: int,
+        learning_rate: float,
+        remarks: Callable[[Mapping[str, Any]], dict[str, Any]],
     ) -> dict[str, Any]:
-        """Write and return the figures since the last line; `images` is the total so far. Collective.
+        """Write and return the figures since the last line, at `step` of `steps`; `images` is the total so
+        far, `remarks` says more about the figures. Collective.
 
-        loss, loss_<component>: means over samples. loss_per_source: the same, by source. shares: of all
-        samples consumed since step 0. data_wait: share of the time in which the loop waited for data.
-        memory_mib: most memory held, of the GPU, or of this process where there is none. seconds_left: at
-        this pace.
+        Every number of the steps is averaged: loss and its terms over samples, the rest over steps.
+        loss_per_source: the loss by source. shares: of all samples consumed since step 0. data_wait: share of
+        the time in which the loop waited for data. memory_mib: most memory held, of the GPU, or of this
+        process where there is none. seconds_left: at this pace.
         """
         self._collect()
         elapsed_s = time.perf_counter() - self._since
-        losses, sources = self._losses, self._sources
+        losses = list(zip(self._numbers["loss"], self._loss_sources, strict=True))
         total = sum(self.consumed.values())
-        pace = len(losses) / elapsed_s
         record = {
             "step": step,
             "images": images,
-            "loss": _mean(losses),
-            **{f"loss_{name}": _mean(values) for name, values in self._components.items()},
+            **{name: _mean(values) for name, values in self._numbers.items()},
             "loss_per_source": {
-                name: _mean(loss for loss, source in zip(losses, sources, strict=True) if source == name)
-                for name in sorted(set(sources))
+                name: _mean(loss for loss, source in losses if source == name)
+                for name in sorted(set(self._loss_sources))
             },
-            "gradient_norm": gradient_norm,
             "learning_rate": learning_rate,
-            "images_per_s": pace,
+            "images_per_s": self._samples / elapsed_s,
             "data_wait": min(1.0, self._waited_s / elapsed_s),
-            "memory_mib": memory_mib(),
-            "seconds_left": (total_images - images) / pace,
+            "memory_mib": _memory_mib(),
+            "seconds_left": (steps - step) * elapsed_s / self._steps,
             "substituted": self._substituted,
             "shares": {name: count / total for name, count in sorted(self.consumed.items())},
         }
+        record |= remarks(record)
         if self._stats:
             self._stats.append(record)
         self._begin()
@@ -101,29 +108,31 @@ class Telemetry:
         # Every rank has the same steps; a stable sort keeps the order of ranks within one.
         for step in sorted({rows.step for rows in sent}):
             parts = [rows for rows in sent if rows.step == step]
-            keys = [key for rows in parts for key in rows.keys]
-            substitutes = [entry for rows in parts for entry in rows.substitutes]
+            batches = [batch for rows in parts for batch in rows.batches]
+            keys, sources, substitutes = (
+                [entry for batch in batches for entry in batch[name]]
+                for name in ("keys", "source_names", "substitutes")
+            )
+            self.consumed.update(sources)
             for rows in parts:
-                self.consumed.update(rows.sources)
-                self._sources += rows.sources
-                self._losses += rows.losses
-                for name, values in rows.components.items():
-                    self._components.setdefault(name, []).extend(values)
+                self._loss_sources += rows.batches[-1]["source_names"]
+                for name, values in rows.numbers.items():
+                    self._numbers.setdefault(name, []).extend(values)
+            self._steps += 1
+            self._samples += len(keys)
             self._substituted += len(substitutes)
             if self._keys:
                 self._keys.append({"step": step, "keys": keys, "substitutes": substitutes})
 
     def _begin(self) -> None:
-        self._losses: list[float] = []
-        self._sources: list[str] = []
-        self._components: dict[str, list[float]] = {}
-        self._substituted = 0
+        self._numbers: dict[str, list[float]] = {}
+        self._loss_sources: list[str] = []
+        self._steps = self._samples = self._substituted = 0
         self._waited_s = 0.0
         self._since = time.perf_counter()
 
 
-def memory_mib() -> float:
-    """Most memory held, of the GPU, or of this process where there is none."""
+def _memory_mib() -> float:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**20
     return psutil.Process().memory_info().rss / 2**20

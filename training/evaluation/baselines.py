@@ -1,18 +1,57 @@
-"""What a model must beat: doing nothing, moving colour statistics, one predicted colour shift per image.
+"""What a model must beat: by task, predictors that know nothing of light or of scenes, and the user's own.
 
 Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.imaging.colour import transfer_colour_statistics
 from pairbridge.training.evaluation.tasks import Task
 
+# (source, mask) -> what the target is taken to be.
+Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (source, target, mask) of one split, as often as they are asked for.
+Pairs = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
+# (training pairs, validation pairs), each None where there are none -> None where those it needs are missing.
+Fit = Callable[[Pairs | None, Pairs | None], Predictor | None]
+
+
+class Baseline(Protocol):
+    """A baseline of the user's own, made as `Class(**settings)` once for each source of an evaluation. If it
+    has a method `fit(train, validation)`, that is given `Pairs` of both splits, or None, before.
+    """
+
+    def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """What the target is taken to be: as the source, or float32 in [-1, 1] for depth and normals."""
+
+
+class OwnBaseline(UserCode):
+    """A class of the user's own: a `Baseline`, made from its settings."""
+
+    named_by: ClassVar[str] = "baseline"
+    group: ClassVar[str] = "pairbridge.baselines"
+    method: ClassVar[str] = "predict"
+
+    baseline: str
+    """The baseline's class: path/to/file.py:Class, or the name of an entry point."""
+
+    def fit(self, train: Pairs | None, validation: Pairs | None) -> Predictor:
+        made = self.make()
+        if hasattr(made, "fit"):
+            made.fit(train, validation)
+        return made.predict
+
+
 RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
+INPAINT_RADIUS_PX = 3
+# Spread of grey levels and of pixels that a bilateral filter averages over.
+BILATERALS = ((10, 1), (20, 1), (20, 2), (40, 2), (40, 4), (80, 4))
 
 
 def colour_transfer(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -43,9 +82,6 @@ class ColourShiftRidge:
         shift = np.append(features, 1.0) @ self.weights
         shifted = source + mask[..., None] / 255 * shift
         return np.clip(np.rint(shifted), 0, 255).astype(np.uint8)
-
-
-Pairs = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def fit_colour_shift_ridge(train: Pairs, validation: Pairs) -> ColourShiftRidge:
@@ -96,37 +132,6 @@ def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.
     return np.tensordot(m**2, difference, axes=2) / max((m**3).sum(), 1e-6)
 
 
-# Predictors that know nothing of light or of scenes, for each task: a model that does not beat them is
-# none.
-
-
-# (source, mask) -> what the target is taken to be.
-Baseline = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# Pairs of one split, as often as they are asked for.
-Pairs = Callable[[], Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]]
-
-INPAINT_RADIUS_PX = 3
-# Spread of grey levels and of pixels that a bilateral filter averages over.
-BILATERALS = ((10, 1), (20, 1), (20, 2), (40, 2), (40, 4), (80, 4))
-
-
-def baselines(task: Task, train: Pairs | None, validation: Pairs | None) -> dict[str, Baseline]:
-    """Baselines by name; those that have to be fitted only where there are training pairs to fit them on."""
-    if task in (Task.RELIGHTING, Task.CONTROLLABLE_RELIGHTING):
-        found: dict[str, Baseline] = {"source": _untouched, "colour_transfer": colour_transfer}
-        if train and validation:
-            found["colour_shift_ridge"] = fit_colour_shift_ridge(train(), validation()).predict
-        return found
-    if task is Task.REMOVAL:
-        return {"mean_fill": mean_fill, "inpaint": inpaint}
-    if task is Task.SHADOW:
-        return {"source": _untouched} | ({"mean_shadow": fit_mean_shadow(train)} if train else {})
-    if task is Task.RESTORATION:
-        chosen_on = validation or train
-        return {"source": _untouched} | ({"bilateral": fit_bilateral(chosen_on)} if chosen_on else {})
-    return {"training_mean": fit_training_mean(train)} if train else {}
-
-
 def mean_fill(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The hole in the mean colour of what surrounds it; grey where nothing does."""
     hole = mask > 0
@@ -142,12 +147,12 @@ def inpaint(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.inpaint(np.ascontiguousarray(source), hole, INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
 
 
-def fit_mean_shadow(train: Pairs) -> Baseline:
+def fit_mean_shadow(train: Pairs) -> Predictor:
     """The source plus the mean of target - source over the training pairs, pixel by pixel.
 
     Of all predictors that add one fixed image it has the least square error. Pairs have one size.
     """
-    differences = (target.astype(np.float64) - source for source, target, _ in train())
+    differences = (target.astype(np.float64) - source for source, target, _ in train)
     shadow = _mean(differences)
 
     def predict(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -156,10 +161,10 @@ def fit_mean_shadow(train: Pairs) -> Baseline:
     return predict
 
 
-def fit_bilateral(pairs: Pairs) -> Baseline:
+def fit_bilateral(pairs: Pairs) -> Predictor:
     """The bilateral filter of `BILATERALS` with the least square error on `pairs`."""
     errors = dict.fromkeys(BILATERALS, 0.0)
-    for source, target, _ in pairs():
+    for source, target, _ in pairs:
         for setting in BILATERALS:
             difference = _bilateral(source, setting).astype(np.float64) - target
             errors[setting] += float(np.square(difference).mean())
@@ -167,10 +172,10 @@ def fit_bilateral(pairs: Pairs) -> Baseline:
     return lambda source, mask: _bilateral(source, best)
 
 
-def fit_training_mean(train: Pairs) -> Baseline:
+def fit_training_mean(train: Pairs) -> Predictor:
     """The mean target over the training pairs, pixel by pixel, whatever the source shows."""
     total, weight = 0.0, 0.0
-    for _, target, valid in train():
+    for _, target, valid in train:
         holds = (valid == 255).astype(np.float64)[..., None]
         total, weight = total + target * holds, weight + holds
     mean = (total / np.maximum(weight, 1)).astype(np.float32)
@@ -193,3 +198,59 @@ def _mean(images: Iterable[np.ndarray]) -> np.ndarray:
     if not count:
         raise ValueError("a mean needs at least one training pair")
     return total / count
+
+
+class _Entry(NamedTuple):
+    label: str
+    tasks: tuple[Task, ...]
+    fit: Fit
+
+
+_LIT = (Task.RELIGHTING, Task.CONTROLLABLE_RELIGHTING)
+# By the names that results have; order is that of tables.
+BASELINES = {
+    "source": _Entry(
+        "Untouched source", (*_LIT, Task.SHADOW, Task.RESTORATION), lambda train, validation: _untouched
+    ),
+    "colour_transfer": _Entry("Colour transfer", _LIT, lambda train, validation: colour_transfer),
+    "colour_shift_ridge": _Entry(
+        "Ridge, one colour shift",
+        _LIT,
+        lambda train, validation: (
+            fit_colour_shift_ridge(train, validation).predict if train and validation else None
+        ),
+    ),
+    "mean_fill": _Entry("Mean fill", (Task.REMOVAL,), lambda train, validation: mean_fill),
+    "inpaint": _Entry("Inpainting from the rim", (Task.REMOVAL,), lambda train, validation: inpaint),
+    "mean_shadow": _Entry(
+        "Mean shadow", (Task.SHADOW,), lambda train, validation: train and fit_mean_shadow(train)
+    ),
+    "bilateral": _Entry(
+        "Bilateral filter",
+        (Task.RESTORATION,),
+        lambda train, validation: (validation or train) and fit_bilateral(validation or train),
+    ),
+    "training_mean": _Entry(
+        "Training mean",
+        (Task.DEPTH, Task.NORMALS),
+        lambda train, validation: train and fit_training_mean(train),
+    ),
+}
+MODEL = "model"
+
+
+def baselines(
+    task: Task, train: Pairs | None, validation: Pairs | None, own: Iterable[OwnBaseline] = ()
+) -> dict[str, Predictor]:
+    """Baselines by name; those that have to be fitted only where there are the pairs to fit them on."""
+    fits = {name: entry.fit for name, entry in BASELINES.items() if task in entry.tasks}
+    fits |= {one.class_name: one.fit for one in own}
+    fitted = {name: fit(train, validation) for name, fit in fits.items()}
+    return {name: predict for name, predict in fitted.items() if predict}
+
+
+def method_label(name: str) -> str:
+    """What a table calls a method of an evaluation."""
+    if name == MODEL:
+        return "Bridge model"
+    return BASELINES[name].label if name in BASELINES else name

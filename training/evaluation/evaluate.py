@@ -12,7 +12,7 @@ trainer does it (pairbridge.training.data.framing); the foreground is the pair's
 import csv
 import heapq
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
+from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.checkpoint import checkpoint_folders
-from pairbridge.training.evaluation.baselines import Pairs, baselines
+from pairbridge.training.evaluation.baselines import baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
 from pairbridge.training.evaluation.metrics import (
     METRICS,
@@ -189,11 +190,7 @@ def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]
 @torch.no_grad()
 def _lpips(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
     """LPIPS of whole images, without resizing."""
-
-    def unit(images: list[np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-    return network(unit(outputs), unit([pair.target for pair in pairs])).tolist()
+    return network(image_tensor(outputs), image_tensor([pair.target for pair in pairs])).tolist()
 
 
 def object_of(meta: dict[str, Any]) -> str:
@@ -244,10 +241,10 @@ def _methods(
         )
 
     fitted = {
-        split: _pairs_of(folder, source.fit_recipe or source.recipe, split, frame, source.task)
+        split: _FittingPairs(folder, source.fit_recipe or source.recipe, split, frame, source.task)
         for split in _fitting_splits(folder, source)
     }
-    trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"))
+    trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"), source.baselines)
     return {"model": of_model} | {
         name: lambda pairs, predict=predict: [predict(pair.source, pair.mask) for pair in pairs]
         for name, predict in trivial.items()
@@ -266,14 +263,21 @@ def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
     return there
 
 
-def _pairs_of(folder: Path, recipe: str, split: str, frame: Frame, task: Task) -> Pairs:
-    def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        pairs = PairSource(folder, recipe, split, target=task.target)
-        for place in range(len(pairs)):
-            pair = pairs.pair(place, frame)
-            yield pair.source, pair.target, pair.mask if pair.valid is None else pair.valid
+@dataclass(frozen=True, slots=True)
+class _FittingPairs:
+    """Pairs to fit baselines on, read anew each time."""
 
-    return read
+    folder: Path
+    recipe: str
+    split: str
+    frame: Frame
+    task: Task
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        pairs = PairSource(self.folder, self.recipe, self.split, target=self.task.target)
+        for place in range(len(pairs)):
+            pair = pairs.pair(place, self.frame)
+            yield pair.source, pair.target, pair.mask if pair.valid is None else pair.valid
 
 
 def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]) -> str | None:

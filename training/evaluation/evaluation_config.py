@@ -1,12 +1,13 @@
 """What an evaluation can be told."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.bridge.samplers import AnySampler, PosteriorSampler
+from pairbridge.training.evaluation.baselines import BASELINES, MODEL, OwnBaseline
 from pairbridge.training.evaluation.tasks import Task
 from pairbridge.training.perceptual.lpips import LpipsConfig
 
@@ -22,8 +23,18 @@ class EvaluationSource(FrozenModel):
     fit_recipe: str | None = None
     """Recipe of the same dataset whose training and validation splits baselines are fitted on; null: this
     one."""
+    baselines: tuple[OwnBaseline, ...] = ()
+    """Baselines of the user's own, beside those of the task."""
     max_pairs: int | None = Field(default=None, ge=1)
     """Pairs at most, the first of the split in planned order; null = all."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = [MODEL, *BASELINES, *(one.class_name for one in self.baselines)]
+        taken = sorted({name for name in names if names.count(name) > 1})
+        if taken:
+            raise ValueError(f"the name {taken[0]} of a baseline is taken: rename its class")
+        return self
 
 
 class EvaluationConfig(FrozenModel):

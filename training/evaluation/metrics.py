@@ -42,19 +42,6 @@ METRICS = {
     "local_fid": Metric("Local FID", "", 2, False),
 }
 
-# The model and its baselines, by their keys in results.
-METHOD_NAMES = {
-    "model": "Bridge model",
-    "source": "Untouched source",
-    "colour_transfer": "Colour transfer",
-    "colour_shift_ridge": "Ridge, one colour shift",
-    "mean_fill": "Mean fill",
-    "inpaint": "Inpainting from the rim",
-    "mean_shadow": "Mean shadow",
-    "bilateral": "Bilateral filter",
-    "training_mean": "Training mean",
-}
-
 
 def foreground_mse(output: np.ndarray, target: np.ndarray, mask: np.ndarray) -> float:
     """Mean over pixels and channels of the squared error, each pixel weighted by its mask value.

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.user_code import UserCode
-from pairbridge.training.data.tensors import mask_to_unit, to_unit
+from pairbridge.training.data.tensors import image_tensor, mask_tensor
 from pairbridge.training.guidance.edit_networks import ClipConfig, ClipLoss, DinoConfig, DinoLoss
 from pairbridge.training.guidance.edit_scene import EditLossConfig, Region, Scene
 from pairbridge.training.perceptual.lab import to_lab
@@ -206,13 +206,13 @@ def _build(config: AnyEditLoss, files: Files, device: torch.device) -> EditTerm:
     if isinstance(config, ClipConfig):
         return ClipLoss.load(config, device)
     if isinstance(config, DinoConfig):
-        reference = None if config.reference is None else to_unit(files.image(config.reference)[None], device)
+        reference = None if config.reference is None else _image(config.reference, files, device)
         return DinoLoss.load(config, reference, device)
     return config.make()
 
 
 def _reference(config: _ColourConfig, files: Files, device: torch.device) -> tuple[Tensor, Tensor]:
-    image = to_unit(files.image(config.reference)[None], device)
+    image = _image(config.reference, files, device)
     if config.reference_mask is None:
         return image, torch.ones_like(image[:, :1])
     mask = files.mask(config.reference_mask)
@@ -222,7 +222,11 @@ def _reference(config: _ColourConfig, files: Files, device: torch.device) -> tup
             consequence="there are no colours to aim for",
             remedy="give a mask of the reference's size, white where its colours count",
         )
-    return image, mask_to_unit(mask[None], device)
+    return image, mask_tensor(mask[None]).to(device)
+
+
+def _image(path: Path, files: Files, device: torch.device) -> Tensor:
+    return image_tensor([files.image(path)]).to(device)
 
 
 def _statistics(images: Tensor, weights: Tensor) -> Tensor:

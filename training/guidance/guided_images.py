@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.training.data.tensors import keep_outside, mask_to_unit, to_uint8, to_unit
+from pairbridge.training.data.targets import to_picture
+from pairbridge.training.data.tensors import image_tensor, keep_outside, mask_tensor
 from pairbridge.training.guidance.edit_losses import WeightedTerm
 from pairbridge.training.guidance.edit_scene import Scene
 from pairbridge.training.guidance.guidance_equations import GuidedModel, guide
@@ -85,16 +86,19 @@ def edit_images(
     """
     counted = Counted(path.model.denoise)
     device = path.start.device
-    mask = None if masks is None else mask_to_unit(masks, device)
+    mask = None if masks is None else mask_tensor(masks).to(device)
     keeps = path.keeps_outside if config.outside_mask is None else config.outside_mask == "keep"
+
+    def unit(images: np.ndarray) -> Tensor:
+        return image_tensor(images).to(device)
 
     def finish(latents: Tensor) -> np.ndarray:
         with torch.no_grad():
-            images = to_uint8(path.decode(latents).permute(0, 2, 3, 1).cpu().numpy())
+            images = to_picture(path.decode(latents).permute(0, 2, 3, 1).cpu().numpy())
         return keep_outside(images, sources, masks) if keeps and masks is not None else images
 
     unguided = finish(path.stored[-1])
-    scene = Scene(source=to_unit(sources, device), unguided=to_unit(unguided, device), mask=mask)
+    scene = Scene(source=unit(sources), unguided=unit(unguided), mask=mask)
 
     def edit(x1: Tensor, t: float) -> Tensor:
         images = path.decode(x1)
@@ -116,7 +120,7 @@ def edit_images(
 
     def judged(shown: np.ndarray) -> dict[str, list[float]]:
         with torch.no_grad():
-            return {one.label: one.term(to_unit(shown, device), scene).tolist() for one in terms}
+            return {one.label: one.term(unit(shown), scene).tolist() for one in terms}
 
     return Edited(
         images=images,

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.training.bridge.samplers import check_grid, uniform_grid
+from pairbridge.training.bridge.sample_loop import check_grid
+from pairbridge.training.bridge.samplers import uniform_grid
 from pairbridge.training.bridge.timesteps import Timesteps
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import SOURCE
@@ -46,6 +47,12 @@ def translation_path(
     not fit.
     """
     config = model.config
+    if config.bridge.sigma is None:
+        raise ConfigError(
+            "the model has a bridge of its own (bridge.kind: own)",
+            consequence="guidance needs to know how much of a point is noise",
+            remedy="guide a model with bridge.kind brownian",
+        )
     latents, seen = model.prepare(sources, masks, conditions)
     if config.bridge.start == "noise":
         times = _from_noise(steps, strength, config.timesteps)

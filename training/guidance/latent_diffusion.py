@@ -25,7 +25,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge.flow import classifier_free
-from pairbridge.training.data.tensors import to_unit
+from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.guidance.guidance_equations import GuidedModel, invert
 from pairbridge.training.guidance.guide_config import DiffusionConfig
 from pairbridge.training.guidance.guided_images import ImagePath
@@ -129,7 +129,7 @@ class LatentDiffusion:
     def path(self, sources: np.ndarray, *, steps: int, strength: float) -> ImagePath:
         """uint8 (B, H, W, 3) images of any size taken back to `strength` of the noise in `steps` steps."""
         height, width = sources.shape[1:3]
-        images = to_unit(sources, self.prompt.device)
+        images = image_tensor(sources).to(self.prompt.device)
         multiple = self.autoencoder.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
         bottom, right = -height % multiple, -width % multiple
         latents = self.autoencoder.encode(F.pad(images, (0, right, 0, bottom), mode="replicate"))

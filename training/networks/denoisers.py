@@ -1,4 +1,4 @@
-"""The network v(x_t, t, conditions): a small UNet, or SDXL's, whose output starts at zero.
+"""The network v(x_t, t, conditions): a small UNet, or SDXL's, whose output starts at zero, or the user's own.
 
 With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right
 place for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t
@@ -7,14 +7,16 @@ reference code of LBM, not reversed).
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import torch
 from diffusers import UNet2DModel
 from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.data.condition_specs import ConditionConfig, Conditions
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
 
@@ -77,13 +79,49 @@ class UNetConfig(FrozenModel):
         return 2 ** (len(self.widths) - 1)
 
 
+class Network(Protocol):
+    """A network of the user's own: a torch.nn.Module, made as `Class(channels_in, channels_out, **settings)`.
+
+    It does well to begin with an output of zeros, which is "output = input". It has parameters alone: a
+    checkpoint and the average keep no buffers, such as those of BatchNorm. A class attribute `side_multiple`
+    says what the sides h and w have to be multiples of; without one any will do.
+    """
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """v (B, channels_out, h, w) from x_t and the conditions, in the config's order, along the channels of
+        x (B, channels_in, h, w); t (B,) in [0, 1], 0 at the source.
+        """
+
+
+class OwnNetworkConfig(UserCode):
+    """A class of the user's own: a `Network`, made from its settings."""
+
+    named_by: ClassVar[str] = "network"
+    group: ClassVar[str] = "pairbridge.networks"
+    method: ClassVar[str] = "forward"
+
+    kind: Literal["own"] = "own"
+    """Selects this variant."""
+    network: str
+    """The network's class: path/to/file.py:Class, or the name of an entry point."""
+    conditions: Conditions = (ConditionConfig(field="mask"),)
+    """Conditions, concatenated to x_t along channels."""
+
+    @property
+    def side_multiple(self) -> int:
+        """Latent sides must be multiples of this."""
+        return getattr(self.load(), "side_multiple", 1)
+
+
 def _kind_of(value: object) -> str:
     """A small UNet where a config says nothing else."""
     return value.get("kind", "unet") if isinstance(value, dict) else getattr(value, "kind", "unet")
 
 
 DenoiserConfig = Annotated[
-    Annotated[UNetConfig, Tag("unet")] | Annotated[LatentUNetConfig, Tag("latent_unet")],
+    Annotated[UNetConfig, Tag("unet")]
+    | Annotated[LatentUNetConfig, Tag("latent_unet")]
+    | Annotated[OwnNetworkConfig, Tag("own")],
     Discriminator(_kind_of),
 ]
 
@@ -93,7 +131,7 @@ class Denoiser(nn.Module):
 
     def __init__(
         self,
-        config: UNetConfig | LatentUNetConfig,
+        config: DenoiserConfig,
         *,
         latent_channels: int,
         mask_channels: int,
@@ -111,7 +149,9 @@ class Denoiser(nn.Module):
             condition.width(latent_channels=latent_channels, mask_channels=mask_channels)
             for condition in config.conditions
         )
-        if isinstance(config, LatentUNetConfig):
+        if isinstance(config, OwnNetworkConfig):
+            self.network = _own_network(config, in_channels, latent_channels)
+        elif isinstance(config, LatentUNetConfig):
             self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
         else:
             gains = {Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}.get(self.head, 0)
@@ -122,6 +162,8 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         beside = (conditions[condition.field] for condition in self.config.conditions)
         inputs = torch.cat([x_t, *beside], dim=1)
+        if isinstance(self.config, OwnNetworkConfig):
+            return self.network(inputs, t)
         if isinstance(self.config, LatentUNetConfig):
             return self.unet(inputs, t * TIME_SCALE, encoder_hidden_states=None).sample
         output = self.unet(inputs, t * TIME_SCALE).sample
@@ -136,6 +178,18 @@ class Denoiser(nn.Module):
         pixels = torch.einsum("kp,bckhw->bcphw", self.bands, light)
         gated = torch.einsum("kp,bcphw->bckhw", self.bands, gains[:, None] * pixels)
         return offset + gated.flatten(1, 2)
+
+
+def _own_network(config: OwnNetworkConfig, in_channels: int, out_channels: int) -> nn.Module:
+    network = config.make(in_channels, out_channels)
+    foreign = network.state_dict().keys() - dict(network.named_parameters()).keys()
+    if foreign:
+        raise ConfigError(
+            f"the network {config.class_name} has buffers or shared weights, such as {min(foreign)}",
+            consequence="checkpoints and the average hold parameters alone: it would come back without them",
+            remedy="use a normalisation without memory (GroupNorm), or register them with persistent=False",
+        )
+    return network
 
 
 def _build_unet(config: UNetConfig, *, in_channels: int, out_channels: int) -> UNet2DModel:

@@ -29,6 +29,7 @@ from PIL import Image
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.core.user_code import holds_code
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.training.bridge.samplers import Sampler
 from pairbridge.training.bridge_training.training_config import TrainingConfig
@@ -72,6 +73,12 @@ class LatentBridgePipeline(DiffusionPipeline):
         removes: whether it was trained on holes, which `fill_hole` fills before.
         """
         settings = model.config.model_dump(mode="json", include=set(_SETTINGS))
+        if holds_code(settings):
+            raise ConfigError(
+                "the model has a network or a bridge of the user's own",
+                consequence="whoever opens what is published would run its code",
+                remedy="share the checkpoint itself, with people who trust you",
+            )
         # Where the training's weights lay is nobody's business, and they are inside.
         settings["denoiser"].pop("base", None)
         if settings["autoencoder"]["kind"] == "folder":
@@ -165,6 +172,8 @@ def load_published(folder: Path, device: str = "cpu") -> LatentBridgePipeline:
         if not isinstance(index, dict) or index.get("_class_name") != LatentBridgePipeline.__name__:
             raise ValueError("it is no LatentBridgePipeline")
         _check_components(index)
+        if holds_code(index):
+            raise ValueError("it holds code, which would be run")
         pipeline = LatentBridgePipeline.from_pretrained(
             folder,
             local_files_only=True,

@@ -4,7 +4,7 @@ import colorsys
 
 import numpy as np
 
-RGB = tuple[float, float, float]
+from pairbridge.datagen.imaging.colour import RGB, srgb_decode
 
 # Below the one lies soot, above the other fresh snow; outside them a renderer's inverse problem has no
 # answer.
@@ -36,9 +36,7 @@ WOODS: tuple[tuple[RGB, RGB], ...] = (
 
 def linear(display: tuple[float, float, float]) -> RGB:
     """Display (sRGB) colour in [0, 1] to a reflectance within the plausible range."""
-    values = np.asarray(display, float)
-    light = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    red, green, blue = np.clip(light, DARKEST, LIGHTEST).tolist()
+    red, green, blue = np.clip(srgb_decode(np.asarray(display)), DARKEST, LIGHTEST).tolist()
     return red, green, blue
 
 

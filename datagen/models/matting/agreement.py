@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.filters import disc
+
 # Reach of the boundary band to either side of the true edge, as a share of the longer side, and at least.
 _BAND, _LEAST_BAND_PX = 0.02, 2
 
@@ -37,6 +39,5 @@ def mask_agreement(alpha: np.ndarray, truth: np.ndarray) -> MaskAgreement:
 def boundary_band(truth: np.ndarray) -> np.ndarray:
     """bool (H, W): within 2 % of the longer side (at least 2 pixels) of the edge. The frame is no edge."""
     reach = max(_LEAST_BAND_PX, round(_BAND * max(truth.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     solid = (truth >= 128).astype(np.uint8)
-    return cv2.dilate(solid, disc) > cv2.erode(solid, disc)
+    return cv2.dilate(solid, disc(reach)) > cv2.erode(solid, disc(reach))

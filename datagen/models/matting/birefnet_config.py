@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, field_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Fraction
 
 Model = Literal[
     "BiRefNet-matting",
@@ -41,22 +42,26 @@ class BiRefNetConfig(FrozenModel):
     """BiRefNet with weights from a local folder: its name, if the weights lie where all weights lie."""
 
     kind: Literal["birefnet"] = "birefnet"
+    """Selects this matting model."""
     model: Model = "BiRefNet-matting"
-    """An id of `pairbridge weights list`; decides the input's size."""
+    """Id of the model, as `pairbridge weights list` shows it; it decides the input's size."""
     weights: Path | None = Field(None, exclude=True)
-    """The model's folder, with model.safetensors as on the hub; left out: the folder named after the model in
-    $PAIRBRIDGE_WEIGHTS, else in ./weights. A place on a disk is no part of what a dataset is, so it is
-    neither recorded nor digested; what lies there is recorded, as the revision."""
+    """Folder of the model, with model.safetensors as on the hub; by default the folder named after the model
+    in $PAIRBRIDGE_WEIGHTS, else in ./weights. A place on a disk is neither recorded nor digested; what lies
+    there is recorded, as the revision."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Of model.safetensors. Refuses other weights, and makes them part of the dataset's digest."""
+    """SHA-256 of model.safetensors. Other weights are refused, and it becomes part of the dataset's digest.
+    """
     size_WH: tuple[int, int] | None = None
-    """Input in place of the model's own: a smaller one is faster, and coarser."""
+    """Width and height of the input in place of the model's own, multiples of 32 within [64, 4096]; smaller
+    is faster and coarser."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """float32 on the CPU, float16 on the GPU."""
-    max_doubt: float = Field(0.5, ge=0, le=1)
-    """Mean of 4 a (1 - a) over the image's alpha a, above which the network is undecided about the image."""
+    """Where the network runs: float32 on the CPU, float16 on the GPU."""
+    max_doubt: Fraction = 0.5
+    """Largest mean of 4 a (1 - a) over the alpha a; above it the network is undecided, and the image is
+    refused."""
     cpu_threads: PositiveInt = 1
-    """On a CPU the number of threads can change the last bit of a sum, hence is fixed and recorded."""
+    """CPU threads of torch. Their number can change the last bit of a sum, so it is fixed and recorded."""
 
     @field_validator("size_WH")
     @classmethod

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imaging.colour import colour_statistics
+from pairbridge.datagen.imaging.filters import disc, grown
 from pairbridge.datagen.models.matting.matting_model import no_foreground
 from pairbridge.datagen.models.matting.saliency import foreground_prior
 
@@ -33,11 +34,13 @@ class GrabCutConfig(FrozenModel):
     """Settings of the stand-in matting model."""
 
     kind: Literal["grabcut"] = "grabcut"
+    """Selects this matting model."""
     working_side: PositiveInt = Field(320, ge=64, le=2048)
-    """pixels; the longer side is reduced to this."""
+    """Length that the longer side is reduced to, in pixels within [64, 2048]."""
     iterations: PositiveInt = Field(6, le=50)
+    """Iterations of GrabCut, at most 50."""
     softness: float = Field(1.2, ge=0, le=10)
-    """Sigma of the edge, in working pixels."""
+    """Standard deviation of the edge's blur, in pixels at the working size, within [0, 10]."""
 
 
 class GrabCut:
@@ -97,10 +100,9 @@ def _cut(image: np.ndarray, labels: np.ndarray, iterations: int) -> np.ndarray:
 def _revised(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The cut made again with nothing for certain near its edge, and all else as it was."""
     reach = max(1, round(_REVISED * max(mask.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     labels = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    labels[cv2.erode(mask, disc, borderValue=1) > 0] = cv2.GC_FGD
-    labels[cv2.dilate(mask, disc) == 0] = cv2.GC_BGD
+    labels[cv2.erode(mask, disc(reach), borderValue=1) > 0] = cv2.GC_FGD
+    labels[grown(mask, reach) == 0] = cv2.GC_BGD
     return _cut(image, labels, _REVISIONS)
 
 
@@ -112,8 +114,8 @@ def _separation(image: np.ndarray, mask: np.ndarray) -> float:
 
 def _clean(mask: np.ndarray) -> np.ndarray:
     """Without specks, threads and small holes; uint8 0 or 1."""
-    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
-    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, disc(2))
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, disc(2))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
     if count < 2:
         return opened

@@ -20,14 +20,18 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.imaging.colour import colour_statistics, lab_to_rgb, rgb_to_lab
-from pairbridge.datagen.imaging.view import srgb_decode, srgb_encode
-
-Range = tuple[float, float]
+from pairbridge.datagen.imaging.colour import (
+    colour_statistics,
+    lab_to_rgb,
+    rgb_to_lab,
+    srgb_decode,
+    srgb_encode,
+)
 
 # A quarter of the background may be this much darker or brighter than its whole; beyond it is a lamp or a
 # hole in the picture rather than light that falls on the subject.
@@ -38,29 +42,20 @@ class ColourTransferConfig(FrozenModel):
     """How far the stand-in relighter goes; each pair is [low, high], drawn uniformly per call."""
 
     kind: Literal["colour_transfer"] = "colour_transfer"
-    lightness: Range = (0.15, 0.6)
-    """Share of the way of the mean and spread of lightness."""
-    chroma: Range = (0.15, 0.5)
-    """Share of the way of the mean colour."""
+    """Selects this relighter."""
+    lightness: RangeOf[Fraction] = (0.15, 0.6)
+    """How far mean and spread of the foreground's lightness move towards the background's: 0 not at all, 1
+    all the way."""
+    chroma: RangeOf[Fraction] = (0.15, 0.5)
+    """How far the foreground's mean colour moves towards the background's: 0 not at all, 1 all the way."""
     sides: Range = (0.3, 1.0)
-    """Exponent on the light of each quarter; 0 = even light."""
+    """Exponent on the light of each quarter of the background; 0 is even light."""
     slope_stops: Range = (0.0, 1.2)
-    """Brightness difference across the subject, in a random direction."""
+    """Difference of brightness across the subject in a random direction, in stops."""
     exposure_stops: Range = (-1.15, 1.15)
+    """Change of exposure, in stops."""
     tint: float = Field(0.3, ge=0, lt=1)
-    """Each channel of the light by up to this share more or less."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "ColourTransferConfig":
-        for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} is [{low}, {high}]; write the lower end first")
-        for name in ("lightness", "chroma"):
-            low, high = getattr(self, name)
-            if low < 0 or high > 1:
-                raise ValueError(f"{name} is a share of the way and must lie within [0, 1]")
-        return self
+    """Largest relative change of each colour channel, within [0, 1)."""
 
 
 class ColourTransfer:

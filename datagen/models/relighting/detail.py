@@ -7,9 +7,9 @@ to repair it. With b a Gaussian blur that sees the foreground alone, x the photo
     ratio    x b(r) / b(x)          the photograph, its low frequencies relit; detail dims with the light
 """
 
-import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.filters import gaussian_blur, masked_mean
 from pairbridge.datagen.models.relighting.iclight_settings import DetailTransfer
 
 # Below this level a ratio would blow noise up; added to both of its sides.
@@ -24,16 +24,10 @@ def transfer_detail(
     photo: uint8 (H, W, 3). relit: float32 (H, W, 3) in 0..255. alpha: float32 (H, W) in 0..1.
     """
     pixels, weight = photo.astype(np.float32), alpha.astype(np.float32)[..., None]
-    light, own = (_blurred(values, weight, settings.sigma_px) for values in (relit, pixels))
+    # Weighted: otherwise the background's colours would count as detail at the rim.
+    light, own = (masked_mean(values, weight, gaussian_blur, settings.sigma_px) for values in (relit, pixels))
     if settings.method == "add":
         detailed = light + pixels - own
     else:
         detailed = (pixels + _FLOOR) * (light + _FLOOR) / (own + _FLOOR) - _FLOOR
     return np.where(weight > 0, detailed, relit).clip(0, 255)
-
-
-def _blurred(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    """Weighted Gaussian mean: unweighted, the background's colours would count as detail at the rim."""
-    total = cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[..., None]
-    mean = cv2.GaussianBlur(values * weight, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.where(total > 1e-4, mean / np.maximum(total, 1e-4), values)

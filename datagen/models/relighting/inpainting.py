@@ -7,6 +7,8 @@ hole is carried into it, ever more widely averaged (push-pull; Gortler et al., "
 import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.filters import grown
+
 # The hole is grown by this share of the longer side: a soft edge, a shadow's beginning, the subject's light.
 _GROWN = 0.02
 
@@ -17,8 +19,7 @@ def without_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     image: uint8 sRGB (H, W, 3); alpha: uint8 (H, W). An alpha that leaves nothing gives the image's mean.
     """
     radius = max(1, round(_GROWN * max(alpha.shape)))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    hole = cv2.dilate((alpha > 12).astype(np.uint8), disc)
+    hole = grown(alpha > 12, radius)
     if hole.all():
         return np.broadcast_to(np.rint(image.mean(axis=(0, 1))).astype(np.uint8), image.shape).copy()
     known = (1 - hole).astype(np.float32)[..., None]

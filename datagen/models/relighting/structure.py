@@ -8,6 +8,8 @@ nothing, so each counts by the texture that either image has there.
 import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.filters import gaussian_blur
+
 # Of the window, as a share of the image's longer side: a few pixels at 512, so that a drift of two shows.
 _SIGMA = 3 / 512
 # Variance of 8-bit noise: texture below it counts for nothing.
@@ -22,12 +24,12 @@ def structure_agreement(photo: np.ndarray, relit: np.ndarray, mask: np.ndarray) 
     """
     first, second = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) for image in (photo, relit))
     sigma = max(1.0, _SIGMA * max(mask.shape))
-    mean_first, mean_second = _blurred(first, sigma), _blurred(second, sigma)
+    mean_first, mean_second = gaussian_blur(first, sigma), gaussian_blur(second, sigma)
     variances = [
-        np.maximum(_blurred(image * image, sigma) - mean * mean, 0)
+        np.maximum(gaussian_blur(image * image, sigma) - mean * mean, 0)
         for image, mean in ((first, mean_first), (second, mean_second))
     ]
-    shared = _blurred(first * second, sigma) - mean_first * mean_second
+    shared = gaussian_blur(first * second, sigma) - mean_first * mean_second
     spread = np.sqrt(variances[0] * variances[1])
     texture = np.maximum(np.sqrt(variances[0]) + np.sqrt(variances[1]) - 2 * _NOISE**0.5, 0)
     weight = texture * _inside(mask, sigma)
@@ -42,7 +44,3 @@ def _inside(mask: np.ndarray, sigma: float) -> np.ndarray:
     margin = 2 * round(2 * sigma) + 1
     solid = (mask > 250).astype(np.uint8)
     return cv2.erode(solid, np.ones((margin, margin), np.uint8), borderValue=1).astype(np.float32)
-
-
-def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)

@@ -126,7 +126,11 @@ def test_a_broken_photograph_costs_its_own_groups_and_no_others(tmp_path: Path, 
     stream = plan.streams[0]
     outcomes = []
     with Workbench(
-        config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "l"
+        config.workbench,
+        plan.catalogue,
+        scratch_dir=tmp_path / "s",
+        threads=1,
+        log_path=tmp_path / "l",
     ) as it:
         for group in range(stream.num_groups):
             spec = plan.group(stream, group)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from tests.datagen.blender.asset_files import box_vertices, write_glb, write_lighting, write_obj
 
@@ -28,9 +28,9 @@ def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     """A factory of clients that all end with the module."""
     opened = []
 
-    def factory(settings: RenderSettings = SETTINGS, **limits) -> BlenderClient:
+    def factory(settings: RenderSettings = SETTINGS, **options) -> BlenderClient:
         folder = tmp_path_factory.mktemp("worker")
-        options = {"threads": 1, "request_timeout_s": 120.0} | limits
+        options = {"threads": 1, "limits": ProcessLimits()} | options
         opened.append(BlenderClient(settings, scratch_dir=folder, log_path=folder / "blender.log", **options))
         return opened[-1]
 

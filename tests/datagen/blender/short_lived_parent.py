@@ -3,13 +3,17 @@
 import sys
 from pathlib import Path
 
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import ObjectSpec
 
 folder, easy, endless = map(Path, sys.argv[1:])
 client = BlenderClient(
-    RenderSettings(), scratch_dir=folder, log_path=folder / "log", threads=1, request_timeout_s=300
+    RenderSettings(),
+    scratch_dir=folder,
+    log_path=folder / "log",
+    threads=1,
+    limits=ProcessLimits(request_timeout_s=300),
 )
 client.load_object(ObjectSpec(path=easy))
 print(client.pid, flush=True)

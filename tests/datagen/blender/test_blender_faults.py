@@ -21,7 +21,7 @@ from pairbridge.datagen.blender.blender_errors import (
     BlenderTimedOut,
     BlenderUnavailable,
 )
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
@@ -166,7 +166,7 @@ def test_after_a_crash_a_render_says_that_the_object_is_gone(blender: BlenderCli
 def test_a_hang_and_a_stopped_process_time_out_and_leave_nothing_running(
     open_client: Callable[..., BlenderClient], files: Path, endless: Path
 ) -> None:
-    client = open_client(request_timeout_s=2.0)
+    client = open_client(limits=ProcessLimits(request_timeout_s=2.0))
     client.load_object(ObjectSpec(path=files / "box.obj"))
     hanging = client.pid
     with pytest.raises(BlenderTimedOut, match="load_scene within 2 s"):
@@ -198,7 +198,7 @@ def test_close_ends_the_process_and_removes_its_folders(
     open_client: Callable[..., BlenderClient], files: Path, tmp_path: Path
 ) -> None:
     with BlenderClient(
-        RenderSettings(), scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, request_timeout_s=60
+        RenderSettings(), scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, limits=ProcessLimits()
     ) as client:
         client.load_object(ObjectSpec(path=files / "box.obj"))
         pid, open_files = client.pid, len(os.listdir("/proc/self/fd"))
@@ -211,7 +211,7 @@ def test_close_ends_the_process_and_removes_its_folders(
 def test_a_process_that_has_grown_is_replaced_between_objects(
     open_client: Callable[..., BlenderClient], files: Path
 ) -> None:
-    client = open_client(recycle_rss_mib=1)
+    client = open_client(limits=ProcessLimits(recycle_rss_mib=1))
     client.load_object(ObjectSpec(path=files / "box.obj"))
     first = client.pid
     client.set_camera(VIEW, (32, 32))
@@ -247,7 +247,7 @@ def test_the_log_is_cut_between_objects_and_keeps_its_tail(
     log = tmp_path / "log"
     log.write_text("x" * 60_000 + "\nlast words\n")
     with BlenderClient(
-        RenderSettings(), scratch_dir=tmp_path, log_path=log, threads=1, request_timeout_s=60
+        RenderSettings(), scratch_dir=tmp_path, log_path=log, threads=1, limits=ProcessLimits()
     ) as client:
         client.load_object(ObjectSpec(path=files / "box.obj"))
     assert log.stat().st_size < 50_000

@@ -94,7 +94,7 @@ def test_processes_warm_up_one_after_another(tmp_path: Path) -> None:
 def test_a_warm_up_renders_and_leaves_a_process_that_works(tmp_path: Path) -> None:
     import numpy as np
 
-    from pairbridge.datagen.blender.client import BlenderClient
+    from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
     from pairbridge.datagen.blender.render_settings import RenderSettings
     from pairbridge.datagen.lighting.exr_files import write_exr
     from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
@@ -107,7 +107,7 @@ def test_a_warm_up_renders_and_leaves_a_process_that_works(tmp_path: Path) -> No
             scratch_dir=tmp_path,
             log_path=tmp_path / "log",
             threads=1,
-            request_timeout_s=120,
+            limits=ProcessLimits(request_timeout_s=120, warm_up_timeout_s=1200),
         ) as blender:
             if warmed:
                 blender.warm_up()

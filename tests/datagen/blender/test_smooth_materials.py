@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy
 from pairbridge.datagen.lighting.exr_files import write_exr
@@ -57,7 +57,7 @@ def client(root: Path, **settings: object) -> BlenderClient:
         scratch_dir=root,
         log_path=root / "blender.log",
         threads=2,
-        request_timeout_s=300,
+        limits=ProcessLimits(request_timeout_s=300),
     )
 
 

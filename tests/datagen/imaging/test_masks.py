@@ -159,7 +159,7 @@ def test_silhouettes_keep_clear_of_the_foreground_on_request() -> None:
 
 
 def test_shapes_without_a_share_are_refused() -> None:
-    with pytest.raises(ValidationError, match="at least one positive share"):
+    with pytest.raises(ValidationError, match="at least one positive weight"):
         MaskConfig(shapes={"boxes": 0})
 
 
@@ -170,5 +170,5 @@ def test_no_room_is_a_rejection() -> None:
 
 
 def test_bounds_out_of_order_are_refused() -> None:
-    with pytest.raises(ValidationError, match="least < largest"):
+    with pytest.raises(ValidationError, match="lower end first"):
         MaskConfig(coverage=(0.5, 0.2))

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2xyz, xyz2rgb
 
-from pairbridge.datagen.imaging.view import ViewTransform, srgb_decode, srgb_encode
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
+from pairbridge.datagen.imaging.view import ViewTransform
 
 
 def closed_form(x: float, exposure: float, shoulder: float) -> int:

@@ -33,7 +33,7 @@ def test_a_composite_matches_an_opaque_render(
     fov_deg: float,
     size_WH: tuple[int, int],
 ) -> None:
-    from pairbridge.datagen.blender.client import BlenderClient
+    from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 
     path = build_catalogue(AssetsConfig(), None).get(hdri).path
     environment = load_environment(path)
@@ -44,7 +44,7 @@ def test_a_composite_matches_an_opaque_render(
     )
     settings = RenderSettings(samples=64, max_bounces=1, diffuse_bounces=1)
     with BlenderClient(
-        settings, scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, request_timeout_s=120
+        settings, scratch_dir=tmp_path, log_path=tmp_path / "log", threads=1, limits=ProcessLimits()
     ) as blender:
         blender.load_object(ObjectSpec(path=tmp_path / "object.obj"))
         pose = blender.set_camera(camera, size_WH)

@@ -176,7 +176,9 @@ def test_a_sky_is_baked_with_its_sun_over_a_ground_it_lights(tmp_path: Path) -> 
     asked = config(tmp_path, skies={"train": 1})
 
     def blender():
-        return open_blender(asked, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1)
+        return open_blender(
+            asked.workbench, scratch_dir=tmp_path, log_path=tmp_path / "blender.log", threads=1
+        )
 
     bake(asked, tmp_path / "a", blender)
     bake(asked, tmp_path / "b", blender)

@@ -268,7 +268,7 @@ def test_a_recipe_chooses_it_by_kind_and_samples_name_it(folder: Path, tmp_path:
     plan = make_plan(config, build_catalogue(config.assets, None))
     scratch = tmp_path / "scratch"
     with Workbench(
-        config, plan.catalogue, scratch_dir=scratch, threads=1, log_path=tmp_path / "log"
+        config.workbench, plan.catalogue, scratch_dir=scratch, threads=1, log_path=tmp_path / "log"
     ) as workbench:
         (pair,) = plan.recipes["holes"].make(plan.group(plan.streams[0], 0), workbench)
     # The left half is red, so that the hole lies in the right one (mirrored: the other way round).

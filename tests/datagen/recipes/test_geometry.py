@@ -73,7 +73,11 @@ def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
 
 def made(plan: DatasetPlan, root: Path) -> list[dict]:
     with Workbench(
-        plan.config, plan.catalogue, scratch_dir=root / "scratch", threads=2, log_path=root / "log"
+        plan.config.workbench,
+        plan.catalogue,
+        scratch_dir=root / "scratch",
+        threads=2,
+        log_path=root / "log",
     ) as workbench:
         pairs = plan.recipes["geometry"].make(plan.group(plan.streams[0], 0), workbench)
     assert not [pair for pair in pairs if isinstance(pair, Rejected)]

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import CatalogueError, Rejected
-from pairbridge.datagen.imaging.effect_masks import dilated
+from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.recipes.object_removal import ObjectRemovalConfig
 from pairbridge.datagen.shards.sample import Pair, encode_field
 from tests.support.rendered_recipes import make, plan_of
@@ -36,7 +36,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
 def test_outside_the_dilated_effect_the_source_is_the_target(pairs: list[Pair]) -> None:
     reach = round(ObjectRemovalConfig.model_fields["effect_dilation"].default * min(SIZE_HW))
     for pair in pairs:
-        changed = dilated(pair["effect.png"] > 0, reach)
+        changed = grown(pair["effect.png"] > 0, reach) > 0
         same = (pair["source.png"] == pair["target.png"]).all(axis=2)
         assert same[~changed].all()
         assert (~changed).mean() > 0.1

@@ -43,7 +43,7 @@ def plan_of(**recipe: object) -> DatasetPlan:
 def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list[Pair | Rejected]:
     phases = []
     with Workbench(
-        plan.config,
+        plan.config.workbench,
         plan.catalogue,
         scratch_dir=root / "scratch",
         threads=threads,
@@ -140,7 +140,11 @@ def test_standing_objects_change_and_their_ground_and_shadow_stay(tmp_path: Path
 def test_a_mirrored_lighting_is_mirrored_in_light_and_background(tmp_path: Path) -> None:
     plan = plan_of()
     with Workbench(
-        plan.config, plan.catalogue, scratch_dir=tmp_path / "s", threads=1, log_path=tmp_path / "log"
+        plan.config.workbench,
+        plan.catalogue,
+        scratch_dir=tmp_path / "s",
+        threads=1,
+        log_path=tmp_path / "log",
     ) as workbench:
         plain, mirrored = (workbench.environment("studio", mirrored=flag) for flag in (False, True))
         assert (plain.pixels[:, ::-1] == mirrored.pixels).all()

@@ -28,7 +28,11 @@ def open_studio(root: Path) -> Workbench:
     )
     catalogue = build_catalogue(config.assets, None)
     return Workbench(
-        config, catalogue, scratch_dir=root / "scratch", threads=1, log_path=root / "blender.log"
+        config.workbench,
+        catalogue,
+        scratch_dir=root / "scratch",
+        threads=1,
+        log_path=root / "blender.log",
     )
 
 
@@ -84,7 +88,7 @@ def test_lightings_are_cached_within_bounds_and_copied_once(
         assert workbench.environment("h0") is not first
         copy = workbench.lighting_copy("h3", 0.3)
         written = copy.stat().st_mtime_ns
-        width = workbench.config.render.lighting_copy_width
+        width = workbench.settings.render.lighting_copy_width
         assert load_environment(copy).pixels.shape == (width // 2, width, 3)
         assert workbench.lighting_copy("h3", 0.3) == copy
         assert copy.stat().st_mtime_ns == written

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairbridge.datagen.dataset.plan import Stream
+from pairbridge.datagen.shards.layout import Stream
 from pairbridge.pipelines.attempts.agenda import Agenda, OpenShard
 from pairbridge.pipelines.attempts.policy import Fault, Verdict
 

@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from pairbridge.datagen.shards.sample import decode_field, encode_field
-from pairbridge.pipelines.inference.opened_models import open_model
-from pairbridge.pipelines.inference.translating import Request, translate_image
+from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
 from tests.pipelines.inference.translating_models import write_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -13,8 +13,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.pipelines.inference.opened_models import open_model
 from pairbridge.pipelines.inference.publishing import publish
+from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.published.pipeline import LatentBridgePipeline, load_published
 from tests.pipelines.inference.translating_models import write_model

@@ -12,8 +12,8 @@ from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.pipelines.cli import app
-from pairbridge.pipelines.inference.opened_models import open_model
 from pairbridge.pipelines.inference.publishing import publish
+from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.published.pipeline import load_published
 from tests.pipelines.commands.image_commands import pairbridge, read, write

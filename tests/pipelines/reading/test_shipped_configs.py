@@ -3,10 +3,11 @@
 import pytest
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.pipelines.generation.plan_summary import plan_before_baking
+from pairbridge.pipelines.generation.open_plan import plan_before_baking
 from pairbridge.pipelines.reading.config_files import find_config, load_config, shipped_names
 from pairbridge.pipelines.runs.run_config import load_run
-from pairbridge.training.bridge.samplers import check_grid, uniform_grid
+from pairbridge.training.bridge.sample_loop import check_grid
+from pairbridge.training.bridge.samplers import uniform_grid
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.schedule import Schedule

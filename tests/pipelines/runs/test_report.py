@@ -165,7 +165,7 @@ def test_what_was_imported_is_shown_with_its_licence(page: Page, metrics) -> Non
     (source,) = metrics["other_sources"]
     assert (source["name"], source["kind"], source["recipe"]) == ("plates", "imported_removal", "elsewhere")
     assert source["pairs"] == {"train": 4}
-    assert "Data from elsewhere" in page.text
+    assert "Other data" in page.text
     assert "plates imported_removal, layout folders; CC-BY-4.0; Plates & Sons" in page.text
     licences = {(entry["licence"], entry["author"]) for entry in metrics["licences"]}
     assert ("CC-BY-4.0", "Plates & Sons") in licences

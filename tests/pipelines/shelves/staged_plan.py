@@ -2,7 +2,8 @@
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.plan import DatasetPlan, ShardSpec, make_plan
+from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, Hole, pack_group
 
 ASSETS = tuple(

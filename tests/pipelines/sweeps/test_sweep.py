@@ -15,7 +15,8 @@ from pairbridge.pipelines.reading.config_files import shipped_names
 from pairbridge.pipelines.sweeps.cells import cells, with_synthetic_share
 from pairbridge.pipelines.sweeps.sweep import Sweep, dry_run_sweep, execute_sweep, load_sweep
 from pairbridge.pipelines.sweeps.sweep_config import Grid, SweepConfig
-from pairbridge.training.bridge.samplers import check_grid, uniform_grid
+from pairbridge.training.bridge.sample_loop import check_grid
+from pairbridge.training.bridge.samplers import uniform_grid
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.schedule import Schedule
 from pairbridge.training.engine.run_log import read_lines

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pairbridge.training.bridge.equations import (
-    Field,
+    BridgeField,
     drift,
     estimate_target,
     interpolate,
@@ -78,15 +78,15 @@ def test_drift_transports_the_marginals_and_velocity_does_not(t: float) -> None:
     derivative = (g2.covariance_at(t + h) - g2.covariance_at(t - h)) / (2 * h)
     now = g2.covariance_at(t)
 
-    def residual(field: Field, noise: float) -> float:
+    def residual(field: BridgeField, noise: float) -> float:
         u = gain(regression_target(field, x0, x1, x_t, times(t, x0)), x_t)
         return float(np.abs(u @ now + now @ u.T + noise * np.eye(2) - derivative).max())
 
-    assert residual(Field.DRIFT, g2.SIGMA**2) < 1e-8
+    assert residual(BridgeField.DRIFT, g2.SIGMA**2) < 1e-8
     # The velocity is the flow of neither the SDE nor, away from t = 1/2, the ODE with these marginals.
-    assert residual(Field.VELOCITY, g2.SIGMA**2) > 0.05
+    assert residual(BridgeField.VELOCITY, g2.SIGMA**2) > 0.05
     if t != 0.5:
-        assert residual(Field.VELOCITY, 0.0) > 0.05
+        assert residual(BridgeField.VELOCITY, 0.0) > 0.05
 
 
 @pytest.mark.parametrize("t", TIMES)
@@ -127,5 +127,5 @@ def test_fields_agree_at_the_source_and_without_noise() -> None:
     eps = torch.randn(8, 2, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     for t, sigma in ((0.0, 0.7), (0.6, 0.0)):
         x_t = interpolate(x0, x1, times(t, x0), eps, sigma)
-        targets = [regression_target(field, x0, x1, x_t, times(t, x0)) for field in Field]
+        targets = [regression_target(field, x0, x1, x_t, times(t, x0)) for field in BridgeField]
         torch.testing.assert_close(*targets, atol=1e-12, rtol=0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.plane_laws import PlaneNetwork
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.equations import interpolate, velocity
 from pairbridge.training.bridge.flow import (
     classifier_free,
@@ -18,14 +19,13 @@ from pairbridge.training.bridge.flow import (
     of_bridge,
     score,
 )
+from pairbridge.training.bridge.sample_loop import check_sampler, sample
 from pairbridge.training.bridge.samplers import (
     Dopri5Sampler,
     EulerSampler,
     HeunSampler,
     PosteriorSampler,
     Sampler,
-    check_sampler,
-    sample,
 )
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, UniformTimesteps
 from tests.support.counted_field import CountedField
@@ -43,7 +43,14 @@ def noise(count: int, seed: int = 0) -> Tensor:
 def solve(sampler: Sampler, field, x0: Tensor, steps: int = 1) -> tuple[Tensor, int]:
     """The end of the flow from x0, and the evaluations it took."""
     counted = CountedField(field)
-    x1 = sample(sampler, counted, x0, sampler.times(steps), sigma=0.0, generator=torch.Generator())
+    x1 = sample(
+        sampler,
+        counted,
+        x0,
+        sampler.times(steps),
+        bridge=BrownianBridge(sigma=0),
+        generator=torch.Generator(),
+    )
     return x1, counted.evaluations
 
 
@@ -241,11 +248,11 @@ def test_solvers_of_an_ode_are_refused_on_a_bridge_with_noise() -> None:
     uniform = UniformTimesteps(cap=0.98)
     for sampler in (EulerSampler(), HeunSampler(), Dopri5Sampler()):
         with pytest.raises(ConfigError, match=r"bridge with sigma 0\.1"):
-            check_sampler(sampler, 4, uniform, sigma=0.1, sees_source=True)
-        check_sampler(sampler, 4, uniform, sigma=0.0, sees_source=False)
+            check_sampler(sampler, 4, uniform, bridge=BrownianBridge(sigma=0.1), sees_source=True)
+        check_sampler(sampler, 4, uniform, bridge=BrownianBridge(sigma=0), sees_source=False)
 
 
 def test_adaptive_steps_are_refused_where_times_were_left_out_of_training() -> None:
     for timesteps in (UniformTimesteps(cap=0.9), DiscreteTimesteps(times=(0.0, 0.98), weights=(0.5, 0.5))):
         with pytest.raises(ConfigError, match="was not trained at all of them"):
-            check_sampler(Dopri5Sampler(), 1, timesteps, sigma=0.0, sees_source=False)
+            check_sampler(Dopri5Sampler(), 1, timesteps, bridge=BrownianBridge(sigma=0), sees_source=False)

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.sample_loop import check_grid, sample
 from pairbridge.training.bridge.samplers import (
     SAMPLERS,
     DbimSampler,
@@ -14,9 +16,7 @@ from pairbridge.training.bridge.samplers import (
     PosteriorSampler,
     ReferenceSampler,
     Sampler,
-    check_grid,
     cosine_grid,
-    sample,
     uniform_grid,
 )
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogitNormalTimesteps, UniformTimesteps
@@ -33,7 +33,14 @@ def run(
         "conditional": lambda x, t: g2.exact_conditional_drift(x, t, x0),
     }
     generator = torch.Generator().manual_seed(seed)
-    return sample(sampler, fields[field], x0, sampler.times(steps), sigma=g2.SIGMA, generator=generator)
+    return sample(
+        sampler,
+        fields[field],
+        x0,
+        sampler.times(steps),
+        bridge=BrownianBridge(sigma=g2.SIGMA),
+        generator=generator,
+    )
 
 
 def source_gain(sampler: Sampler, steps: int, *, field: str = "drift") -> np.ndarray:
@@ -98,7 +105,14 @@ def test_dbim_reaches_the_known_variance(sampler: DbimSampler) -> None:
     zeros = torch.zeros(40_000, 1, dtype=torch.float64)
     for steps, known in DBIM_VARIANCE[sampler].items():
         generator = torch.Generator().manual_seed(1)
-        x1 = sample(sampler, field, zeros, sampler.times(steps), sigma=sigma, generator=generator)
+        x1 = sample(
+            sampler,
+            field,
+            zeros,
+            sampler.times(steps),
+            bridge=BrownianBridge(sigma=sigma),
+            generator=generator,
+        )
         assert float(x1.mean()) == pytest.approx(mean, abs=0.01), steps
         # A variance of 40,000 samples has a spread of .7 %; the notes give the closed form.
         assert float(x1.var()) == pytest.approx(known, rel=0.025, abs=1e-6), steps
@@ -121,7 +135,7 @@ def test_the_reference_sampler_adds_the_noise_that_theory_says() -> None:
             lambda x, t: torch.zeros_like(x),
             zeros,
             uniform_grid(steps),
-            sigma=sigma,
+            bridge=BrownianBridge(sigma=sigma),
             generator=torch.Generator().manual_seed(3),
         )
         assert float(x1.var()) / sigma**2 == pytest.approx(ratio, rel=0.02)
@@ -145,7 +159,7 @@ def test_only_the_conditional_bridge_keeps_the_pairing() -> None:
     assert error("conditional") < 1e-6
 
 
-@pytest.mark.parametrize("kind", [kind for kind, sampler in SAMPLERS.items() if not sampler.needs_flow])
+@pytest.mark.parametrize("kind", [kind for kind, sampler in SAMPLERS.items() if sampler.bridges != "flow"])
 def test_same_seed_same_sample_whatever_the_global_generator_does(kind: str) -> None:
     sampler = SAMPLERS[kind]()
     x0, _ = g2.draw_pairs(4, seed=6)
@@ -165,7 +179,9 @@ def test_without_bridge_noise_all_samplers_follow_the_flow(kind: str) -> None:
         return (x1 - x) / (1 - t[:, None])
 
     sampler = SAMPLERS[kind]()
-    arrived = sample(sampler, field, x0, sampler.times(5), sigma=0.0, generator=torch.Generator())
+    arrived = sample(
+        sampler, field, x0, sampler.times(5), bridge=BrownianBridge(sigma=0), generator=torch.Generator()
+    )
     torch.testing.assert_close(arrived, x1)
 
 

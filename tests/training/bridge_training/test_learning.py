@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from pairbridge.training.bridge.equations import Field, estimate_target, interpolate, regression_target
+from pairbridge.training.bridge.equations import BridgeField, estimate_target, interpolate, regression_target
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, Timesteps, UniformTimesteps
 from pairbridge.training.bridge_training.losses import LatentWeighting, LossConfig, latent_loss
 from pairbridge.training.bridge_training.objective import step_generator
@@ -31,7 +31,7 @@ class Perceptron(nn.Module):
 LOSS = LossConfig(latent_weighting=LatentWeighting.ESTIMATE)
 
 
-def fit(timesteps: Timesteps, field: Field, steps: int = 1500, batch: int = 4096) -> Perceptron:
+def fit(timesteps: Timesteps, field: BridgeField, steps: int = 1500, batch: int = 4096) -> Perceptron:
     x0, x1 = (ends.float()[..., None, None] for ends in g2.draw_pairs(steps * batch, seed=1))
     model = Perceptron()
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-2)
@@ -71,7 +71,7 @@ def estimate_error(model: Perceptron, time: float) -> float:
     ids=lambda timesteps: timesteps.kind,
 )
 def test_the_learned_drift_reaches_the_smallest_loss_from_above(timesteps: Timesteps) -> None:
-    model = fit(timesteps, Field.DRIFT)
+    model = fit(timesteps, BridgeField.DRIFT)
     for time, smallest in KNOWN_LOSS.items():
         # 200,000 samples know this mean within half a percent.
         assert 0.99 * smallest < estimate_error(model, time) < 1.01 * smallest
@@ -96,5 +96,5 @@ def test_the_learned_velocity_leaves_bridge_noise_in_its_estimate() -> None:
     gain = np.eye(2) + (1 - t) * velocity
     best = float(np.trace(gain @ now @ gain.T - 2 * gain @ to_target + g2.S1))
     assert best > 1.02 * KNOWN_LOSS[t]
-    model = fit(DiscreteTimesteps(times=(t,), weights=(1.0,)), Field.VELOCITY)
+    model = fit(DiscreteTimesteps(times=(t,), weights=(1.0,)), BridgeField.VELOCITY)
     assert estimate_error(model, t) == pytest.approx(best, rel=0.01)

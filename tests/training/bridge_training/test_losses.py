@@ -41,7 +41,9 @@ def test_latent_loss_is_a_mean_per_sample_in_either_weighting(norm: str) -> None
 def test_pixel_loss_without_a_crop_is_the_error_of_the_image(norm: str) -> None:
     haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_norm=norm)
     output, target = noise(2, 3, 8, 12), noise(2, 3, 8, 12, seed=1)
-    loss = PixelLoss(config)(haar.encode(output), target, None, haar, crops(config, (4, 6), 2, 2))
+    loss = PixelLoss(config)(haar.encode(output), {"target": target}, haar, crops(config, (4, 6), 2, 2))[
+        "pixel"
+    ]
     error = (output - target).abs() if norm == "l1" else (output - target).pow(2)
     torch.testing.assert_close(loss, error.mean(dim=(1, 2, 3)))
 
@@ -53,7 +55,9 @@ def test_crops_reach_every_place_stay_aligned_and_differ_within_a_batch() -> Non
         target = noise(1, 3, 12, 16).expand(200, -1, -1, -1)
         output = target.clone()
         output[:, :, place[0], place[1]] += 1
-        loss = PixelLoss(config)(haar.encode(output), target, None, haar, crops(config, (6, 8), 2, 200))
+        loss = PixelLoss(config)(
+            haar.encode(output), {"target": target}, haar, crops(config, (6, 8), 2, 200)
+        )["pixel"]
         assert {round(value, 6) for value in loss.tolist()} == {0.0, round(1 / 64, 6)}, place
 
 
@@ -73,7 +77,9 @@ def test_masked_losses_are_means_over_what_is_valid(norm: str) -> None:
     valid = torch.zeros(3, 1, 8, 8)
     valid[0, :, :, :4], valid[1, :, :2, :4] = 1, 1
     output[:2, :, 6:, 6:] = float("inf")
-    loss = PixelLoss(config)(haar.encode(output), target, valid, haar, crops(config, (4, 4), 2, 3))
+    loss = PixelLoss(config)(
+        haar.encode(output), {"target": target, "valid": valid}, haar, crops(config, (4, 4), 2, 3)
+    )["pixel"]
     error = {"l1": 0.25, "l2": 0.0625}[norm]
     torch.testing.assert_close(loss, torch.tensor([error, error, 0.0]))
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.training.bridge_training.loop import TrainingDiverged, train
+from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
@@ -25,6 +25,7 @@ from pairbridge.training.engine.checkpoint import (
     read_state,
     read_tensors,
 )
+from pairbridge.training.engine.run import TrainingDiverged
 from tests.support.toy_relighting import write_toy_dataset
 
 TINY = {

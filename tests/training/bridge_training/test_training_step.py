@@ -16,15 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.sample import decode_field
-from pairbridge.training.bridge_training import loop
-from pairbridge.training.bridge_training.loop import TrainingDiverged, train
+from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
+from pairbridge.training.engine import run
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
     checkpoint_folders,
     read_state,
     read_tensors,
 )
+from pairbridge.training.engine.run import TrainingDiverged
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
 from tests.support.toy_relighting import write_toy_dataset
@@ -82,7 +83,7 @@ def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monk
 
         monkeypatch.setattr(torch.Tensor, name, read)
     saved = []
-    monkeypatch.setattr(loop, "write_checkpoint", lambda *args, **kwargs: saved.append(dict(counted)))
+    monkeypatch.setattr(run, "write_checkpoint", lambda *args, **kwargs: saved.append(dict(counted)))
     settings = config(
         steps=6,
         checkpoint_every=6,

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pairbridge.training.bridge.equations import Field
-from pairbridge.training.bridge.samplers import PosteriorSampler, Step, sample
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.equations import BridgeField
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import PosteriorSampler, Step
 from pairbridge.training.distillation.distillation_equations import (
-    Bridge,
     Multistep,
     draw_student,
     matching_error,
@@ -22,7 +23,7 @@ from pairbridge.training.distillation.distillation_equations import (
     student_sample,
 )
 
-BRIDGE = Bridge(sigma=0.5)
+BRIDGE = BrownianBridge(sigma=0.5)
 M0, S0 = 0.5, 1.0
 TEACHER = (-1.0, 0.8, 0.6)
 GRID = torch.linspace(0.002, 0.998, 500, dtype=torch.float64)
@@ -117,20 +118,20 @@ def test_without_noise_the_optimum_is_not_zero_and_not_the_conditional_mean() ->
 
 @pytest.mark.parametrize("multistep", list(Multistep))
 def test_the_student_walks_the_bridge_as_the_posterior_sampler_does(multistep: Multistep) -> None:
-    nodes = (0.0, 1 / 3, 2 / 3)
+    times = (0.0, 1 / 3, 2 / 3)
     x0, _ = draws_for(64, 0)
     draws = draw_student(x0.shape, GRID[:64], 3, torch.Generator().manual_seed(4), dtype=torch.float64)
-    draws = replace(draws, node=2)
+    draws = replace(draws, place=2)
     field = field_of(TEACHER)
-    walked = student_sample(lambda x, t, z: field(x, t), x0, nodes, draws, BRIDGE, multistep)
+    walked = student_sample(lambda x, t, z: field(x, t), x0, times, draws, BRIDGE, multistep)
     sampler = Replayed(draws.steps)
-    expected = sample(sampler, field, x0, nodes, sigma=BRIDGE.sigma, generator=torch.Generator())
+    expected = sample(sampler, field, x0, times, bridge=BRIDGE, generator=torch.Generator())
     torch.testing.assert_close(walked, expected)
 
 
-def test_a_chain_has_the_gradient_of_all_its_steps_and_a_node_of_one() -> None:
+def test_a_chain_has_the_gradient_of_all_its_steps_and_a_timestep_of_one() -> None:
     x0, _ = draws_for(8, 0)
-    draws = replace(draw_student(x0.shape, GRID[:8], 2, torch.Generator(), dtype=torch.float64), node=1)
+    draws = replace(draw_student(x0.shape, GRID[:8], 2, torch.Generator(), dtype=torch.float64), place=1)
     seen: dict[Multistep, list[bool]] = {}
     for multistep in Multistep:
         student, graphs = Affine(0.0, 0.5, 0.5), []
@@ -142,7 +143,7 @@ def test_a_chain_has_the_gradient_of_all_its_steps_and_a_node_of_one() -> None:
 
         student_sample(watched, x0, (0.0, 0.5), draws, BRIDGE, multistep)
         seen[multistep] = graphs
-    assert seen == {Multistep.CHAIN: [True, True], Multistep.NODE: [False, True]}
+    assert seen == {Multistep.CHAIN: [True, True], Multistep.TIMESTEP: [False, True]}
 
 
 def test_the_gradient_goes_through_the_sample_and_through_the_inputs_of_both_networks() -> None:
@@ -165,7 +166,7 @@ def test_a_velocity_is_matched_without_its_bridge_noise() -> None:
     """The field x1 - x0 itself has no error; a drift's formula would see its noise."""
     x0, draws = draws_for(500, 2)
     x1 = 2 * x0 + 1
-    bridge = Bridge(sigma=0.5, field=Field.VELOCITY)
+    bridge = BrownianBridge(sigma=0.5, field=BridgeField.VELOCITY)
     error = matching_error(lambda x, t: x1 - x0, x0, x1, draws.t, draws.eps, bridge)
     assert float(error.abs().max()) < 1e-12
 

@@ -10,9 +10,8 @@ import torch
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
-from pairbridge.pipelines.inference.opened_models import open_model
 from pairbridge.pipelines.inference.publishing import publish
-from pairbridge.pipelines.inference.translating import Request, translate_image
+from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogUniformTimesteps, UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
@@ -89,7 +88,7 @@ def lines(path: Path) -> list[dict]:
 
 
 def test_a_resumed_distillation_is_the_undisturbed_one(teacher: Path, tmp_path: Path) -> None:
-    few = settings(student_steps=2, nodes=(0.0, 0.5))
+    few = settings(student_steps=2, student_timesteps=(0.0, 0.5))
     whole = run_distillation(few, teacher, None, tmp_path / "whole")
 
     class Stopped(Exception):
@@ -235,17 +234,17 @@ def test_times_are_those_that_the_teacher_knows() -> None:
         of(discrete, timesteps=UniformTimesteps())
 
 
-@pytest.mark.parametrize("nodes", [(), (0.5,), (0.0, 0.5, 0.5), (0.0, 1.0)])
-def test_nodes_rise_from_the_source(nodes) -> None:
-    with pytest.raises(ValueError, match="nodes must rise"):
-        settings(nodes=nodes)
+@pytest.mark.parametrize("times", [(), (0.5,), (0.0, 0.5, 0.5), (0.0, 1.0)])
+def test_student_timesteps_rise_from_the_source(times) -> None:
+    with pytest.raises(ValueError, match="student_timesteps must rise"):
+        settings(student_timesteps=times)
 
 
 def test_the_watch_names_a_critic_that_lags_and_a_student_that_collapsed() -> None:
     config = settings(steps=100)
 
     def found(**changes) -> list[str]:
-        return findings(config, **{"step": 90, "loss": 0.01, "critic": 0.2, "spread": 0.9, **changes})
+        return findings(config, {"step": 90, "loss": 0.01, "loss_critic": 0.2, "spread": 0.9, **changes})
 
     assert found() == []
     assert found(loss=-0.019) == []
@@ -253,4 +252,4 @@ def test_the_watch_names_a_critic_that_lags_and_a_student_that_collapsed() -> No
     assert found(spread=0.1) == [COLLAPSED]
     # A student begins without any spread.
     assert found(spread=0.0, step=10) == []
-    assert found(spread=None) == []
+    assert findings(config, {"step": 90, "loss": 0.01, "loss_critic": 0.2}) == []

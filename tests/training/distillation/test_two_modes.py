@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from benchmarks.plane_laws import two_modes
+from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.timesteps import UniformTimesteps
-from pairbridge.training.distillation.distillation_equations import Bridge, draw_student, matching_error
+from pairbridge.training.distillation.distillation_equations import draw_student, matching_error
 from pairbridge.training.distillation.student import timesteps_of
 from tests.support.two_modes import TwoModes, teacher
 
@@ -16,7 +17,7 @@ def test_the_teacher_is_the_best_field_of_its_law() -> None:
     """No change of the exact drift lowers its error, and between the modes it points at neither."""
     generator = torch.Generator().manual_seed(0)
     x0, x1 = two_modes(40_000, generator)
-    bridge = Bridge(0.5)
+    bridge = BrownianBridge(sigma=0.5)
     t = UniformTimesteps(cap=0.9).sample(len(x0), generator)
     draws = draw_student(x0.shape, t, 1, generator)
     exact = teacher(x0, bridge.sigma)

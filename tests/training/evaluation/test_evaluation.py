@@ -173,3 +173,24 @@ def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no checkpoint"):
         evaluate(evaluation(), tmp_path, tmp_path, run_root=root)
+
+
+def test_a_baseline_of_ones_own_is_fitted_and_judged(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "class Lighter:\n"
+        "    def __init__(self, share):\n"
+        "        self.share = share\n"
+        "    def fit(self, train, validation):\n"
+        "        self.lift = np.mean([target - source.astype(float) for source, target, mask in train])\n"
+        "        assert len(list(train)) == len(list(train)) > 0\n"
+        "    def predict(self, source, mask):\n"
+        "        return np.clip(source + self.share * self.lift, 0, 255).astype(np.uint8)\n"
+    )
+    own = {"baseline": f"{tmp_path}/mine.py:Lighter", "settings": {"share": 0.0}}
+    source = {"name": "unseen", "path": "run:data", "recipe": "relighting", "baselines": [own]}
+    result = evaluate(evaluation(sources=[source]), root / "training", tmp_path / "out", run_root=root)
+    methods = result["sources"]["unseen"]["methods"]
+    assert methods["Lighter"] == methods["source"] != methods["model"]
+    with pytest.raises(ValueError, match="name Lighter of a baseline is taken"):
+        evaluation(sources=[{**source, "baselines": [own, own]}])

@@ -1,7 +1,5 @@
 """Trivial predictors of every task on pairs whose answer is known."""
 
-from collections.abc import Iterable
-
 import cv2
 import numpy as np
 import pytest
@@ -11,13 +9,6 @@ from pairbridge.training.evaluation.tasks import Task
 
 Triples = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 FULL = np.full((24, 24), 255, np.uint8)
-
-
-def asked(triples: Triples):
-    def read() -> Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        return iter(triples)
-
-    return read
 
 
 def pictures(n: int, seed: int = 0) -> list[np.ndarray]:
@@ -32,7 +23,7 @@ def pictures(n: int, seed: int = 0) -> list[np.ndarray]:
 
 def test_every_task_has_its_predictors() -> None:
     images = pictures(6)
-    pairs = asked([(image, image, FULL) for image in images])
+    pairs = [(image, image, FULL) for image in images]
     names = {task: set(baselines(task, pairs, pairs)) for task in Task}
     assert names[Task.RELIGHTING] == names[Task.CONTROLLABLE_RELIGHTING]
     assert names[Task.RELIGHTING] == {"source", "colour_transfer", "colour_shift_ridge"}
@@ -62,7 +53,7 @@ def test_the_mean_shadow_is_the_best_fixed_image_to_add() -> None:
     shadow = np.zeros((24, 24, 3))
     shadow[4:12, 4:12] = -30
     train = [(image, np.clip(image + shadow, 0, 255).astype(np.uint8), FULL) for image in pictures(8)]
-    predict = baselines(Task.SHADOW, asked(train), None)["mean_shadow"]
+    predict = baselines(Task.SHADOW, train, None)["mean_shadow"]
     source = pictures(1, seed=5)[0]
     assert np.abs(predict(source, FULL) - (source + shadow)).max() <= 1
 
@@ -71,13 +62,13 @@ def test_the_bilateral_filter_is_chosen_where_it_is_fitted() -> None:
     draw = np.random.default_rng(2)
     clean = pictures(4)
     noisy = [np.clip(image + draw.normal(0, 15, image.shape), 0, 255).astype(np.uint8) for image in clean]
-    predict = fit_bilateral(asked(list(zip(noisy, clean, [FULL] * 4, strict=True))))
+    predict = fit_bilateral(list(zip(noisy, clean, [FULL] * 4, strict=True)))
 
     def error(a: np.ndarray, b: np.ndarray) -> float:
         return float(np.square(a.astype(float) - b).mean())
 
     assert error(predict(noisy[0], FULL), clean[0]) < 0.5 * error(noisy[0], clean[0])
-    untouched = fit_bilateral(asked([(image, image, FULL) for image in noisy]))
+    untouched = fit_bilateral([(image, image, FULL) for image in noisy])
     # Where nothing is to be restored the weakest filter wins.
     assert error(untouched(noisy[0], FULL), noisy[0]) < error(predict(noisy[0], FULL), noisy[0])
 
@@ -87,7 +78,7 @@ def test_the_training_mean_counts_valid_pixels_alone() -> None:
     left = FULL.copy()
     left[:, 12:] = 0
     image = pictures(1)[0]
-    predict = baselines(Task.DEPTH, asked([(image, near, FULL), (image, far, left)]), None)["training_mean"]
+    predict = baselines(Task.DEPTH, [(image, near, FULL), (image, far, left)], None)["training_mean"]
     mean = predict(image, FULL)
     assert mean.dtype == np.float32
     assert (mean[:, :12] == 0).all()

@@ -11,7 +11,7 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.colour import colour_statistics, rgb_to_lab
-from pairbridge.training.data.tensors import to_unit
+from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.guidance.edit_losses import (
     ColourDistributionConfig,
     ColourStatisticsConfig,
@@ -65,7 +65,7 @@ def scene(images: Tensor, mask: np.ndarray | None = None, source: Tensor | None 
 
 
 def batch(*images: np.ndarray) -> Tensor:
-    return to_unit(np.stack(images), CPU)
+    return image_tensor(images)
 
 
 def lowered(loss: EditTerm, start: Tensor, about: Scene, steps: int = 150, rate: float = 0.02) -> Tensor:

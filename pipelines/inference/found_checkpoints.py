@@ -1,6 +1,5 @@
-"""Trained models found and opened: a published folder, a checkpoint, or a run's newest one."""
+"""What a folder named as a model means: its newest checkpoint, the run around it, its kind of data."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,34 +7,9 @@ import torch
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
-from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import MASK
 from pairbridge.training.data.mix_config import MixConfig
-from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders, read_state
-from pairbridge.training.published.pipeline import is_published, load_published
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedModel:
-    """A model ready to translate. `removes`: its mask is a hole, which is filled with noise before."""
-
-    model: TranslationModel
-    removes: bool
-
-
-def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:
-    """The model of a published folder, a checkpoint's, or the newest of a run's.
-
-    Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
-    """
-    check_device(device)
-    source = Path(source)
-    if is_published(source):
-        pipeline = load_published(source, device)
-        return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
-    checkpoint = newest_checkpoint(source)
-    model = TranslationModel.load(checkpoint, device)
-    return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
+from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders
 
 
 def check_device(device: str) -> None:

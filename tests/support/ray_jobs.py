@@ -12,21 +12,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-RAY = str(Path(sys.executable).with_name("ray"))
+# Where `ray` and `pairbridge` are, unless a test has another environment.
+PROGRAMS = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
 class RayHead:
-    """`address` takes raylets, `dashboard` jobs; `environment` lets either in."""
+    """`address` takes raylets, `dashboard` jobs; `environment` lets either in, and `ray` is the program."""
 
+    ray: str
     address: str
     dashboard: str
     environment: dict[str, str]
 
 
 @contextlib.contextmanager
-def ray_head(folder: Path, cpus: int) -> Iterator[RayHead]:
-    """A head of its own for the body; its log goes to `folder`."""
+def ray_head(folder: Path, cpus: int, programs: Path = PROGRAMS) -> Iterator[RayHead]:
+    """A head of its own for the body, of the environment with these `programs`; its log goes to `folder`."""
+    ray = str(programs / "ray")
     port, dashboard = free_port(), free_port()
     environment = {
         **os.environ,
@@ -34,10 +37,10 @@ def ray_head(folder: Path, cpus: int) -> Iterator[RayHead]:
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_USAGE_STATS_ENABLED": "0",
         # What a job runs is found as in an image: `pairbridge` is on the path.
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
     }
     head = start(
-        [RAY, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--num-cpus={cpus}",
+        [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--num-cpus={cpus}",
          "--include-dashboard=true", f"--dashboard-agent-listen-port={free_port()}",
          "--object-store-memory=100000000", "--block"],
         environment,
@@ -45,7 +48,7 @@ def ray_head(folder: Path, cpus: int) -> Iterator[RayHead]:
     )  # fmt: skip
     try:
         wait_for_port(dashboard, head, folder / "head.log")
-        yield RayHead(f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment)
+        yield RayHead(ray, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment)
     finally:
         stop(head)
 
@@ -57,7 +60,7 @@ def submit(head: RayHead, working_dir: Path, entrypoint: list[str]) -> subproces
     deadline = time.monotonic() + 180
     while True:
         done = subprocess.run(
-            [RAY, "job", "submit", *options, "--", *entrypoint],
+            [head.ray, "job", "submit", *options, "--", *entrypoint],
             env=head.environment,
             capture_output=True,
             text=True,

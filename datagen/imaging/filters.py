@@ -1,0 +1,36 @@
+"""Filters over a pixel's neighbourhood: discs for morphology, blurs, and means over a foreground alone."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+
+def disc(radius_px: int) -> np.ndarray:
+    """uint8 (2 r + 1, 2 r + 1), 1 within the circle: a structuring element for OpenCV."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
+
+
+def grown(mask: np.ndarray, radius_px: int) -> np.ndarray:
+    """uint8 (H, W) of 0 and 1: `mask`, which holds 0 and 1 or bools, grown by a disc of this radius."""
+    return cv2.dilate(mask.astype(np.uint8), disc(radius_px))
+
+
+def gaussian_blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    return cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REPLICATE)
+
+
+def box_blur(image: np.ndarray, radius_px: int) -> np.ndarray:
+    side = 2 * radius_px + 1
+    return cv2.blur(image, (side, side), borderType=cv2.BORDER_REPLICATE)
+
+
+def masked_mean(
+    values: np.ndarray, weight: np.ndarray, blur: Callable[[np.ndarray, float], np.ndarray], reach: float
+) -> np.ndarray:
+    """Mean of `values` (H, W, 3) around each pixel, weighted by `weight` (H, W, 1) in [0, 1].
+
+    `reach` is that of `blur`. Where no weight is near, the values themselves.
+    """
+    total = blur(weight, reach)[..., None]
+    return np.where(total > 1e-4, blur(values * weight, reach) / np.maximum(total, 1e-4), values)

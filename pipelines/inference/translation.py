@@ -1,0 +1,146 @@
+"""Images through a trained model: what is given is brought into the form that the model was trained on.
+
+A removal model gets its hole filled with seeded noise, a relighting model the foreground cut out and pasted
+on the new background; everything else goes in as it is. Outputs are PNG, of the input's size.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.imaging.pasting import estimate_foreground
+from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
+from pairbridge.pipelines.inference.found_checkpoints import check_device, newest_checkpoint, removes, run_of
+from pairbridge.pipelines.inference.image_files import read_image, read_mask
+from pairbridge.training.bridge.samplers import Sampler
+from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
+from pairbridge.training.data.framing import Frame, crop_and_resize
+from pairbridge.training.engine.checkpoint import read_state
+from pairbridge.training.published.pipeline import fill_hole, is_published, load_published
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model ready to translate. `removes`: its mask is a hole, which is filled with noise before."""
+
+    model: TranslationModel
+    removes: bool
+
+    def translate(
+        self,
+        image: np.ndarray | str | Path,
+        mask: np.ndarray | str | Path | None = None,
+        *,
+        conditions: Mapping[str, np.ndarray | str | Path] = MappingProxyType({}),
+        steps: int = 1,
+        seed: int = 0,
+        sampler: Sampler = DEFAULT_SAMPLER,
+        guidance: float = 1.0,
+    ) -> np.ndarray:
+        """`translate_image` of arrays as a Request holds them, or of image files.
+
+        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light.
+        """
+        request = Request(
+            image=_given(image, read_image),
+            mask=None if mask is None else _given(mask, read_mask),
+            conditions={field: _given(one, read_image) for field, one in conditions.items()},
+            steps=steps,
+            seed=seed,
+            sampler=sampler,
+            guidance=guidance,
+        )
+        return translate_image(self, request)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
+
+    background: put behind the image's foreground, which is `mask` or else what `matting` finds.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray | None = None
+    conditions: dict[str, np.ndarray] = field(default_factory=dict)
+    background: np.ndarray | None = None
+    matting: MattingConfig | None = None
+    steps: int = 1
+    seed: int = 0
+    sampler: Sampler = DEFAULT_SAMPLER
+    guidance: float = 1.0
+
+
+def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:
+    """The model of a published folder, a checkpoint's, or the newest of a run's.
+
+    Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
+    """
+    check_device(device)
+    source = Path(source)
+    if is_published(source):
+        pipeline = load_published(source, device)
+        return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
+    checkpoint = newest_checkpoint(source)
+    model = TranslationModel.load(checkpoint, device)
+    return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
+
+
+def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
+    """The translation, uint8 (H, W, 3) of the image's size; a function of the request alone.
+
+    Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
+    """
+    image, mask = as_trained(opened, request)
+    return opened.model.translate(
+        image,
+        mask,
+        steps=request.steps,
+        seed=request.seed,
+        sampler=request.sampler,
+        guidance=request.guidance,
+        conditions=request.conditions,
+    )
+
+
+def as_trained(opened: OpenedModel, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
+    """The request's image and mask in the form that the model was trained on. Raises as `translate_image`."""
+    check_mask(request)
+    image, mask = request.image, request.mask
+    if request.background is not None:
+        return _paste(request)
+    if opened.removes and mask is not None:
+        return fill_hole(image, mask, request.seed), mask
+    return image, mask
+
+
+def check_mask(request: Request) -> None:
+    """Raises ConfigError where the mask is not of the image's size."""
+    image, mask = request.image, request.mask
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ConfigError(
+            f"the mask has shape {mask.shape}, the image {image.shape[:2]}",
+            consequence="resizing here would move the edge",
+            remedy="bring both to one size",
+        )
+
+
+def _paste(request: Request) -> tuple[np.ndarray, np.ndarray]:
+    """The foreground where it is, on the background cropped to the image's size; and its mask."""
+    image, mask = request.image, request.mask
+    if mask is None:
+        mask = cut_out(open_matting_model(request.matting), image)
+    height, width = image.shape[:2]
+    behind = crop_and_resize(request.background, Frame((width, height)))
+    alpha = mask[..., None].astype(np.float32) / 255
+    # The rim's own colours, without the old background that shines through it.
+    foreground = estimate_foreground(image, mask)
+    return np.rint(behind + alpha * (foreground - behind)).astype(np.uint8), mask
+
+
+def _given(image: np.ndarray | str | Path, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    return image if isinstance(image, np.ndarray) else read(Path(image))

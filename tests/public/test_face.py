@@ -1,0 +1,96 @@
+"""`import pairbridge`: which names there are, where they come from, and what they cost."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import pairbridge
+
+NAMES = [
+    *("AssetError", "Camera", "ConfigError", "DatasetConfig", "MixConfig", "PairDataset", "PairbridgeError"),
+    *("Recipe", "RelightingPair", "Renderer", "TrainingConfig", "View", "__version__", "generate"),
+    *("load_model", "open_dataset", "plan", "relighting_pairs", "render", "train", "verify"),
+    "webdataset_pipeline",
+]
+HEAVY = {"torch", "ray", "bpy", "diffusers", "cv2", "numpy", "pydantic"}
+
+
+def test_the_public_names_are_these() -> None:
+    assert dir(pairbridge) == NAMES
+    assert len(NAMES) <= 30
+    assert sorted([*pairbridge.__all__, "__version__"]) == NAMES
+
+
+def test_type_checkers_see_the_same_names_in_the_same_places() -> None:
+    tree = ast.parse(Path(pairbridge.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.asname or alias.name: f"{node.module}:{alias.name}"
+        for node in block.body
+        for alias in node.names
+    }
+    assert seen == {name: f"pairbridge.{place}" for name, place in pairbridge._PLACES.items()}
+    assert sorted(seen) == sorted(pairbridge.__all__)
+
+
+@pytest.mark.parametrize("name", pairbridge.__all__)
+def test_every_name_is_there_and_says_what_it_is(name: str) -> None:
+    assert inspect.getdoc(getattr(pairbridge, name))
+
+
+def test_a_path_may_be_a_string_wherever_one_is_taken() -> None:
+    taken = {}
+    for name in pairbridge.__all__:
+        thing = getattr(pairbridge, name)
+        if inspect.isfunction(thing):
+            for parameter in inspect.signature(thing).parameters.values():
+                if "Path" in str(parameter.annotation):
+                    taken[f"{name}({parameter.name})"] = str(parameter.annotation)
+    assert len(taken) >= 7
+    assert not {place for place, annotation in taken.items() if "str" not in annotation}
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'rendr'"):
+        _ = pairbridge.rendr
+
+
+def test_the_version_is_the_installed_one() -> None:
+    assert pairbridge.__version__ == metadata.version("pairbridge")
+
+
+def test_importing_it_costs_nothing() -> None:
+    code = (
+        "import sys, time; before = time.process_time(); import pairbridge;"
+        f"print(time.process_time() - before, *({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, *heavy = done.stdout.split()
+    assert float(seconds) < 0.1
+    assert heavy == []
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [
+        ("plan", {"torch", "ray", "bpy"}),
+        ("render", {"torch", "ray", "bpy"}),
+        ("generate", {"torch", "bpy"}),
+        ("verify", {"torch", "ray", "bpy"}),
+        ("open_dataset", {"ray", "bpy", "diffusers"}),
+        ("train", {"bpy", "ray"}),
+    ],
+)
+def test_a_name_brings_no_more_than_it_needs(name: str, absent: set[str]) -> None:
+    code = f"import sys, pairbridge; pairbridge.{name}; print(*({absent!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_marker_for_type_checkers_is_there() -> None:
+    assert Path(pairbridge.__file__).with_name("py.typed").is_file()

@@ -5,6 +5,7 @@ of a `Workbench`. Between the two lies a JSON value, so that a group can be plan
 another, twice, in any order, with the same bytes.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -62,6 +63,17 @@ class Recipe(Protocol):
         `pairbridge.datagen.imaging.quality.check_pair` is applied to
         what comes back, and `pairbridge.datagen.dataset.redraw` draws refused pairs again.
         """
+
+
+def each_pair(count: int, make: Callable[[int], Pair]) -> list[Pair | Rejected]:
+    """`make` of each number up to `count`; where it raises Rejected, that stands in the pair's place."""
+    made: list[Pair | Rejected] = []
+    for number in range(count):
+        try:
+            made.append(make(number))
+        except Rejected as refused:
+            made.append(refused)
+    return made
 
 
 def sample_meta(

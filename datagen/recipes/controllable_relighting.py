@@ -27,20 +27,23 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
-from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
-from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     draw_camera,
-    draw_lighting,
+    draw_turned_lighting,
+    lamp_record,
     lamp_spec,
-    scene_of,
+    load_scene,
+    place_camera,
+    place_lighting,
+    plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
-from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, from_json
+from pairbridge.datagen.scene.placements import upper_hemisphere
+from pairbridge.datagen.scene.specs import CameraPose
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -81,8 +84,7 @@ class ControllableRelighting:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object, and lightings for the source."""
-        require_objects(catalogue, split, self.kind)
-        self.config.check_lightings(catalogue, split)
+        self.config.check_assets(catalogue, split, self.kind)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
@@ -92,40 +94,30 @@ class ControllableRelighting:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_camera, of_lamps, of_mixes, of_source, of_size = draw.spawn(6)
-        lighting = draw_lighting(of_source, catalogue, split, config.weights(split), [])
         count = whole_number(of_lamps, config.lamps)
-        return {
-            "objects": [
-                {
-                    "id": draw_object(of_object, catalogue, split, config),
-                    "yaw_rad": float(of_object.uniform(0, math.tau)),
-                }
-            ],
-            "camera": draw_camera(of_camera, config, config.elevation_deg),
-            "size_WH": config.draw_size(of_size),
-            "lighting": {"id": lighting.id, "rotation_rad": float(of_source.uniform(0, math.tau))},
+        placed = {
+            "id": draw_object(of_object, catalogue, split, config),
+            "yaw_rad": float(of_object.uniform(0, math.tau)),
+        }
+        return plan_scene(draw, of_size, config, [placed]) | {
+            "camera": draw_camera(of_camera, config),
+            "lighting": draw_turned_lighting(of_source, catalogue, split, config),
             "lamps": [self._lamp(of_lamps) for _ in range(count)],
             "mixes": [self._mix(of_mixes, count) for _ in range(config.pairs_per_group)],
-            "cycles_seed": int(draw.integers(2**31)),
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render under the lighting, one for each lamp; then sums."""
         params, config = spec.params, self.config
-        workbench.phase("load")
-        workbench.blender.load_scene(scene_of(params, workbench))
-        camera = from_json(CameraSpec, params["camera"])
-        pose = workbench.blender.set_camera(camera, tuple(params["size_WH"]))
-        lighting = params["lighting"]
-        environment = workbench.environment(lighting["id"])
-        factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
-        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"])
+        load_scene(params, workbench)
+        pose = place_camera(params["camera"], params, workbench)
+        lighting = place_lighting(params["lighting"], config, workbench)
         workbench.phase("render")
-        lit = workbench.blender.render(environment_path=copy, seed=params["cycles_seed"])
+        lit = workbench.blender.render(environment_path=lighting.copy, seed=params["cycles_seed"])
         check_render(lit.rgba, lit.albedo, config.gates)
         lamps = [
             workbench.blender.render(
-                environment_path=copy,
+                environment_path=lighting.copy,
                 seed=params["cycles_seed"],
                 strength=0.0,
                 lamps=(lamp_spec(lamp),),
@@ -133,11 +125,13 @@ class ControllableRelighting:
             for lamp in params["lamps"]
         ]
         workbench.phase("compose")
-        source = workbench.view.apply(over_linear(lit.rgba, np.float32(config.background), factor))
-        return [
-            self._pair(spec, number, (source, lit.rgba), lamps, pose, factor, workbench)
-            for number in range(len(params["mixes"]))
-        ]
+        source = workbench.view.apply(over_linear(lit.rgba, np.float32(config.background), lighting.factor))
+        return each_pair(
+            len(params["mixes"]),
+            lambda number: self._pair(
+                spec, number, (source, lit.rgba), lamps, pose, lighting.factor, workbench
+            ),
+        )
 
     def _pair(
         self,
@@ -148,7 +142,7 @@ class ControllableRelighting:
         pose: CameraPose,
         factor: float,
         workbench: Workbench,
-    ) -> Pair | Rejected:
+    ) -> Pair:
         params, config = spec.params, self.config
         source, under_lighting = before
         mix = params["mixes"][number]
@@ -159,13 +153,10 @@ class ControllableRelighting:
         lit[..., 3] = under_lighting[..., 3]
         target = workbench.view.apply(over_linear(lit, np.float32(config.background)))
         mask = alpha_to_mask(lit[..., 3])
-        try:
-            check_foreground(source, mask, "source", config.gates)
-            check_foreground(target, mask, "target", config.gates)
-        except Rejected as refused:
-            return refused
+        check_foreground(source, mask, "source", config.gates)
+        check_foreground(target, mask, "target", config.gates)
         lights = [
-            self._light(lamp, colour, pose)
+            lamp_record(lamp, colour, config.intensity[1], pose)
             for lamp, colour in zip(params["lamps"], mix["colours"], strict=True)
         ]
         shared = ("objects", "camera", "size_WH", "cycles_seed")
@@ -193,18 +184,6 @@ class ControllableRelighting:
             "mask.png": mask,
             "light.png": encode_light_map(map_lights, tuple(params["size_WH"]), grey=False),
             "meta.json": meta,
-        }
-
-    def _light(self, lamp: dict[str, Any], colour: list[float], pose: CameraPose) -> dict[str, Any]:
-        """One lamp of a mix as `meta.json` states it; `direction` is in camera coordinates."""
-        return {
-            "direction": list(in_camera(pose, tuple(lamp["direction"]))),
-            "direction_world": lamp["direction"],
-            "spread_rad": math.atan(lamp["diameter"] / 2 / lamp["distance"]),
-            "amplitude": [channel / self.config.intensity[1] for channel in colour],
-            "distance": lamp["distance"],
-            "diameter": lamp["diameter"],
-            "radiance": colour,
         }
 
     def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:

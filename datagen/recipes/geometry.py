@@ -14,18 +14,16 @@ side that faces the camera. Behind glass the glass counts.
 The reader makes the target: `target: depth` or `target: normal` in the mix (docs/recipes.md).
 """
 
-import dataclasses
-import json
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue, LightingKind
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.core.random_draws import Fraction, RangeOf, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
@@ -36,78 +34,73 @@ from pairbridge.datagen.imaging.quality import (
     check_framing,
     check_textures,
 )
-from pairbridge.datagen.lighting.equirect import background
-from pairbridge.datagen.lighting.exposure import clipped_luminance, normalising_factor
-from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import ObjectShares, draw_object, object_spec, require_objects
+from pairbridge.datagen.lighting.exposure import clipped_luminance
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.scene_draws import (
+    FieldOfView,
+    Fill,
+    LitConfig,
+    LitSceneConfig,
+    draw_camera,
+    draw_turned_lighting,
+    load_scene,
+    place_camera,
+    place_lighting,
+    plan_scene,
+)
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
-from pairbridge.datagen.scene.specs import (
-    CameraPose,
-    CameraSpec,
-    PlacedObject,
-    ReceiverSpec,
-    RenderedPasses,
-    SceneSpec,
-    from_json,
-)
+from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
-
-Range = tuple[float, float]
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.
 _SOLID = 0.99
 # Walls stand within this angle of straight behind the objects, so that none is between them and a camera.
 _WALL_SPREAD_RAD = math.radians(70)
+# From lower down a ground is seen edge-on.
+_LEAST_IN_ROOM_DEG = 5.0
+# Cameras of one scene look within this angle of one direction.
+_CAMERA_SPREAD_RAD = 0.25
 
 
-class GeometryConfig(ObjectShares):
+class ViewsConfig(LitSceneConfig):
+    """Scenes that are seen by several cameras: rooms, or single objects that float."""
+
+    room_share: Fraction = 0.6
+    """Fraction of scenes on a ground before walls; in the rest one object floats."""
+    objects: RangeOf[PositiveInt] = (1, 3)
+    """Least and largest number of objects in a room."""
+    walls: RangeOf[Annotated[int, Field(ge=0, le=3)]] = (0, 2)
+    """Least and largest number of walls in a room, at most 3."""
+    elevation_deg: RangeOf[Annotated[float, Field(gt=-85, lt=85)]] = (-10.0, 50.0)
+    """Elevation of the camera, in degrees within (-85, 85) and up to 5 at least; in a room never below 5."""
+    fov_deg: RangeOf[FieldOfView] = (25.0, 60.0)
+    """Horizontal field of view, in degrees within (0, 150)."""
+    fill: RangeOf[Fill] = (0.5, 0.9)
+    """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
+    room_level: PositiveFloat = 0.22
+    """Mean luminance that a room is exposed for, in linear light without its highlights (above the 95th
+    percentile). Walls and ground take away most of the light, by how much only the render knows."""
+
+    @model_validator(mode="after")
+    def _reaches_rooms(self) -> "ViewsConfig":
+        if self.elevation_deg[1] < _LEAST_IN_ROOM_DEG:
+            raise ValueError(f"elevation_deg must reach {_LEAST_IN_ROOM_DEG}: a room is seen from above")
+        return self
+
+
+class GeometryConfig(ViewsConfig, LitConfig):
     """Each group is one scene, seen by `pairs_per_group` cameras, each under a lighting of its own."""
 
     kind: Literal["geometry"] = "geometry"
-    size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
+    """Selects this recipe."""
     gates: Gates = Gates(mask=(0.02, 1.0))
-    """Of a room the surroundings cover every pixel: the mask may be full."""
-    room_share: float = Field(0.6, ge=0, le=1)
-    """Scenes on a ground before walls; else one object that floats."""
-    objects: tuple[PositiveInt, PositiveInt] = (1, 3)
-    """In a room, least and most."""
-    walls: tuple[int, int] = (0, 2)
-    """In a room, least and most."""
-    lighting_kinds: dict[LightingKind, float] = Field(default_factory=lambda: {"hdri": 1.0})
-    elevation_deg: Range = (-10.0, 50.0)
-    """Of the camera; in a room never below 5."""
-    fov_deg: Range = (25.0, 60.0)
-    """Horizontal."""
-    fill: Range = (0.5, 0.9)
-    """Share of the frame's tighter side that the objects span."""
-    offset: Range = (-0.05, 0.05)
+    """Filters. Of a room the surroundings cover every pixel, so the mask may be full."""
     far_m: PositiveFloat = 40.0
-    """What is farther is not valid: a ground reaches to the horizon."""
-    picture_level: float = Field(0.4, gt=0)
-    """See `pairbridge.datagen.lighting.exposure.normalising_factor`."""
-    light_limit: float = Field(0.8, gt=0)
-    room_level: float = Field(0.22, gt=0)
-    """Walls and ground take away most of a lighting, by how much only the render knows: a room is brought to
-    this mean luminance, linear, what exceeds its 95th percentile not counted."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "GeometryConfig":
-        for name in ("objects", "walls", "elevation_deg", "fov_deg", "fill", "offset"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ValueError(f"{name} is [{low}, {high}]; write the lower end first")
-        if not 0 <= self.walls[0] <= self.walls[1] <= 3:
-            raise ValueError("walls must lie in [0, 3]")
-        if not 0 < self.fov_deg[0] <= self.fov_deg[1] < 150 or not 0 < self.fill[0] <= self.fill[1] <= 1.5:
-            raise ValueError("fov_deg must lie in (0, 150) and fill in (0, 1.5]")
-        if not -85 < self.elevation_deg[0] <= self.elevation_deg[1] < 85 or self.elevation_deg[1] < 5:
-            raise ValueError("elevation_deg must lie in (-85, 85), and reach 5 or more")
-        if sum(self.lighting_kinds.values()) <= 0:
-            raise ValueError("lighting_kinds needs at least one positive weight")
-        return self
+    """Distance in metres beyond which depth is not valid: a ground reaches to the horizon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,80 +122,63 @@ class Geometry:
 
     def __init__(self, config: GeometryConfig) -> None:
         self.config = config
-        self._kinds = [kind for kind in LIGHTING_KINDS if config.lighting_kinds.get(kind, 0) > 0]
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
-        require_objects(catalogue, split, self.kind)
-        for kind in self._kinds:
-            catalogue.require_lightings(kind, split, self.kind)
+        self.config.check_assets(catalogue, split, self.kind)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
     ) -> dict[str, Any]:
         """The scene, and camera and lighting of each pair."""
+        config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_scene, of_cameras, of_lightings = draw.spawn(3)
-        room = bool(of_scene.random() < self.config.room_share)
-        low, high = self.config.elevation_deg
+        of_scene, of_cameras, of_lightings, of_size = draw.spawn(4)
+        room = bool(of_scene.random() < config.room_share)
+        low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
         azimuth_rad = of_cameras.uniform(0, math.tau)
-        cameras = [
-            {
-                "azimuth_rad": azimuth_rad + float(of_cameras.uniform(-0.25, 0.25)),
-                "elevation_rad": math.radians(of_cameras.uniform(max(low, 5.0) if room else low, high)),
-                "fov_x_rad": math.radians(of_cameras.uniform(*self.config.fov_deg)),
-                "fill": float(of_cameras.uniform(*self.config.fill)),
-                "offset": [float(of_cameras.uniform(*self.config.offset)) for _ in range(2)],
-            }
-            for _ in range(self.config.pairs_per_group)
-        ]
         objects = self._plan_objects(of_scene, catalogue, split, room)
-        return {
-            "objects": objects,
-            "receivers": self._plan_room(of_scene, objects, azimuth_rad) if room else [],
-            "cycles_seed": int(draw.integers(2**31)),
+        receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
+        return plan_scene(draw, of_size, config, objects, receivers) | {
             "views": [
-                {"camera": camera, "lighting": self._plan_lighting(of_lightings, catalogue, split)}
-                for camera in cameras
+                {
+                    "camera": draw_camera(
+                        of_cameras,
+                        config,
+                        elevation_deg=(max(low, _LEAST_IN_ROOM_DEG) if room else low, high),
+                        azimuth_rad=(azimuth_rad - _CAMERA_SPREAD_RAD, azimuth_rad + _CAMERA_SPREAD_RAD),
+                    ),
+                    "lighting": draw_turned_lighting(of_lightings, catalogue, split, config),
+                }
+                for _ in range(config.pairs_per_group)
             ],
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Load the scene once, then render each camera once: all fields come out of that render."""
-        self.load(spec.params, workbench)
-        made: list[Pair | Rejected] = []
-        for number in range(len(spec.params["views"])):
-            try:
-                made.append(self._pair(spec, number, workbench))
-            except Rejected as refused:
-                made.append(refused)
-        return made
+        load_scene(spec.params, workbench)
+        return each_pair(len(spec.params["views"]), lambda number: self._pair(spec, number, workbench))
 
     def see(self, params: dict[str, Any], number: int, workbench: Workbench) -> "Seen":
         """Render one view of the scene that is loaded, and show it. Raises Rejected if a gate refuses it."""
         config, view = self.config, params["views"][number]
-        lighting = view["lighting"]
-        environment = workbench.environment(lighting["id"])
-        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"])
+        lighting = place_lighting(view["lighting"], config, workbench)
         workbench.phase("render")
-        pose = workbench.blender.set_camera(from_json(CameraSpec, view["camera"]), config.size_WH)
-        passes = workbench.blender.render(environment_path=copy, seed=params["cycles_seed"])
+        pose = place_camera(view["camera"], params, workbench)
+        passes = workbench.blender.render(environment_path=lighting.copy, seed=params["cycles_seed"])
         workbench.phase("compose")
         objects = passes.rgba[..., 3] if passes.coverage is None else np.minimum(passes.coverage.sum(0), 1)
         check_finite(passes.rgba)
         check_framing(objects, config.gates)
         check_textures(objects, passes.albedo, config.gates)
-        factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
+        factor = lighting.factor
         if params["receivers"]:
             factor = config.room_level / max(
                 clipped_luminance(passes.rgba[passes.rgba[..., 3] > _SOLID, :3]), 1e-6
             )
-        camera_to_world = np.array(pose.camera_to_world)
-        behind = background(
-            environment, camera_to_world, pose.fov_x_rad, config.size_WH, lighting["rotation_rad"]
-        )
+        behind = lighting.behind(pose, tuple(params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
         image = workbench.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
         check_foreground(image, alpha_to_mask(objects), "source", config.gates)
@@ -211,23 +187,19 @@ class Geometry:
             passes=passes,
             pose=pose,
             assets=[
-                *(("object", item["object"]) for item in params["objects"]),
-                ("lighting", lighting["id"]),
+                *(("object", item["id"]) for item in params["objects"]),
+                ("lighting", view["lighting"]["id"]),
             ],
             record={
-                "objects": params["objects"],
-                "receivers": params["receivers"],
-                "cycles_seed": params["cycles_seed"],
+                **{name: params[name] for name in ("objects", "receivers", "size_WH", "cycles_seed")},
                 "camera": view["camera"],
-                "lighting": {**lighting, "factor": factor},
-                "view": {"camera_to_world": camera_to_world.tolist(), "fov_x_rad": pose.fov_x_rad},
+                "lighting": {**view["lighting"], "factor": factor},
+                "view": {
+                    "camera_to_world": np.array(pose.camera_to_world).tolist(),
+                    "fov_x_rad": pose.fov_x_rad,
+                },
             },
         )
-
-    def load(self, params: dict[str, Any], workbench: Workbench) -> None:
-        """Put the scene of a plan into Blender. Raises AssetError for a broken object."""
-        workbench.phase("load")
-        workbench.blender.load_scene(_scene(params, workbench))
 
     def _pair(self, spec: GroupSpec, number: int, workbench: Workbench) -> Pair:
         seen = self.see(spec.params, number, workbench)
@@ -253,15 +225,13 @@ class Geometry:
         self, draw: np.random.Generator, catalogue: Catalogue, split: Split, room: bool
     ) -> list[dict[str, Any]]:
         """Names, sizes and places; the first object has the radius 1, the others are up to half smaller."""
-        low, high = self.config.objects if room else (1, 1)
-        names = [
-            draw_object(draw, catalogue, split, self.config) for _ in range(draw.integers(low, high + 1))
-        ]
+        count = whole_number(draw, self.config.objects if room else (1, 1))
+        names = [draw_object(draw, catalogue, split, self.config) for _ in range(count)]
         radii = [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in names[1:])]
         places = scattered(draw, radii, gap=0.1)
         return [
             {
-                "object": name,
+                "id": name,
                 "radius": radius,
                 "x": x,
                 "y": y,
@@ -273,11 +243,11 @@ class Geometry:
 
     def _plan_room(
         self, draw: np.random.Generator, objects: list[dict[str, Any]], azimuth_rad: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[ReceiverSpec]:
         """A ground, and walls that stand clear of every object, behind them for a camera at `azimuth_rad`."""
         reach = max(math.hypot(item["x"], item["y"]) + item["radius"] for item in objects)
         receivers = [ReceiverSpec(surface=ground_surface(draw))]
-        for _ in range(draw.integers(self.config.walls[0], self.config.walls[1] + 1)):
+        for _ in range(whole_number(draw, self.config.walls)):
             receivers.append(
                 ReceiverSpec(
                     surface=wall_surface(draw),
@@ -285,17 +255,7 @@ class Geometry:
                     distance=reach + draw.uniform(0.2, 4.0),
                 )
             )
-        # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
-        return json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers]))
-
-    def _plan_lighting(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> dict[str, Any]:
-        weights = np.cumsum([self.config.lighting_kinds[kind] for kind in self._kinds])
-        at = int(np.searchsorted(weights, draw.random() * weights[-1], "right"))
-        choices = catalogue.lightings(self._kinds[min(at, len(self._kinds) - 1)], split)
-        return {
-            "id": choices[draw.integers(len(choices))].id,
-            "rotation_rad": float(draw.uniform(0, math.tau)),
-        }
+        return receivers
 
 
 def geometry_of(
@@ -308,12 +268,3 @@ def geometry_of(
     valid &= np.abs(np.linalg.norm(normal, axis=2) - 1) < 1e-3
     depth = np.where(valid, passes.depth, np.float32(0))
     return depth, np.where(valid[..., None], normal, 0).astype(np.float16), valid
-
-
-def _scene(params: dict[str, Any], workbench: Workbench) -> SceneSpec:
-    objects = [
-        PlacedObject(**{**item, "object": object_spec(item["object"], workbench)})
-        for item in params["objects"]
-    ]
-    receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
-    return SceneSpec(objects=tuple(objects), receivers=receivers)

@@ -3,16 +3,16 @@
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.random_draws import Fraction
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.specs import ObjectSpec
 
 HUMAN = "human"  # the tag that makes an asset a person
 
 
-class ObjectShares(RecipeConfig):
+class ObjectShares(FrozenModel):
     """What every recipe that renders objects has. Each share holds in splits where both kinds exist."""
 
     objects_share: Fraction = 0.5

@@ -33,23 +33,24 @@ from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.effect_masks import effect_mask
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
-from pairbridge.datagen.lighting.equirect import background
-from pairbridge.datagen.lighting.exposure import key_factor, normalising_factor
-from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.lighting.exposure import key_factor
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     LitConfig,
     draw_camera,
-    draw_lighting,
+    draw_turned_lighting,
     lamp_spec,
-    receiver_params,
-    scene_of,
+    load_scene,
+    place_camera,
+    place_lighting,
+    plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
-from pairbridge.datagen.scene.specs import CameraSpec, ReceiverSpec, RenderedPasses, from_json
+from pairbridge.datagen.scene.specs import ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -138,7 +139,7 @@ class ObjectRemoval:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has enough distinct objects, and its lightings."""
-        require_objects(catalogue, split, self.kind)
+        self.config.check_assets(catalogue, split, self.kind)
         there = len(catalogue.of("object", split)) + len(catalogue.of("family", split))
         if there < self.config.min_distinct_objects:
             raise CatalogueError(
@@ -148,7 +149,6 @@ class ObjectRemoval:
                 remedy=f"add objects, lower `min_distinct_objects`, or set the recipe's groups for "
                 f"{split!r} to 0",
             )
-        self.config.check_lightings(catalogue, split)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
@@ -158,18 +158,14 @@ class ObjectRemoval:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_objects, of_room, of_camera, of_light, of_pairs, of_size = draw.spawn(6)
-        camera = draw_camera(of_camera, config, config.elevation_deg)
+        camera = draw_camera(of_camera, config)
         objects = self._objects(of_objects, catalogue, split)
         removed = of_pairs.permutation(len(objects))[: config.pairs_per_group].tolist()
-        lighting = draw_lighting(of_light, catalogue, split, config.weights(split), [])
-        return {
-            "objects": objects,
-            "receivers": self._room(of_room, objects, camera["azimuth_rad"]),
+        room = self._room(of_room, objects, camera["azimuth_rad"])
+        return plan_scene(draw, of_size, config, objects, room) | {
             "camera": camera,
-            "size_WH": config.draw_size(of_size),
-            "lighting": {"id": lighting.id, "rotation_rad": float(of_light.uniform(0, math.tau))},
+            "lighting": draw_turned_lighting(of_light, catalogue, split, config),
             "lamps": self._lamps(of_light, camera["azimuth_rad"]),
-            "cycles_seed": int(draw.integers(2**31)),
             "pairs": [
                 {"removed": index, "mask_grow": float(of_pairs.uniform(*config.mask_grow))}
                 for index in removed
@@ -178,24 +174,18 @@ class ObjectRemoval:
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """One render of the whole room, one without each removed object, and their outlines."""
-        workbench.phase("load")
-        workbench.blender.load_scene(scene_of(spec.params, workbench))
+        load_scene(spec.params, workbench)
         room = _Room(spec, workbench, self.config)
         full = room.shot(hidden=())
-        return [
-            self._pair(spec, number, room, full, workbench) for number in range(len(spec.params["pairs"]))
-        ]
+        return each_pair(
+            len(spec.params["pairs"]), lambda number: self._pair(spec, number, room, full, workbench)
+        )
 
-    def _pair(
-        self, spec: GroupSpec, number: int, room: "_Room", full: Shot, workbench: Workbench
-    ) -> Pair | Rejected:
+    def _pair(self, spec: GroupSpec, number: int, room: "_Room", full: Shot, workbench: Workbench) -> Pair:
         params, config = spec.params, self.config
         index = params["pairs"][number]["removed"]
         visible, amodal = full.passes.coverage[index], room.outline(index)
-        try:
-            check_removable(visible, amodal, smallest=config.smallest_visible, most_hidden=config.most_hidden)
-        except Rejected as refused:
-            return refused
+        check_removable(visible, amodal, smallest=config.smallest_visible, most_hidden=config.most_hidden)
         empty = room.shot(hidden=(index,))
         workbench.phase("compose")
         exposure = key_factor(empty.picture, config.key)
@@ -209,11 +199,8 @@ class ObjectRemoval:
         source = np.where(changed[..., None], exposed.apply(full.picture), target)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
-        try:
-            check_foreground(source, mask, "source", config.gates)
-            check_foreground(target, np.full_like(mask, 255), "target", config.gates)
-        except Rejected as refused:
-            return refused
+        check_foreground(source, mask, "source", config.gates)
+        check_foreground(target, np.full_like(mask, 255), "target", config.gates)
         shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
         meta = sample_meta(
             spec,
@@ -271,7 +258,7 @@ class ObjectRemoval:
 
     def _room(
         self, draw: np.random.Generator, objects: list[dict[str, Any]], camera_azimuth_rad: float
-    ) -> list[dict[str, Any]]:
+    ) -> list[ReceiverSpec]:
         """A ground, and walls that stand behind the objects as the camera sees them."""
         config = self.config
         receivers = [ReceiverSpec(surface=ground_surface(draw))]
@@ -292,7 +279,7 @@ class ObjectRemoval:
             receivers.append(
                 ReceiverSpec(surface=surface, azimuth_rad=float(azimuth), distance=float(distance))
             )
-        return [receiver_params(receiver) for receiver in receivers]
+        return receivers
 
     def _lamps(self, draw: np.random.Generator, camera_azimuth_rad: float) -> list[dict[str, Any]]:
         """None, or one on the camera's side of the walls, in units of the normalised lighting."""
@@ -319,32 +306,22 @@ class _Room:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]
-        self._lighting = params["lighting"]
-        size_WH = tuple(params["size_WH"])
-        pose = workbench.blender.set_camera(from_json(CameraSpec, params["camera"]), size_WH)
-        environment = workbench.environment(self._lighting["id"])
-        self._factor = normalising_factor(environment, picture=config.picture_level, limit=config.light_limit)
+        pose = place_camera(params["camera"], params, workbench)
+        self._lighting = place_lighting(params["lighting"], config, workbench)
         # Blender is given the lighting as it is in its file, and the lamps in the same units.
-        self._lamps = tuple(lamp_spec(lamp, 1 / self._factor) for lamp in params["lamps"])
-        self._surroundings = background(
-            environment,
-            np.array(pose.camera_to_world),
-            pose.fov_x_rad,
-            size_WH,
-            self._lighting["rotation_rad"],
-        )
+        self._lamps = tuple(lamp_spec(lamp, 1 / self._lighting.factor) for lamp in params["lamps"])
+        self._surroundings = self._lighting.behind(pose, tuple(params["size_WH"]))
 
     def shot(self, hidden: tuple[int, ...]) -> Shot:
         """A render without the `hidden` objects, normalised."""
-        copy = self._workbench.lighting_copy(self._lighting["id"], self._lighting["rotation_rad"])
         self._workbench.phase("render")
         passes = self._workbench.blender.render(
-            environment_path=copy,
+            environment_path=self._lighting.copy,
             seed=self._seed,
             lamps=self._lamps,
             hidden=hidden,
         )
-        factor = np.float32(self._factor)
+        factor = np.float32(self._lighting.factor)
         picture = over_linear(passes.rgba, self._surroundings) * factor
         return Shot(passes, passes.noisy * factor, picture)
 

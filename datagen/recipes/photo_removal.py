@@ -21,7 +21,7 @@ from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.datagen.imaging.masks import MaskConfig, draw_mask
 from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig
 from pairbridge.datagen.models.provenance import recorded, tool_name
-from pairbridge.datagen.recipes.base import sample_meta
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.photo_crops import (
     PhotoRecipeConfig,
     crop_box,
@@ -95,13 +95,9 @@ class PhotoRemoval:
         photo = workbench.photo(spec.params["photo"])
         alpha = self._foreground(spec.params["photo"], workbench)
         workbench.phase("compose")
-        made: list[Pair | Rejected] = []
-        for number in range(len(spec.params["pairs"])):
-            try:
-                made.append(self._pair(spec, number, photo, alpha, workbench))
-            except Rejected as refused:
-                made.append(refused)
-        return made
+        return each_pair(
+            len(spec.params["pairs"]), lambda number: self._pair(spec, number, photo, alpha, workbench)
+        )
 
     def _foreground(self, asset_id: str, workbench: Workbench) -> np.ndarray | None:
         """The alpha that masks avoid; None where they need not, or where the photograph has no foreground."""

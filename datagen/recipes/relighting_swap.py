@@ -28,21 +28,21 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
-from pairbridge.datagen.lighting.equirect import background
-from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
+from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     LitConfig,
     draw_camera,
     draw_lighting,
-    receiver_params,
-    scene_of,
+    load_scene,
+    place_camera,
+    place_lighting,
+    plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
-from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ReceiverSpec, RenderedPasses, from_json
+from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -115,8 +115,7 @@ class RelightingSwap:
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
-        require_objects(catalogue, split, self.kind)
-        self.config.check_lightings(catalogue, split)
+        self.config.check_assets(catalogue, split, self.kind)
 
     def plan(
         self, seed: int, recipe_id: str, split: Split, group: int, catalogue: Catalogue
@@ -129,13 +128,10 @@ class RelightingSwap:
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
         grounds = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
-        return {
-            "objects": self._plan_objects(of_object, of_scene, catalogue, split, standing),
-            "receivers": [receiver_params(ground) for ground in grounds],
-            "camera": draw_camera(of_camera, config, elevation_deg),
-            "size_WH": config.draw_size(of_scene),
+        objects = self._plan_objects(of_object, of_scene, catalogue, split, standing)
+        return plan_scene(draw, of_scene, config, objects, grounds) | {
+            "camera": draw_camera(of_camera, config, elevation_deg=elevation_deg),
             "lightings": self._plan_lightings(of_lightings, of_scene, catalogue, split),
-            "cycles_seed": int(draw.integers(2**31)),
             "pairs": self._plan_pairs(of_pairs),
         }
 
@@ -145,30 +141,24 @@ class RelightingSwap:
         needed = sorted({index for pair in pairs for index in (pair["a"], pair["b"])})
         layers = self.render_layers(spec, needed, workbench)
         workbench.phase("compose")
-        return [self._pair(spec, number, layers, workbench) for number in range(len(pairs))]
+        return each_pair(len(pairs), lambda number: self._pair(spec, number, layers, workbench))
 
     def render_layers(self, spec: GroupSpec, needed: list[int], workbench: Workbench) -> dict[int, Layer]:
         """The group's scene under each of the `needed` lightings, by their index in its parameters.
 
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
         """
-        workbench.phase("load")
-        workbench.blender.load_scene(scene_of(spec.params, workbench))
-        camera = from_json(CameraSpec, spec.params["camera"])
-        pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
+        load_scene(spec.params, workbench)
+        pose = place_camera(spec.params["camera"], spec.params, workbench)
         return {index: self._layer(spec, index, pose, workbench) for index in needed}
 
     def _layer(self, spec: GroupSpec, index: int, pose: CameraPose, workbench: Workbench) -> Layer:
-        lighting = spec.params["lightings"][index]
-        environment = workbench.environment(lighting["id"], mirrored=lighting["flipped"])
-        factor = normalising_factor(
-            environment, picture=self.config.picture_level, limit=self.config.light_limit
-        )
-        copy = workbench.lighting_copy(lighting["id"], lighting["rotation_rad"], mirrored=lighting["flipped"])
+        lighting = place_lighting(spec.params["lightings"][index], self.config, workbench)
+        factor = lighting.factor
 
         def render(**parts: Any) -> RenderedPasses:
             return workbench.blender.render(
-                environment_path=copy,
+                environment_path=lighting.copy,
                 seed=spec.params["cycles_seed"],
                 **parts,
             )
@@ -177,13 +167,7 @@ class RelightingSwap:
         standing = bool(spec.params["receivers"])
         own = render(receivers="holdout") if standing else render()
         check_render(own.rgba, own.albedo, self.config.gates)
-        behind = background(
-            environment,
-            np.array(pose.camera_to_world),
-            pose.fov_x_rad,
-            tuple(spec.params["size_WH"]),
-            lighting["rotation_rad"],
-        )
+        behind = lighting.behind(pose, tuple(spec.params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
         foreground, surroundings = own.rgba * scale, behind * np.float32(factor)
         if standing:
@@ -195,9 +179,7 @@ class RelightingSwap:
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
         return Layer(foreground, rest, surroundings, factor)
 
-    def _pair(
-        self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench
-    ) -> Pair | Rejected:
+    def _pair(self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench) -> Pair:
         params = spec.params
         pair = params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]
@@ -205,11 +187,8 @@ class RelightingSwap:
         source = workbench.view.apply(b.with_foreground_of(a, gain))
         target = workbench.view.apply(b.picture())
         mask = alpha_to_mask(b.foreground[..., 3])
-        try:
-            check_foreground(target, mask, "target", self.config.gates)
-            check_foreground(source, mask, "source", self.config.gates)
-        except Rejected as refused:
-            return refused
+        check_foreground(target, mask, "target", self.config.gates)
+        check_foreground(source, mask, "source", self.config.gates)
         lighting_a, lighting_b = (params["lightings"][pair[end]] for end in ("a", "b"))
         shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed")
         meta = sample_meta(

@@ -25,9 +25,10 @@ from pairbridge.datagen.imaging.degradations import (
     hole_box,
 )
 from pairbridge.datagen.imaging.quality import Gates
-from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig
+from pairbridge.datagen.recipes.base import each_pair, sample_meta
+from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig, ViewsConfig
 from pairbridge.datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
+from pairbridge.datagen.recipes.scene_draws import load_scene
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -48,8 +49,8 @@ class RestorationConfig(PhotoRecipeConfig):
     """Relative weights of degradations."""
     second_order: SecondOrderConfig = SecondOrderConfig()
     """Parameters of the degradation `second_order`."""
-    scene: GeometryConfig = GeometryConfig()
-    """The scenes of rendered targets; its sizes, numbers and gates are those of this recipe."""
+    scene: ViewsConfig = ViewsConfig()
+    """Scenes of rendered targets, as in the recipe `geometry`."""
 
 
 class Restoration:
@@ -60,15 +61,8 @@ class Restoration:
 
     def __init__(self, config: RestorationConfig) -> None:
         self.config = config
-        self._scenes = Geometry(
-            config.scene.model_copy(
-                update={
-                    "size_WH": config.size_WH,
-                    "pairs_per_group": config.pairs_per_group,
-                    "gates": config.gates,
-                }
-            )
-        )
+        shared = {name: getattr(config, name) for name in ("size_WH", "pairs_per_group", "gates")}
+        self._scenes = Geometry(GeometryConfig(**config.scene.model_dump(), **shared))
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has what the targets are taken from."""
@@ -105,23 +99,21 @@ class Restoration:
         """Crop the photograph or render the views, and degrade each."""
         scene = spec.params.get("scene")
         if scene:
-            self._scenes.load(scene, workbench)
+            load_scene(scene, workbench)
         else:
             workbench.phase("load")
             photo = workbench.photo(spec.params["photo"])
-        made: list[Pair | Rejected] = []
-        for number in range(len(spec.params["pairs"])):
-            try:
-                if scene:
-                    seen = self._scenes.see(scene, number, workbench)
-                    target, assets, record = seen.image, seen.assets, {"scene": seen.record}
-                else:
-                    target, box = self._crop(photo, spec.params["pairs"][number])
-                    assets, record = [("photograph", spec.params["photo"])], {"box_xywh": list(box)}
-                made.append(self._pair(spec, number, target, assets, record, workbench))
-            except Rejected as refused:
-                made.append(refused)
-        return made
+
+        def pair(number: int) -> Pair:
+            if scene:
+                seen = self._scenes.see(scene, number, workbench)
+                target, assets, record = seen.image, seen.assets, {"scene": seen.record}
+            else:
+                target, box = self._crop(photo, spec.params["pairs"][number])
+                assets, record = [("photograph", spec.params["photo"])], {"box_xywh": list(box)}
+            return self._pair(spec, number, target, assets, record, workbench)
+
+        return each_pair(len(spec.params["pairs"]), pair)
 
     def _crop(self, photo: np.ndarray, pair: dict[str, Any]) -> tuple[np.ndarray, tuple[int, ...]]:
         size = self.config.size_WH

@@ -1,44 +1,50 @@
 """What the recipes that render have in common: keys of their configs, and the draws of their plans."""
 
 import dataclasses
+import json
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
+from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec
+from pairbridge.datagen.lighting.equirect import Environment, background
+from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.frame_sizes import SizeMix
+from pairbridge.datagen.scene.placements import in_camera
 from pairbridge.datagen.scene.specs import (
+    CameraPose,
+    CameraSpec,
     LampSpec,
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
-    decode_line,
-    encode_line,
     from_json,
 )
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
 ElevationAboveGround = Annotated[float, Field(gt=0, lt=90)]
+FieldOfView = Annotated[float, Field(gt=0, lt=150)]
 Fill = Annotated[float, Field(gt=0, le=1.5)]
 
 
-class RenderedConfig(ObjectShares):
-    """Keys of every recipe that renders. Ranges are [low, high], drawn uniformly unless said otherwise."""
+class SceneConfig(ObjectShares):
+    """Objects before a camera. Ranges are [low, high], drawn uniformly unless said otherwise."""
 
-    size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
-    """Width and height of every image, in pixels."""
-    sizes: SizeMix | None = None
-    """A mix of image sizes, of which one is drawn for each group; `size_WH` is then not used."""
     elevation_deg: RangeOf[Elevation] = (-10.0, 35.0)
     """Elevation of the camera above the middle of the objects, in degrees within (-90, 90)."""
-    fov_deg: RangeOf[Annotated[float, Field(gt=0, lt=150)]] = (25.0, 50.0)
+    fov_deg: RangeOf[FieldOfView] = (25.0, 50.0)
     """Horizontal field of view, in degrees within (0, 150). The camera's distance follows from it and from
     `fill`: a narrow view stands far away."""
     fill: RangeOf[Fill] = (0.6, 0.9)
@@ -46,6 +52,15 @@ class RenderedConfig(ObjectShares):
     offset: Range = (-0.05, 0.05)
     """Displacement of the objects from the middle of the frame, as a fraction of width and height; drawn for
     each axis."""
+
+
+class RenderedConfig(SceneConfig, RecipeConfig):
+    """Keys of every recipe that renders."""
+
+    size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
+    """Width and height of every image, in pixels."""
+    sizes: SizeMix | None = None
+    """A mix of image sizes, of which one is drawn for each group; `size_WH` is then not used."""
 
     @property
     def mean_pixels(self) -> float:
@@ -57,8 +72,8 @@ class RenderedConfig(ObjectShares):
         return list(self.sizes.draw(draw) if self.sizes else self.size_WH)
 
 
-class LitConfig(RenderedConfig):
-    """Keys of recipes that are lit by the catalogue's lightings."""
+class LitSceneConfig(SceneConfig):
+    """A scene that is lit by the catalogue's environment maps."""
 
     lighting_kinds: Weights[LightingKind] = Field(default_factory=lambda: {"hdri": 1.0})
     """Relative weights of the kinds of environment map. Each kind named here must exist in every split the
@@ -77,17 +92,62 @@ class LitConfig(RenderedConfig):
         weights = self.lighting_kinds_of_split.get(split, self.lighting_kinds)
         return {kind: weights[kind] for kind in LIGHTING_KINDS if weights.get(kind, 0) > 0}
 
-    def check_lightings(self, catalogue: Catalogue, split: Split) -> None:
-        """Raise CatalogueError unless the split has every kind of lighting with a weight."""
+    def check_assets(self, catalogue: Catalogue, split: Split, recipe: str) -> None:
+        """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
+        require_objects(catalogue, split, recipe)
         for kind in self.weights(split):
-            catalogue.require_lightings(kind, split, self.kind)
+            catalogue.require_lightings(kind, split, recipe)
 
 
-def draw_camera(draw: np.random.Generator, config: RenderedConfig, elevation_deg: Range) -> dict[str, Any]:
-    """The parameters of a CameraSpec."""
+class LitConfig(LitSceneConfig, RenderedConfig):
+    """Keys of recipes that are lit by the catalogue's environment maps."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedLighting:
+    """A plan's lighting, turned; light and surroundings times `factor` have the recipes' exposure."""
+
+    environment: Environment
+    rotation_rad: float
+    copy: Path  # what lights the scene that is loaded
+    factor: float
+
+    def behind(self, pose: CameraPose, size_WH: tuple[int, int]) -> np.ndarray:
+        """What a camera sees of it: (H, W, 3) float32 linear, before `factor`."""
+        camera_to_world = np.array(pose.camera_to_world)
+        return background(self.environment, camera_to_world, pose.fov_x_rad, size_WH, self.rotation_rad)
+
+
+def plan_scene(
+    draw: np.random.Generator,
+    of_size: np.random.Generator,
+    config: RenderedConfig,
+    objects: list[dict[str, Any]],
+    receivers: Sequence[ReceiverSpec] = (),
+) -> dict[str, Any]:
+    """What the plan of every rendered group holds: what stands there, how large its images are, and the
+    renderer's seed. `draw` is the group's own stream.
+    """
     return {
-        "azimuth_rad": float(draw.uniform(0, math.tau)),
-        "elevation_rad": math.radians(draw.uniform(*elevation_deg)),
+        "objects": objects,
+        # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
+        "receivers": json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers])),
+        "size_WH": config.draw_size(of_size),
+        "cycles_seed": int(draw.integers(2**31)),
+    }
+
+
+def draw_camera(
+    draw: np.random.Generator,
+    config: SceneConfig,
+    *,
+    elevation_deg: Range | None = None,
+    azimuth_rad: Range = (0, math.tau),
+) -> dict[str, Any]:
+    """The parameters of a CameraSpec; `elevation_deg` takes the place of the config's."""
+    return {
+        "azimuth_rad": float(draw.uniform(*azimuth_rad)),
+        "elevation_rad": math.radians(draw.uniform(*(elevation_deg or config.elevation_deg))),
         "fov_x_rad": math.radians(draw.uniform(*config.fov_deg)),
         "fill": float(draw.uniform(*config.fill)),
         "offset": [float(draw.uniform(*config.offset)), float(draw.uniform(*config.offset))],
@@ -105,19 +165,44 @@ def draw_lighting(
     return _one_not_in(draw, catalogue.lightings(weighted(draw, weights), split), taken)
 
 
-def receiver_params(receiver: ReceiverSpec) -> dict[str, Any]:
-    """A receiver as JSON-able parameters: lists for tuples, as they come back from JSON."""
-    return decode_line(encode_line(dataclasses.asdict(receiver)))
+def draw_turned_lighting(
+    draw: np.random.Generator, catalogue: Catalogue, split: Split, config: LitSceneConfig
+) -> dict[str, Any]:
+    """The parameters of one lighting in any direction, for `place_lighting`."""
+    lighting = draw_lighting(draw, catalogue, split, config.weights(split), [])
+    return {"id": lighting.id, "rotation_rad": float(draw.uniform(0, math.tau))}
 
 
-def scene_of(params: dict[str, Any], workbench: Workbench) -> SceneSpec:
-    """The scene of a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers`."""
+def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
+    """Put a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers` into Blender.
+
+    Raises AssetError for a broken object.
+    """
+    workbench.phase("load")
     objects = []
     for entry in params["objects"]:
         placement = {key: value for key, value in entry.items() if key != "id"}
         objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
-    receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params.get("receivers", ()))
-    return SceneSpec(objects=tuple(objects), receivers=receivers)
+    receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
+    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers))
+
+
+def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Workbench) -> CameraPose:
+    """Look at the loaded scene of a plan."""
+    return workbench.blender.set_camera(from_json(CameraSpec, camera), tuple(params["size_WH"]))
+
+
+def place_lighting(lighting: dict[str, Any], config: LitSceneConfig, workbench: Workbench) -> PlacedLighting:
+    """A lighting of a plan, for the loaded scene. Raises AssetError for a broken file."""
+    asset_id, rotation_rad = lighting["id"], lighting["rotation_rad"]
+    mirrored = lighting.get("flipped", False)
+    environment = workbench.environment(asset_id, mirrored=mirrored)
+    return PlacedLighting(
+        environment,
+        rotation_rad,
+        workbench.lighting_copy(asset_id, rotation_rad, mirrored=mirrored),
+        normalising_factor(environment, picture=config.picture_level, limit=config.light_limit),
+    )
 
 
 def lamp_spec(lamp: dict[str, Any], scale: float = 1.0) -> LampSpec:
@@ -127,6 +212,23 @@ def lamp_spec(lamp: dict[str, Any], scale: float = 1.0) -> LampSpec:
         diameter=lamp["diameter"],
         colour=tuple(scale * part for part in lamp["colour"]),
     )
+
+
+def lamp_record(
+    lamp: dict[str, Any], colour: list[float], strongest: float, pose: CameraPose
+) -> dict[str, Any]:
+    """A lamp that shines in `colour` as `meta.json` states it; `direction` is in camera coordinates, and the
+    amplitude a share of the recipe's `strongest`.
+    """
+    return {
+        "direction": list(in_camera(pose, tuple(lamp["direction"]))),
+        "direction_world": lamp["direction"],
+        "spread_rad": math.atan(lamp["diameter"] / 2 / lamp["distance"]),
+        "amplitude": [channel / strongest for channel in colour],
+        "distance": lamp["distance"],
+        "diameter": lamp["diameter"],
+        "radiance": colour,
+    }
 
 
 def _one_not_in(draw: np.random.Generator, choices: tuple[Asset, ...], taken: list[Asset]) -> Asset:

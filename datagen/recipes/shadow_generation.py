@@ -35,19 +35,19 @@ from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     RenderedConfig,
     draw_camera,
+    lamp_record,
     lamp_spec,
-    receiver_params,
-    scene_of,
+    load_scene,
+    place_camera,
+    plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.placements import in_camera, upper_hemisphere
+from pairbridge.datagen.scene.placements import upper_hemisphere
 from pairbridge.datagen.scene.specs import (
     CameraPose,
-    CameraSpec,
     ReceiverSpec,
     RenderedPasses,
     SurfaceSpec,
-    from_json,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
 from pairbridge.datagen.shards.layout import GroupSpec
@@ -116,28 +116,22 @@ class ShadowGeneration:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_ground, of_camera, of_lamps, of_size = draw.spawn(5)
-        return {
-            "objects": [
-                {
-                    "id": draw_object(of_object, catalogue, split, config),
-                    "yaw_rad": float(of_object.uniform(0, math.tau)),
-                    "standing": True,
-                }
-            ],
-            "receivers": [receiver_params(ReceiverSpec(surface=self._ground(of_ground)))],
-            "camera": draw_camera(of_camera, config, config.elevation_deg),
-            "size_WH": config.draw_size(of_size),
+        placed = {
+            "id": draw_object(of_object, catalogue, split, config),
+            "yaw_rad": float(of_object.uniform(0, math.tau)),
+            "standing": True,
+        }
+        ground = ReceiverSpec(surface=self._ground(of_ground))
+        return plan_scene(draw, of_size, config, [placed], [ground]) | {
+            "camera": draw_camera(of_camera, config),
             "ambient": float(of_lamps.uniform(*config.ambient)),
             "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],
-            "cycles_seed": int(draw.integers(2**31)),
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
-        workbench.phase("load")
-        workbench.blender.load_scene(scene_of(spec.params, workbench))
-        camera = from_json(CameraSpec, spec.params["camera"])
-        pose = workbench.blender.set_camera(camera, tuple(spec.params["size_WH"]))
+        load_scene(spec.params, workbench)
+        pose = place_camera(spec.params["camera"], spec.params, workbench)
         return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
 
     def _pair(self, spec: GroupSpec, number: int, pose: CameraPose, workbench: Workbench) -> Pair | Rejected:
@@ -173,8 +167,9 @@ class ShadowGeneration:
             check_effect(effect & (mask == 0), config.smallest_shadow)
         except Rejected as refused:
             return refused
-        light = self._light(lamp, pose)
+        light = lamp_record(lamp, lamp["colour"], config.intensity[1], pose)
         size_WH = tuple(params["size_WH"])
+        shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed", "ambient")
         meta = sample_meta(
             spec,
             number,
@@ -183,12 +178,7 @@ class ShadowGeneration:
             mask_source="rendered alpha",
             relighter="rendered",
             params={
-                "objects": params["objects"],
-                "receivers": params["receivers"],
-                "camera": params["camera"],
-                "size_WH": params["size_WH"],
-                "cycles_seed": params["cycles_seed"],
-                "ambient": params["ambient"],
+                **{name: params[name] for name in shared},
                 "lights": [light],
             },
         )
@@ -198,19 +188,6 @@ class ShadowGeneration:
             "mask.png": mask,
             "light.png": encode_light_map([MapLight.from_params(light)], size_WH, grey=True),
             "meta.json": meta,
-        }
-
-    def _light(self, lamp: dict[str, Any], pose: CameraPose) -> dict[str, Any]:
-        """The lamp as `meta.json` states it; `direction` is in camera coordinates."""
-        amplitude = lamp["colour"][0] / self.config.intensity[1]
-        return {
-            "direction": list(in_camera(pose, tuple(lamp["direction"]))),
-            "direction_world": lamp["direction"],
-            "spread_rad": math.atan(lamp["diameter"] / 2 / lamp["distance"]),
-            "amplitude": [amplitude] * 3,
-            "distance": lamp["distance"],
-            "diameter": lamp["diameter"],
-            "radiance": lamp["colour"],
         }
 
     def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.user_code import UserCode
-from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, sample_meta
+from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, each_pair, sample_meta
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -85,13 +85,9 @@ class OwnRecipe:
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
         """`make_pair` for each pair of the group."""
         workbench.phase("make")
-        made: list[Pair | Rejected] = []
-        for number in range(self.config.pairs_per_group):
-            try:
-                pair = self.make_pair(spec.params, number, workbench)
-            except Rejected as refused:
-                made.append(refused)
-                continue
+
+        def whole(number: int) -> Pair:
+            pair = self.make_pair(spec.params, number, workbench)
             meta = sample_meta(
                 spec,
                 number,
@@ -101,8 +97,9 @@ class OwnRecipe:
                 relighter="none",
                 params=spec.params,
             )
-            made.append({**pair, "meta.json": meta})
-        return made
+            return {**pair, "meta.json": meta}
+
+        return each_pair(self.config.pairs_per_group, whole)
 
     def plan_group(self, draw: np.random.Generator, split: Split, catalogue: Catalogue) -> dict[str, Any]:
         """Everything one group is made from, as JSON-able parameters. Pure: all chance comes from `draw`."""

@@ -32,7 +32,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 def drawn(catalogue: Catalogue, **shares: float) -> list[str]:
     draw = rng(0, "objects")
-    return [draw_object(draw, catalogue, "train", ObjectShares(kind="x", **shares)) for _ in range(2000)]
+    return [draw_object(draw, catalogue, "train", ObjectShares(**shares)) for _ in range(2000)]
 
 
 def is_person(object_id: str) -> bool:

@@ -92,5 +92,5 @@ def test_scenes_have_enough_distinct_objects_and_a_split_without_them_is_refused
     "wrong", [{"objects": (2, 3)}, {"walls": (1, 3)}, {"elevation_deg": (-5, 20)}, {"radius": (0.0, 1.0)}]
 )
 def test_impossible_settings_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValidationError, match=r"object|walls|radius"):
+    with pytest.raises(ValidationError, match=r"object|walls|radius|elevation_deg"):
         ObjectRemovalConfig(**wrong)

@@ -15,6 +15,7 @@ KINDS = {
     "object_removal": {},
     "shadow_generation": {},
     "controllable_relighting": {},
+    "geometry": {},
 }
 
 
@@ -28,11 +29,12 @@ def catalogue() -> Catalogue:
             Asset(id=f"hdri{number}-{split}", kind="hdri", split=split, lighting="hdri", **common)
             for number in range(500)
         ]
+        assets.append(Asset(id=f"rig-{split}", kind="hdri", split=split, lighting="rig", **common))
     return Catalogue(tuple(assets))
 
 
-def plan_of(kind: str, seed: int = 7) -> DatasetPlan:
-    recipe = {"kind": kind, "groups": {"train": 1000, "test": 20}, "sizes": {}} | KINDS[kind]
+def plan_of(kind: str, seed: int = 7, **keys: object) -> DatasetPlan:
+    recipe = {"kind": kind, "groups": {"train": 1000, "test": 20}, "sizes": {}} | KINDS[kind] | keys
     config = DatasetConfig.model_validate({"name": "scenes", "seed": seed, "recipes": {"it": recipe}})
     return make_plan(config, catalogue())
 
@@ -71,3 +73,20 @@ def test_a_groups_parameters_take_less_than_a_millisecond(kind: str) -> None:
         plan.group(stream, group)
         times.append(time.thread_time() - start)
     assert sorted(times)[100] < 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_group_has_a_size_of_the_mix(kind: str) -> None:
+    plan = plan_of(kind)
+    sizes = {tuple(plan.group(plan.streams[0], group).params["size_WH"]) for group in range(50)}
+    assert len(sizes) > 20
+    assert all(side % 8 == 0 for size in sizes for side in size)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"shadow_generation"}))
+def test_a_split_may_have_lightings_of_its_own(kind: str) -> None:
+    plan = plan_of(kind, lighting_kinds_of_split={"test": {"rig": 1}})
+    for stream in plan.streams:
+        for group in range(20):
+            text = json.dumps(plan.group(stream, group).params)
+            assert ("rig-" in text, "hdri" in text) == (stream.split == "test", stream.split == "train")

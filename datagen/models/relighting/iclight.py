@@ -165,7 +165,6 @@ class IcLight:
         if not np.isfinite(levels).all():
             return Rejected(
                 f"{self.name} gave infinities or NaN",
-                consequence="the pair is quarantined; the rest of its group is kept",
                 remedy="set the relighter's precision to fp32",
                 gate="relighter_failed",
             )

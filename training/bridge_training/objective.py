@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.training.bridge.bridges import BridgeProcess
+from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge_training.losses import (
     Crops,
     Loss,
+    LossConfig,
     PixelLoss,
     draw_crops,
     latent_loss,
@@ -97,18 +100,36 @@ def bridge_loss(
     if config.bridge.start == "noise":
         # The path has no noise of its own that these draws could be for.
         x0 = eps
-    x_t = config.bridge.interpolate(x0, x1, t, eps)
-    v = predict(config, denoiser, x_t, t, seen)
+    cells = latent_validity(images["valid"], autoencoder.factor) if "valid" in images else None
 
-    valid = images.get("valid")
-    wanted = config.bridge.regression_target(x0, x1, x_t, t)
-    cells = None if valid is None else latent_validity(valid, autoencoder.factor)
-    components = {"latent": latent_loss(config.loss, v, wanted, t, cells)}
+    def field(x: Tensor, t: Tensor) -> Tensor:
+        return predict(config, denoiser, x, t, seen)
+
+    latent, estimate = regress(config.bridge, config.loss, field, x0, x1, t, eps, cells)
+    components = {"latent": latent}
     if config.loss.wants_pixels:
-        estimate = config.bridge.estimate_target(x_t, v, t)
         components |= pixel_loss(estimate, images, autoencoder, draws.crops)
     total = sum(config.loss.weights[name] * value for name, value in components.items())
     return Loss(per_sample=total, components={name: value.detach() for name, value in components.items()})
+
+
+def regress(
+    bridge: BridgeProcess,
+    config: LossConfig,
+    field: FieldFn,
+    x0: Tensor,
+    x1: Tensor,
+    t: Tensor,
+    eps: Tensor,
+    cells: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The error of `field` on the bridge from x0 to x1, (B,), over the valid `cells` (B, 1, h, w) or over
+    all; and the target that it points to.
+    """
+    x_t = bridge.interpolate(x0, x1, t, eps)
+    v = field(x_t, t)
+    error = latent_loss(config, v, bridge.regression_target(x0, x1, x_t, t), t, cells)
+    return error, bridge.estimate_target(x_t, v, t)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 PYTHON ?=
 export PYTHON
 
-.PHONY: setup demo test test-all lint benchmark clean
+.PHONY: rooms setup demo test test-all lint benchmark clean
 
 setup:
 	@bash .ci/setup
@@ -25,6 +25,10 @@ lint: setup
 benchmark: setup
 	.venv/bin/python -m benchmarks.render
 	.venv/bin/python -m benchmarks.demo_quality
+
+# Prints the table of rooms into docs/architecture.md.
+rooms: setup
+	.venv/bin/python -m tests.test_architecture
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache

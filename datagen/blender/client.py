@@ -16,11 +16,10 @@ from pairbridge.datagen.blender.blender_errors import (
     BlenderTimedOut,
     BlenderUnavailable,
 )
-from pairbridge.datagen.blender.child_log import BlenderLog
-from pairbridge.datagen.blender.devices import one_at_a_time
 from pairbridge.datagen.blender.exr_passes import read_alpha, read_passes, read_radiance
 from pairbridge.datagen.blender.panorama import join, plan_panorama
-from pairbridge.datagen.blender.process import BlenderProcess, Died, Hung
+from pairbridge.datagen.blender.process import BlenderLog, BlenderProcess, Died, Hung
+from pairbridge.datagen.blender.render_devices import one_at_a_time
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -289,5 +288,6 @@ def _unavailable(cause: str, log_tail: str) -> BlenderUnavailable:
     return BlenderUnavailable(
         f"Blender cannot start ({cause}); last lines of its log:\n{log_tail}",
         consequence="nothing can be rendered on this machine",
-        remedy="run `pairbridge doctor`: it names the missing package or system library",
+        remedy="install the render extra (pip install 'pairbridge[render]', CPython 3.11), or run `pairbridge"
+        " doctor`: it names the missing package or system library",
     )

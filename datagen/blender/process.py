@@ -1,4 +1,4 @@
-"""The Blender child process itself: its start, its pipes, its shared image, its folders, its end.
+"""The Blender child process itself: its start, its pipes, its shared image, its folders, its log, its end.
 
 It is its own process group, so that a hang ends with everything it started; it dies with the thread that
 started it (PR_SET_PDEATHSIG), and when its request pipe closes.
@@ -19,7 +19,12 @@ from typing import Any
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.scene.specs import decode_line, encode_line
+from pairbridge.datagen.blender.wire import decode_line, encode_line
+
+TAIL_BYTES = 2000
+
+# Cycles prints some twenty lines a render; a million renders would fill a disk.
+LIMIT_BYTES = 16 << 20
 
 
 class Hung(Exception):
@@ -147,3 +152,30 @@ class BlenderProcess:
             if fd >= 0:
                 os.close(fd)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class BlenderLog:
+    """The file that takes what Blender prints, beside what its worker appends there: its tail is read, and it
+    is kept short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def size(self) -> int:
+        """Bytes now, 0 before the first line."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def tail(self, since: int) -> str:
+        """The last lines of what was written after the first `since` bytes."""
+        with open(self.path, "rb") as stream:
+            stream.seek(max(since, self.size() - TAIL_BYTES))
+            return stream.read().decode(errors="replace").strip() or "(it printed nothing)"
+
+    def limit(self) -> None:
+        """Cut the file to its tail when it is longer than LIMIT_BYTES; writers append, so it may shrink."""
+        if self.size() > LIMIT_BYTES:
+            tail = self.tail(0)
+            os.truncate(self.path, 0)
+            with open(self.path, "a") as stream:
+                stream.write(f"(older lines were dropped at {LIMIT_BYTES} bytes)\n{tail}\n")

@@ -27,8 +27,7 @@ from ruamel.yaml import YAML
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.verify import StreamStatus
-from pairbridge.datagen.exports.cards import write_export_card
-from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy
+from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, write_export_card
 from pairbridge.datagen.shards.commit import sidecar_path
 from pairbridge.datagen.shards.records import SampleRecord, Sidecar
 from pairbridge.datagen.shards.tar import BLOCK, TRAILER

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.dataset.verify import StreamStatus
-from pairbridge.datagen.exports.cards import write_export_card
-from pairbridge.datagen.exports.finished import FinishedDataset, samples
+from pairbridge.datagen.exports.finished import FinishedDataset, samples, write_export_card
 from pairbridge.datagen.shards.reader import Shard
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ Files of one name belong together, and their bytes are those of the shards.
 
 from pathlib import Path
 
-from pairbridge.datagen.exports.cards import write_export_card
-from pairbridge.datagen.exports.finished import FinishedDataset, samples
+from pairbridge.datagen.exports.finished import FinishedDataset, samples, write_export_card
 
 _USE = (
     "`<recipe>/<split>/source/<key>.png` leads to `target/<key>.png` beside it; `mask/`, `meta/` and further",

@@ -1,4 +1,8 @@
-"""One file per way of making a pair; this registry is what configurations and plans know them by."""
+"""One file per way of making a pair; this registry is what configurations and plans know them by.
+
+`base` is the contract, `workbench` what a recipe works with, `user_recipe` a recipe of the user's own,
+`rendering` renders without any. Imports all rooms below; never `dataset`, which plans and draws again.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -217,7 +217,8 @@ class Renderer:
             return Path(name).absolute(), math.radians(turn_deg)
         embedded = {asset.id: asset.path for asset in self._embedded if asset.kind == "hdri"}
         if str(name) not in embedded:
-            raise _unknown("lighting", name, f"one of {', '.join(embedded)}")
+            named = ", ".join(embedded) or "nothing, since HDRIs come with the render extra"
+            raise _unknown("lighting", name, named)
         return embedded[str(name)], math.radians(turn_deg)
 
     @cached_property

@@ -1,6 +1,7 @@
 """What the recipes that render have in common: keys of their configs, and the draws of their plans."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
+from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.equirect import Environment, background
@@ -27,8 +29,6 @@ from pairbridge.datagen.scene.specs import (
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
-    decode_line,
-    encode_line,
     from_json,
 )
 
@@ -131,7 +131,7 @@ def plan_scene(
     return {
         "objects": objects,
         # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
-        "receivers": [decode_line(encode_line(dataclasses.asdict(receiver))) for receiver in receivers],
+        "receivers": json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers])),
         "size_WH": config.draw_size(of_size),
         "cycles_seed": int(draw.integers(2**31)),
     }

@@ -1,4 +1,4 @@
-"""What travels between a worker and its Blender process: frozen values, one JSON object a line each way.
+"""What a scene, its view and its render are: frozen values, free of Blender.
 
 Conventions, shared by every module that touches a camera or an environment:
 
@@ -9,9 +9,7 @@ Conventions, shared by every module that touches a camera or an environment:
 """
 
 import dataclasses
-import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -216,20 +214,6 @@ class RenderedPasses:
     albedo: np.ndarray
     wall_s: float
     render_s: float
-
-
-def encode_line(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":"), default=_plain).encode() + b"\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return os.fspath(value)
-
-
-def decode_line(line: bytes) -> dict[str, Any]:
-    return json.loads(line)
 
 
 # Fields that hold another of these classes, or a tuple of one.

@@ -111,17 +111,24 @@ class CalibrationConfig(FrozenModel):
     """Which models are judged, and on what."""
 
     seed: NonNegativeInt = 0
+    """Random seed of the scenes and of the relighter's noise."""
     matting: MattingConfig = GrabCutConfig()
+    """Matting model to evaluate."""
     relighter: RelighterConfig = ColourTransferConfig()
+    """Relighter to evaluate."""
     scenes: RelightingSwapConfig = Field(
         RelightingSwapConfig(groups={"test": 12}, lightings_per_group=2, size_WH=(192, 192)),
     )
-    """Objects, cameras and lightings. `groups` is the number of objects by split, `pairs_per_group` how many
-    ordered pairs of lightings of each become a scene; `strength` and `tint` play no part."""
+    """Rendered test scenes. `groups` is the number of objects per split, and `pairs_per_group` the number of
+    ordered pairs of environment maps per object; `strength` and `tint` are ignored."""
     assets: AssetsConfig = AssetsConfig()
+    """Objects and environment maps that the scenes are made of."""
     render: RenderSettings = RenderSettings()
+    """Render settings of the scenes."""
     view: ViewTransform = ViewTransform()
+    """View transform from linear light to the 8-bit sRGB images."""
     execution: ExecutionConfig = ExecutionConfig()
+    """Time and memory limits of Blender."""
 
     @field_validator("scenes")
     @classmethod

@@ -129,9 +129,9 @@ def _progress(state: dict[str, Any]) -> str:
     if run is None or run["last_event_unix_s"] is None:
         return f"{line}; no ledger here tells of the run"
     rate = "" if run["pairs_per_s"] is None else f", {run['pairs_per_s']:.2f} pairs/s"
-    left = "" if run["left_s"] is None else f", {duration(run['left_s'])} left"
+    eta = "" if run["left_s"] is None else f", ETA {duration(run['left_s'])}"
     silent = max(0.0, time.time() - run["last_event_unix_s"])
-    return f"{line}, {run['pairs_staged']} staged{rate}{left}; last news {duration(silent)} ago"
+    return f"{line}, {run['pairs_staged']} staged{rate}{eta}; last news {duration(silent)} ago"
 
 
 def _stages(worker_s: dict[str, float]) -> str:

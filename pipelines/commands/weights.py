@@ -53,7 +53,7 @@ def check(
     from rich.console import Console
 
     from pairbridge.datagen.models.weights.weight_folders import (
-        Finding,
+        FileState,
         check_model,
         find_model,
         weights_root,
@@ -68,7 +68,7 @@ def check(
     for found in (check_model(model, root) for model in licences_first(wanted)):
         if found.is_absent and not models:
             continue
-        damaged = any(checked.finding is Finding.DAMAGED for checked in found.files)
+        damaged = any(checked.finding is FileState.DAMAGED for checked in found.files)
         failed |= damaged or (bool(models) and not found.is_usable)
         for line in _report(found):
             console.print(line)

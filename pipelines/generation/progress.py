@@ -28,10 +28,10 @@ class Snapshot:
 
     def line(self) -> str:
         """One line for a log."""
-        left = "unknown" if self.left_s is None else duration(self.left_s)
+        eta = "unknown" if self.left_s is None else duration(self.left_s)
         return (
             f"shards {self.shards_done}/{self.shards_total}, pairs {self.pairs_done}/{self.pairs_total}, "
-            f"{self.pairs_per_s:.2f} pairs/s, {left} left, {self.quarantined} quarantined, "
+            f"{self.pairs_per_s:.2f} pairs/s, ETA {eta}, {self.quarantined} quarantined, "
             f"{self.retries} retries, {self.busy_workers} workers busy"
         )
 
@@ -68,13 +68,13 @@ class TerminalBar:
 
     def __call__(self, snapshot: Snapshot) -> None:
         self._progress.start()
-        left = "" if snapshot.left_s is None else f", {duration(snapshot.left_s)} left"
+        eta = "" if snapshot.left_s is None else f", ETA {duration(snapshot.left_s)}"
         self._progress.update(
             self._bar,
             total=snapshot.pairs_total,
             completed=snapshot.pairs_done + snapshot.quarantined,
             rest=f"shards {snapshot.shards_done}/{snapshot.shards_total}, {snapshot.pairs_per_s:.2f} pairs/s"
-            f"{left}, {snapshot.quarantined} quarantined, {snapshot.retries} retries",
+            f"{eta}, {snapshot.quarantined} quarantined, {snapshot.retries} retries",
         )
         if snapshot.last:
             self._progress.stop()

@@ -3,7 +3,12 @@
 import re
 from pathlib import Path
 
-from pairbridge.datagen.models.weights.weight_folders import Finding, WeightsError, check_model, write_record
+from pairbridge.datagen.models.weights.weight_folders import (
+    FileState,
+    WeightsError,
+    check_model,
+    write_record,
+)
 from pairbridge.datagen.models.weights.weights_manifest import Model
 
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
@@ -61,7 +66,7 @@ def fetch_model(model: Model, root: Path, revision: str) -> None:
             "the same command again",
         ) from error
     write_record(model, folder, revision)
-    bad = [found for found in check_model(model, root).files if found.finding is not Finding.PROVEN]
+    bad = [found for found in check_model(model, root).files if found.finding is not FileState.PROVEN]
     if bad:
         shown = "; ".join(f"{found.file.path}: {found.detail}" for found in bad)
         raise WeightsError(

@@ -21,13 +21,17 @@ class RunConfig(FrozenModel):
     """Each part is a YAML file, relative to this one, or the name of a shipped config."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
-    """Also the run's folder."""
+    """Name of the run and of its folder: lower-case letters, digits, _ and -."""
     dataset: str
+    """Dataset config: a YAML file's path relative to this file, or the name of a shipped config."""
     mix: str
+    """Mix config, found like `dataset`; `run:dataset` in it is the run's own dataset."""
     training: str
+    """Training config, found like `dataset`."""
     evaluation: str
+    """Evaluation config, found like `dataset`."""
     workers: PositiveInt | None = None
-    """Ray workers; null = one a core."""
+    """Number of Ray workers, each with its own Blender; null: one per usable core."""
 
 
 @dataclass(frozen=True, slots=True)

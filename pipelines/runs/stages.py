@@ -54,7 +54,7 @@ def why_to_run(stage: Stage, records: StageRecords) -> str | None:
     """The reason a stage must run, or None if it can be skipped."""
     record = records.read(stage.name)
     if record is None:
-        return "it has not finished before"
+        return "it has not run to its end before"
     changes = changed_fields(record["inputs"], _as_json(stage.inputs()), limit=3)
     if changes:
         return f"changed: {'; '.join(changes)}"
@@ -79,9 +79,9 @@ def run_stages(
     for stage in stages:
         reason = why_to_run(stage, records)
         if reason is None:
-            say(f"{stage.name}: skipped, nothing it depends on has changed")
+            say(f"skipping stage {stage.name}: nothing it depends on has changed")
             continue
-        say(f"{stage.name}: {reason}")
+        say(f"running stage {stage.name}: {reason}")
         # Before the work: a stage that is killed half-way must not look finished with its old record.
         records.remove(stage.name)
         began = time.monotonic()
@@ -89,7 +89,7 @@ def run_stages(
         wall_s = time.monotonic() - began
         facts = {"inputs": _as_json(stage.inputs()), "outputs": stage.outputs(), "wall_s": round(wall_s, 3)}
         records.write(stage.name, facts)
-        say(f"{stage.name}: done in {wall_s:.1f} s")
+        say(f"finished stage {stage.name} in {wall_s:.1f} s")
 
 
 def foresee(
@@ -101,14 +101,14 @@ def foresee(
     for stage in stages:
         forced = forced or stage.name == forced_from
         if forced:
-            say(f"{stage.name}: would start afresh (--from {forced_from})")
+            say(f"would restart stage {stage.name} (--from {forced_from})")
         elif cause:
-            say(f"{stage.name}: would run if {cause} changes what it reads")
+            say(f"would run stage {stage.name} if {cause} changes what it reads")
             continue
         elif reason := why_to_run(stage, records):
-            say(f"{stage.name}: would run, {reason}")
+            say(f"would run stage {stage.name}: {reason}")
         else:
-            say(f"{stage.name}: would be skipped, nothing it depends on has changed")
+            say(f"would skip stage {stage.name}: nothing it depends on has changed")
             continue
         cause = cause or stage.name
 

@@ -82,4 +82,4 @@ class _Lines:
 def _figures(line: dict[str, Any]) -> str:
     waiting = f"{line['data_wait']:.0%} waiting for data"
     pace = f"{line['images_per_s']:.3g} images/s, {waiting}, {line['memory_mib'] / 1024:.1f} GiB"
-    return f"loss {line['loss']:.5f}, {pace}, {timedelta(seconds=round(line['seconds_left']))} left"
+    return f"loss {line['loss']:.5f}, {pace}, ETA {timedelta(seconds=round(line['seconds_left']))}"

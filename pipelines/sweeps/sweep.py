@@ -90,7 +90,7 @@ def dry_run_sweep(sweep: Sweep, *, say: Callable[[str], None] = print) -> None:
     records = StageRecords(sweep.folder / "stages")
     for stage in _stages(sweep):
         reason = why_to_run(stage, records)
-        say(f"{stage.name}: {f'would run, {reason}' if reason else 'is done'}")
+        say(f"would run stage {stage.name}: {reason}" if reason else f"would skip stage {stage.name}: done")
 
 
 def _stages(sweep: Sweep) -> tuple[Stage, ...]:

@@ -18,21 +18,24 @@ class Grid(FrozenModel):
     """Every combination of the values given; what is left out stays as in the base run. One plot."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Name of the grid and of its plot's file: lower-case letters, digits, _ and -."""
     title: str
+    """Title above the plot."""
     x: Axis
-    """What runs along the plot, and what tells its lines apart; only these may have several values."""
+    """Hyperparameter along the x axis of the plot; it needs values in this grid."""
     lines: Axis | None = None
+    """Hyperparameter with one line of the plot per value; null: one line. Others take one value at most."""
     synthetic_share: tuple[Share, ...] = ()
-    """Share of the samples that come from the `synthetic` sources; within them, and within the others, the
-    mix's proportions stay."""
+    """Fractions, 0 to 1, of the samples that come from the `synthetic` sources. The mix keeps its proportions
+    within these sources and within the others."""
     sigma: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    """Noise of the bridge, in latent units."""
+    """Values of the bridge's noise level sigma, in latent units."""
     pixel_weight: tuple[Annotated[float, Field(ge=0)], ...] = ()
-    """Weight of the pixel loss (the paper's lambda)."""
+    """Weights of the pixel loss (the paper's lambda)."""
     timesteps: Mapping[str, AnyTimesteps] = {}
-    """Distributions of t, by a name for the plot."""
+    """Distributions of the training timesteps, each under a name for the plot."""
     nfe: tuple[PositiveInt, ...] = ()
-    """Network evaluations an image. Models are not trained anew for these."""
+    """Numbers of network evaluations (NFE) per image. They are evaluated on one trained model."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -50,15 +53,18 @@ class SweepConfig(FrozenModel):
     """Each training is made once, whichever grids want it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Name of the sweep and of its folder: lower-case letters, digits, _ and -."""
     run: str
-    """A run's YAML file, relative to this one, or the name of a shipped one."""
+    """Base run: a YAML file's path relative to this file, or the name of a shipped run."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
-    """Of weights, order of the data and noise; error bars are over these."""
+    """Random seeds of weights, data order and noise. Each point is trained once per seed, and error bars are
+    over them."""
     synthetic: tuple[str, ...] = ()
-    """Which sources of the mix are synthetic."""
+    """Names of the mix's sources that count as synthetic; `synthetic_share` needs them."""
     metric: str = "foreground_psnr"
-    """What is plotted."""
+    """Metric on the y axis of the plots, one of those that the evaluation computes."""
     grids: Annotated[tuple[Grid, ...], Field(min_length=1)]
+    """Grids of hyperparameters; each gives one plot."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -43,7 +43,7 @@ class ConditionConfig(FrozenModel):
     """aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
     such as a light map over directions. null: whole for `light`, aligned otherwise."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
-    """The names that a class can have, where this condition is one."""
+    """Names of the classes that a sample can be of, where this condition is one."""
     read: str | None = None
     """Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
     procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""

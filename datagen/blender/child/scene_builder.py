@@ -9,10 +9,11 @@ import bpy
 import numpy as np
 
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.framing import frame, nearest_ground
+from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
 from pairbridge.datagen.blender.child.receivers import FAR, build_receiver
-from pairbridge.datagen.blender.devices import check_kept, devices_to_use
+from pairbridge.datagen.blender.families import build
+from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import (
@@ -26,7 +27,6 @@ from pairbridge.datagen.scene.specs import (
 )
 
 # Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
-GEOMETRY_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"})
 BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 # Custom properties: the number of a scene's object, and what a file does not want rendered.
 NUMBER = "pairbridge_number"
@@ -177,8 +177,6 @@ def _load_object(number: int, placed: PlacedObject, source: ObjectSource) -> tup
 
 def _add(obj: ObjectSpec, source: ObjectSource) -> None:
     if obj.path is None:
-        from pairbridge.datagen.blender.families import build
-
         build(obj.family, obj.seed)
     else:
         import_file(Path(obj.path), source.rules, source.operators)

@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.child.addons import AddonUnusable, install
+from pairbridge.datagen.blender.render_devices import DeviceMissing
+from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.blender.wire import decode_line, encode_line
+from pairbridge.datagen.core.errors import AssetError
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -43,12 +50,6 @@ def _die_with(parent_pid: int) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    # Not at the top: importing bpy takes a second, in which the death of the parent would go unnoticed.
-    from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
-    from pairbridge.datagen.blender.child.addons import AddonUnusable, install
-    from pairbridge.datagen.blender.render_settings import RenderSettings
-    from pairbridge.datagen.scene.specs import decode_line, encode_line
-
     settings = RenderSettings.model_validate_json(arguments.settings)
     rules = ObjectRules.model_validate_json(arguments.object_rules)
     addons = tuple(AddonConfig.model_validate_json(addon) for addon in arguments.addon)
@@ -61,7 +62,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         except AddonUnusable as error:
             replies.write(encode_line({"error": _error("unavailable", error)}))
             return
-        # Only now: Blender looks for add-ons while it is imported.
+        # Only now: this imports bpy, which looks for add-ons meanwhile, and takes a second in which the death
+        # of the parent would go unnoticed.
         with _few_cores(arguments.threads):
             from pairbridge.datagen.blender.child.session import Session
 
@@ -95,10 +97,6 @@ def _few_cores(count: int) -> Iterator[None]:
 
 def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:
     """The reply to one request: its result, or its error in a form that the client raises again."""
-    from pairbridge.datagen.blender.child.addons import AddonUnusable
-    from pairbridge.datagen.blender.devices import DeviceMissing
-    from pairbridge.datagen.core.errors import AssetError
-
     try:
         return {"result": operation(**arguments)}
     except AssetError as error:

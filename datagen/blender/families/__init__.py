@@ -6,13 +6,10 @@ descriptions. Only `realise.py` and `shaders.py` touch Blender, and they are imp
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
+from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core import seeds
 from pairbridge.datagen.core.errors import AssetError
-
-if TYPE_CHECKING:
-    from pairbridge.datagen.blender.modelling.parts import Part
 
 FAMILIES: tuple[str, ...] = (
     "alarm_clock",
@@ -32,7 +29,7 @@ FAMILIES: tuple[str, ...] = (
 )
 
 
-def object_parts(family: str, seed: int) -> "list[Part]":
+def object_parts(family: str, seed: int) -> list[Part]:
     """The parts of one object: z up, front towards -y, roughly one unit large; a pure function of its
     arguments.
 
@@ -51,6 +48,6 @@ def object_parts(family: str, seed: int) -> "list[Part]":
 
 def build(family: str, seed: int) -> None:
     """Add one object to the current scene's collection as a mesh object named after the family. Needs bpy."""
-    from pairbridge.datagen.blender.modelling.realise import realise
+    from pairbridge.datagen.blender.modelling.realise import realise  # brings bpy with it
 
     realise(family, object_parts(family, seed))

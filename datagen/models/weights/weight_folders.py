@@ -30,7 +30,7 @@ class WeightsError(PairbridgeError):
     """Model weights are missing, damaged or of another shape. It stops a run: every group would meet it."""
 
 
-class Finding(StrEnum):
+class FileState(StrEnum):
     PROVEN = "proven"  # its checksum is the manifest's, or that of the recorded fetch
     PRESENT = "present"  # readable, but no checksum is known to hold it against
     MISSING = "missing"
@@ -42,7 +42,7 @@ class FileCheck:
     """What was found of one file of a model; `detail` says what is wrong, or whose checksum it has."""
 
     file: WeightFile
-    finding: Finding
+    finding: FileState
     detail: str = ""
 
 
@@ -57,11 +57,11 @@ class ModelCheck:
 
     @property
     def is_absent(self) -> bool:
-        return all(check.finding is Finding.MISSING for check in self.files)
+        return all(check.finding is FileState.MISSING for check in self.files)
 
     @property
     def is_usable(self) -> bool:
-        return all(check.finding in (Finding.PROVEN, Finding.PRESENT) for check in self.files)
+        return all(check.finding in (FileState.PROVEN, FileState.PRESENT) for check in self.files)
 
 
 def weights_root() -> Path:
@@ -156,20 +156,22 @@ def read_record(folder: Path) -> dict:
 def _check_file(file: WeightFile, folder: Path, recorded: str | None) -> FileCheck:
     path = folder / file.path
     if not path.is_file():
-        return FileCheck(file, Finding.MISSING)
+        return FileCheck(file, FileState.MISSING)
     broken = _broken(path)
     if broken:
-        return FileCheck(file, Finding.DAMAGED, broken)
+        return FileCheck(file, FileState.DAMAGED, broken)
     if not (file.sha256 or recorded):
-        return FileCheck(file, Finding.PRESENT, "no checksum is known")
+        return FileCheck(file, FileState.PRESENT, "no checksum is known")
     found = file_sha256(path)
     if file.sha256 and found != file.sha256:
         return FileCheck(
-            file, Finding.DAMAGED, f"sha256 {found[:16]}..., the manifest has {file.sha256[:16]}..."
+            file, FileState.DAMAGED, f"sha256 {found[:16]}..., the manifest has {file.sha256[:16]}..."
         )
     if recorded and found != recorded:
-        return FileCheck(file, Finding.DAMAGED, f"sha256 {found[:16]}..., {recorded[:16]}... was fetched")
-    return FileCheck(file, Finding.PROVEN, "the manifest's checksum" if file.sha256 else "as it was fetched")
+        return FileCheck(file, FileState.DAMAGED, f"sha256 {found[:16]}..., {recorded[:16]}... was fetched")
+    return FileCheck(
+        file, FileState.PROVEN, "the manifest's checksum" if file.sha256 else "as it was fetched"
+    )
 
 
 def _broken(path: Path) -> str:

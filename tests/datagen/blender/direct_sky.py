@@ -16,7 +16,8 @@ from pairbridge.datagen.blender.child.passes import render_to
 from pairbridge.datagen.blender.child.session import Session
 from pairbridge.datagen.blender.child.sky import sky_nodes
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.scene.specs import ObjectSpec, PlacedObject, SceneSpec, SkySpec, encode_line
+from pairbridge.datagen.blender.wire import encode_line
+from pairbridge.datagen.scene.specs import ObjectSpec, PlacedObject, SceneSpec, SkySpec
 
 obj, sky, camera, side, out = sys.argv[1:]
 session = Session(RenderSettings(samples=256), threads=2, image_path=out, rules=ObjectRules(), addons=())

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pairbridge.datagen.blender import child_log as log_module
+from pairbridge.datagen.blender import process as log_module
 from pairbridge.datagen.blender.blender_errors import (
     BlenderCrashed,
     BlenderRequestFailed,

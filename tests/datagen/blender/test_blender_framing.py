@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pairbridge.datagen.blender.child.framing import frame, nearest_ground
+from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.scene.specs import CameraSpec
 
 

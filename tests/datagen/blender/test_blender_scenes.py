@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.wire import decode_line, encode_line
 from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -19,8 +20,6 @@ from pairbridge.datagen.scene.specs import (
     RenderedPasses,
     SceneSpec,
     SurfaceSpec,
-    decode_line,
-    encode_line,
     from_json,
 )
 from tests.support.ball_file import write_ball

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.models.weights.model_terms import model_terms
 from pairbridge.datagen.models.weights.weight_folders import (
-    Finding,
+    FileState,
     WeightsError,
     check_model,
     find_model,
@@ -65,7 +65,7 @@ FILES = (
 )
 
 
-def findings(model: Model, root: Path) -> dict[str, Finding]:
+def findings(model: Model, root: Path) -> dict[str, FileState]:
     return {checked.file.path: checked.finding for checked in check_model(model, root).files}
 
 
@@ -75,9 +75,9 @@ def test_a_checksum_proves_and_its_absence_is_said(folder: Path) -> None:
     )
     model = a_model(*FILES[:2], known)
     assert findings(model, folder.parent) == {
-        "config.json": Finding.PRESENT,
-        "merges.txt": Finding.PRESENT,
-        "part/model.safetensors": Finding.PROVEN,
+        "config.json": FileState.PRESENT,
+        "merges.txt": FileState.PRESENT,
+        "part/model.safetensors": FileState.PROVEN,
     }
     assert check_model(model, folder.parent).is_usable
 
@@ -95,21 +95,21 @@ def test_a_checksum_proves_and_its_absence_is_said(folder: Path) -> None:
 def test_damage_is_found_without_a_checksum(folder: Path, path: str, content: bytes, message: str) -> None:
     (folder / path).write_bytes(content)
     checked = {check.file.path: check for check in check_model(a_model(*FILES), folder.parent).files}
-    assert checked[path].finding is Finding.DAMAGED
+    assert checked[path].finding is FileState.DAMAGED
     assert message in checked[path].detail
-    assert sum(check.finding is Finding.DAMAGED for check in checked.values()) == 1
+    assert sum(check.finding is FileState.DAMAGED for check in checked.values()) == 1
     assert not check_model(a_model(*FILES), folder.parent).is_usable
 
 
 def test_a_download_that_broke_off_is_found(folder: Path) -> None:
     path = folder / "part" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
-    assert findings(a_model(*FILES), folder.parent)["part/model.safetensors"] is Finding.DAMAGED
+    assert findings(a_model(*FILES), folder.parent)["part/model.safetensors"] is FileState.DAMAGED
 
 
 def test_another_file_than_the_manifests_is_damage(folder: Path) -> None:
     wrong = a_model(WeightFile(path="config.json", sha256="0" * 64))
-    assert findings(wrong, folder.parent) == {"config.json": Finding.DAMAGED}
+    assert findings(wrong, folder.parent) == {"config.json": FileState.DAMAGED}
 
 
 def test_missing_files_and_files_that_could_run_are_listed(folder: Path) -> None:
@@ -117,7 +117,7 @@ def test_missing_files_and_files_that_could_run_are_listed(folder: Path) -> None
     (folder / "part" / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "modeling.py").write_text("import os")
     found = check_model(a_model(*FILES), folder.parent)
-    assert [check.file.path for check in found.files if check.finding is Finding.MISSING] == ["merges.txt"]
+    assert [check.file.path for check in found.files if check.finding is FileState.MISSING] == ["merges.txt"]
     assert found.unsafe == ("modeling.py", "part/pytorch_model.bin")
     assert not found.is_absent
     assert check_model(a_model(*FILES), folder.parent / "elsewhere").is_absent
@@ -126,10 +126,10 @@ def test_missing_files_and_files_that_could_run_are_listed(folder: Path) -> None
 def test_what_was_fetched_is_remembered_and_held_against_the_files(folder: Path) -> None:
     model = a_model(*FILES)
     write_record(model, folder, "b" * 40)
-    assert set(findings(model, folder.parent).values()) == {Finding.PROVEN}
+    assert set(findings(model, folder.parent).values()) == {FileState.PROVEN}
     assert identity(folder, "config.json", "part/model.safetensors") == "tiny@bbbbbbbbbbbb"
     (folder / "config.json").write_text('{"width": 8}')
-    assert findings(model, folder.parent)["config.json"] is Finding.DAMAGED
+    assert findings(model, folder.parent)["config.json"] is FileState.DAMAGED
     assert identity(folder, "config.json", "part/model.safetensors").startswith("tiny@sha256:")
 
 

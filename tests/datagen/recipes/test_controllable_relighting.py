@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pairbridge.datagen.blender.child.framing import frame
+from pairbridge.datagen.blender.child.camera_framing import frame
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.lighting.light_maps import MapLight, direction_of, encode_light_map
 from pairbridge.datagen.recipes.controllable_relighting import ControllableRelightingConfig

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.blender.blender_errors import BlenderUnavailable
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.recipes.rendering import Camera, Renderer, relighting_pairs, render
 from tests.support.rendered_recipes import make, plan_of
 from tests.support.tiny_rendered import write_assets
@@ -103,16 +105,32 @@ def test_pairs_are_those_of_the_recipe(tmp_path: Path) -> None:
             assert (difference > 0).mean() < 0.01, name
 
 
+def test_without_the_render_extra_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bpy.py").write_text("raise ModuleNotFoundError(\"No module named 'bpy'\", name='bpy')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Renderer() as renderer, pytest.raises(BlenderUnavailable, match="No module named 'bpy'") as caught:
+        renderer.render("chair:7", [_white(tmp_path)])
+    assert "pip install 'pairbridge[render]'" in caught.value.remedy
+
+
+def _white(folder: Path) -> Path:
+    write_exr(folder / "white.exr", np.ones((8, 16, 3), np.float32))
+    return folder / "white.exr"
+
+
 @pytest.mark.parametrize(
     ("object_", "lighting", "says"),
     [
-        ("chair", "forest", "a family with a seed such as chair:7"),
-        ("no.glb", "forest", "there is no object 'no.glb'"),
-        ("chair:7", "no.hdr", "there is no lighting 'no.hdr'"),
+        ("chair", "white.exr", "a family with a seed such as chair:7"),
+        ("no.glb", "white.exr", "there is no object 'no.glb'"),
+        ("chair:7", "no.hdr", "there is no lighting"),
     ],
 )
 def test_a_name_that_is_nothing_is_refused_before_blender_starts(
-    object_: str, lighting: str, says: str
+    object_: str, lighting: str, says: str, tmp_path: Path
 ) -> None:
+    _white(tmp_path)
     with Renderer() as renderer, pytest.raises(ConfigError, match=says):
-        renderer.render(object_, [lighting])
+        renderer.render(object_, [tmp_path / lighting])

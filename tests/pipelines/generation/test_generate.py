@@ -116,7 +116,7 @@ def test_log_lines_come_now_and_then_and_at_the_end(capsys):
         lines(snapshot)
     lines(replace(snapshot, last=True))
     expected = (
-        "shards 1/4, pairs 30/120, 1.50 pairs/s, 1:02:05 left, 2 quarantined, 1 retries, 2 workers busy\n"
+        "shards 1/4, pairs 30/120, 1.50 pairs/s, ETA 1:02:05, 2 quarantined, 1 retries, 2 workers busy\n"
     )
     assert capsys.readouterr().out == expected * 2
 

@@ -65,7 +65,7 @@ def test_a_second_run_skips_everything_and_says_so(chain: Chain) -> None:
     assert chain.run() == ["copy", "double"]
     assert chain.run() == []
     assert chain.said == [
-        f"{name}: skipped, nothing it depends on has changed" for name in ("copy", "double")
+        f"skipping stage {name}: nothing it depends on has changed" for name in ("copy", "double")
     ]
 
 
@@ -73,7 +73,7 @@ def test_a_changed_setting_is_named_and_runs_what_depends_on_it(chain: Chain) ->
     chain.run()
     chain.settings = {"text": "b", "size": 1}
     assert chain.run() == ["copy", "double"]
-    assert "copy: changed: text: a there, b now" in chain.said
+    assert "running stage copy: changed: text: a there, b now" in chain.said
 
 
 def test_a_stage_that_makes_the_same_again_does_not_run_the_next(chain: Chain) -> None:
@@ -124,13 +124,13 @@ def test_an_unknown_stage_is_refused_with_the_names_before_anything_is_touched(c
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(chain: Chain, tmp_path: Path) -> None:
     assert chain.foresee() == [
-        "copy: would run, it has not finished before",
-        "double: would run if copy changes what it reads",
+        "would run stage copy: it has not run to its end before",
+        "would run stage double if copy changes what it reads",
     ]
     assert list(tmp_path.iterdir()) == []
     chain.run()
-    assert all("would be skipped" in line for line in chain.foresee())
-    assert "double: would start afresh (--from double)" in chain.foresee(forced_from="double")
+    assert all("would skip stage" in line for line in chain.foresee())
+    assert "would restart stage double (--from double)" in chain.foresee(forced_from="double")
 
 
 def test_overrides_go_to_the_part_they_name(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def states(run: Run, ray_address: str, forced_from: str | None = None) -> dict[s
     """Stage -> whether it ran."""
     said: list[str] = []
     execute(run, workers=1, address=ray_address, forced_from=forced_from, say=said.append)
-    return {line.partition(":")[0]: "skipped" not in line for line in said if "done in" not in line}
+    acts = (line.partition(":")[0].split() for line in said if not line.startswith("finished"))
+    return {name: act == "running" for act, _, name in acts}
 
 
 def changed(run: Run, **parts) -> Run:

@@ -92,8 +92,8 @@ def sweep(finished_run, tmp_path_factory) -> Sweep:
 def test_a_sweep_makes_each_model_once_and_nothing_again(sweep: Sweep) -> None:
     said: list[str] = []
     execute_sweep(sweep, workers=1, address=None, say=said.append)
-    trained = [line for line in said if line.startswith("train-") and "done" in line]
-    judged = [line for line in said if line.startswith("evaluate-") and "done" in line]
+    trained = [line for line in said if line.startswith("finished stage train-")]
+    judged = [line for line in said if line.startswith("finished stage evaluate-")]
     # Three shares and two sigmas; one evaluation of each share, two of each sigma; two seeds.
     assert (len(trained), len(judged)) == (10, 14)
 
@@ -102,12 +102,12 @@ def test_a_sweep_makes_each_model_once_and_nothing_again(sweep: Sweep) -> None:
         path: path.stat().st_mtime_ns for path in (sweep.folder / "models").rglob("*") if path.is_file()
     }
     execute_sweep(sweep, workers=1, address=None, say=said.append)
-    assert all("skipped" in line for line in said), said
+    assert all("skipping" in line for line in said), said
     assert before == {path: path.stat().st_mtime_ns for path in before}
     foreseen: list[str] = []
     dry_run_sweep(sweep, say=foreseen.append)
     assert len(foreseen) == 24
-    assert all(line.endswith("is done") for line in foreseen)
+    assert all(line.endswith(": done") for line in foreseen)
 
     for cell in cells(sweep.config, sweep.run):
         if cell.grid == "shares":

@@ -18,15 +18,9 @@ from pairbridge.datagen.blender.blender_errors import (
 )
 from pairbridge.datagen.blender.panorama import SUN_DIAMETER_RAD, join, plan_panorama
 from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.blender.wire import decode_line, encode_line
 from pairbridge.datagen.lighting.equirect import equirect_directions
-from pairbridge.datagen.scene.specs import (
-    CameraSpec,
-    ObjectSpec,
-    SkySpec,
-    decode_line,
-    encode_line,
-    from_json,
-)
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, SkySpec, from_json
 
 
 @pytest.mark.parametrize(

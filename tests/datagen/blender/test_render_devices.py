@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.blender.devices import DeviceMissing, check_kept, devices_to_use, one_at_a_time
+from pairbridge.datagen.blender.render_devices import DeviceMissing, check_kept, devices_to_use, one_at_a_time
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.workers.pools import gpu_share
 

@@ -11,7 +11,7 @@ from pairbridge.training.distillation.distillation_config import DistillationCon
 from pairbridge.training.distillation.distillation_loop import distil
 from pairbridge.training.distillation.distillation_watch import EXPLAINED
 from pairbridge.training.engine.checkpoint import read_state
-from pairbridge.training.engine.run import TrainResult
+from pairbridge.training.engine.engine_run import TrainResult
 
 
 def run_distillation(

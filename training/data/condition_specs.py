@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -53,11 +53,6 @@ class ConditionConfig(FrozenModel):
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Probability that a sample is trained without this condition, with zeros in its place, as
     classifier-free guidance needs."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"field": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -117,7 +112,14 @@ def _differ(conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, .
     return conditions
 
 
-Conditions = Annotated[tuple[ConditionConfig, ...], AfterValidator(_differ)]
+def _from_name(value: Any) -> Any:
+    return {"field": value} if isinstance(value, str) else value
+
+
+_Condition = Annotated[
+    ConditionConfig, BeforeValidator(_from_name, json_schema_input_type=ConditionConfig | str)
+]
+Conditions = Annotated[tuple[_Condition, ...], AfterValidator(_differ)]
 
 
 def class_condition(

@@ -2,7 +2,7 @@
 PYTHON ?=
 export PYTHON
 
-.PHONY: setup demo test test-all lint benchmark clean
+.PHONY: rooms setup demo test test-all lint reference benchmark clean
 
 setup:
 	@bash .ci/setup
@@ -22,9 +22,17 @@ lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
+# The JSON schemas and the page of all configuration keys, from their models.
+reference: setup
+	.venv/bin/pairbridge config reference docs
+
 benchmark: setup
 	.venv/bin/python -m benchmarks.render
 	.venv/bin/python -m benchmarks.demo_quality
+
+# Prints the table of rooms into docs/architecture.md.
+rooms: setup
+	.venv/bin/python -m tests.test_architecture
 
 clean:
 	rm -rf runs .pytest_cache .ruff_cache

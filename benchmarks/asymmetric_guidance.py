@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 from pairbridge.datagen.imaging.colour import rgb_to_lab, transfer_colour_statistics
-from pairbridge.pipelines.inference.translation import newest_checkpoint
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.tensors import image_tensor, mask_tensor
-from pairbridge.training.guidance.edit_losses import ColourStatistics, WeightedTerm
+from pairbridge.training.guidance.edit_losses import ColourStatisticsLoss, WeightedTerm
 from pairbridge.training.guidance.edit_scene import Region, Scene
 from pairbridge.training.guidance.guidance_equations import GuidanceConfig
 from pairbridge.training.guidance.guide_config import GuideConfig
@@ -112,9 +112,9 @@ def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dic
     return edit_images(path, sources, masks, [term], chosen, generator).images[0]
 
 
-def _wanted(case: Case) -> ColourStatistics:
+def _wanted(case: Case) -> ColourStatisticsLoss:
     reference, mask = image_tensor([case.reference]), mask_tensor(case.reference_mask[None])
-    return ColourStatistics(Region.FOREGROUND, reference, mask)
+    return ColourStatisticsLoss(Region.FOREGROUND, reference, mask)
 
 
 def _judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, float]:

@@ -51,9 +51,10 @@ ROOMS = (
 MAY_SEE = {
     "blender_assets": (),
     "datagen": ("blender_assets", "datagen"),
-    # What a dataset is, and nothing of how one is made.
+    # What a dataset is, and nothing of how one is made; published weights are loaded alike everywhere.
     "training": (
         *("datagen/core", "datagen/shards", "datagen/imaging", "datagen/lighting"),
+        "datagen/models/weights",
         *("datagen/dataset", "datagen/imports", "training"),
     ),
     "pipelines": ("datagen", "training", "pipelines"),
@@ -331,6 +332,25 @@ def test_tests_mirror_the_rooms() -> None:
         for path in (ROOT / "tests" / top).rglob("test_*.py")
     }
     assert folders - set(ROOMS) == set()
+
+
+def length_of(place: str, symbol: str | None) -> int:
+    """Lines of a file, or of one class, function or method in it."""
+    path = ROOT / place
+    if symbol is None:
+        return len(path.read_text().splitlines())
+    node: ast.AST = tree_of(path)
+    for name in symbol.split("."):
+        node = next(child for child in node.body if getattr(child, "name", None) == name)
+    return node.end_lineno - min([node.lineno, *(one.lineno for one in node.decorator_list)]) + 1
+
+
+def test_the_way_through_the_code_is_short() -> None:
+    way = PAGE.read_text().partition("## A way through the code")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([\w/]+\.\w+)`(?: `([\w.]+)`)? \|", way, re.MULTILINE)
+    lengths = {row: length_of(row[0], row[1] or None) for row in rows}
+    assert len(lengths) > 12
+    assert sum(lengths.values()) <= 600, lengths
 
 
 def table() -> str:

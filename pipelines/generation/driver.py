@@ -25,7 +25,7 @@ from pairbridge.pipelines.generation.stopping import Interrupted, StopRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging, stage_part, stage_record
-from pairbridge.pipelines.workers.crew import AnyCrew, Finished
+from pairbridge.pipelines.workers.crew import Crew, Finished
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
 # Beside the shard itself: its sidecar, the ledger, and what others write meanwhile.
@@ -76,7 +76,7 @@ class Driver:
         # A list: each of them opens its next shards, and says what is damaged.
         return all([agenda.finished for agenda in self._agendas.values()])
 
-    def run(self, crew: AnyCrew, stop: StopRequest) -> None:
+    def run(self, crew: Crew, stop: StopRequest) -> None:
         """Commit every shard that is not committed yet.
 
         Raises Interrupted, KilledRepeatedly, CrashesEverywhere, DiskFull, ShardError for damage found on
@@ -137,7 +137,7 @@ class Driver:
         self._shelf.uncommit(shard.name)
         self._ledger.write("reopened", shard=shard.name, groups=shard.num_groups)
 
-    def _assign(self, crew: AnyCrew) -> None:
+    def _assign(self, crew: Crew) -> None:
         for pool, agenda in self._agendas.items():
             others = [other for other in self._agendas.values() if other is not agenda]
             if not agenda.waits_for_workers or any(other.runs_alone for other in others):
@@ -263,7 +263,7 @@ class Driver:
                 remedy="free at least the difference and run the same command again: it resumes here",
             )
 
-    def _check_stop(self, crew: AnyCrew, stop: StopRequest) -> None:
+    def _check_stop(self, crew: Crew, stop: StopRequest) -> None:
         if not stop.count or (stop.count == 1 and crew.num_busy):
             return
         crew.abandon()

@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -25,6 +24,10 @@ from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, writ
 from pairbridge.pipelines.runs.run_config import OtherSource
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.evaluation.metrics import METRICS
+
+# The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
 
 # Larger images are reduced, so that a report of 1024-pixel pairs is still one page that can be mailed.
 LARGEST_SIDE = 256
@@ -123,7 +126,7 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(ink)
     axes.legend(frameon=False, labelcolor=ink)
-    return _svg_uri(figure)
+    return svg_uri(figure)
 
 
 def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, float]]) -> str:
@@ -171,11 +174,11 @@ def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, 
         labelcolor=ink,
         fontsize=8,
     )
-    return _svg_uri(figure)
+    return svg_uri(figure)
 
 
-def _svg_uri(figure: Figure) -> str:
-    """The figure, which is closed."""
+def svg_uri(figure: Figure) -> str:
+    """The figure as an SVG inside a URI; it is closed. Equal figures give equal bytes."""
     buffer = io.BytesIO()
     # Without a date, and with ids from a fixed salt, equal runs give equal pages.
     with matplotlib.rc_context({"svg.hashsalt": "pairbridge"}):

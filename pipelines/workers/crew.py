@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
@@ -70,25 +70,6 @@ class Slot:
     @property
     def is_ready(self) -> bool:
         return self.info is not None and self.task is None
-
-
-class AnyCrew(Protocol):
-    """What the driver asks of its workers; `Crew` says what each of these does."""
-
-    @property
-    def num_busy(self) -> int: ...
-
-    def ready(self, pool: str) -> list[Slot]: ...
-
-    def resting_s(self) -> dict[str, float]: ...
-
-    def renew_one(self, pool: str) -> None: ...
-
-    def submit(self, slot: Slot, task: Task) -> None: ...
-
-    def poll(self) -> Iterator[Finished]: ...
-
-    def abandon(self) -> None: ...
 
 
 class Crew:

@@ -30,7 +30,9 @@ class UniformTimesteps(FrozenModel):
     """t ~ U[0, cap). The drift's weight 1/(1-t)^2 grows without bound at the target, hence a cap below 1."""
 
     kind: Literal["uniform"] = "uniform"
+    """Selects this variant."""
     cap: float = Field(default=0.98, gt=0, lt=1)
+    """Latest time that is drawn, in (0, 1). At 1, the target, the drift has no bound."""
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.rand(n, generator=generator) * self.cap
@@ -46,10 +48,15 @@ class LogitNormalTimesteps(FrozenModel):
     """
 
     kind: Literal["logit_normal"] = "logit_normal"
+    """Selects this variant."""
     mean: float = 0.0
+    """Mean of the normal distribution, before the sigmoid. 0 centres times at 1/2."""
     std: float = Field(default=1.0, gt=0)
+    """Standard deviation of the normal distribution, before the sigmoid."""
     at_source: float = Field(default=0.25, ge=0, lt=1)
+    """Probability in [0, 1) of the time 0, which one-step translation uses."""
     cap: float = Field(default=0.98, gt=0, lt=1)
+    """Latest time that is drawn, in (0, 1). At 1, the target, the drift has no bound."""
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         t = torch.sigmoid(torch.randn(n, generator=generator) * self.std + self.mean).clamp(max=self.cap)
@@ -67,8 +74,11 @@ class DiscreteTimesteps(FrozenModel):
     """t is `times[i]` with probability `weights[i]`; LBM relights with 0, 1/4, 1/2, 3/4 at 1/4 each."""
 
     kind: Literal["discrete"] = "discrete"
+    """Selects this variant."""
     times: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    """Times that are drawn, in [0, 1). A sampler can evaluate the network at these alone."""
     weights: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)
+    """Probability of each of `times`. They sum to 1."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -97,9 +107,13 @@ class LogUniformTimesteps(FrozenModel):
     """
 
     kind: Literal["log_uniform"] = "log_uniform"
+    """Selects this variant."""
     low: float = Field(default=1e-5, gt=0, lt=1)
+    """Earliest time that is drawn, in (0, 1), below `cap`."""
     cap: float = Field(default=0.98, gt=0, lt=1)
+    """Latest time that is drawn, in (0, 1). At 1, the target, the drift has no bound."""
     uniform_share: float = Field(default=0.0, ge=0, lt=1)
+    """Probability in [0, 1) of a time that is uniform between `low` and `cap`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

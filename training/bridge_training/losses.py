@@ -55,16 +55,21 @@ class OwnLossTerm(UserCode):
 
 class LossConfig(FrozenModel):
     latent_weight: float = Field(default=1.0, ge=0)
+    """Weight of the regression loss in latent space, 0 or more."""
     latent_norm: Literal["l1", "l2"] = "l2"
+    """Norm of the regression loss: absolute (l1) or squared (l2) error."""
     latent_weighting: LatentWeighting = LatentWeighting.ESTIMATE
+    """Weighting over timesteps. field: the error of the prediction as it stands. estimate: that of the target
+    estimate, which stays bounded towards t = 1."""
     pixel_weight: float = Field(default=0.0, ge=0)
+    """Weight (lambda) of the loss on decoded images, 0 or more. 0: nothing is decoded for it."""
     pixel_norm: Literal["l1", "l2", "lpips"] = "l1"
-    """Lpips needs weights, `lpips` below."""
+    """Norm of the loss on decoded images. lpips needs weights, see `lpips`."""
     pixel_crop: int = Field(default=512, ge=8)
-    """Larger images are decoded and compared on one random crop a sample, of this side in pixels: decoding is
-    most of the memory."""
+    """Side in pixels of the random crop that is decoded and compared, one a sample: decoding is most of the
+    memory."""
     lpips: LpipsConfig | None = None
-    """Weights of LPIPS, which are not shipped. Needed for pixel_norm lpips."""
+    """Files of the weights of LPIPS for pixel_norm lpips. None are shipped."""
     terms: tuple[OwnLossTerm, ...] = ()
     """Losses of the user's own, added to the sum. They compare decoded images, on crops as above."""
 

@@ -29,22 +29,25 @@ class Budget(FrozenModel):
     batch_size: PositiveInt
     """Samples per optimiser step over all ranks."""
     weight: PositiveFloat = 1.0
-    """Of any scale: share of the batches, not of the samples."""
+    """Relative share of the batches (not of the samples) that have this budget, above 0."""
 
 
 class Aspect(FrozenModel):
     """A shape of image; samples of another one are cropped to it."""
 
     ratio: Annotated[float, Field(ge=0.25, le=4)]
-    """Width over height."""
+    """Width divided by height, in [0.25, 4]."""
     weight: PositiveFloat = 1.0
+    """Relative share of the batches that have this aspect, above 0."""
 
 
 class BucketsConfig(FrozenModel):
     """Every budget comes in every aspect."""
 
     budgets: Annotated[tuple[Budget, ...], Field(min_length=1)]
+    """Resolutions with their batch sizes, at least one."""
     aspects: Annotated[tuple[Aspect, ...], Field(min_length=1)] = (Aspect(ratio=1.0),)
+    """Aspect ratios, at least one. Every budget comes in all of them."""
 
 
 class Bucket(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -43,17 +43,12 @@ class ConditionConfig(FrozenModel):
     """aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
     such as a light map over directions. null: whole for `light`, aligned otherwise."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
-    """The names that a class can have, where this condition is one."""
+    """Names of the classes that a sample can be of, where this condition is one."""
     read: str | None = None
     """Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
     procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of the samples that are trained without this condition: all zeros in its place."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_name(cls, value: Any) -> Any:
-        return {"field": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -113,7 +108,14 @@ def _differ(conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, .
     return conditions
 
 
-Conditions = Annotated[tuple[ConditionConfig, ...], AfterValidator(_differ)]
+def _from_name(value: Any) -> Any:
+    return {"field": value} if isinstance(value, str) else value
+
+
+_Condition = Annotated[
+    ConditionConfig, BeforeValidator(_from_name, json_schema_input_type=ConditionConfig | str)
+]
+Conditions = Annotated[tuple[_Condition, ...], AfterValidator(_differ)]
 
 
 def class_condition(

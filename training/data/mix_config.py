@@ -17,16 +17,18 @@ class MixSource(FrozenModel):
     """One recipe of one dataset, and its weight."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")]
+    """Name of the source in reports and keys: lower-case letters, digits, `_` and `-`."""
     path: str
-    """A dataset's folder: absolute, relative to the mix's own YAML file, or `run:dataset` for the folder of
-    that name in the run's folder."""
+    """The dataset's folder or URL. A folder is absolute, relative to the mix's YAML file, or `run:dataset`
+    for the one of that name in the run's folder."""
     recipe: str
+    """Recipe of the dataset whose pairs are used."""
     split: Literal["train", "validation", "test"] = "train"
+    """Split of the dataset that is trained on."""
     target: TargetKind = TargetKind.IMAGE
-    """What its pairs lead to: their target image, their depth or their normals
-    (pairbridge.training.data.targets)."""
+    """What the network learns to predict: the target image, depth or normals."""
     weight: PositiveFloat = 1.0
-    """Of any scale: 0.9 and 0.1 are the same mix as 9 and 1."""
+    """Relative weight of the source, above 0. Weights of 0.9 and 0.1 are the same mix as 9 and 1."""
 
     def folder(self, run_root: Path) -> Path:
         """The dataset's folder, with `run:` resolved against `run_root`."""
@@ -37,13 +39,15 @@ class MixConfig(FrozenModel):
     """Sources and weights. The order of the data is a function of this, the batch size and the shards."""
 
     seed: NonNegativeInt = 0
+    """Random seed of the order of samples and of random crops."""
     on_exhausted: Literal["repeat", "stop"] = "repeat"
-    """When a source has given every sample once: go on with a new permutation of it, or end the data at the
-    last batch for which every source still has fresh samples."""
+    """Behaviour when a source has given every sample once. repeat: it goes on with a new permutation. stop:
+    the data end at the last batch for which every source still has fresh samples."""
     random_crop: Annotated[float, Field(gt=0, le=1)] | None = None
-    """Pairs of another aspect or size are cropped and resized. null: the largest crop that fits, centred. A
-    number: crops at random places, down to this share of the largest one's side."""
+    """Smallest side of random crops, as a share in (0, 1] of the largest crop that fits. null: that crop,
+    centred."""
     sources: Annotated[tuple[MixSource, ...], Field(min_length=1)]
+    """Sources of the mix, at least one, with different names and the same `target`."""
 
     @field_validator("sources")
     @classmethod

@@ -77,12 +77,12 @@ class Learner:
     def averaged(self) -> Iterator[None]:
         """The EMA in place of the trained weights, for as long as the block lasts."""
         weights = list(self.weights.values())
-        self.ema.store(weights)
-        self.ema.copy_to(weights)
+        trained = [weight.detach().clone() for weight in weights]
+        _copy(self.ema.shadow_params, weights)
         try:
             yield
         finally:
-            self.ema.restore(weights)
+            _copy(trained, weights)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -112,3 +112,10 @@ class Learner:
 
     def _averages(self) -> dict[str, Tensor]:
         return dict(zip(self.weights, self.ema.shadow_params, strict=True)) if self.ema else {}
+
+
+@torch.no_grad()
+def _copy(values: list[Tensor], weights: list[nn.Parameter]) -> None:
+    # Not EMAModel.copy_to, which copies by an operator that sharded tensors do not have.
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)

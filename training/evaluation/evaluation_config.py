@@ -16,17 +16,20 @@ class EvaluationSource(FrozenModel):
     """One recipe of one dataset; the path is read like a mix's (`run:dataset`, or relative to the file)."""
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
+    """Name of the source in results: lower-case letters, digits, `_` and `-`."""
     path: str
+    """The dataset's folder or URL, as in a mix: absolute, relative to the YAML file, or `run:dataset`."""
     recipe: str
+    """Recipe of the dataset whose pairs are evaluated."""
     task: Task = Task.RELIGHTING
-    """What the pairs are; says which metrics count and which trivial predictors the model has to beat."""
+    """Task of the pairs. It decides the metrics and the baselines."""
     fit_recipe: str | None = None
-    """Recipe of the same dataset whose training and validation splits baselines are fitted on; null: this
-    one."""
+    """Recipe of the same dataset whose training and validation splits baselines are fitted on. null:
+    `recipe`."""
     baselines: tuple[OwnBaseline, ...] = ()
     """Baselines of the user's own, beside those of the task."""
     max_pairs: int | None = Field(default=None, ge=1)
-    """Pairs at most, the first of the split in planned order; null = all."""
+    """Largest number of pairs to evaluate, the first of the split in planned order. null: all."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -41,26 +44,33 @@ class EvaluationConfig(FrozenModel):
     """Figures on the test side; baselines are fitted on the training and tuned on the validation side."""
 
     seed: int = Field(default=0, ge=0)
+    """Random seed of sampling noise and of the bootstrap."""
     sources: tuple[EvaluationSource, ...] = Field(min_length=1)
+    """Datasets to evaluate on, at least one."""
     split: Literal["validation", "test"] = "test"
+    """Split that is evaluated. Nothing is fitted or chosen on it."""
     sampling_steps: int = Field(default=1, ge=1)
-    """Steps per image: network evaluations, but with heun, dopri5 and guidance."""
+    """Sampling steps per image. Each is one network evaluation (NFE); heun and guidance take two, dopri5
+    chooses its own number."""
     sampler: AnySampler = PosteriorSampler()
-    """What goes on between them: kind posterior, euler_maruyama, dbim (eta, order) or reference; of flows
-    also euler, heun or dopri5 (rtol, atol, end)."""
+    """Sampler of the model: kind posterior, euler_maruyama, dbim, reference or own; for flows (sigma 0) also
+    euler, heun and dopri5."""
     guidance: float = Field(default=1.0, ge=0)
-    """Of the conditions that training withheld now and then (docs/flow.md); 1: none."""
+    """Classifier-free guidance scale on the conditions that training dropped out. 1: no guidance."""
     size: int = Field(default=96, ge=8)
+    """Side of the images in pixels. Pairs are cropped to a square and resized to it."""
     batch_size: int = Field(default=32, ge=1)
+    """Images per forward pass."""
     threads: int = Field(default=2, ge=1)
+    """CPU threads of torch."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
+    """Resamples of the bootstrap behind the confidence intervals, at least 100."""
     sample_images: int = Field(default=8, ge=0)
-    """Rows of source | output | target that are kept as pictures, per source."""
+    """Pictures (source | output | target) to keep per source, spread evenly over the split."""
     worst_images: int = Field(default=12, ge=0)
-    """Rows of the pairs that the model does worst, by the metric that the task is judged by."""
+    """Pictures to keep of the pairs with the worst metric, per source."""
     inception: Path | None = None
-    """Weights of the Inception that FID is defined on, as safetensors: FID and local FID of every method. It
-    is pt_inception-2015-12-05 of torch-fidelity and pytorch-fid; none is shipped. null: no FID."""
+    """Safetensors file of the Inception weights that FID is defined on (pt_inception-2015-12-05 of pytorch-
+    fid), for FID and local FID. None is shipped. null: no FID."""
     lpips: LpipsConfig | None = None
-    """Weights of LPIPS (VGG): `vgg` and `heads`, as for a training's loss; none is shipped. null: no LPIPS.
-    """
+    """Weights of LPIPS (VGG), as for a training's loss. None is shipped. null: no LPIPS."""

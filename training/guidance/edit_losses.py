@@ -49,33 +49,40 @@ class Files(Protocol):
 
 class _ColourConfig(EditLossConfig):
     region: Region = Region.ALL
-    """Where the edited image's colours are taken from."""
+    """Region of the edited image whose colours are compared."""
     reference: Path
-    """The image whose colours are wanted, and the part of it, white where it counts. null: all of it."""
+    """Image file with the wanted colours."""
     reference_mask: Path | None = None
+    """Mask file of the reference, white where its colours count. null: all of it."""
 
 
 class ColourStatisticsConfig(_ColourConfig):
     kind: Literal["colour_statistics"] = "colour_statistics"
+    """Selects this variant."""
 
 
 class ColourDistributionConfig(_ColourConfig):
     kind: Literal["colour_distribution"] = "colour_distribution"
+    """Selects this variant."""
     directions: int = Field(default=12, ge=3)
-    """Directions in colour space that the distributions are compared along: L, a, b, then seeded ones."""
+    """Directions in colour space along which distributions are compared, at least 3: L, a, b, then seeded
+    ones."""
     quantiles: int = Field(default=32, ge=2)
-    """Quantiles that are compared along each."""
+    """Quantiles that are compared along each direction, at least 2."""
 
 
 class KeepConfig(EditLossConfig):
     kind: Literal["keep"] = "keep"
+    """Selects this variant."""
     region: Region = Region.BACKGROUND
+    """Region that is to stay as it is."""
     like: Literal["source", "unguided"] = "source"
-    """What it is to stay like: the image that came in, or what the model makes of it without guidance."""
+    """Image that the region is compared with: the source, or the model's unguided output."""
 
 
 class RangeConfig(EditLossConfig):
     kind: Literal["range"] = "range"
+    """Selects this variant."""
 
 
 class OwnEditLoss(UserCode, EditLossConfig):
@@ -129,7 +136,7 @@ def build_terms(
     )
 
 
-class ColourStatistics:
+class ColourStatisticsLoss:
     """Mean over the channels of the squared differences of weighted mean and standard deviation."""
 
     def __init__(self, region: Region, reference: Tensor, reference_mask: Tensor) -> None:
@@ -142,7 +149,7 @@ class ColourStatistics:
         return (found - self.wanted).square().mean(dim=1)
 
 
-class ColourDistribution:
+class ColourDistributionLoss:
     """Mean squared difference of quantiles along several directions: 1-D Wasserstein distances, averaged."""
 
     def __init__(
@@ -177,7 +184,7 @@ class ColourDistribution:
         return torch.lerp(ordered.gather(2, above - 1), ordered.gather(2, above), share)
 
 
-class Keep:
+class KeepLoss:
     def __init__(self, region: Region, like: str) -> None:
         self.region, self.like = region, like
 
@@ -195,12 +202,12 @@ def out_of_range(images: Tensor, scene: Scene) -> Tensor:
 
 def _build(config: AnyEditLoss, files: Files, device: torch.device) -> EditTerm:
     if isinstance(config, ColourStatisticsConfig):
-        return ColourStatistics(config.region, *_reference(config, files, device))
+        return ColourStatisticsLoss(config.region, *_reference(config, files, device))
     if isinstance(config, ColourDistributionConfig):
         reference = _reference(config, files, device)
-        return ColourDistribution(config.region, *reference, config.directions, config.quantiles)
+        return ColourDistributionLoss(config.region, *reference, config.directions, config.quantiles)
     if isinstance(config, KeepConfig):
-        return Keep(config.region, config.like)
+        return KeepLoss(config.region, config.like)
     if isinstance(config, RangeConfig):
         return out_of_range
     if isinstance(config, ClipConfig):

@@ -31,26 +31,32 @@ _DINO = {
 
 class ClipConfig(EditLossConfig):
     kind: Literal["clip"] = "clip"
+    """Selects this variant."""
     path: Path
-    """A folder of a CLIPModel with its tokenizer and preprocessor_config.json."""
+    """Folder of a CLIPModel with its tokenizer and preprocessor_config.json."""
     text: str = Field(min_length=1)
-    """What the image is to show, and, to point away from, what it shows."""
+    """Prompt that describes the wanted image."""
     source_text: str | None = None
+    """Prompt that describes the image as it is, to point away from. null: none."""
     away: NonNegativeFloat = 0.4
+    """Weight of `source_text` against `text`, 0 or more."""
     kept: NonNegativeFloat = 0.2
-    """How much the source itself counts beside the texts."""
+    """Weight of the source image's own embedding beside the prompts, 0 or more."""
     crops: int = Field(default=8, ge=1)
-    """Windows that are looked at, of 60 to 100 % of the sides, the same ones at every step: a single view is
-    easily fooled. The first is the whole image."""
+    """Crops that are compared, at least 1, of 60 to 100 % of the sides and the same at every step: a single
+    view is easily fooled. The first is the whole image."""
 
 
 class DinoConfig(EditLossConfig):
     kind: Literal["dino"] = "dino"
+    """Selects this variant."""
     path: Path
-    """A folder of a ViTModel (DINO) or Dinov2Model with preprocessor_config.json."""
+    """Folder of a ViTModel (DINO) or Dinov2Model with preprocessor_config.json."""
     compare: Literal["cls", "structure"] = "cls"
+    """Features that are compared. cls: the class token. structure: similarities of patches among
+    themselves."""
     reference: Path | None = None
-    """For cls: the image to be like. null: the source. structure is always the source's."""
+    """Image file that the class token is compared with. null: the source."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

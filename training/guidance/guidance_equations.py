@@ -61,17 +61,22 @@ class GuidanceConfig(FrozenModel):
     """How strongly, where along the path and by which steps."""
 
     window: tuple[float, float] = (0.0, 1.0)
-    """Times [from, to) at which estimates are guided; outside, the model goes its own way."""
+    """Times [from, to) at which estimates are guided. Outside, the model goes its own way."""
     mcg_scale: NonNegativeFloat = 1.0
-    """Of the step through the network; 0 leaves it out, and with it the network's gradient."""
+    """Scale of the gradient step through the network, 0 or more. 0 saves that step's backward passes."""
     inner_steps: NonNegativeInt = 5
-    """Adam steps on the estimate itself, and their rate."""
+    """Adam steps on the clean estimate at every time, 0 or more."""
     inner_rate: PositiveFloat = 0.02
+    """Learning rate of these Adam steps."""
     structure: Structure = Structure.L1
+    """Distance to the unguided estimate: mean absolute (l1) or squared (l2) error."""
     structure_weight: NonNegativeFloat = 1.0
+    """Weight of that distance beside the losses, 0 or more."""
     eta: float = Field(0.0, ge=0, le=1)
-    """Standard deviation share of the noise that is drawn anew at every step; 0 is deterministic."""
+    """Share of the noise's standard deviation that is drawn anew at every step, in [0, 1]. 0:
+    deterministic."""
     symmetric: bool = False
+    """Whether the noise is recomputed from the guided estimate, for comparison. It then hardly edits."""
 
     @model_validator(mode="after")
     def _check(self) -> "GuidanceConfig":

@@ -47,14 +47,18 @@ class HaarConfig(FrozenModel):
     """Needs no weights. Each level halves the sides and quadruples the channels."""
 
     kind: Literal["haar"] = "haar"
+    """Selects this variant."""
     levels: int = Field(default=2, ge=1, le=4)
+    """Levels of the wavelet transform. Each halves the sides of the latent."""
 
 
 class FolderConfig(FrozenModel):
     """A diffusers AutoencoderKL or AutoencoderTiny in a local folder: config.json and *.safetensors."""
 
     kind: Literal["folder"] = "folder"
+    """Selects this variant."""
     path: Path
+    """Folder of a diffusers AutoencoderKL or AutoencoderTiny: config.json and safetensors."""
 
 
 _CLASSES = {"AutoencoderKL": AutoencoderKL, "AutoencoderTiny": AutoencoderTiny}

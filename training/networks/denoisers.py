@@ -52,17 +52,21 @@ class UNetConfig(FrozenModel):
     """A UNet of any size, from random weights."""
 
     kind: Literal["unet"] = "unet"
+    """Selects this variant."""
     widths: tuple[int, ...] = (32, 48, 64, 64)
-    """From full latent resolution down; each further level halves the sides."""
+    """Channels per level, from full latent resolution down. Each further level halves the sides."""
     layers_per_block: int = Field(default=1, ge=1)
+    """Residual blocks per level."""
     attention_levels: tuple[int, ...] = ()
     """Levels with self-attention, counted from 0 at full resolution; the middle block always has one."""
     head_width: int = Field(default=16, ge=1)
+    """Channels per attention head. Every width is a multiple of it."""
     norm_groups: int = Field(default=8, ge=1)
+    """Groups of the group normalisation. Every width is a multiple of it."""
     head: Head = Head.ADD
     """Gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's."""
     conditions: Conditions = (ConditionConfig(field="mask"),)
-    """Concatenated to x_t along channels."""
+    """Conditions, concatenated to x_t along channels."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

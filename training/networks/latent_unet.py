@@ -31,18 +31,27 @@ class LatentUNetConfig(FrozenModel):
     """
 
     kind: Literal["latent_unet"] = "latent_unet"
+    """Selects this variant."""
     base: Path | None = None
     """A folder in diffusers' layout (config.json, *.safetensors) whose weights training starts from; it must
     have the topology below. null: random weights and an output of zero. Read once, at the first step."""
     widths: tuple[int, ...] = (320, 640, 1280)
+    """Channels per level, from full latent resolution down. Each further level halves the sides."""
     transformer_layers: tuple[int, ...] = (0, 2, 10)
     """Transformer blocks per level; 0: no attention there."""
     middle_layers: int = Field(default=10, ge=1)
+    """Transformer blocks of the middle block."""
     heads: tuple[int, ...] = (5, 10, 20)
+    """Attention heads per level."""
     layers_per_block: int = Field(default=2, ge=1)
+    """Residual blocks per level."""
     norm_groups: int = Field(default=32, ge=1)
+    """Groups of the group normalisation. Every width is a multiple of it."""
     linear_projection: bool = True
+    """Whether transformer blocks project by a linear layer (SDXL, SD 2.1) rather than a convolution (SD
+    1.5)."""
     conditions: Conditions = ()
+    """Conditions, concatenated to x_t along channels."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

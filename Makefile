@@ -2,7 +2,7 @@
 PYTHON ?=
 export PYTHON
 
-.PHONY: rooms setup demo test test-all lint benchmark clean
+.PHONY: rooms setup demo test test-all lint reference benchmark clean
 
 setup:
 	@bash .ci/setup
@@ -21,6 +21,10 @@ test-all: setup
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+# The JSON schemas and the page of all configuration keys, from their models.
+reference: setup
+	.venv/bin/pairbridge config reference docs
 
 benchmark: setup
 	.venv/bin/python -m benchmarks.render

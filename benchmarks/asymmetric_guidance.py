@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from pairbridge.datagen.imaging.colour import rgb_to_lab, transfer_colour_statistics
-from pairbridge.pipelines.inference.translation import newest_checkpoint
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge_training.translation_model import TranslationModel

@@ -25,7 +25,7 @@ import torch
 from benchmarks.plane_laws import wasserstein2
 from pairbridge.datagen.shards.sample import encode_field
 from pairbridge.pipelines.inference.distilling import run_distillation
-from pairbridge.pipelines.inference.translation import newest_checkpoint
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from pairbridge.training.bridge_training.loop import train

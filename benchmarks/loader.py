@@ -27,7 +27,7 @@ from diffusers import AutoencoderKL
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.shards.sample import Pair as Fields
 from pairbridge.datagen.shards.sample import decode_field
-from pairbridge.pipelines.inference.latents import encode_dataset
+from pairbridge.pipelines.inference.encoding import encode_dataset
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig

@@ -6,8 +6,11 @@ plan, generate, verify           whole datasets, from a DatasetConfig, a shipped
 open_dataset                     a dataset for torch (PairDataset), also while it is being made
 webdataset_pipeline              the same as a stream
 train                            a model, from a TrainingConfig and a MixConfig
+fit                              a torch.nn.Module of your own, on the bridge's objective
 load_model                       a trained or published model, to translate images with
-PairbridgeError                  what all errors with a cause and a remedy are
+Recipe, Network, LossTerm,       Protocols of parts of your own, which a config names by file or entry point
+Sampler, BridgeProcess, Baseline
+PairbridgeError                  what all errors with a cause and a remedy are (ConfigError, AssetError)
 
 A name is imported when it is first used, so that `import pairbridge` costs nothing. The `pairbridge` command
 does all of this and more: `python -m pairbridge --help`.
@@ -31,24 +34,36 @@ if TYPE_CHECKING:
     )
     from pairbridge.pipelines.inference.translation import open_model as load_model
     from pairbridge.pipelines.library import generate, plan, train
+    from pairbridge.training.bridge.bridges import BridgeProcess
+    from pairbridge.training.bridge.samplers import Sampler
+    from pairbridge.training.bridge_training.losses import LossTerm
+    from pairbridge.training.bridge_training.own_training import fit
     from pairbridge.training.bridge_training.training_config import TrainingConfig
     from pairbridge.training.data.mix_config import MixConfig
     from pairbridge.training.data.torch_datasets import PairDataset, open_dataset, webdataset_pipeline
+    from pairbridge.training.evaluation.baselines import Baseline
+    from pairbridge.training.networks.denoisers import Network
 
 # Where each name is, below `pairbridge.`, and what it is called there.
 _PLACES = {
     "AssetError": "datagen.core.errors:AssetError",
+    "Baseline": "training.evaluation.baselines:Baseline",
+    "BridgeProcess": "training.bridge.bridges:BridgeProcess",
     "Camera": "datagen.recipes.rendering:Camera",
     "ConfigError": "datagen.core.errors:ConfigError",
     "DatasetConfig": "datagen.dataset.dataset_config:DatasetConfig",
+    "LossTerm": "training.bridge_training.losses:LossTerm",
     "MixConfig": "training.data.mix_config:MixConfig",
+    "Network": "training.networks.denoisers:Network",
     "PairDataset": "training.data.torch_datasets:PairDataset",
     "PairbridgeError": "datagen.core.errors:PairbridgeError",
     "Recipe": "datagen.recipes.base:Recipe",
     "RelightingPair": "datagen.recipes.rendering:RelightingPair",
     "Renderer": "datagen.recipes.rendering:Renderer",
+    "Sampler": "training.bridge.samplers:Sampler",
     "TrainingConfig": "training.bridge_training.training_config:TrainingConfig",
     "View": "datagen.recipes.rendering:View",
+    "fit": "training.bridge_training.own_training:fit",
     "generate": "pipelines.library:generate",
     "load_model": "pipelines.inference.translation:open_model",
     "open_dataset": "training.data.torch_datasets:open_dataset",
@@ -62,17 +77,23 @@ _PLACES = {
 
 __all__ = [
     "AssetError",
+    "Baseline",
+    "BridgeProcess",
     "Camera",
     "ConfigError",
     "DatasetConfig",
+    "LossTerm",
     "MixConfig",
+    "Network",
     "PairDataset",
     "PairbridgeError",
     "Recipe",
     "RelightingPair",
     "Renderer",
+    "Sampler",
     "TrainingConfig",
     "View",
+    "fit",
     "generate",
     "load_model",
     "open_dataset",

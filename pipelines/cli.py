@@ -5,49 +5,117 @@ every program, a wrong command line), 130 interrupted and resumable.
 """
 
 import sys
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.pipelines.commands import (
     assets,
-    calibrate,
+    checks,
+    configs,
     datasets,
-    guiding,
+    images,
     imports,
-    machine,
-    models,
     products,
     runs,
-    sweep,
+    training,
     watching,
     weights,
 )
 
+# The headings of --help and the commands below each, in their order.
+PANELS = {
+    "Whole job": {"demo": runs.demo, "run": runs.run, "sweep": runs.sweep},
+    "Make data": {
+        "plan": datasets.plan,
+        "generate": datasets.generate,
+        "status": watching.status,
+        "verify": datasets.verify,
+        "inspect": datasets.inspect,
+        "export": products.export,
+        "merge": products.merge,
+    },
+    "Bring data": {
+        "assets": assets.group,
+        "photos": imports.photos,
+        "import": imports.import_,
+        "calibrate": checks.calibrate,
+    },
+    "Train": {
+        "mix": training.mix,
+        "encode": training.encode,
+        "train": training.train,
+        "distill": training.distill,
+        "evaluate": training.evaluate,
+        "publish": training.publish,
+    },
+    "Use models": {
+        "translate": images.translate,
+        "guide": images.guide,
+        "sample": images.sample,
+        "app": images.browser_app,
+    },
+    "Set up": {"doctor": checks.doctor, "weights": weights.group, "config": configs.group},
+}
+
+
+class Panels(TyperGroup):
+    """Lists commands under headings. Typer's own panels are drawn by rich, whose import would double the time
+    of --help."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for commands in PANELS.values() for name in commands]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for title, commands in PANELS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (
+                            name.ljust(width),
+                            self.commands[name].get_short_help_str(formatter.width - width - 6),
+                        )
+                        for name in commands
+                    ]
+                )
+
+
 app = typer.Typer(
     name="pairbridge",
-    help="Make paired image data with Blender and photographs, and train latent bridge models on it.",
+    cls=Panels,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (
-    runs,
-    datasets,
-    watching,
-    products,
-    assets,
-    imports,
-    models,
-    guiding,
-    sweep,
-    calibrate,
-    machine,
-    weights,
-):
-    group.register(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version  # as slow as half of --help
+
+        print(f"pairbridge {version('pairbridge')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _pairbridge(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Make paired image data with Blender and photographs, and train latent bridge models on it."""
+
+
+for commands in PANELS.values():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name)(command)
 
 
 def main() -> None:

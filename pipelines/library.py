@@ -1,7 +1,7 @@
 """What the commands do, as functions: each config is a value, a shipped one's name or a YAML file's path.
 
 `pairbridge` hands them out. What takes no config is not here: datasets are opened and verified, and models
-loaded, by their own rooms. Functions import what they run, since each needs another heavy library.
+loaded, by their own rooms. Each function imports what it runs: a plan needs neither Ray nor torch.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ def plan(config: "DatasetConfig | str | Path") -> "DatasetPlan":
 
     Raises ConfigError, and CatalogueError where a split lacks assets.
     """
+    # Recipes bring OpenCV and SciPy.
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
     from pairbridge.pipelines.generation.open_plan import plan_before_baking
 
@@ -43,6 +44,7 @@ def generate(
 
     See `pairbridge.pipelines.generation.generate.generate` for what is promised and raised.
     """
+    # Ray.
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
     from pairbridge.pipelines.generation.generate import generate as run
 
@@ -62,6 +64,7 @@ def train(
     `run:` paths of the mix start from `run_dir`. Under torchrun every process makes the same call. See
     `pairbridge.training.bridge_training.loop.train` for what is promised and raised.
     """
+    # Torch and diffusers.
     from pairbridge.training.bridge_training.loop import train as run
     from pairbridge.training.bridge_training.training_config import TrainingConfig
     from pairbridge.training.data.mix_config import MixConfig

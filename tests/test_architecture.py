@@ -51,9 +51,10 @@ ROOMS = (
 MAY_SEE = {
     "blender_assets": (),
     "datagen": ("blender_assets", "datagen"),
-    # What a dataset is, and nothing of how one is made.
+    # What a dataset is, and nothing of how one is made; published weights are loaded alike everywhere.
     "training": (
         *("datagen/core", "datagen/shards", "datagen/imaging", "datagen/lighting"),
+        "datagen/models/weights",
         *("datagen/dataset", "datagen/imports", "training"),
     ),
     "pipelines": ("datagen", "training", "pipelines"),

@@ -83,7 +83,6 @@ def unusable(path: Path, fault: str, why: str) -> AssetError:
     """The error for an object's file that cannot be used; `fault` is its one-word name."""
     return AssetError(
         f"object {path} cannot be loaded: {why}",
-        consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy="repair, replace or remove the file, or `exclude` it in its folder's catalogue.yaml",
         fault=fault,
     )

@@ -179,7 +179,6 @@ def _frames(image: Image.Image) -> int:
 def _refused(name: str, why: str) -> PhotographError:
     return PhotographError(
         f"photograph {name} is not used: {why}",
-        consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy="replace it, remove it, or list it under `exclude` (`pairbridge photos` finds all such files)",
         fault="unusable_photo",
     )

@@ -29,9 +29,6 @@ class BlenderCrashed(PairbridgeError):
         self.phase = phase
         self.log_tail = log_tail
 
-    def __reduce__(self):
-        return _crashed, (self.signal, self.phase, self.log_tail)
-
 
 class BlenderTimedOut(PairbridgeError):
     """A request outlived its limit; the process group was killed."""
@@ -46,9 +43,6 @@ class BlenderTimedOut(PairbridgeError):
         self.timeout_s = timeout_s
         self.log_tail = log_tail
 
-    def __reduce__(self):
-        return _timed_out, (self.phase, self.timeout_s, self.log_tail)
-
 
 class BlenderUnavailable(PairbridgeError):
     """Blender cannot work on this machine: bpy, a system library or the requested GPU is missing."""
@@ -56,11 +50,3 @@ class BlenderUnavailable(PairbridgeError):
 
 class BlenderRequestFailed(PairbridgeError):
     """A request raised inside Blender for a reason that is not a broken asset; the process lives on."""
-
-
-def _crashed(signal: str, phase: str, log_tail: str) -> BlenderCrashed:
-    return BlenderCrashed(signal=signal, phase=phase, log_tail=log_tail)
-
-
-def _timed_out(phase: str, timeout_s: float, log_tail: str) -> BlenderTimedOut:
-    return BlenderTimedOut(phase=phase, timeout_s=timeout_s, log_tail=log_tail)

@@ -1,5 +1,7 @@
 """Errors that a user reads at a terminal: what happened, what it means for the run, what to do next."""
 
+import copyreg
+
 
 class PairbridgeError(Exception):
     """Base of every error the command line prints without a traceback.
@@ -15,18 +17,8 @@ class PairbridgeError(Exception):
         self.remedy = remedy
 
     def __reduce__(self):
-        # Keyword-only arguments do not survive the default pickling, and errors cross process borders.
-        return _rebuild, (type(self), self.cause, self.consequence, self.remedy)
-
-
-def _rebuild(kind: type[PairbridgeError], cause: str, consequence: str, remedy: str) -> PairbridgeError:
-    return kind(cause, consequence=consequence, remedy=remedy)
-
-
-def _rebuild_asset(
-    kind: "type[AssetError]", cause: str, consequence: str, remedy: str, fault: str
-) -> "AssetError":
-    return kind(cause, consequence=consequence, remedy=remedy, fault=fault)
+        # Errors cross process borders, and the default pickling calls `__init__` without its keywords.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)
 
 
 class ConfigError(PairbridgeError):
@@ -43,12 +35,16 @@ class AssetError(PairbridgeError):
     `fault` names the kind of damage in one word, such as "truncated"; `docs/assets.md` lists them.
     """
 
-    def __init__(self, cause: str, *, consequence: str, remedy: str, fault: str = "unusable") -> None:
+    def __init__(
+        self,
+        cause: str,
+        *,
+        remedy: str,
+        fault: str = "unusable",
+        consequence: str = "every group that draws it is quarantined; the rest of the dataset is made",
+    ) -> None:
         super().__init__(cause, consequence=consequence, remedy=remedy)
         self.fault = fault
-
-    def __reduce__(self):
-        return _rebuild_asset, (type(self), self.cause, self.consequence, self.remedy, self.fault)
 
 
 class ShardError(PairbridgeError):
@@ -62,13 +58,13 @@ class Rejected(PairbridgeError):
     the report.
     """
 
-    def __init__(self, cause: str, *, consequence: str, remedy: str, gate: str = "recipe") -> None:
+    def __init__(
+        self,
+        cause: str,
+        *,
+        remedy: str,
+        gate: str = "recipe",
+        consequence: str = "the pair is drawn again, or quarantined",
+    ) -> None:
         super().__init__(cause, consequence=consequence, remedy=remedy)
         self.gate = gate
-
-    def __reduce__(self):
-        return _rebuild_rejected, (self.cause, self.consequence, self.remedy, self.gate)
-
-
-def _rebuild_rejected(cause: str, consequence: str, remedy: str, gate: str) -> Rejected:
-    return Rejected(cause, consequence=consequence, remedy=remedy, gate=gate)

@@ -116,9 +116,10 @@ class UserCode(FrozenModel):
 
 
 def holds_code(config: Any) -> bool:
-    """Whether a config, as read from JSON, has the text of a class in it."""
+    """Whether a config, as read from JSON, has the text of a class in it, or names one that would be read."""
     if isinstance(config, dict):
-        return bool(config.get("code")) or any(map(holds_code, config.values()))
+        own = bool(config.get("code")) or config.get("kind") == "own"
+        return own or any(map(holds_code, config.values()))
     return isinstance(config, list | tuple) and any(map(holds_code, config))
 
 

@@ -100,7 +100,6 @@ def draw_mask(
     if best is None:
         raise Rejected(
             f"none of {config.max_tries} masks fits: coverage {config.coverage}, mode {config.mode}",
-            consequence="the pair is quarantined; the rest is made",
             remedy="widen the recipe's `mask.coverage`, raise `mask.max_tries`, or allow `any_place`",
             gate="no_room_for_mask",
         )

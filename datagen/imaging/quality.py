@@ -71,9 +71,13 @@ def check_pair(pair: Pair, gates: Gates) -> None:
     for role, image in images.items():
         black, blown = _black(image), _blown(image)
         if black > gates.black_frame:
-            raise _refused("black_frame", f"{black:.3f} of the {role} is black", "raise `view.exposure`")
+            raise Rejected(
+                f"{black:.3f} of the {role} is black", remedy="raise `view.exposure`", gate="black_frame"
+            )
         if blown > gates.blown_frame:
-            raise _refused("blown_frame", f"{blown:.3f} of the {role} is blown", "lower `view.exposure`")
+            raise Rejected(
+                f"{blown:.3f} of the {role} is blown", remedy="lower `view.exposure`", gate="blown_frame"
+            )
     if "target" in images:
         _check_noise(images["target"], mask, gates)
     if len(images) == 2:
@@ -93,8 +97,10 @@ def check_render(rgba: np.ndarray, albedo: np.ndarray, gates: Gates) -> None:
 def check_finite(rgba: np.ndarray) -> None:
     """Raise Rejected (gate `not_finite`) if a render holds infinities or NaN."""
     if not np.isfinite(rgba).all():
-        raise _refused(
-            "not_finite", "the render holds infinities or NaN", "a material or lighting divides by zero"
+        raise Rejected(
+            "the render holds infinities or NaN",
+            remedy="a material or lighting divides by zero",
+            gate="not_finite",
         )
 
 
@@ -103,18 +109,18 @@ def check_framing(alpha: np.ndarray, gates: Gates) -> None:
     coverage = float(np.clip(alpha, 0, 1).mean())
     low, high = gates.coverage
     if not low <= coverage <= high:
-        raise _refused(
-            "too_small" if coverage < low else "too_large",
+        raise Rejected(
             f"the object covers {coverage:.4f} of the frame, outside {low} to {high}",
-            "check the object's size and origin, or the recipe's `fill`",
+            remedy="check the object's size and origin, or the recipe's `fill`",
+            gate="too_small" if coverage < low else "too_large",
         )
     border = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
     cut = float((border > 0.5).mean())
     if cut > gates.border:
-        raise _refused(
-            "cut_by_border",
+        raise Rejected(
             f"the object covers {cut:.3f} of the frame's border, above {gates.border}",
-            "lower the recipe's `fill` or `offset`",
+            remedy="lower the recipe's `fill` or `offset`",
+            gate="cut_by_border",
         )
 
 
@@ -124,10 +130,10 @@ def check_textures(alpha: np.ndarray, albedo: np.ndarray, gates: Gates) -> None:
     magenta = (albedo[..., 0] > 0.95) & (albedo[..., 1] < 0.02) & (albedo[..., 2] > 0.95)
     share = float((magenta & solid).sum() / max(int(solid.sum()), 1))
     if share > gates.magenta:
-        raise _refused(
-            "missing_texture",
+        raise Rejected(
             f"{share:.3f} of the object is pure magenta: a texture is missing",
-            "put the textures where the object's file expects them",
+            remedy="put the textures where the object's file expects them",
+            gate="missing_texture",
         )
 
 
@@ -138,27 +144,29 @@ def check_foreground(image: np.ndarray, mask: np.ndarray, role: str, gates: Gate
     """
     foreground = image[mask > 127]
     if foreground.size == 0:
-        raise _refused("mask_empty", f"the {role}'s mask is empty", "check the object or the matting")
+        raise Rejected(
+            f"the {role}'s mask is empty", remedy="check the object or the matting", gate="mask_empty"
+        )
     black, blown = _black(foreground), _blown(foreground)
     level = float(foreground.mean())
     contrast = float(foreground.mean(axis=1).std())
     if black > gates.black or level < gates.level[0]:
-        raise _refused(
-            "black",
+        raise Rejected(
             f"the {role}'s foreground is black: {black:.3f} of it, mean level {level:.1f}",
-            "raise `view.exposure`, or the recipe's lowest `strength`",
+            remedy="raise `view.exposure`, or the recipe's lowest `strength`",
+            gate="black",
         )
     if blown > gates.blown or level > gates.level[1]:
-        raise _refused(
-            "blown",
+        raise Rejected(
             f"the {role}'s foreground is blown: {blown:.3f} of it, mean level {level:.1f}",
-            "lower `view.exposure`, or the recipe's highest `strength`",
+            remedy="lower `view.exposure`, or the recipe's highest `strength`",
+            gate="blown",
         )
     if contrast < gates.contrast:
-        raise _refused(
-            "no_shading",
+        raise Rejected(
             f"the {role}'s foreground has no shading: standard deviation {contrast:.2f} of 255",
-            "check the object's materials (pure emission has no shading)",
+            remedy="check the object's materials (pure emission has no shading)",
+            gate="no_shading",
         )
 
 
@@ -169,10 +177,10 @@ def check_effect(effect: np.ndarray, smallest: float) -> None:
     """
     share = float(effect.mean())
     if share < smallest:
-        raise _refused(
-            "no_effect",
+        raise Rejected(
             f"only {share:.4f} of the frame changes between source and target, below {smallest}",
-            "lower `fill`, so that more of the surroundings is seen, or raise the recipe's light",
+            remedy="lower `fill`, so that more of the surroundings is seen, or raise the recipe's light",
+            gate="no_effect",
         )
 
 
@@ -184,16 +192,16 @@ def check_removable(visible: np.ndarray, amodal: np.ndarray, *, smallest: float,
     """
     seen, whole = float(visible.mean()), float(amodal.mean())
     if seen < smallest:
-        raise _refused(
-            "too_small",
+        raise Rejected(
             f"the removed object is seen in {seen:.4f} of the frame, below {smallest}",
-            "raise `radius` or `fill`, or lower `smallest_visible`",
+            remedy="raise `radius` or `fill`, or lower `smallest_visible`",
+            gate="too_small",
         )
     if seen < (1 - most_hidden) * whole:
-        raise _refused(
-            "too_hidden",
+        raise Rejected(
             f"others hide {1 - seen / whole:.2f} of the removed object, above {most_hidden}",
-            "raise `elevation_deg` or `gap`, or raise `most_hidden`",
+            remedy="raise `elevation_deg` or `gap`, or raise `most_hidden`",
+            gate="too_hidden",
         )
 
 
@@ -219,20 +227,20 @@ def _check_mask(mask: np.ndarray, gates: Gates) -> None:
     share = float((mask > 127).mean())
     low, high = gates.mask
     if not low <= share <= high:
-        raise _refused(
-            "mask_empty" if share < low else "mask_full",
+        raise Rejected(
             f"the mask covers {share:.4f} of the frame, outside {low} to {high}",
-            "check the object, the matting, or the recipe's mask settings",
+            remedy="check the object, the matting, or the recipe's mask settings",
+            gate="mask_empty" if share < low else "mask_full",
         )
 
 
 def _check_noise(target: np.ndarray, mask: np.ndarray | None, gates: Gates) -> None:
     noise = noise_level(target, mask)
     if noise > gates.noise:
-        raise _refused(
-            "noisy",
+        raise Rejected(
             f"the target's pixels are noise of {noise:.1f} levels, above {gates.noise}",
-            "raise `render.samples`, or the recipe's `gates.noise`",
+            remedy="raise `render.samples`, or the recipe's `gates.noise`",
+            gate="noisy",
         )
 
 
@@ -242,10 +250,10 @@ def _check_difference(source: np.ndarray, target: np.ndarray, mask: np.ndarray |
         change = change[mask > 127]
     difference = float(change.mean())
     if difference < gates.difference:
-        raise _refused(
-            "too_alike",
+        raise Rejected(
             f"source and target differ by {difference:.2f} levels on average, below {gates.difference}",
-            "widen what the recipe varies, or lower its `gates.difference`",
+            remedy="widen what the recipe varies, or lower its `gates.difference`",
+            gate="too_alike",
         )
 
 
@@ -255,7 +263,3 @@ def _black(pixels: np.ndarray) -> float:
 
 def _blown(pixels: np.ndarray) -> float:
     return float((pixels.min(axis=-1) >= 250).mean())
-
-
-def _refused(gate: str, cause: str, remedy: str) -> Rejected:
-    return Rejected(cause, consequence="the pair is drawn again, or quarantined", remedy=remedy, gate=gate)

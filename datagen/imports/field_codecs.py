@@ -148,9 +148,9 @@ def _boxes(mask: np.ndarray) -> np.ndarray:
 
 def _unusable(name: str, why: str) -> AssetError:
     return AssetError(
-        f"{name} cannot be used: {why}",
+        f"{name} cannot be read: {why}",
         consequence="the pair it belongs to is not used",
-        remedy="correct the import's field map, or remove the file and import anew",
+        remedy="correct the import's field map, download the file again or remove it, and import anew",
     )
 
 
@@ -172,7 +172,7 @@ def read_array(data: bytes, name: str, dataset: str = "dataset") -> np.ndarray:
         try:
             return checked[()]
         except OSError as error:
-            raise _unreadable(name, f"it is damaged: {error}") from error
+            raise _unusable(name, f"it is damaged: {error}") from error
 
 
 def _opened(stream: BinaryIO, name: str):
@@ -187,25 +187,17 @@ def _opened(stream: BinaryIO, name: str):
     try:
         return h5py.File(stream, "r")
     except OSError as error:
-        raise _unreadable(name, f"it is damaged, or no HDF5 file: {error}") from error
+        raise _unusable(name, f"it is damaged, or no HDF5 file: {error}") from error
 
 
 def _checked(file, name: str, dataset: str):
     import h5py
 
     if not isinstance(file.get(dataset, getlink=True), h5py.HardLink):
-        raise _unreadable(name, f"it has no array {dataset!r} of its own")
+        raise _unusable(name, f"it has no array {dataset!r} of its own")
     found = file[dataset]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise _unreadable(name, f"{dataset!r} is no array stored in the file itself")
+        raise _unusable(name, f"{dataset!r} is no array stored in the file itself")
     if found.dtype.kind not in "fiu" or found.size > 4 * MAX_PIXELS:
-        raise _unreadable(name, f"{dataset!r} holds {found.shape} values of type {found.dtype}")
+        raise _unusable(name, f"{dataset!r} holds {found.shape} values of type {found.dtype}")
     return found
-
-
-def _unreadable(name: str, why: str) -> AssetError:
-    return AssetError(
-        f"{name} cannot be read: {why}",
-        consequence="the pair it belongs to is not used",
-        remedy="download the file again, or remove it and import anew",
-    )

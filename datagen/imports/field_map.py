@@ -32,7 +32,7 @@ class FieldFiles(FrozenModel):
     codec: Codec
     """What the files hold."""
 
-    @field_validator("paths", mode="before")
+    @field_validator("paths", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod
     def _one_or_more(cls, paths: Any) -> Any:
         return (paths,) if isinstance(paths, str) else paths

@@ -41,7 +41,7 @@ class TarField(FrozenModel):
     codec: Codec
     """What the members hold."""
 
-    @field_validator("extensions", mode="before")
+    @field_validator("extensions", mode="before", json_schema_input_type=tuple[str, ...] | str)
     @classmethod
     def _one_or_more(cls, extensions: Any) -> Any:
         return (extensions,) if isinstance(extensions, str) else extensions

@@ -39,6 +39,17 @@ class PairLayout(FrozenModel):
         return {name: cls._written_out(name, value) for name, value in fields.items()}
 
     @classmethod
+    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
+        """With the short forms of a field."""
+        schema = handler(core)
+        fields = handler.resolve_ref_schema(schema)["properties"]["fields"]
+        whole = fields["additionalProperties"]
+        handler.resolve_ref_schema(whole)["required"] = [cls.bare]
+        short = {"type": "string"}
+        fields["additionalProperties"] = {"anyOf": [whole, short, {"type": "array", "items": short}]}
+        return schema
+
+    @classmethod
     def _written_out(cls, name: str, value: Any) -> Any:
         if isinstance(value, (str, list, tuple)):
             value = {cls.bare: value}

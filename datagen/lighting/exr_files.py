@@ -89,7 +89,6 @@ def broken_lighting(path: Path, fault: str, why: str) -> AssetError:
     """The error for a lighting file that cannot be used; `fault` names the damage in one word."""
     return AssetError(
         f"lighting {path.name} cannot be used: {why}",
-        consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy=f"replace or remove {path}",
         fault=fault,
     )

@@ -62,7 +62,6 @@ def crop_box(
         raise Rejected(
             f"the photograph has {photo_WH[0]}x{photo_WH[1]} pixels: a crop of it would be enlarged "
             f"{1 / largest:.2f} times to {width}x{height}",
-            consequence="the pair is quarantined; the rest is made",
             remedy="use larger photographs, a smaller `size_WH`, or a larger `max_enlargement`",
             gate="too_few_pixels",
         )

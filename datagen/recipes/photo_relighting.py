@@ -187,11 +187,11 @@ class PhotoRelighting:
         coverage = float(mask.mean()) / 255
         low, high = self.config.coverage
         if not low <= coverage <= high:
-            raise _refused(
-                "too_small" if coverage < low else "too_large",
+            raise Rejected(
                 f"the foreground of photograph {spec.params['photo']} covers {coverage:.3f} of the crop, "
                 f"outside {low} to {high}",
-                "widen the recipe's `coverage`, or change its `crop`",
+                remedy="widen the recipe's `coverage`, or change its `crop`",
+                gate="too_small" if coverage < low else "too_large",
             )
         behind, foreground = show_background(
             pair["background"], size, self.config.background, self.config.matting, workbench
@@ -215,20 +215,20 @@ class PhotoRelighting:
         )
         structure = structure_agreement(target, relit, mask)
         if structure < self.config.min_structure:
-            raise _refused(
-                "lost_structure",
+            raise Rejected(
                 f"the relit foreground lost its edges: structure {structure:.3f}, "
                 f"below {self.config.min_structure}",
-                "give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
+                remedy="give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
+                gate="lost_structure",
             )
         source = paste_relit(target, relit, mask, self.config.foreground_colour)
         change = _mean_change(source, target, mask)
         if change < self.config.min_change:
-            raise _refused(
-                "too_alike",
+            raise Rejected(
                 f"relighting changed the foreground by {change:.2f} of 255 on average, "
                 f"below {self.config.min_change}",
-                "lower the recipe's `min_change`, or let its relighter go further",
+                remedy="lower the recipe's `min_change`, or let its relighter go further",
+                gate="too_alike",
             )
         check_foreground(target, mask, "target", self.config.gates)
         check_foreground(source, mask, "source", self.config.gates)
@@ -258,7 +258,3 @@ def _mean_change(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> fl
     weight = mask.astype(np.float64)
     difference = np.abs(source.astype(np.int16) - target).mean(axis=2)
     return float((difference * weight).sum() / max(weight.sum(), 1.0))
-
-
-def _refused(gate: str, cause: str, remedy: str) -> Rejected:
-    return Rejected(cause, consequence="the pair is drawn again, or quarantined", remedy=remedy, gate=gate)

@@ -5,23 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set, usable_cores
-
-
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        no_args_is_help=True,
-        rich_markup_mode=None,
-        help="Objects, lightings and photographs of your own.",
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    group.callback()(_assets)
-    group.command()(check)
-    app.add_typer(group, name="assets")
-
-
-def _assets() -> None:
-    """Objects, lightings and photographs of your own."""
+from pairbridge.pipelines.commands.config_kinds import load
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set, command_group, usable_cores
 
 
 def check(
@@ -42,10 +27,11 @@ def check(
     ] = None,
     settings: Set = None,
 ) -> None:
-    """Render a thumbnail of each asset into one contact sheet, and list what a dataset would refuse and why.
+    """Render a thumbnail of each asset; list what a dataset would refuse.
 
-    Ends with status 2 if anything was refused.
+    Thumbnails go into one contact sheet, reasons beside them. Ends with status 2 if anything was refused.
     """
+    # Imported late: rich, OpenCV and Blender's client.
     from rich.console import Console
 
     from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
@@ -74,21 +60,22 @@ def check(
 
 def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
-    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
     from pairbridge.pipelines.checks.asset_check import folder_config
-    from pairbridge.pipelines.reading.config_files import find_config, load_config
+    from pairbridge.pipelines.reading.config_files import find_config
 
     if Path(what).is_dir():
         root = Path(what).absolute()
         # Recipes play no part here; everything else is the shipped starting point's.
-        config = load_config(find_config("datasets", "my_assets"), DatasetConfig, settings)
+        config = load("dataset", "my_assets", settings)
         folders = folder_config(root)
         kept = {name: getattr(folders, name) for name in ("embedded", "objects", "hdris", "photos")}
         config = config.model_copy(update={"assets": config.assets.model_copy(update=kept)})
     else:
-        path = find_config("datasets", what)
-        root, config = path.absolute().parent, load_config(path, DatasetConfig, settings)
+        root, config = find_config("datasets", what).absolute().parent, load("dataset", what, settings)
     if time_limit is not None:
         limited = config.execution.model_copy(update={"request_timeout_s": time_limit})
         config = config.model_copy(update={"execution": limited})
     return root, config
+
+
+group = command_group("Check objects, environment maps and photographs.", check=check)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pairbridge.pipelines.commands.plan_view import new_console, new_table
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.generation.progress import duration
 
 

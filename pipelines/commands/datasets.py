@@ -1,6 +1,4 @@
-"""`pairbridge plan | generate | verify | inspect`: datasets, before, while and after they are
-made.
-"""
+"""`pairbridge plan | generate | verify | inspect`: datasets before, while and after they are made."""
 
 import json
 from pathlib import Path
@@ -9,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pairbridge.datagen.shards.object_store import is_url
-from pairbridge.pipelines.commands.imports import verify_imported
+from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.commands.options import (
     EXIT_PARTIAL,
     AcceptQuarantine,
@@ -17,8 +15,10 @@ from pairbridge.pipelines.commands.options import (
     DatasetFolder,
     DryRun,
     RequireKnownLicences,
+    Seed,
     Set,
     Workers,
+    end_if_damaged,
     place,
     stop_interrupted,
     usable_cores,
@@ -32,27 +32,24 @@ DatasetConfigName = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    for command in (plan, generate, verify, inspect):
-        app.command()(command)
-
-
 def plan(
     config: DatasetConfigName,
     group: Annotated[
         str | None,
         typer.Option(
-            "--group", metavar="RECIPE/SPLIT/N", help="Whose parameters to show [default: the first]."
+            "--group", metavar="RECIPE/SPLIT/N", help="Group whose parameters are shown [default: the first]."
         ),
     ] = None,
     cost: Annotated[
         bool,
         typer.Option(
             "--cost",
-            help="Make a few groups here, throw them away, and estimate hours, gigabytes and cost.",
+            help="Make a few groups on this machine, discard them, and estimate time, gigabytes and cost.",
         ),
     ] = False,
-    seconds: Annotated[float, typer.Option("--seconds", min=10, help="How long --cost may measure.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=10, help="Seconds that --cost may measure.")
+    ] = 60.0,
     workers: Workers = None,
     address: Address = None,
     nodes: Annotated[
@@ -60,23 +57,28 @@ def plan(
     ] = None,
     cpus: Annotated[int, typer.Option("--cpus", min=1, help="Cores of each machine of that cluster.")] = 64,
     gpus: Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each machine of that cluster.")] = 0,
-    price_per_node_hour: Annotated[float, typer.Option("--price-per-node-hour", min=0)] = 0.0,
-    price_per_core_hour: Annotated[float, typer.Option("--price-per-core-hour", min=0)] = 0.0,
-    price_per_gpu_hour: Annotated[float, typer.Option("--price-per-gpu-hour", min=0)] = 0.0,
+    price_per_node_hour: Annotated[
+        float, typer.Option("--price-per-node-hour", min=0, help="Price of one machine for an hour.")
+    ] = 0.0,
+    price_per_core_hour: Annotated[
+        float, typer.Option("--price-per-core-hour", min=0, help="Price of one core for an hour.")
+    ] = 0.0,
+    price_per_gpu_hour: Annotated[
+        float, typer.Option("--price-per-gpu-hour", min=0, help="Price of one GPU for an hour.")
+    ] = 0.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what --cost found as JSON, and nothing else.")
+        bool, typer.Option("--json", help="Print the estimate of --cost as JSON, and nothing else.")
     ] = False,
     settings: Set = None,
 ) -> None:
-    """Show what a dataset config would make: assets, layout, disk space, and the parameters of one group.
+    """Show what a dataset config would make, and what it costs.
 
-    With --cost also what it will take here and on a cluster: hours, gigabytes, shards and cost.
+    Assets, layout, disk space, and the parameters of one group (a scene and its lightings). With --cost
+    also time, gigabytes, shards and cost, here and on a cluster.
     """
-    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-    from pairbridge.pipelines.reading.config_files import find_config, load_config
-
-    loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
+    loaded = load("dataset", config, settings)
     if not cost:
+        # Imported late: rich.
         from pairbridge.pipelines.commands.plan_view import show_plan
         from pairbridge.pipelines.generation.open_plan import plan_before_baking
         from pairbridge.pipelines.generation.plan_summary import named_group
@@ -84,6 +86,7 @@ def plan(
         planned = plan_before_baking(loaded)
         show_plan(planned, named_group(planned, group))
         return
+    # Imported late: ray.
     from pairbridge.pipelines.commands.cost_view import show_cost
     from pairbridge.pipelines.costing.cost_estimate import Cluster, Prices, estimate_cost
     from pairbridge.pipelines.costing.cost_measuring import measure
@@ -111,14 +114,14 @@ def generate(
     preview: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Make only a contact sheet of this many first pairs of every recipe, no dataset."
+            min=1, help="Make only a contact sheet of the first N pairs of every recipe, no dataset."
         ),
     ] = None,
     extend_assets: Annotated[
         bool,
         typer.Option(
             "--extend-assets",
-            help="Take in files that joined the asset folders since; groups planned before do not use them.",
+            help="Use files that were added to the asset folders since, in groups not planned before.",
         ),
     ] = False,
     work: Annotated[
@@ -131,26 +134,27 @@ def generate(
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Make a dataset with Ray workers. Kill it whenever you like: the same command goes on, and with larger
-    numbers of groups in the config it grows.
+    """Make a dataset with Ray workers; resumable.
 
-    Ends with status 2 if some pairs are in quarantine (see quarantine.jsonl), 130 if interrupted.
+    Interrupt it at any time: the same command resumes, and with larger numbers of groups in the config the
+    dataset grows. Ends with status 2 if some pairs are in quarantine (failed samples, see quarantine.jsonl),
+    130 if interrupted.
     """
-    from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-    from pairbridge.pipelines.reading.config_files import find_config, load_config
-
-    loaded = load_config(find_config("datasets", config), DatasetConfig, settings or ())
+    loaded = load("dataset", config, settings)
     if dry_run:
+        # Imported late: rich.
         from pairbridge.pipelines.commands.plan_view import show_dry_run
 
         show_dry_run(loaded, out)
         return
     if preview is not None:
+        # Imported late: ray.
         from pairbridge.pipelines.generation.preview import preview as make_preview
 
         sheet = make_preview(loaded, out, preview, workers=workers or usable_cores())
         print(f"{sheet}: look at it; nothing was committed")
         return
+    # Imported late: ray.
     from pairbridge.pipelines.generation.generate import generate as run_generate
     from pairbridge.pipelines.generation.stopping import Interrupted
 
@@ -183,27 +187,25 @@ def verify(
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every image and array.")] = False,
     known_licences: RequireKnownLicences = False,
 ) -> None:
-    """Prove from disk that every planned pair is there, or in quarantine with a reason, and undamaged.
+    """Prove from disk that every planned pair is there, undamaged.
 
-    Of an import: prove that its files are there, unchanged, and with --decode that they can be read.
-
-    Ends with status 1 and the list of damage otherwise, 2 if pairs are in quarantine.
+    A pair may also be in quarantine with a reason. Of an import: that its files are there, unchanged, and
+    with --decode readable. Ends with status 1 and the list of damage otherwise, 2 if pairs are in quarantine.
     """
+    # Imported late: numpy and rich.
     from pairbridge.datagen.dataset.verify import verify_dataset
+    from pairbridge.datagen.imports.checking import verify_import
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.pipelines.commands.plan_view import show_status, show_variety
 
     if not is_url(dataset) and is_import(dataset):
-        verify_imported(dataset, decode=decode)
+        end_if_damaged(verify_import(dataset, decode=decode))
+        print("whole: every pair of the import is there" + (", and can be read" if decode else ""))
         return
     report = verify_dataset(dataset, decode=decode, require_known_licences=known_licences)
     show_status(report.streams)
     show_variety(report.streams)
-    for finding in report.findings:
-        print(f"{finding.where}: {finding.problem}\n  remedy: {finding.remedy}")
-    if not report.ok:
-        print(f"{len(report.findings)} problems")
-        raise typer.Exit(1)
+    end_if_damaged(report.findings)
     holes = sum(stream.holes for stream in report.streams)
     print(
         f"whole: every planned pair is accounted for ({report.num_bytes / 1e6:.1f} MB, {holes} in quarantine)"
@@ -235,24 +237,29 @@ def inspect(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, help="How many pairs the page shows: of every recipe and split alike.")
+        int, typer.Option(min=1, help="Pairs on the page, spread over recipes and splits.")
     ] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Which of them the page shows.")] = 0,
+    seed: Seed = 0,
 ) -> None:
-    """Show one sample: its meta.json here, its files and a contact sheet of it and the following ones in a
-    folder. With --page: many, in a browser.
+    """Show one sample, or with --page many in a browser.
+
+    Its meta.json is printed; its files, and a contact sheet of it and the following samples, go into a
+    folder.
     """
+    # Imported late: numpy and OpenCV.
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.datagen.shards.mirror import local_folder
 
     what = local_folder(what)
     if page is not None:
+        # Imported late: jinja2.
         from pairbridge.pipelines.pages.browsed_pairs import browse
         from pairbridge.pipelines.pages.dataset_page import write_dataset_page
 
         size = write_dataset_page(browse(what), page, limit=limit, seed=seed)
         print(f"{page / 'index.html'}: open it in a browser ({size / 1e6:.1f} MB with its images)")
         return
+    # Imported late: OpenCV.
     from pairbridge.pipelines.pages.inspection import inspect_imported, inspect_samples
 
     shown = inspect_imported if is_import(what) else inspect_samples

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set
 
 if TYPE_CHECKING:
@@ -16,11 +17,6 @@ if TYPE_CHECKING:
 
 # More reasons than this are only in the file that lists them all.
 _SHOWN = 5
-
-
-def register(app: typer.Typer) -> None:
-    app.command("import")(import_)
-    app.command()(photos)
 
 
 def import_(
@@ -37,16 +33,16 @@ def import_(
     ] = False,
     settings: Set = None,
 ) -> None:
-    """Index a data set where it lies; a mix then takes OUT as the `path` of a source.
+    """Index a data set of others where it lies, for mixes.
 
-    Ends with status 2 if some pairs cannot be used (OUT/rejected.jsonl says why).
+    A mix takes OUT as the `path` of a source. Ends with status 2 if some pairs cannot be used
+    (OUT/rejected.jsonl says why).
     """
-    from pairbridge.datagen.imports.import_config import ImportConfig
+    # Imported late: numpy and OpenCV.
     from pairbridge.datagen.imports.indexing import import_dataset
-    from pairbridge.pipelines.reading.config_files import find_config, load_config
 
     overrides = [*(settings or ()), *([f"root={json.dumps(str(root.absolute()))}"] if root else ())]
-    loaded = load_config(find_config("imports", config), ImportConfig, overrides)
+    loaded = load("import", config, overrides)
     with _pairs_bar() as on_progress:
         report = import_dataset(loaded, out.absolute(), hash_files=hash_files, on_progress=on_progress)
     for split, count in report.pairs.items():
@@ -72,10 +68,11 @@ def photos(
         bool, typer.Option("--exclude", help="Write what was found into the folder's catalogue.yaml.")
     ] = False,
 ) -> None:
-    """Look at every photograph: which cannot be used and why, and which show the same picture.
+    """Check photographs: unusable ones and near-duplicates.
 
     Ends with status 2 if there are any. With --exclude datasets leave them out.
     """
+    # Imported late: numpy and OpenCV.
     from pairbridge.datagen.assets.photo_audit import audit_photographs, write_exclusions
     from pairbridge.datagen.assets.photographs import PhotoRules
 
@@ -93,6 +90,7 @@ def photos(
 
 def show_imported(folder: Path) -> None:
     """Counts of an import, from its import.json."""
+    # Imported late: pydantic.
     from pairbridge.datagen.imports.import_manifest import ImportManifest
 
     manifest = ImportManifest.from_folder(folder)
@@ -100,19 +98,6 @@ def show_imported(folder: Path) -> None:
     for split, info in manifest.splits.items():
         print(f"{split:<11} {info.pairs:>8} pairs")
     print(f"{manifest.rejected} found and not used; {folder / 'rejected.jsonl'} says why")
-
-
-def verify_imported(folder: Path, *, decode: bool) -> None:
-    """Ends with status 1 and the list of damage if there is any."""
-    from pairbridge.datagen.imports.checking import verify_import
-
-    findings = verify_import(folder, decode=decode)
-    for finding in findings:
-        print(f"{finding.where}: {finding.problem}\n  remedy: {finding.remedy}")
-    if findings:
-        print(f"{len(findings)} problems")
-        raise typer.Exit(1)
-    print("whole: every pair of the import is there" + (", and can be read" if decode else ""))
 
 
 @contextmanager

@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.runs.report import duration, headline, percent, size
 from pairbridge.training.evaluation.baselines import method_label
 from pairbridge.training.evaluation.metrics import METRICS
@@ -17,14 +14,11 @@ from pairbridge.training.evaluation.metrics import METRICS
 def show_evaluation(evaluation: dict[str, Any]) -> None:
     """A table per source: methods, and what the model gains over each, with intervals."""
     for name, source in evaluation["sources"].items():
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            title_justify="left",
+        table = new_table(
+            "",
             title=f"{name}: {source['pairs']} pairs of {source['objects']} subjects, "
             f"split {evaluation['split']}, 95 % intervals over subjects",
         )
-        table.add_column("", no_wrap=True)
         judged_by = source["judged_by"]
         shown = [metric for metric in METRICS if metric in source["methods"]["model"]]
         for metric in shown:
@@ -38,7 +32,7 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
         for method, figures in source["gains"].items():
             cells = _cells(figures, shown, judged_by, "%+.*f")
             table.add_row(f"model minus {method_label(method).lower()}", *cells)
-        console = _console()
+        console = new_console(least_columns=110)
         console.print(table)
         for method, distances in source["sets"].items():
             listed = ", ".join(f"{METRICS[key].label} {value:.2f}" for key, value in distances.items())
@@ -48,7 +42,7 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
 def show_run(folder: Path) -> int:
     """The figures of a finished run and where its report is; returns the number of pairs in quarantine."""
     metrics = json.loads((folder / "metrics.json").read_bytes())
-    console = _console()
+    console = new_console(least_columns=110)
     show_evaluation(metrics["evaluation"])
     for name, source in metrics["evaluation"]["sources"].items():
         line = headline(name, source)
@@ -82,10 +76,3 @@ def _cells(
         mean, low, high = (form % (digits, figures[metric][key]) for key in ("mean", "low", "high"))
         cells.append(f"{mean} [{low}, {high}]" if metric == judged_by and low != high else mean)
     return cells
-
-
-def _console() -> Console:
-    # A table that is cut to 80 columns would lose its figures; a wider line wraps, and loses nothing.
-    console = Console(soft_wrap=True, highlight=False)
-    console.width = max(console.width, 110)
-    return console

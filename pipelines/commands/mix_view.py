@@ -1,17 +1,12 @@
 """A mix as a table on a terminal."""
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.training.data.mix_report import MixForecast
 
 
 def show_mix(mix: MixForecast) -> None:
     """Shares, epochs, and the first source to be exhausted."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("source", "share", "exactly", "pairs", "draws", "epochs", "fresh batches"):
-        table.add_column(heading, justify="left" if heading == "source" else "right", no_wrap=True)
+    table = new_table("source", "share", "exactly", "pairs", "draws", "epochs", "fresh batches")
     for source in mix.sources:
         table.add_row(
             source.name,
@@ -22,7 +17,7 @@ def show_mix(mix: MixForecast) -> None:
             f"{source.epochs:.2f}",
             str(source.fresh_batches),
         )
-    console = Console(soft_wrap=True, highlight=False)
+    console = new_console()
     console.print(table)
     console.print(
         f"{mix.num_batches} batches, {mix.samples:,} samples; at every batch boundary each source is within "

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,6 +13,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
 from pairbridge.datagen.shards.layout import GroupSpec
+from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.generation.open_plan import begun_dataset, plan_before_baking
 from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes
 
@@ -60,7 +60,7 @@ def show_status(streams: Iterable[StreamStatus]) -> None:
 
 def status_table(streams: Iterable[StreamStatus]) -> Table:
     """Planned and committed counts, a row for each recipe and split."""
-    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards")
+    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards", left=2)
     for stream in streams:
         table.add_row(
             stream.recipe,
@@ -75,7 +75,7 @@ def status_table(streams: Iterable[StreamStatus]) -> Table:
 
 def show_variety(streams: Iterable[StreamStatus]) -> None:
     """Distinct objects, lightings and sizes, as `verify` counted them."""
-    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect")
+    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect", left=2)
     for stream in streams:
         variety = stream.variety
         if variety is None or variety.aspects is None:
@@ -93,21 +93,9 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
 
 
 def _show_layout(plan: DatasetPlan, console: Console) -> None:
-    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards")
+    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards", left=3)
     for stream in plan.streams:
         numbers = (stream.num_groups, stream.num_pairs, stream.num_shards)
         table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers))
     console.print(table)
     console.print(f"{plan.num_pairs} pairs of {plan.num_groups} groups")
-
-
-def new_table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in headings:
-        text = heading in ("assets", "recipe", "kind", "split", "where")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=True)
-    return table
-
-
-def new_console() -> Console:
-    return Console(soft_wrap=True, highlight=False)

@@ -15,9 +15,7 @@ class Layout(StrEnum):
     ENERGON = "energon"
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(export)
-    app.command()(merge)
+OutFolder = Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is written.")]
 
 
 def export(
@@ -30,10 +28,14 @@ def export(
             "energon: prepared for megatron-energon.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is written.")],
+    out: OutFolder,
     known_licences: RequireKnownLicences = False,
 ) -> None:
-    """Write a finished dataset in the layout of another trainer. Images keep their bytes."""
+    """Write a finished dataset in another trainer's layout.
+
+    Images keep their bytes.
+    """
+    # Imported late: numpy, and what reads shards.
     from pairbridge.datagen.exports.export import export_dataset
     from pairbridge.pipelines.shelves.disk import disk_errors
 
@@ -47,12 +49,14 @@ def merge(
         list[Path],
         typer.Argument(metavar="DATASET...", parser=place, help="Finished datasets: folders or s3:// URLs."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is there.")],
+    out: OutFolder,
 ) -> None:
-    """Make one dataset of several that have no recipe in common. Shards are linked or copied as they are.
+    """Merge datasets that have no recipe in common.
 
-    An asset that is in different splits of two of them is refused: it would leak.
+    Shards are linked or copied as they are. An asset that is in different splits of two of them is refused:
+    it would leak.
     """
+    # Imported late: numpy, and what reads shards.
     from pairbridge.datagen.exports.merge import merge_datasets
     from pairbridge.pipelines.shelves.disk import disk_errors
 

@@ -1,5 +1,7 @@
-"""`pairbridge run | demo`: the whole job in one command."""
+"""`pairbridge demo | run | sweep`: the whole job in one command, and over a grid of settings."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +24,23 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="STAGE",
-        help="Start afresh from: generate, verify, train, evaluate or report; old work is moved aside.",
+        help="Start afresh from generate, verify, train, evaluate or report; old work is moved aside.",
     ),
 ]
 
 
-def register(app: typer.Typer) -> None:
-    for command in (demo, run):
-        app.command()(command)
+def demo(
+    out: RunsFolder = Path("runs"),
+    workers: Workers = None,
+    from_stage: From = None,
+    settings: Set = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run the shipped demo: the whole job, small, within minutes.
+
+    It takes up to a quarter of an hour on two cores.
+    """
+    _execute("demo", out, workers, None, from_stage, settings, dry_run)
 
 
 def run(
@@ -44,25 +55,44 @@ def run(
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Generate, verify, train, evaluate and report. Kill it whenever you like: the same command goes on.
+    """Generate, verify, train, evaluate and report; resumable.
 
-    --set takes dataset.KEY, mix.KEY, training.KEY, evaluation.KEY, and the run's own keys. Ends with
-    status 2 if some pairs are in quarantine, 130 if interrupted.
+    Interrupt it at any time: the same command resumes. --set takes dataset.KEY, mix.KEY, training.KEY,
+    evaluation.KEY, and the run's own keys. Ends with status 2 if pairs are in quarantine, 130 if interrupted.
     """
     quarantined = _execute(config, out, workers, address, from_stage, settings, dry_run)
     if quarantined and not accept_quarantine:
         raise typer.Exit(EXIT_PARTIAL)
 
 
-def demo(
+def sweep(
+    config: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="A sweep's YAML file, or the name of a shipped one.")
+    ],
     out: RunsFolder = Path("runs"),
     workers: Workers = None,
-    from_stage: From = None,
+    address: Address = None,
     settings: Set = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Run the shipped demo: the whole job on small real parts, within a quarter of an hour on two cores."""
-    _execute("demo", out, workers, None, from_stage, settings, dry_run)
+    """Train and evaluate a run over a grid of hyperparameters; plot.
+
+    They are sigma, NFE, weight of the pixel loss, timesteps and share of synthetic data. Resumable: what is
+    done and unchanged is skipped. --set takes keys of the sweep, and run.training.KEY (and so on) for its
+    base run.
+    """
+    # Imported late: torch and ray.
+    from pairbridge.pipelines.sweeps.sweep import dry_run_sweep, execute_sweep, load_sweep
+
+    loaded = load_sweep(config, out, settings or ())
+    if dry_run:
+        dry_run_sweep(loaded)
+        return
+    with _resumable():
+        page = execute_sweep(
+            loaded, workers=workers or loaded.run.config.workers or usable_cores(), address=address
+        )
+    print(page)
 
 
 def _execute(
@@ -75,25 +105,36 @@ def _execute(
     dry_run: bool,
 ) -> int:
     """Pairs in quarantine."""
+    # Imported late: torch and ray.
     from pairbridge.pipelines.commands.metrics_view import show_run
-    from pairbridge.pipelines.generation.stopping import Interrupted
-    from pairbridge.pipelines.runs.run import TrainingInterrupted, execute
     from pairbridge.pipelines.runs.run import dry_run as foresee
+    from pairbridge.pipelines.runs.run import execute
     from pairbridge.pipelines.runs.run_config import load_run
 
     loaded = load_run(config, out, settings or ())
     if dry_run:
         foresee(loaded, forced_from=from_stage)
         return 0
-    try:
+    with _resumable(drop=["--from"]):
         execute(
             loaded,
             workers=workers or loaded.config.workers or usable_cores(),
             address=address,
             forced_from=from_stage,
         )
-    except (Interrupted, TrainingInterrupted) as error:
-        stop_interrupted(error, drop=["--from"])
-    except KeyboardInterrupt:
-        stop_interrupted(None, drop=["--from"])
     return show_run(loaded.folder)
+
+
+@contextmanager
+def _resumable(drop: Sequence[str] = ()) -> Iterator[None]:
+    """Ends the command where the body is interrupted: with status 130 and the command that resumes."""
+    # Imported late: torch and ray.
+    from pairbridge.pipelines.generation.stopping import Interrupted
+    from pairbridge.pipelines.runs.run import TrainingInterrupted
+
+    try:
+        yield
+    except (Interrupted, TrainingInterrupted) as error:
+        stop_interrupted(error, drop=drop)
+    except KeyboardInterrupt:
+        stop_interrupted(None, drop=drop)

@@ -21,23 +21,21 @@ _STAGES_SHOWN = 7
 _BAR_WIDTH = 60
 
 
-def register(app: typer.Typer) -> None:
-    app.command()(status)
-
-
 def status(
     dataset: DatasetFolder,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Look again and again until every shard is committed.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until every shard is committed.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object for each look; its keys stay what they are.")
+        bool, typer.Option("--json", help="Print one JSON object per refresh; its keys are stable.")
     ] = False,
     every_s: Annotated[
-        float, typer.Option("--every", min=0.1, help="Seconds between two looks; each lists a store.")
+        float, typer.Option("--every", min=0.1, help="Seconds between two refreshes; each lists a store.")
     ] = 2.0,
 ) -> None:
-    """Count what is there, from the sidecars, and tell what the run's ledger says of its speed."""
+    """Show how far a dataset is, its speed and ETA.
+
+    Counts come from the shards' sidecars, speed from the run's ledger.
+    """
+    # Imported late: pydantic and fsspec.
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.datagen.shards.mirror import local_folder
 
@@ -45,6 +43,7 @@ def status(
     if is_import(folder):
         show_imported(folder)
         return
+    # Imported late: pydantic.
     from pairbridge.pipelines.generation.status import Watched
 
     looks = _looks(Watched(dataset), every_s if watch else None)
@@ -76,7 +75,8 @@ def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]
     """The last look as a whole; before it a line for each that tells news, where nobody sees a picture
     move.
     """
-    from rich.console import Console
+    # Imported late: rich.
+    from pairbridge.pipelines.commands.tables import new_console
 
     shown = None
     for look in looks:
@@ -84,7 +84,7 @@ def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]
         if watch and line != shown:
             print(line, flush=True)
         shown = line
-    Console(soft_wrap=True, highlight=False).print(view(*look))
+    new_console().print(view(*look))
 
 
 def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "RenderableType":
@@ -92,6 +92,7 @@ def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "Rendera
     from rich.console import Group
     from rich.text import Text
 
+    # Imported late: rich.
     from pairbridge.pipelines.commands.plan_view import status_table
 
     pairs, run = state["pairs"], state["run"]
@@ -117,6 +118,7 @@ def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "Rendera
 
 
 def _progress(state: dict[str, Any]) -> str:
+    # Imported late: rich.
     from pairbridge.pipelines.generation.progress import duration
 
     pairs, shards, run = state["pairs"], state["shards"], state["run"]

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pairbridge.pipelines.commands.options import command_group
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,25 +23,13 @@ Folder = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
-    group = typer.Typer(
-        name="weights",
-        help="Published models: their licences, and whether yours are what they should be.",
-        no_args_is_help=True,
-    )
-    group.command("list")(list_models)
-    group.command()(check)
-    group.command()(fetch)
-    app.add_typer(group)
-
-
 def list_models() -> None:
     """List every model that can be used, with its licence and pinned revision. Needs no network."""
-    from rich.console import Console
-
+    # Imported late: rich.
     from pairbridge.datagen.models.weights.weights_manifest import MODELS
+    from pairbridge.pipelines.commands.tables import new_console
 
-    Console(soft_wrap=True, highlight=False).print(_listing(licences_first(MODELS)))
+    new_console().print(_listing(licences_first(MODELS)))
 
 
 def check(
@@ -50,8 +40,7 @@ def check(
 
     Ends with status 1 if a file is damaged, or if a model that was named is not complete.
     """
-    from rich.console import Console
-
+    # Imported late: rich.
     from pairbridge.datagen.models.weights.weight_folders import (
         FileState,
         check_model,
@@ -59,9 +48,10 @@ def check(
         weights_root,
     )
     from pairbridge.datagen.models.weights.weights_manifest import MODELS
+    from pairbridge.pipelines.commands.tables import new_console
 
     root = folder or weights_root()
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = new_console()
     console.print(f"weights folder: {root}")
     wanted = [find_model(model_id) for model_id in models] if models else list(MODELS)
     failed = False
@@ -96,12 +86,12 @@ def fetch(
 
     Only the files of the manifest, and no code. What arrives is checked, and recorded beside the files.
     """
-    from rich.console import Console
-
+    # Imported late: rich.
     from pairbridge.datagen.models.weights.weight_folders import find_model, weights_root
+    from pairbridge.pipelines.commands.tables import new_console
     from pairbridge.pipelines.inference.weights_fetch import fetch_model, revision_of
 
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = new_console()
     wanted = licences_first([find_model(model_id) for model_id in models])
     root = (folder or weights_root()).absolute()
     # Everything that can be refused is refused before the first byte is fetched.
@@ -153,3 +143,8 @@ def _report(found: "ModelCheck") -> "Iterable[str]":
 def _line(checked: "FileCheck") -> str:
     detail = f" ({checked.detail})" if checked.detail else ""
     return f"  {checked.finding:<9} {checked.file.path}{detail}"
+
+
+group = command_group(
+    "Published models: licences, checks and downloads.", list=list_models, check=check, fetch=fetch
+)

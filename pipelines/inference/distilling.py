@@ -4,26 +4,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pairbridge.pipelines.inference.translation import newest_checkpoint, run_of
-from pairbridge.pipelines.runs.training_progress import show_training
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, run_of
+from pairbridge.pipelines.inference.training_progress import show_training
 from pairbridge.training.data.mix_config import RUN_PREFIX, MixConfig
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_loop import distil
 from pairbridge.training.distillation.distillation_watch import EXPLAINED
 from pairbridge.training.engine.checkpoint import read_state
-from pairbridge.training.engine.run import TrainResult
+from pairbridge.training.engine.engine_run import TrainResult
 
 
 def run_distillation(
     config: DistillationConfig,
-    teacher: Path,
+    teacher: str | Path,
     mix: MixConfig | None,
-    run: Path,
+    run: str | Path,
     *,
     say: Callable[[str], None] = print,
 ) -> TrainResult:
     """Distil the newest checkpoint of `teacher` into `run`/train, on `mix` or on what the teacher saw."""
-    checkpoint = newest_checkpoint(teacher)
+    checkpoint, run = newest_checkpoint(Path(teacher).absolute()), Path(run).absolute()
     with show_training(config.steps) as show:
         return distil(
             config,

@@ -1,8 +1,7 @@
-"""What `pairbridge guide` was told, checked and carried out."""
+"""`pairbridge guide`: images edited by gradients of losses, and a record beside each."""
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,9 @@ import torch
 
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.pipelines.inference.translation import (
-    Request,
-    as_trained,
-    beside,
-    check_device,
-    check_mask,
-    each_image,
-    open_model,
-    read_image,
-    read_mask,
-)
+from pairbridge.pipelines.inference.found_checkpoints import check_device
+from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
+from pairbridge.pipelines.inference.translation import Request, as_trained, check_mask, open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import LIGHT
 from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms
@@ -35,20 +26,6 @@ from pairbridge.training.guidance.latent_diffusion import LatentDiffusion, is_la
 _Open = Callable[[Request, torch.Generator], tuple[np.ndarray, np.ndarray | None, ImagePath]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuideOptions:
-    """The command line of `guide`."""
-
-    model: Path
-    image: Path
-    config: GuideConfig
-    out: Path
-    mask: Path | None
-    light_map: Path | None
-    seed: int
-    device: str
-
-
 class _ImageFiles:
     """References, read as the images themselves are."""
 
@@ -59,36 +36,47 @@ class _ImageFiles:
         return read_mask(path)
 
 
-def run_guide(options: GuideOptions, *, say: Callable[[str], None]) -> int:
-    """Edit; the number of images that could not be. Raises ConfigError for options that do not fit."""
-    check_device(options.device)
-    terms = build_terms(options.config.losses, _ImageFiles(), torch.device(options.device))
-    opened = _open(options)
+def run_guide(
+    model: Path,
+    image: Path,
+    out: Path,
+    config: GuideConfig,
+    *,
+    mask: Path | None,
+    light_map: Path | None,
+    seed: int,
+    device: str,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Edit files; the number of images that could not be. Raises ConfigError for options that do not fit."""
+    check_device(device)
+    terms = build_terms(config.losses, _ImageFiles(), torch.device(device))
+    opened = _open(model, config, device)
 
     def write(path: Path, target: Path) -> None:
-        mask, light = beside(options.mask, path), beside(options.light_map, path)
+        its_mask, light = beside(mask, path), beside(light_map, path)
         request = Request(
             image=read_image(path),
-            mask=read_mask(mask) if mask else None,
+            mask=read_mask(its_mask) if its_mask else None,
             conditions={LIGHT: read_image(light)} if light else {},
-            seed=options.seed,
+            seed=seed,
         )
-        edited = _edit(opened, request, terms, options)
+        edited = _edit(opened, request, terms, config)
         write_png(target, edited.images[0])
-        record = _record(options, {"image": path, "mask": mask, "light": light}, terms, edited)
+        inputs = {"image": path, "mask": its_mask, "light": light}
+        record = {"model": str(model), **_record(inputs, seed, config, terms, edited)}
         target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
         say(f"{target}: {_summary(record)}")
 
-    failed = each_image(options.image, options.out, write)
+    failed = each_image(image, out, write)
     for path, error in failed:
         say(f"not edited: {path.name}: {error.cause}; {error.remedy}")
     return len(failed)
 
 
-def _open(options: GuideOptions) -> _Open:
-    config = options.config
-    if is_latent_diffusion(options.model):
-        diffusion = LatentDiffusion.load(options.model, config.diffusion, options.device)
+def _open(model: Path, config: GuideConfig, device: str) -> _Open:
+    if is_latent_diffusion(model):
+        diffusion = LatentDiffusion.load(model, config.diffusion, device)
 
         def take_back(request: Request, generator: torch.Generator):
             check_mask(request)
@@ -96,7 +84,7 @@ def _open(options: GuideOptions) -> _Open:
             return request.image, request.mask, path
 
         return take_back
-    opened = open_model(options.model, options.device)
+    opened = open_model(model, device)
 
     def translate(request: Request, generator: torch.Generator):
         image, mask = as_trained(opened, request)
@@ -114,25 +102,28 @@ def _open(options: GuideOptions) -> _Open:
     return translate
 
 
-def _edit(opened: _Open, request: Request, terms: tuple[WeightedTerm, ...], options: GuideOptions) -> Edited:
-    generator = torch.Generator().manual_seed(seed31(options.seed, "guide"))
+def _edit(opened: _Open, request: Request, terms: tuple[WeightedTerm, ...], config: GuideConfig) -> Edited:
+    generator = torch.Generator().manual_seed(seed31(request.seed, "guide"))
     image, mask, path = opened(request, generator)
     masks = None if mask is None else mask[None]
-    return edit_images(path, image[None], masks, terms, options.config, generator)
+    return edit_images(path, image[None], masks, terms, config, generator)
 
 
 def _record(
-    options: GuideOptions, inputs: dict[str, Path | None], terms: tuple[WeightedTerm, ...], edited: Edited
+    inputs: dict[str, Path | None],
+    seed: int,
+    config: GuideConfig,
+    terms: tuple[WeightedTerm, ...],
+    edited: Edited,
 ) -> dict[str, Any]:
     """What was done, JSON-able: enough to do it again and to see whether it helped."""
-    named = [value for loss in options.config.losses for _, value in loss if isinstance(value, Path)]
+    named = [value for loss in config.losses for _, value in loss if isinstance(value, Path)]
     files = [path for path in (*inputs.values(), *named) if path and path.is_file()]
     return {
-        "model": str(options.model),
         "inputs": {name: str(path) for name, path in inputs.items() if path},
         "sha256": {str(path): file_sha256(path) for path in files},
-        "seed": options.seed,
-        "config": options.config.model_dump(mode="json"),
+        "seed": seed,
+        "config": config.model_dump(mode="json"),
         "evaluations": edited.evaluations,
         "of_these_with_gradient": edited.gradients,
         "losses": {
@@ -150,4 +141,4 @@ def _summary(record: dict[str, Any]) -> str:
     losses = ", ".join(
         f"{label} {one['unguided']:.4g} -> {one['guided']:.4g}" for label, one in record["losses"].items()
     )
-    return f"{losses}; {record['evaluations']} evaluations"
+    return f"{losses}; {record['evaluations']} network evaluations"

@@ -10,7 +10,7 @@ from pairbridge.datagen.core.atomic_files import folder_atomically, write_atomic
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
-from pairbridge.pipelines.inference.translation import newest_checkpoint, removes, run_of
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes, run_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import NOISE, SOURCE
@@ -23,13 +23,14 @@ from pairbridge.training.published.pipeline import LatentBridgePipeline
 CARD_NAME = "README.md"
 
 
-def publish(source: Path, out: Path) -> Path:
+def publish(source: str | Path, out: str | Path) -> Path:
     """Write the newest checkpoint of `source`, a run's folder or a checkpoint's, as the new folder `out`.
 
     The folder appears whole or not at all. Raises ConfigError where `out` exists or `source` holds no model.
     """
+    out = Path(out)
     with folder_atomically(out) as folder:
-        checkpoint = newest_checkpoint(source)
+        checkpoint = newest_checkpoint(Path(source))
         model = TranslationModel.load(checkpoint)
         card = model_card(out.name, checkpoint, sum(p.numel() for p in model.denoiser.parameters()))
         pipeline = LatentBridgePipeline.of(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))

@@ -1,8 +1,7 @@
-"""What `pairbridge sample` was told, checked and carried out: images from noise."""
+"""`pairbridge sample`: images from noise."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,52 +17,49 @@ from pairbridge.training.data.condition_specs import class_condition
 _BATCH = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleOptions:
-    """The command line of `sample`."""
-
-    model: Path
-    out: Path
-    count: int
-    size: int
-    steps: int
-    seed: int
-    sampler: str
-    guidance: float
-    class_name: str | None
-    device: str
-
-
-def run_sample(options: SampleOptions, *, say: Callable[[str], None]) -> None:
+def run_sample(
+    model: Path,
+    out: Path,
+    *,
+    count: int,
+    size: int,
+    steps: int,
+    seed: int,
+    sampler: str,
+    guidance: float,
+    class_name: str | None,
+    device: str,
+    say: Callable[[str], None] = print,
+) -> None:
     """Write the images and a sheet of them. Raises ConfigError for what the model cannot do."""
-    sampler = named_sampler(options.sampler)
-    model = open_model(options.model, options.device).model
-    config = model.config
+    chosen = named_sampler(sampler)
+    opened = open_model(model, device).model
+    config = opened.config
     if config.bridge.start != "noise":
         raise ConfigError(
-            f"{options.model} is a model that starts from a source image",
+            f"{model} is a model that starts from a source image",
             consequence="there is nothing it could make from noise alone",
             remedy="translate an image with `pairbridge translate`, or train with bridge.start noise",
         )
-    classes = class_condition(config.denoiser.conditions, options.class_name) if options.class_name else None
+    classes = class_condition(config.denoiser.conditions, class_name) if class_name else None
     images = []
-    for first in range(0, options.count, _BATCH):
-        number = min(_BATCH, options.count - first)
-        batch = model.translate_batch(
-            np.zeros((number, options.size, options.size, 3), np.uint8),
-            steps=options.steps,
-            seed=seed31(options.seed, "sample", first),
-            sampler=sampler,
-            guidance=options.guidance,
+    for first in range(0, count, _BATCH):
+        number = min(_BATCH, count - first)
+        batch = opened.translate_batch(
+            np.zeros((number, size, size, 3), np.uint8),
+            steps=steps,
+            seed=seed31(seed, "sample", first),
+            sampler=chosen,
+            guidance=guidance,
             conditions={classes[0]: np.stack([classes[1]] * number)} if classes else {},
         )
         images.extend(batch)
     for place, image in enumerate(images):
-        write_png(options.out / f"{place:04d}.png", image)
-    sheet = options.out / "sheet.png"
+        write_png(out / f"{place:04d}.png", image)
+    sheet = out / "sheet.png"
     write_png(sheet, tiled(images))
-    per_image = model.evaluations / math.ceil(options.count / _BATCH)
-    say(f"{sheet}: {options.count} images, {per_image:.0f} network evaluations each")
+    per_image = opened.evaluations / math.ceil(count / _BATCH)
+    say(f"{sheet}: {count} images, {per_image:.0f} network evaluations each")
 
 
 def tiled(images: list[np.ndarray], gap: int = 2) -> np.ndarray:

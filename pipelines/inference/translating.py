@@ -1,79 +1,67 @@
-"""What `pairbridge translate` was told, checked and carried out."""
+"""`pairbridge translate`: image files through a trained model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.models.matting import MattingConfig
-from pairbridge.pipelines.inference.translation import (
-    Request,
-    beside,
-    open_model,
-    read_image,
-    read_mask,
-    translate_files,
-)
+from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
+from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
+from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.bridge.samplers import SAMPLERS, Sampler
-from pairbridge.training.data.condition_specs import class_condition
+from pairbridge.training.data.condition_specs import LIGHT, class_condition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TranslateOptions:
-    """The command line of `translate`."""
-
-    model: Path
-    image: Path | None
-    out: Path
-    mask: Path | None
-    light_map: Path | None
-    foreground: Path | None
-    background: Path | None
-    matting: str
-    steps: int
-    seed: int
-    sampler: str
-    guidance: float
-    class_name: str | None
-    device: str
-
-
-def run_translate(options: TranslateOptions, *, say: Callable[[str], None]) -> int:
-    """Translate; the number of images that could not be. Raises ConfigError for options that do not fit."""
-    if (options.image is None) == (options.foreground is None):
+def run_translate(
+    model: Path,
+    image: Path | None,
+    out: Path,
+    *,
+    mask: Path | None,
+    light_map: Path | None,
+    foreground: Path | None,
+    background: Path | None,
+    matting: str,
+    steps: int,
+    seed: int,
+    sampler: str,
+    guidance: float,
+    class_name: str | None,
+    device: str,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Translate files; the number of images that could not be. Raises ConfigError for options that do not
+    fit.
+    """
+    if (image is None) == (foreground is None):
         raise _usage("give either IMAGE, or --foreground with --background")
-    if (options.foreground is None) != (options.background is None):
+    if (foreground is None) != (background is None):
         raise _usage("--foreground and --background go together")
-    sampler, matting = named_sampler(options.sampler), named_matting(options.matting)
+    chosen_sampler, chosen_matting = named_sampler(sampler), named_matting(matting)
 
-    opened = open_model(options.model, options.device)
+    opened = open_model(model, device)
     seen = opened.model.config.denoiser.conditions
-    classes = dict([class_condition(seen, options.class_name)]) if options.class_name else {}
+    classes = dict([class_condition(seen, class_name)]) if class_name else {}
 
-    def request(path: Path) -> Request:
-        mask = beside(options.mask, path)
-        light = beside(options.light_map, path)
-        return Request(
+    def write(path: Path, target: Path) -> None:
+        its_mask, light = beside(mask, path), beside(light_map, path)
+        request = Request(
             image=read_image(path),
-            mask=read_mask(mask) if mask else None,
-            conditions={**classes, "light": read_image(light)} if light else classes,
-            background=read_image(options.background) if options.background else None,
-            matting=matting,
-            steps=options.steps,
-            seed=options.seed,
-            sampler=sampler,
-            guidance=options.guidance,
+            mask=read_mask(its_mask) if its_mask else None,
+            conditions={**classes, LIGHT: read_image(light)} if light else classes,
+            background=read_image(background) if background else None,
+            matting=chosen_matting,
+            steps=steps,
+            seed=seed,
+            sampler=chosen_sampler,
+            guidance=guidance,
         )
+        write_png(target, translate_image(opened, request))
+        say(str(target))
 
-    failed = translate_files(
-        opened,
-        options.image or options.foreground,
-        options.out,
-        request=request,
-        on_done=lambda path: say(str(path)),
-    )
+    failed = each_image(image or foreground, out, write)
     say(f"{opened.model.evaluations} network evaluations in all")
     for path, error in failed:
         say(f"not translated: {path.name}: {error.cause}; {error.remedy}")

@@ -17,6 +17,7 @@ from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardEr
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.inference.training_progress import show_training
 from pairbridge.pipelines.runs.pictures import write_worst_sheet
 from pairbridge.pipelines.runs.report import write_report
 from pairbridge.pipelines.runs.run_config import Run
@@ -28,7 +29,6 @@ from pairbridge.pipelines.runs.stages import (
     run_stages,
     set_aside,
 )
-from pairbridge.pipelines.runs.training_progress import show_training
 from pairbridge.pipelines.shelves.lock import dataset_lock
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.data.mix_config import MixConfig, dataset_folder

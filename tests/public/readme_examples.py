@@ -26,7 +26,7 @@ sources:
   - {name: swap, path: my-data, recipe: swap}
 """
 # What the examples are run with instead, so that they take seconds.
-SMALLER = {"size=(256, 256)": "size=(48, 48)", "samples=64": "samples=4"}
+SMALLER = {"size=(256, 256)": "size=(48, 48)", "samples=64": "samples=4", "steps=1000": "steps=20"}
 
 
 def examples() -> list[str]:

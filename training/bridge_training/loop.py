@@ -1,4 +1,4 @@
-"""Training of a bridge: what a step does, and what it needs. `pairbridge.training.engine.run` does the rest:
+"""Training of a bridge: what a step does, and what it needs. `engine.engine_run` does the rest:
 checkpoints, logs, ranks and resumes.
 
     <run_dir>/pictures/    what the EMA makes of held-out pairs (pairbridge.training.bridge_training.watch)
@@ -24,8 +24,8 @@ from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders, refuse_changes
+from pairbridge.training.engine.engine_run import Method, TrainResult, run
 from pairbridge.training.engine.learner import Learner
-from pairbridge.training.engine.run import Method, TrainResult, run
 from pairbridge.training.engine.torch_devices import training_device
 from pairbridge.training.networks.autoencoders import Autoencoder, build_autoencoder
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, base_digest, load_base
@@ -41,7 +41,7 @@ def train(
 ) -> TrainResult:
     """Train to `config.steps`, from the newest checkpoint in `run_dir` if there is one.
 
-    `run_root` is what `run:` paths of the mix start from; the rest is as `pairbridge.training.engine.run`
+    `run_root` is what `run:` paths of the mix start from; the rest is as `engine.engine_run`
     says it.
     """
     torch.set_num_threads(config.threads)

@@ -1,5 +1,5 @@
 """Distillation of a trained bridge: critic and student in turn, from sources alone, equation by equation in
-`pairbridge.training.distillation.distillation_equations`. `pairbridge.training.engine.run` does the rest:
+`pairbridge.training.distillation.distillation_equations`. `engine.engine_run` does the rest:
 checkpoints, logs, ranks and resumes.
 
 A step is one of the student, after the critic steps that are due. In a checkpoint what translates, evaluates
@@ -44,8 +44,8 @@ from pairbridge.training.distillation.student import (
     matching_timesteps,
     student_config,
 )
+from pairbridge.training.engine.engine_run import Method, TrainResult, run
 from pairbridge.training.engine.learner import Learner
-from pairbridge.training.engine.run import Method, TrainResult, run
 from pairbridge.training.engine.torch_devices import training_device
 
 Conditions = dict[str, Tensor]
@@ -68,7 +68,7 @@ def distil(
     """Distil the checkpoint `teacher` to `config.steps`, from the newest checkpoint in `run_dir` if any.
 
     Of the pairs of `mix` the sources are used. `run_root` is what `run:` paths of the mix start from; the
-    rest is as `pairbridge.training.engine.run` says it. Raises ConfigError for what the teacher cannot teach.
+    rest is as `engine.engine_run` says it. Raises ConfigError for what the teacher cannot teach.
     """
     torch.set_num_threads(config.threads)
     return run(Distillation(config, teacher, mix, run_dir, run_root), config, run_dir, on_progress)

@@ -77,12 +77,12 @@ class Learner:
     def averaged(self) -> Iterator[None]:
         """The EMA in place of the trained weights, for as long as the block lasts."""
         weights = list(self.weights.values())
-        self.ema.store(weights)
-        self.ema.copy_to(weights)
+        trained = [weight.detach().clone() for weight in weights]
+        _copy(self.ema.shadow_params, weights)
         try:
             yield
         finally:
-            self.ema.restore(weights)
+            _copy(trained, weights)
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Learner:
         found = {
             self._name: self.weights,
             self._optimiser_name: optimiser_tensors(self._optimiser, self.weights),
-            "ema": self._averages(),
+            "ema": self._ema_weights(),
         }
         return {name: gather(tensors, self.ranks) for name, tensors in found.items() if tensors}
 
@@ -107,8 +107,15 @@ class Learner:
         fill(self.weights, read_tensors(folder, self._name))
         restore_optimiser(self._optimiser, self.weights, read_tensors(folder, self._optimiser_name))
         if self.ema:
-            fill(self._averages(), read_tensors(folder, "ema"))
+            fill(self._ema_weights(), read_tensors(folder, "ema"))
             self.ema.optimization_step = ema_updates
 
-    def _averages(self) -> dict[str, Tensor]:
+    def _ema_weights(self) -> dict[str, Tensor]:
         return dict(zip(self.weights, self.ema.shadow_params, strict=True)) if self.ema else {}
+
+
+@torch.no_grad()
+def _copy(values: list[Tensor], weights: list[nn.Parameter]) -> None:
+    # Not EMAModel.copy_to, which copies by an operator that sharded tensors do not have.
+    for weight, value in zip(weights, values, strict=True):
+        weight.copy_(value)

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
+from pairbridge.datagen.models.weights.pretrained import load_pretrained
 
 
 def load_network(kind: type, folder: Path, **options: Any) -> Any:
@@ -18,16 +17,7 @@ def load_network(kind: type, folder: Path, **options: Any) -> Any:
     """
     if not (folder / "config.json").is_file():
         raise unusable(folder, "there is no config.json in it")
-    try:
-        model, report = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise unusable(folder, f"it cannot be loaded ({str(error).strip().splitlines()[0]})") from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise unusable(folder, f"it lacks {len(missing)} weights, the first {missing[0]}")
-    return model.float().eval().requires_grad_(False)
+    return load_pretrained(kind, folder, unusable, **options).float()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -310,7 +310,6 @@ def _place(
 def _unusable(name: str, fault: str, why: str) -> AssetError:
     return AssetError(
         f"object {name} cannot be used: {why}",
-        consequence="every group that draws it is quarantined; the rest of the dataset is made",
         remedy="open it in Blender to see what is there, then repair, replace or remove it",
         fault=fault,
     )

@@ -69,7 +69,6 @@ def _load(path: Path) -> bpy.types.Image:
             bpy.data.images.remove(image)
         raise AssetError(
             f"lighting {path} cannot be read by Blender: {str(error).strip().splitlines()[-1]}",
-            consequence="every group that draws it is quarantined; the rest of the dataset is made",
             remedy="repair, replace or remove the file",
         ) from error
     image.colorspace_settings.name = "Linear Rec.709"

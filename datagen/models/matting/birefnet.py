@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.models.matting.birefnet_config import BiRefNetConfig, input_size
 from pairbridge.datagen.models.matting.birefnet_weights import WEIGHTS_NAME, load_network
 from pairbridge.datagen.models.matting.matting_model import no_foreground
-from pairbridge.datagen.models.torch_threads import fixed_threads
+from pairbridge.datagen.models.torch_runtime import fixed_threads, require_device
 from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require, weights_root
 
 # Of ImageNet, for values in 0..1.
@@ -41,17 +40,12 @@ class BiRefNetMasker:
                 consequence="the masks would not be those that the config promises",
                 remedy="fetch the pinned weights, or change `sha256` and generate a new dataset",
             )
-        if config.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                "the matting model's `device` is cuda, and torch finds no GPU",
-                consequence="no photograph could be cut out",
-                remedy="set `device` to cpu, or run where a GPU is visible to this process",
-            )
+        device = require_device(config.device, "matting model")
         self.config = config
         self.name = config.model
         self.revision = identity(folder, WEIGHTS_NAME)
         self._dtype = torch.float16 if config.device == "cuda" else torch.float32
-        self._network = load_network(folder).to(config.device, self._dtype)
+        self._network = load_network(folder).to(device, self._dtype)
 
     def alpha(self, image: np.ndarray) -> np.ndarray:
         """See `MattingModel.alpha`."""

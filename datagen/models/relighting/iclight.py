@@ -36,7 +36,7 @@ from pairbridge.datagen.models.relighting.iclight_sampling import from_image, fr
 from pairbridge.datagen.models.relighting.iclight_settings import IcLightConfig, IcLightFcConfig
 from pairbridge.datagen.models.relighting.iclight_weights import LATENT_CHANNELS, load_models
 from pairbridge.datagen.models.relighting.relighter import Request
-from pairbridge.datagen.models.torch_threads import fixed_threads
+from pairbridge.datagen.models.torch_runtime import fixed_threads
 
 _SIDES = ("left", "right", "top", "bottom")
 
@@ -165,7 +165,6 @@ class IcLight:
         if not np.isfinite(levels).all():
             return Rejected(
                 f"{self.name} gave infinities or NaN",
-                consequence="the pair is quarantined; the rest of its group is kept",
                 remedy="set the relighter's precision to fp32",
                 gate="relighter_failed",
             )

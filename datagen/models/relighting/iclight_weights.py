@@ -18,6 +18,8 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from pairbridge.datagen.models.relighting.iclight_settings import IcLightConfig
+from pairbridge.datagen.models.torch_runtime import require_device
+from pairbridge.datagen.models.weights.pretrained import load_pretrained
 from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require, weights_root
 from pairbridge.datagen.models.weights.weights_manifest import find_files
 
@@ -55,7 +57,8 @@ class IcLightModels:
 
 
 def load_models(config: IcLightConfig) -> IcLightModels:
-    """Networks and encoded prompts of `config`. Raises WeightsError for what is missing or does not fit.
+    """Networks and encoded prompts of `config`. Raises WeightsError for what is missing or does not fit, and
+    ConfigError where CUDA is asked for and absent.
 
     On the host this takes the base UNet in float32 (3.4 GB) while it is merged; afterwards what is kept.
     """
@@ -65,7 +68,7 @@ def load_models(config: IcLightConfig) -> IcLightModels:
     require(base, *names)
     require(offsets.parent, offsets.name)
     half = config.precision == "half"
-    device = _device(config)
+    device = require_device(config.device, "relighter")
     text = encode_prompts(base, (config.negative_prompt, _full_prompt(config)))
     unet = merged_unet(base / "unet", offsets, CONDITIONS[config.kind])
     # The autoencoder in bfloat16 and not float16: half precision's range is too small for some decoders.
@@ -156,31 +159,11 @@ def _widen(unet: UNet2DConditionModel, channels: int) -> None:
 
 
 def _load(kind: type, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """A frozen model of a folder. Raises WeightsError if a weight is missing: it would be random."""
     # transformers and diffusers disagree about this argument's name, and diffusers about its need.
     options = (
         {"dtype": dtype} if kind is CLIPTextModel else {"torch_dtype": dtype, "low_cpu_mem_usage": False}
     )
-    try:
-        model, report = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise _unfit(folder, f"it cannot be loaded ({str(error).strip().splitlines()[0]})") from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise _unfit(folder, f"it lacks {len(missing)} weights, the first {missing[0]}")
-    return model.eval().requires_grad_(False)
-
-
-def _device(config: IcLightConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise WeightsError(
-            "the relighter asks for device: cuda, and torch sees no GPU here",
-            consequence="IC-Light cannot be loaded",
-            remedy="set the relighter's device to cpu, or run where `pairbridge doctor` finds a GPU",
-        )
-    return torch.device(config.device)
+    return load_pretrained(kind, folder, _unfit, **options)
 
 
 def _refuse_other_keys(offsets: Path, found: set[str], wanted: set[str]) -> None:

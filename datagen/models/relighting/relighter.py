@@ -91,7 +91,6 @@ def _checked(relighter: Relighter, request: Request, relit: np.ndarray | Rejecte
         return relit
     return Rejected(
         f"{relighter.name} gave {relit.dtype} {relit.shape} for an image of uint8 {request.image.shape}",
-        consequence="the pair is quarantined; the rest is made",
         remedy="check the relighter's settings and weights",
         gate="relighter_failed",
     )

@@ -18,7 +18,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.models.matting import BiRefNetConfig, cut_out, open_matting_model
 from pairbridge.datagen.models.matting.birefnet_config import Model, input_size
-from pairbridge.datagen.models.torch_threads import fixed_threads
+from pairbridge.datagen.models.torch_runtime import fixed_threads
 from pairbridge.datagen.models.weights.weight_folders import WeightsError
 from pairbridge.datagen.models.weights.weights_manifest import MODELS
 from pairbridge.datagen.recipes.workbench import Workbench

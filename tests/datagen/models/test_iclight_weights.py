@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.models.relighting import open_relighter
 from pairbridge.datagen.models.relighting.iclight_weights import encode_prompts, merged_unet
 from pairbridge.datagen.models.weights.weight_folders import WeightsError
@@ -156,7 +157,7 @@ def test_the_revision_names_the_bytes_that_were_loaded(own: Path) -> None:
 
 def test_a_gpu_that_is_not_there_is_said(weights: Path, monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(WeightsError, match="torch sees no GPU"):
+    with pytest.raises(ConfigError, match="torch finds no GPU"):
         open_relighter(fbc_config(weights, device="cuda"))
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
@@ -17,11 +18,12 @@ from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.engine.checkpoint import checkpoint_folders
 from tests.support.small_run import write_small_run
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 COMMANDS = [
     *("demo", "run", "plan", "generate", "verify", "inspect", "status", "export", "merge"),
     *("import", "photos", "mix", "encode", "train", "distill", "evaluate", "publish"),
-    *("translate", "sample", "guide", "app", "sweep", "calibrate", "doctor", "assets", "weights"),
+    *("translate", "sample", "guide", "app", "sweep", "calibrate", "doctor", "assets", "weights", "config"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
 
@@ -32,18 +34,77 @@ def dataset(finished_run, tmp_path) -> Path:
     return Path(shutil.copytree(finished_run.dataset_dir, tmp_path / "dataset"))
 
 
-def test_help_loads_nothing_that_is_slow() -> None:
+# Seconds each, which arithmetic and counts do without.
+SLOW = ("torch", "ray", "bpy", "diffusers", "transformers", "scipy", "matplotlib")
+
+
+def loaded_by(*arguments: object, absent: tuple[str, ...]) -> tuple[str, str]:
+    """What a command prints in a process of its own, and those of `absent` that it imported."""
     code = (
-        "import sys\nfrom pairbridge.pipelines.cli import main\nsys.argv = ['pairbridge', '--help']\n"
-        "heavy = set(sys.stdin.read().split())\n"
-        "try:\n    main()\nfinally:\n    print('LOADED', sorted(set(sys.modules) & heavy))"
+        "import sys\nfrom pairbridge.pipelines.cli import main\n"
+        "absent, *sys.argv[1:] = sys.argv[1:]\n"
+        "try:\n    main()\nfinally:\n    print('LOADED', *sorted(set(sys.modules) & set(absent.split())))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=" ".join(HEAVY), capture_output=True, text=True, check=True
-    )
-    assert "LOADED []" in done.stdout
+    command = [sys.executable, "-c", code, " ".join(absent), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed, _, loaded = done.stdout.rpartition("LOADED")
+    return printed, loaded.strip()
+
+
+def test_help_loads_nothing_that_is_slow() -> None:
+    printed, loaded = loaded_by("--help", absent=HEAVY)
+    assert loaded == ""
     for command in COMMANDS:
-        assert f"  {command} " in done.stdout
+        assert f"  {command} " in printed
+
+
+def test_help_says_what_each_command_does_on_one_line(pairbridge) -> None:
+    _, out, _ = pairbridge("--help")
+    listed = [
+        line.split() for line in out.splitlines() if line.startswith("  ") and line.split()[0] in COMMANDS
+    ]
+    assert sorted(words[0] for words in listed) == sorted(COMMANDS)
+    assert not [words for words in listed if words[-1].endswith("...")]
+
+
+@pytest.mark.parametrize("command", ["translate", "train", "generate", "weights", "config"])
+def test_help_of_a_command_loads_nothing_that_is_slow(command: str) -> None:
+    assert loaded_by(command, "--help", absent=(*SLOW, "cv2", "numpy", "rich"))[1] == ""
+
+
+def test_plan_status_and_mix_do_without_torch_ray_and_their_like(tmp_path) -> None:
+    recipes = {"relight": TinyRecipe(groups={"train": 2})}
+    dataset = TinyDataset(recipes=recipes).write(tmp_path / "run" / "dataset")
+    source = "{name: it, path: 'run:dataset', recipe: relight}"
+    (tmp_path / "mix.yaml").write_text(f"sources:\n  - {source}\n")
+    commands = (
+        ("plan", "demo"),
+        ("status", dataset),
+        ("mix", tmp_path / "mix.yaml", "--run", tmp_path / "run"),
+        ("config", "show", "mix"),
+    )
+    assert {command[0]: loaded_by(*command, absent=SLOW)[1] for command in commands} == dict.fromkeys(
+        ("plan", "status", "mix", "config"), ""
+    )
+
+
+def test_the_version_is_printed_by_the_command_and_by_the_module() -> None:
+    expected = f"pairbridge {version('pairbridge')}\n"
+    program = str(Path(sys.executable).with_name("pairbridge"))
+    for command in ([program], [sys.executable, "-m", "pairbridge"]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == expected
+
+
+def test_a_shell_completes_commands(tmp_path) -> None:
+    program = str(Path(sys.executable).with_name("pairbridge"))
+    shown = subprocess.run(
+        [program, "--show-completion", "bash"], capture_output=True, text=True, check=True, env={**os.environ}
+    )
+    assert "_PAIRBRIDGE_COMPLETE" in shown.stdout
+    asked = {"_PAIRBRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "pairbridge tra", "COMP_CWORD": "1"}
+    found = subprocess.run([program], capture_output=True, text=True, check=True, env={**os.environ, **asked})
+    assert found.stdout.split() == ["train", "translate"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -133,6 +133,13 @@ def test_foreign_components_are_refused_before_anything_is_imported(tmp_path: Pa
         (out / "model_index.json").write_text(json.dumps({**index, "extra": component}))
         with pytest.raises(ConfigError, match="no part of a bridge"):
             load_published(out)
+    (tmp_path / "bridge.py").write_text("raise SystemExit('run')\n")
+    for name, code in (("bridge.py:Bridge", "raise SystemExit('run')"), (f"{tmp_path}/bridge.py:Bridge", "")):
+        own = {"kind": "own", "bridge": name, "settings": {}, "code": code, "start": "source"}
+        bridge = {**index["bridge"], "bridge": own}
+        (out / "model_index.json").write_text(json.dumps({**index, "bridge": bridge}))
+        with pytest.raises(ConfigError, match="holds code"):
+            load_published(out)
     (out / "model_index.json").write_text(json.dumps({**index, "_class_name": "StableDiffusionPipeline"}))
     with pytest.raises(ConfigError, match="no LatentBridgePipeline"):
         open_model(out)

@@ -15,7 +15,7 @@ from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.datagen.shards.reader import open_shard
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.datagen.shards.tar import walk_tar
-from pairbridge.pipelines.inference.latents import encode_dataset
+from pairbridge.pipelines.inference.encoding import encode_dataset
 from pairbridge.training.bridge_training import latent_encoding
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig

@@ -25,7 +25,7 @@ from pairbridge.training.engine.checkpoint import (
     read_state,
     read_tensors,
 )
-from pairbridge.training.engine.run import TrainingDiverged
+from pairbridge.training.engine.engine_run import TrainingDiverged
 from tests.support.toy_relighting import write_toy_dataset
 
 TINY = {

@@ -18,14 +18,14 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
-from pairbridge.training.engine import run
+from pairbridge.training.engine import engine_run
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
     checkpoint_folders,
     read_state,
     read_tensors,
 )
-from pairbridge.training.engine.run import TrainingDiverged
+from pairbridge.training.engine.engine_run import TrainingDiverged
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
 from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
 from tests.support.toy_relighting import write_toy_dataset
@@ -55,7 +55,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(root: Path, tmp_path: Path) -> Non
         assert figures[0][name] == pytest.approx(figures[1][name], rel=1e-5)
 
 
-class _Reads(TorchDispatchMode):
+class ReadsOfScalars(TorchDispatchMode):
     """Counts what would make a host wait for its device."""
 
     NAMES = frozenset({"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique"})
@@ -71,8 +71,8 @@ class _Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monkeypatch) -> None:
-    """Scalars are read nowhere, and lists once a step: of numbers that a copy brought to the host before."""
+def counted_reads(monkeypatch) -> Counter[str]:
+    """Counts what brings tensors to the host."""
     counted: Counter[str] = Counter()
     for name in ("tolist", "cpu", "numpy", "item"):
         original = getattr(torch.Tensor, name)
@@ -82,8 +82,14 @@ def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monk
             return _original(self, *args)
 
         monkeypatch.setattr(torch.Tensor, name, read)
+    return counted
+
+
+def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monkeypatch) -> None:
+    """Scalars are read nowhere, and lists once a step: of numbers that a copy brought to the host before."""
+    counted = counted_reads(monkeypatch)
     saved = []
-    monkeypatch.setattr(run, "write_checkpoint", lambda *args, **kwargs: saved.append(dict(counted)))
+    monkeypatch.setattr(engine_run, "write_checkpoint", lambda *args, **kwargs: saved.append(dict(counted)))
     settings = config(
         steps=6,
         checkpoint_every=6,
@@ -93,7 +99,7 @@ def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monk
         loss={"pixel_weight": 1.0, "pixel_crop": 16},
         denoiser={**TINY["denoiser"], "conditions": ["mask", {"field": "source", "dropout": 0.5}]},
     )
-    with _Reads() as reads:
+    with ReadsOfScalars() as reads:
 
         def begin_to_count(line: dict) -> None:
             # What happens once, before the first step, may wait.

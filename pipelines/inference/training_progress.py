@@ -44,7 +44,7 @@ def show_training(steps: int, *, silent: bool = False) -> Iterator[Callable[[dic
 
 @contextmanager
 def show_encoding() -> Iterator[Callable[[str, int, int], None]]:
-    """A callable for `pairbridge.pipelines.inference.latents.encode_dataset(on_progress=...)`."""
+    """A callable for `pairbridge.pipelines.inference.encoding.encode_dataset(on_progress=...)`."""
     if not sys.stdout.isatty():
         last_s: dict[str, float] = {}
 

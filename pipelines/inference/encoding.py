@@ -20,7 +20,7 @@ from pairbridge.training.networks.autoencoders import build_autoencoder
 
 def encode_dataset(
     config: TrainingConfig,
-    dataset_dir: Path,
+    dataset_dir: str | Path,
     *,
     recipes: Sequence[str],
     split: str,
@@ -32,6 +32,7 @@ def encode_dataset(
 
     `on_progress` gets what is encoded, pairs done and pairs in all. Raises ConfigError for object removal.
     """
+    dataset_dir = Path(dataset_dir).absolute()
     torch.set_num_threads(config.threads)
     device = torch.device(config.device)
     autoencoder = build_autoencoder(config.autoencoder).to(device)

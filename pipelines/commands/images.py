@@ -1,0 +1,170 @@
+"""`pairbridge translate | guide | sample | app`: trained models at work on images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pairbridge.pipelines.commands.config_kinds import load
+from pairbridge.pipelines.commands.options import (
+    EXIT_PARTIAL,
+    ClassName,
+    Device,
+    Guidance,
+    LightMap,
+    Mask,
+    Model,
+    OutImages,
+    SamplerName,
+    Seed,
+    Set,
+    Steps,
+)
+
+
+def translate(
+    model: Model,
+    out: OutImages,
+    image: Annotated[
+        Path | None,
+        typer.Argument(metavar="IMAGE", help="The image to translate, of any size, or a folder of images."),
+    ] = None,
+    mask: Mask = None,
+    light_map: LightMap = None,
+    foreground: Annotated[
+        Path | None,
+        typer.Option(
+            "--foreground", help="In place of IMAGE: its foreground is cut out and pasted on --background."
+        ),
+    ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option("--background", help="The new background, cropped to the image's size."),
+    ] = None,
+    matting: Annotated[
+        str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
+    ] = "grabcut",
+    steps: Steps = 1,
+    seed: Seed = 0,
+    sampler: SamplerName = "posterior",
+    guidance: Guidance = 1.0,
+    class_name: ClassName = None,
+    device: Device = "cpu",
+) -> None:
+    """Translate images with a trained model.
+
+    It removes what a mask shows, relights a foreground, or whatever else it was trained for. Ends with
+    status 2 if images of a folder could not be translated.
+    """
+    # Imported late: torch.
+    from pairbridge.pipelines.inference.translating import run_translate
+
+    failed = run_translate(
+        model,
+        image,
+        out,
+        mask=mask,
+        light_map=light_map,
+        foreground=foreground,
+        background=background,
+        matting=matting,
+        steps=steps,
+        seed=seed,
+        sampler=sampler,
+        guidance=guidance,
+        class_name=class_name,
+        device=device,
+    )
+    if failed:
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def guide(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A published model, a checkpoint's or a run's folder, or a Stable Diffusion pipeline's.",
+        ),
+    ],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="The image to edit, of any size, or a folder of images.")
+    ],
+    config: Annotated[
+        str, typer.Option("--config", help="A guidance YAML file with the losses, or a shipped one's name.")
+    ],
+    out: OutImages,
+    mask: Mask = None,
+    light_map: LightMap = None,
+    seed: Seed = 0,
+    settings: Set = None,
+    device: Device = "cpu",
+) -> None:
+    """Edit images by gradients of losses, without training.
+
+    Asymmetric gradient guidance of a trained model, towards losses named in YAML. Beside each image goes a
+    .json of the same name: settings, seed, NFE, losses before and after. Ends with status 2 if images of a
+    folder could not be edited.
+    """
+    # Imported late: torch.
+    from pairbridge.pipelines.inference.guiding import run_guide
+
+    if run_guide(
+        model,
+        image,
+        out,
+        load("guidance", config, settings),
+        mask=mask,
+        light_map=light_map,
+        seed=seed,
+        device=device,
+    ):
+        raise typer.Exit(EXIT_PARTIAL)
+
+
+def sample(
+    model: Model,
+    out: Annotated[
+        Path, typer.Option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
+    ],
+    size: Annotated[int, typer.Option(min=8, help="Side in pixels; best as in training.")],
+    count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 16,
+    steps: Steps = 20,
+    seed: Seed = 0,
+    sampler: SamplerName = "heun",
+    guidance: Guidance = 1.0,
+    class_name: ClassName = None,
+    device: Device = "cpu",
+) -> None:
+    """Generate images from noise with a flow (`bridge.start: noise`)."""
+    # Imported late: torch.
+    from pairbridge.pipelines.inference.sampling import run_sample
+
+    run_sample(
+        model,
+        out,
+        count=count,
+        size=size,
+        steps=steps,
+        seed=seed,
+        sampler=sampler,
+        guidance=guidance,
+        class_name=class_name,
+        device=device,
+    )
+
+
+def browser_app(
+    model: Model,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
+    device: Device = "cpu",
+) -> None:
+    """Translate in the browser, on this machine alone.
+
+    Needs the extra `app`.
+    """
+    # Imported late: torch and gradio.
+    from pairbridge.pipelines.inference.browser_app import serve
+
+    serve(model, host=host, port=port, device=device)

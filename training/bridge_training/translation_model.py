@@ -1,4 +1,4 @@
-"""A trained translation model: bridge, autoencoder and averaged denoiser weights of one checkpoint."""
+"""A trained translation model: bridge, autoencoder and the EMA of the denoiser, of one checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +66,7 @@ class TranslationModel:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """The averaged weights of a complete checkpoint folder.
+        """The EMA weights of a complete checkpoint folder.
 
         Raises CheckpointError if it cannot be read or its autoencoder's files are no longer those it was
         trained with.

@@ -30,25 +30,29 @@ class ConditionConfig(FrozenModel):
     """A bare name in YAML stands for a condition with its defaults: `conditions: [mask, light]`."""
 
     field: str = Field(pattern=r"^[a-z0-9_]+$")
-    """mask: the foreground or the hole. source: the latent x0 itself, which makes the bridge conditional and
-    so keeps its pairing beyond one step. noise: a standard normal like the latent, new at every evaluation,
-    for students of `pairbridge distill`. Any other name is an image field of the samples: light is light.png;
-    or, with `classes`, the name of what these are classes of."""
+    """Input that the network is conditioned on. `mask`: the foreground or the hole. `source`: the latent x0,
+    which makes the bridge conditional and so keeps its pairing beyond one step. `noise`: a standard normal
+    like the latent, new at every evaluation, for students of `pairbridge distill`. Any other name is an image
+    field of the samples (`light` is light.png) or, with `classes`, a name for the class."""
     encoding: Literal["autoencoder", "resize"] | None = None
-    """autoencoder: the image's latent. resize: the image itself at the latent's size (in Haar latents without
-    loss). null: resize for the mask, autoencoder for everything else, as the paper does with light maps."""
+    """Encoding of the image. `autoencoder`: its latent. `resize`: the image itself at the latent's size, in
+    Haar latents without loss. null: `resize` for the mask, `autoencoder` for everything else, as the paper
+    does with light maps."""
     channels: Literal[1, 3] | None = None
-    """Colours of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3 otherwise."""
+    """Colour channels of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3
+    otherwise."""
     frame: Literal["aligned", "whole"] | None = None
-    """aligned: cropped with the pair. whole: always resized as a whole, for what is no picture of the scene,
-    such as a light map over directions. null: whole for `light`, aligned otherwise."""
+    """Framing of the image. `aligned`: it is cropped with the pair. `whole`: it is resized as a whole, for
+    what is no picture of the scene, such as a light map over directions. null: `whole` for `light`, `aligned`
+    otherwise."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
     """Names of the classes that a sample can be of, where this condition is one."""
     read: str | None = None
-    """Where a sample's class is in its meta.json: `assets.<role>` is the asset with this role (of a
+    """Place of a sample's class in its meta.json: `assets.<role>` is the asset with this role (of a
     procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the samples that are trained without this condition: all zeros in its place."""
+    """Probability that a sample is trained without this condition, with zeros in its place, as
+    classifier-free guidance needs."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

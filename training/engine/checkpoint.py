@@ -2,7 +2,7 @@
 
     checkpoints/step-000123/
         model.safetensors       weights being trained
-        ema.safetensors         their moving average, same names
+        ema.safetensors         their EMA, same names
         optimiser.safetensors   "<weight>.<state>" of AdamW: exp_avg, exp_avg_sq, step
         state.json              CheckpointState
 
@@ -41,17 +41,21 @@ class CheckpointState(FrozenModel):
     """All of a training besides its tensors. Random streams are keyed by seed and step: no RNG state."""
 
     format: int = FORMAT
+    """Version of the layout; others are refused."""
     step: int
     """Completed optimiser steps, each of one global batch: also the whole state of the data order."""
     images: int
+    """Images that the model has seen in these steps."""
     ema_updates: int
+    """Updates of the EMA so far, which its decay is ramped up by."""
     first_loss: float | None = None
     """Mean loss of the first log line, which later ones are measured by."""
     consumed: dict[str, int]
     """Samples consumed so far from each source."""
     config: dict[str, Any]
+    """The config that the model is opened with."""
     mix: dict[str, Any]
-    """For the record; what the data were is in `inputs`."""
+    """The mix, for the record; what the data were is in `inputs`."""
     inputs: dict[str, Any]
     """What the weights depend on beside the config, by digest: the autoencoder, the mix and its shards."""
 

@@ -98,7 +98,7 @@ class Learner:
         found = {
             self._name: self.weights,
             self._optimiser_name: optimiser_tensors(self._optimiser, self.weights),
-            "ema": self._averages(),
+            "ema": self._ema_weights(),
         }
         return {name: gather(tensors, self.ranks) for name, tensors in found.items() if tensors}
 
@@ -107,10 +107,10 @@ class Learner:
         fill(self.weights, read_tensors(folder, self._name))
         restore_optimiser(self._optimiser, self.weights, read_tensors(folder, self._optimiser_name))
         if self.ema:
-            fill(self._averages(), read_tensors(folder, "ema"))
+            fill(self._ema_weights(), read_tensors(folder, "ema"))
             self.ema.optimization_step = ema_updates
 
-    def _averages(self) -> dict[str, Tensor]:
+    def _ema_weights(self) -> dict[str, Tensor]:
         return dict(zip(self.weights, self.ema.shadow_params, strict=True)) if self.ema else {}
 
 

@@ -15,13 +15,17 @@ class OptimiserConfig(FrozenModel):
     """AdamW on float32 weights. Lengths are in images seen, so that they hold at any batch size."""
 
     learning_rate: float = Field(default=2e-3, gt=0)
+    """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.99)
+    """Decay rates of AdamW's averages of the gradient and of its square."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay."""
     warmup_images: int = Field(default=800, ge=0)
+    """Length of the linear warm-up of the learning rate, in images."""
     schedule: Literal["constant", "cosine"] = "cosine"
-    """After warm-up: constant, or a cosine from learning_rate to zero at the last step."""
+    """Learning rate after the warm-up: constant, or a cosine from learning_rate to zero at the last step."""
     clip_norm: float = Field(default=1.0, gt=0)
-    """Gradients are scaled down to this norm."""
+    """Norm that larger gradients are scaled down to."""
 
 
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:

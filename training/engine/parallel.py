@@ -26,7 +26,7 @@ class ParallelNetwork:
     """`network` as this process calls it; alone, `network` itself."""
 
     def __init__(self, network: nn.Module, kind: Literal["ddp", "fsdp"], ranks: Ranks) -> None:
-        """Shards `network` in place for fsdp: make optimisers and averages of its weights afterwards."""
+        """Shards `network` in place for fsdp: make optimisers and EMAs of its weights afterwards."""
         self.module = network
         if ranks.world == 1:
             return

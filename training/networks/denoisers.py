@@ -64,7 +64,8 @@ class UNetConfig(FrozenModel):
     norm_groups: int = Field(default=8, ge=1)
     """Groups of the group normalisation. Every width is a multiple of it."""
     head: Head = Head.ADD
-    """Gain and gate multiply what the image shows, so they need latents that are linear in it: Haar's."""
+    """Prediction type: what the output means. `add`: the field itself. `gain` and `gate`: an offset and a
+    factor on the image, which needs latents that are linear in it (Haar). `estimate`: the target."""
     conditions: Conditions = (ConditionConfig(field="mask"),)
     """Conditions, concatenated to x_t along channels."""
 

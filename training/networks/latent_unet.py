@@ -33,8 +33,9 @@ class LatentUNetConfig(FrozenModel):
     kind: Literal["latent_unet"] = "latent_unet"
     """Selects this variant."""
     base: Path | None = None
-    """A folder in diffusers' layout (config.json, *.safetensors) whose weights training starts from; it must
-    have the topology below. null: random weights and an output of zero. Read once, at the first step."""
+    """Folder in diffusers' layout (config.json, *.safetensors) whose weights training starts from; it must
+    have the topology below and is read once, before the first step. null: random weights and an output of
+    zero."""
     widths: tuple[int, ...] = (320, 640, 1280)
     """Channels per level, from full latent resolution down. Each further level halves the sides."""
     transformer_layers: tuple[int, ...] = (0, 2, 10)

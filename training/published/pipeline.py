@@ -1,7 +1,7 @@
 """A trained bridge as a diffusers pipeline: a folder that stands alone, without the training it came from.
 
     model_index.json        class, components, and under `bridge` all that a translation depends on
-    unet/                   the averaged denoiser: config.json and safetensors
+    unet/                   the EMA of the denoiser: config.json and safetensors
     vae/                    the autoencoder, where it has weights (a Haar transform has none)
 
 `DiffusionPipeline.save_pretrained` writes it and `load_published` reads it: safetensors alone, no network,

@@ -31,9 +31,9 @@ def check(
 
     Thumbnails go into one contact sheet, reasons beside them. Ends with status 2 if anything was refused.
     """
-    # Imported late: rich, OpenCV and Blender's client.
     from rich.console import Console
 
+    # Imported late: rich, OpenCV and Blender's client.
     from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
     from pairbridge.pipelines.checks.asset_report import listing, write_asset_report
 

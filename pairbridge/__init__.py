@@ -5,6 +5,7 @@ relighting_pairs                 pairs of such views (RelightingPair)
 plan, generate, verify           whole datasets, from a DatasetConfig, a shipped name or a YAML file
 open_dataset                     a dataset for torch (PairDataset), also while it is being made
 webdataset_pipeline              the same as a stream
+load_config                      such a config as a value, with keys changed
 train                            a model, from a TrainingConfig and a MixConfig
 fit                              a torch.nn.Module of your own, on the bridge's objective
 load_model                       a trained or published model, to translate images with
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         relighting_pairs,
         render,
     )
+    from pairbridge.pipelines.commands.config_kinds import load as load_config
     from pairbridge.pipelines.inference.translation import open_model as load_model
     from pairbridge.pipelines.library import generate, plan, train
     from pairbridge.training.bridge.bridges import BridgeProcess
@@ -65,6 +67,7 @@ _PLACES = {
     "View": "datagen.recipes.rendering:View",
     "fit": "training.bridge_training.own_training:fit",
     "generate": "pipelines.library:generate",
+    "load_config": "pipelines.commands.config_kinds:load",
     "load_model": "pipelines.inference.translation:open_model",
     "open_dataset": "training.data.torch_datasets:open_dataset",
     "plan": "pipelines.library:plan",
@@ -95,6 +98,7 @@ __all__ = [
     "View",
     "fit",
     "generate",
+    "load_config",
     "load_model",
     "open_dataset",
     "plan",

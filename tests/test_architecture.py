@@ -42,7 +42,7 @@ ROOMS = (
         f"pipelines/{room}"
         for room in (
             *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
-            *("runs", "inference", "sweeps", "commands"),
+            *("inference", "runs", "sweeps", "commands"),
         )
     ),
     "pipelines",

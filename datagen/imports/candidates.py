@@ -44,7 +44,7 @@ class Found:
 ReadField = Callable[[FieldKind], np.ndarray]
 
 
-class Layout(Protocol):
+class DataSetLayout(Protocol):
     """How one kind of data set is laid out. A frozen configuration model is its own layout."""
 
     kind: str

@@ -24,7 +24,12 @@ from pairbridge.datagen.imaging.pasting import ForegroundMethod, method_record, 
 from pairbridge.datagen.imaging.quality import check_foreground
 from pairbridge.datagen.models.matting import GrabCutConfig, MattingConfig
 from pairbridge.datagen.models.provenance import recorded, tool_name
-from pairbridge.datagen.models.relighting import ColourTransferConfig, RelighterConfig, Request, relit_images
+from pairbridge.datagen.models.relighting import (
+    ColourTransferConfig,
+    RelighterConfig,
+    ToRelight,
+    relit_images,
+)
 from pairbridge.datagen.models.relighting.structure import structure_agreement
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.photo_backgrounds import (
@@ -157,7 +162,7 @@ class PhotoRelighting:
         relit = relit_images(
             relighter,
             [
-                Request(crop.target, crop.mask, crop.behind, spec.params["pairs"][number]["relight_seed"])
+                ToRelight(crop.target, crop.mask, crop.behind, spec.params["pairs"][number]["relight_seed"])
                 for number, crop in crops.items()
             ],
         )

@@ -46,7 +46,7 @@ from pairbridge.datagen.models.relighting import (
     ColourTransferConfig,
     Relighter,
     RelighterConfig,
-    Request,
+    ToRelight,
     open_relighter,
     relit_images,
 )
@@ -263,7 +263,7 @@ def judge_relighter(
     """`relighter` on every photograph that has a mask, for the other background, pasted as recipes paste."""
     asked = [scene for scene in scenes if scene.name in masks]
     requests = [
-        Request(
+        ToRelight(
             scene.photo,
             masks[scene.name],
             scene.other_background,

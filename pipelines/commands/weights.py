@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    # Imported late: rich.
     from pairbridge.datagen.models.weights.weight_folders import FileCheck, ModelCheck
     from pairbridge.datagen.models.weights.weights_manifest import Model
 

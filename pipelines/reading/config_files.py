@@ -53,13 +53,13 @@ _USER_CODE = re.compile(r".+\.py:[A-Za-z_]\w*")
 SHIPPED = Path(str(resources.files("pairbridge.pipelines") / "configs"))
 
 
-def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> Path:
+def find_config(kind: ConfigKind, name: str | Path, *, folder: str | Path | None = None) -> Path:
     """The file that `name` means: a path (from `folder`, else from the working directory), or a shipped
     config's name.
 
     Raises ConfigError with the nearest shipped name.
     """
-    path = (folder or Path()) / name
+    path = Path(folder or "") / name
     if path.suffix in (".yaml", ".yml"):
         if path.is_file():
             return path
@@ -70,7 +70,7 @@ def find_config(kind: ConfigKind, name: str, *, folder: Path | None = None) -> P
     known = shipped_names(kind)
     near = difflib.get_close_matches(Path(name).stem, known, n=1)
     raise ConfigError(
-        f"there is no {_SINGULAR[kind]} config {name!r}",
+        f"there is no {_SINGULAR[kind]} config {str(name)!r}",
         consequence="there is nothing to run",
         remedy=(f"did you mean {near[0]!r}? " if near else "")
         + f"Give the path of a .yaml file, or one of the shipped names: {', '.join(known)}",
@@ -82,9 +82,9 @@ def shipped_names(kind: ConfigKind) -> list[str]:
     return sorted(path.stem for path in (SHIPPED / kind).glob("*.yaml"))
 
 
-def load_config(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
+def load_config(path: str | Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
     """The checked value of one file after `overrides` (each `a.b=value`). Raises ConfigError."""
-    document = read_document(path)
+    document = read_document(Path(path))
     if not isinstance(document.value, dict):
         raise ConfigError(
             f"{path} does not hold a mapping of keys",

@@ -16,7 +16,7 @@ from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.shards import commit
 from pairbridge.pipelines.attempts.policy import Limits
-from pairbridge.pipelines.generation import generate
+from pairbridge.pipelines.generation import generate, open_plan
 from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.generation.stopping import Interrupted
 from pairbridge.pipelines.shelves import shelf, staging
@@ -89,8 +89,12 @@ def meeting(point, function):
 
 
 if __name__ == "__main__":
-    for name, point in (("bake_lightings", "bake"), ("ray_session", "ray"), ("write_card", "card")):
-        setattr(generate, name, meeting(point, getattr(generate, name)))
+    for module, name, point in (
+        (open_plan, "bake_lightings", "bake"),
+        (generate, "ray_session", "ray"),
+        (generate, "write_card", "card"),
+    ):
+        setattr(module, name, meeting(point, getattr(module, name)))
     shelf.commit_shard = commit_shard
     try:
         generate.generate(

@@ -32,6 +32,7 @@ NAMES = [
     "__version__",
     "fit",
     "generate",
+    "load_config",
     "load_model",
     "open_dataset",
     "plan",
@@ -118,3 +119,19 @@ def test_a_name_brings_no_more_than_it_needs(name: str, absent: set[str]) -> Non
 
 def test_the_marker_for_type_checkers_is_there() -> None:
     assert Path(pairbridge.__file__).with_name("py.typed").is_file()
+
+
+def test_a_config_is_a_shipped_name_a_path_or_a_value(tmp_path: Path) -> None:
+    value = pairbridge.load_config("dataset", "smoke", ["seed=12"])
+    assert isinstance(value, pairbridge.DatasetConfig)
+    assert value.seed == 12
+    (tmp_path / "mine.yaml").write_text(value.model_dump_json())
+    of_value, of_path, of_text = (
+        pairbridge.plan(config) for config in (value, tmp_path / "mine.yaml", str(tmp_path / "mine.yaml"))
+    )
+    assert of_value.digest == of_path.digest == of_text.digest
+    shipped = pairbridge.plan("smoke")
+    assert shipped.num_pairs == of_value.num_pairs
+    assert shipped.digest != of_value.digest
+    with pytest.raises(pairbridge.ConfigError, match="did you mean 'smoke'"):
+        pairbridge.plan("smok")

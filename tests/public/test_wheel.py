@@ -68,6 +68,8 @@ def test_what_is_imported_is_the_wheel(installed: Installed, crowded: Path) -> N
     "command",
     [
         ("pairbridge", "--help"),
+        ("pairbridge", "--version"),
+        ("python", "-m", "pairbridge", "--help"),
         ("pairbridge", "plan", "demo"),
         ("pairbridge", "doctor"),
     ],

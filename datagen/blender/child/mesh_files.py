@@ -1,4 +1,9 @@
-"""Objects from files. Broken ones raise in Blender or come back empty; both end as AssetError. Needs bpy."""
+"""Objects from files. Broken ones raise in Blender or come back empty; both end as AssetError. Needs bpy.
+
+Out of a .blend they are appended, never opened, so that none of its settings or scripts runs. A file that
+wants to run Python (a text that registers itself, a driver beyond plain arithmetic) is refused: with scripts
+off it would not look as its author saw it.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +13,6 @@ import numpy as np
 
 from pairbridge.datagen.assets.object_files import check_object_file, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.blend_files import append_blend
 
 # Area of all faces over the square of the extent: below it lie only lines and points, to rounding.
 LEAST_AREA = 1e-10
@@ -54,7 +58,7 @@ def _import(path: Path, operators: Mapping[str, str]) -> None:
         case ".usd" | ".usda" | ".usdc" | ".usdz":
             bpy.ops.wm.usd_import(filepath=name, import_cameras=False, import_lights=False)
         case ".blend":
-            append_blend(path)
+            _append_blend(path)
         case suffix:
             raise unusable(path, "unknown_format", f"{suffix or 'no suffix'} is no format of an object")
 
@@ -118,3 +122,43 @@ def _show_vertex_colours(mesh: bpy.types.Mesh) -> None:
     surface = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     links.new(attribute.outputs["Color"], surface.inputs["Base Color"])
     mesh.materials.append(material)
+
+
+def _append_blend(path: Path) -> None:
+    """Add what the first scene of the file renders, or all of its objects where it has no scene."""
+    with bpy.data.libraries.load(str(path), link=False) as (there, wanted):
+        wanted.scenes = there.scenes
+        wanted.texts = there.texts
+        if not there.scenes:
+            wanted.objects = there.objects
+    for text in wanted.texts:
+        if text.use_module:
+            raise unusable(path, "script", f"its text {text.name!r} is a script that wants to run on opening")
+        bpy.data.texts.remove(text)
+    if wanted.scenes:
+        _link_rendered(wanted.scenes[0].view_layers[0].layer_collection)
+        for scene in wanted.scenes:
+            bpy.data.scenes.remove(scene)
+    else:
+        for item in wanted.objects:
+            bpy.context.scene.collection.objects.link(item)
+    for library in bpy.data.libraries:
+        if not Path(bpy.path.abspath(library.filepath)).is_file():
+            raise unusable(path, "missing_library", f"it links to {library.filepath}, which is not there")
+    # Drivers are evaluated here, and Blender notes those whose expression it refused.
+    bpy.context.evaluated_depsgraph_get()
+    if bpy.app.autoexec_fail:
+        raise unusable(path, "script", f"it wants to run Python: {bpy.app.autoexec_fail_message}")
+
+
+def _link_rendered(layer: bpy.types.LayerCollection) -> None:
+    """Link the objects of a layer's collections, leaving out those that its scene does not render."""
+    if layer.exclude or layer.collection.hide_render:
+        return
+    linked = bpy.context.scene.collection.objects
+    for item in layer.collection.objects:
+        # An object may lie in several collections.
+        if item.name not in linked:
+            linked.link(item)
+    for child in layer.children:
+        _link_rendered(child)

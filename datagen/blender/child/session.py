@@ -1,7 +1,8 @@
 """What a Blender process can be asked, and what it remembers between requests. Needs bpy."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,11 @@ import bpy
 import numpy as np
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
-from pairbridge.datagen.blender.child import lamps as lamp_pool
 from pairbridge.datagen.blender.child import receivers as receiver_pool
 from pairbridge.datagen.blender.child import scene_builder as scene
 from pairbridge.datagen.blender.child import sky, world
 from pairbridge.datagen.blender.child.addons import enable, import_operators
 from pairbridge.datagen.blender.child.passes import enable_passes, render_to
-from pairbridge.datagen.blender.child.silhouettes import silhouettes_alone
-from pairbridge.datagen.blender.child.smoothness import smoothest_roughness
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
 
@@ -62,7 +60,7 @@ class Session:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)
         infos, self._vertices = scene.load(spec, self._source)
-        smoothest = smoothest_roughness()
+        smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
         return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
@@ -85,7 +83,7 @@ class Session:
     ) -> dict[str, Any]:
         self._check_ready()
         world.set_lighting(Path(environment_path), strength, seen=film == "opaque")
-        lamp_pool.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
+        world.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
         scene.hide_objects(hidden)
         receiver_pool.hold_out(receivers == "holdout")
         bpy.context.scene.cycles.seed = seed
@@ -94,9 +92,10 @@ class Session:
         return {}
 
     def silhouette(self, index: int, seed: int) -> dict[str, Any]:
+        """The outline of object `index`, as if nothing else were there."""
         self._check_ready()
         bpy.context.scene.cycles.seed = seed
-        with silhouettes_alone(index):
+        with _alone(index):
             render_to(self._image_path)
         return {}
 
@@ -119,3 +118,22 @@ class Session:
         self._vertices = None
         scene.reset(self._settings, self._threads)
         enable(self._addons)
+
+
+@contextmanager
+def _alone(index: int) -> Iterator[None]:
+    """Object `index` alone, without bounces or denoiser: alpha costs little more than its camera rays."""
+    setup = bpy.context.scene
+    bounces = setup.cycles.max_bounces
+    scene.hide_objects([number for number in range(len(scene.roots())) if number != index])
+    # Not hidden: with persistent data, lamps stay dark when hidden planes return. Receivers lie behind and
+    # below the objects, so what they hold out is empty.
+    receiver_pool.hold_out(True)
+    setup.cycles.max_bounces = 0
+    setup.cycles.use_denoising = False
+    setup.render.film_transparent = True
+    try:
+        yield
+    finally:
+        setup.cycles.use_denoising = True
+        setup.cycles.max_bounces = bounces

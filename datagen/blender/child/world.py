@@ -1,18 +1,25 @@
-"""The lighting: a world whose nodes are built once per scene; its image changes. Needs bpy.
+"""What lights the scene: a world and area lights, and how sharply what is loaded reflects them. Needs bpy.
 
-Adding nodes at every swap leaks.
+The world's nodes are built once per scene; its image changes. Lamps are discs above the scene that all look
+at the origin, made once and reused. Adding nodes or datablocks again and again leaks.
 """
 
+import math
 from pathlib import Path
 
 import bpy
+import mathutils
 import numpy as np
 
 from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.scene.specs import LampSpec
 
 WORLD = "surroundings"
 NODE = "lighting"
 STRENGTH_NODE = "strength"
+LAMPS = "lamps"
+# From here on a surface counts as one that shows its surroundings, rather than a highlight on its own colour.
+_REFLECTS = 0.5
 
 
 def build_world(map_width: int) -> None:
@@ -76,3 +83,73 @@ def _load(path: Path) -> bpy.types.Image:
     # Half floats end at 65504, below the sun of a physical sky.
     image.use_half_precision = False
     return image
+
+
+def set_lamps(lamps: list[LampSpec]) -> None:
+    """Light with exactly these area lights."""
+    collection = _lamps()
+    while len(collection.objects) < len(lamps):
+        number = len(collection.objects)
+        light = bpy.data.lights.new(f"lamp{number}", "AREA")
+        light.shape = "DISK"
+        lamp = bpy.data.objects.new(f"lamp{number}", light)
+        # What a mirror shows of a lamp is light; what the camera would see of it is no part of the scene.
+        lamp.visible_camera = False
+        collection.objects.link(lamp)
+    for number, lamp in enumerate(collection.objects):
+        if number < len(lamps):
+            _set_lamp(lamp, lamps[number])
+        else:
+            # Not hidden: with persistent data, a scene whose last lamp was hidden stays dark when it returns.
+            lamp.data.energy = 0.0
+
+
+def _set_lamp(lamp: bpy.types.Object, spec: LampSpec) -> None:
+    position = mathutils.Vector(spec.position)
+    lamp.location = position
+    # A lamp shines along its -Z.
+    lamp.rotation_euler = position.to_track_quat("Z", "Y").to_euler()
+    lamp.data.size = spec.diameter
+    # Power of a Lambertian emitter whose irradiance at the origin is pi; colours end at 1.
+    brightest = max(spec.colour)
+    lamp.data.energy = math.pi**2 * position.length_squared * brightest
+    lamp.data.color = [channel / brightest if brightest else 0.0 for channel in spec.colour]
+
+
+def _lamps() -> bpy.types.Collection:
+    found = bpy.data.collections.get(LAMPS)
+    if found is None:
+        found = bpy.data.collections.new(LAMPS)
+        bpy.context.scene.collection.children.link(found)
+    return found
+
+
+def smoothest_roughness() -> float:
+    """Smallest roughness of the metals and glasses in the scene, 1 where there are none: it decides how wide
+    the lighting's copy is.
+
+    Looks at numbers in materials alone: a roughness, metallic or transmission that a texture paints counts as
+    rough, for nobody knows its smallest value without baking it.
+    """
+    materials = {
+        slot.material
+        for item in bpy.context.scene.objects
+        for slot in item.material_slots
+        if slot.material is not None and slot.material.use_nodes
+    }
+    found = [_roughness(node) for material in materials for node in material.node_tree.nodes]
+    return min((roughness for roughness in found if roughness is not None), default=1.0)
+
+
+def _roughness(node: bpy.types.Node) -> float | None:
+    if node.type in ("BSDF_GLOSSY", "BSDF_GLASS", "BSDF_REFRACTION"):
+        return _number(node, "Roughness")
+    if node.type != "BSDF_PRINCIPLED":
+        return None
+    reflects = max(_number(node, "Metallic") or 0.0, _number(node, "Transmission Weight") or 0.0)
+    return _number(node, "Roughness") if reflects >= _REFLECTS else None
+
+
+def _number(node: bpy.types.Node, name: str) -> float | None:
+    socket = node.inputs.get(name)
+    return None if socket is None or socket.is_linked else float(socket.default_value)

@@ -9,7 +9,7 @@ from pairbridge.datagen.models.relighting.iclight_settings import IcLightFbcConf
 from pairbridge.datagen.models.relighting.relighter import (
     BatchRelighter,
     Relighter,
-    Request,
+    ToRelight,
     relit_image,
     relit_images,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "IcLightFcConfig",
     "Relighter",
     "RelighterConfig",
-    "Request",
+    "ToRelight",
     "open_relighter",
     "relit_image",
     "relit_images",

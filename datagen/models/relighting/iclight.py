@@ -35,7 +35,7 @@ from pairbridge.datagen.models.relighting.iclight_images import (
 from pairbridge.datagen.models.relighting.iclight_sampling import from_image, from_noise, stochastic_solver
 from pairbridge.datagen.models.relighting.iclight_settings import IcLightConfig, IcLightFcConfig
 from pairbridge.datagen.models.relighting.iclight_weights import LATENT_CHANNELS, load_models
-from pairbridge.datagen.models.relighting.relighter import Request
+from pairbridge.datagen.models.relighting.relighter import ToRelight
 from pairbridge.datagen.models.torch_runtime import fixed_threads
 
 _SIDES = ("left", "right", "top", "bottom")
@@ -55,12 +55,12 @@ class IcLight:
 
     def relight(self, image: np.ndarray, alpha: np.ndarray, background: np.ndarray, seed: int) -> np.ndarray:
         """See `Relighter.relight`. Raises Rejected where the networks gave NaN."""
-        (relit,) = self.relight_batch([Request(image, alpha, background, seed)])
+        (relit,) = self.relight_batch([ToRelight(image, alpha, background, seed)])
         if isinstance(relit, Rejected):
             raise relit
         return relit
 
-    def relight_batch(self, requests: Sequence[Request]) -> list[np.ndarray | Rejected]:
+    def relight_batch(self, requests: Sequence[ToRelight]) -> list[np.ndarray | Rejected]:
         """`relight` for images of one size, in one batch. Raises ConfigError when memory runs out.
 
         On one device, the result is a function of the requests in their order.
@@ -78,7 +78,7 @@ class IcLight:
                 ) from error
         return [self._finish(request, made) for request, made in zip(requests, levels, strict=True)]
 
-    def _run(self, requests: Sequence[Request]) -> list[np.ndarray]:
+    def _run(self, requests: Sequence[ToRelight]) -> list[np.ndarray]:
         """float32 (H, W, 3) in 0..255 for each request, at the last pass's size."""
         config, models = self.config, self._models
         height, width = requests[0].image.shape[:2]
@@ -131,7 +131,7 @@ class IcLight:
         return to_levels(self._decode(latents))
 
     def _conditions(
-        self, requests: Sequence[Request], grey: Sequence[np.ndarray], size_WH: tuple[int, int]
+        self, requests: Sequence[ToRelight], grey: Sequence[np.ndarray], size_WH: tuple[int, int]
     ) -> Tensor:
         """(B, 4 or 8, h, w): the foreground's latent, then for fbc the background's."""
         images = [resized(image, size_WH) for image in grey]
@@ -140,7 +140,7 @@ class IcLight:
         # In one batch, as the demonstrations do: its size can pick the kernel, and that the last bits.
         return torch.cat(self._encode(images).chunk(len(images) // len(grey)), dim=1)
 
-    def _light(self, requests: Sequence[Request], size_WH: tuple[int, int]) -> Tensor | None:
+    def _light(self, requests: Sequence[ToRelight], size_WH: tuple[int, int]) -> Tensor | None:
         """The latents that fc starts from; None starts from noise."""
         config = self.config
         if not isinstance(config, IcLightFcConfig) or config.light == "none":
@@ -161,7 +161,7 @@ class IcLight:
         with models.at_work(models.vae) as vae:
             return vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
 
-    def _finish(self, request: Request, levels: np.ndarray) -> np.ndarray | Rejected:
+    def _finish(self, request: ToRelight, levels: np.ndarray) -> np.ndarray | Rejected:
         if not np.isfinite(levels).all():
             return Rejected(
                 f"{self.name} gave infinities or NaN",

@@ -26,7 +26,7 @@ class Relighter(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class ToRelight:
     """The arguments of one `Relighter.relight`."""
 
     image: np.ndarray
@@ -41,7 +41,7 @@ class BatchRelighter(Protocol):
 
     batch: int  # images at most
 
-    def relight_batch(self, requests: Sequence[Request]) -> list[np.ndarray | Rejected]:
+    def relight_batch(self, requests: Sequence[ToRelight]) -> list[np.ndarray | Rejected]:
         """What `relight` gives for each request, in their order; a refused image is its Rejected."""
 
 
@@ -52,19 +52,19 @@ def relit_image(
 
     Raises Rejected for another size or type: pasting it would need a resampling that nobody asked for.
     """
-    (relit,) = relit_images(relighter, [Request(image, alpha, background, seed)])
+    (relit,) = relit_images(relighter, [ToRelight(image, alpha, background, seed)])
     if isinstance(relit, Rejected):
         raise relit
     return relit
 
 
-def relit_images(relighter: Relighter, requests: Sequence[Request]) -> list[np.ndarray | Rejected]:
+def relit_images(relighter: Relighter, requests: Sequence[ToRelight]) -> list[np.ndarray | Rejected]:
     """`relit_image` for several images of one size, each with a uint8 alpha, together where that is faster.
 
     A refused image is its Rejected; the others are made.
     """
     asked = [
-        Request(request.image, request.alpha.astype(np.float32) / 255, request.background, request.seed)
+        ToRelight(request.image, request.alpha.astype(np.float32) / 255, request.background, request.seed)
         for request in requests
     ]
     if isinstance(relighter, BatchRelighter):
@@ -79,14 +79,14 @@ def relit_images(relighter: Relighter, requests: Sequence[Request]) -> list[np.n
     return [_checked(relighter, request, relit) for request, relit in zip(requests, made, strict=True)]
 
 
-def _alone(relighter: Relighter, request: Request) -> np.ndarray | Rejected:
+def _alone(relighter: Relighter, request: ToRelight) -> np.ndarray | Rejected:
     try:
         return relighter.relight(request.image, request.alpha, request.background, request.seed)
     except Rejected as refused:
         return refused
 
 
-def _checked(relighter: Relighter, request: Request, relit: np.ndarray | Rejected) -> np.ndarray | Rejected:
+def _checked(relighter: Relighter, request: ToRelight, relit: np.ndarray | Rejected) -> np.ndarray | Rejected:
     if isinstance(relit, Rejected) or (relit.shape == request.image.shape and relit.dtype == np.uint8):
         return relit
     return Rejected(

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.models.relighting import BatchRelighter, Request, open_relighter
+from pairbridge.datagen.models.relighting import BatchRelighter, ToRelight, open_relighter
 from pairbridge.datagen.models.relighting.iclight import light_side
 from pairbridge.datagen.models.relighting.iclight_images import (
     back_to,
@@ -116,7 +116,7 @@ def test_a_seed_decides_and_nothing_else_does(weights: Path) -> None:
 def test_a_sample_does_not_depend_on_its_company(weights: Path) -> None:
     relighter = open_relighter(fbc_config(weights))
     assert isinstance(relighter, BatchRelighter)
-    requests = [Request(picture(f"p{n}"), disc(), picture(f"b{n}"), n) for n in range(3)]
+    requests = [ToRelight(picture(f"p{n}"), disc(), picture(f"b{n}"), n) for n in range(3)]
     together = relighter.relight_batch(requests)
     for request, relit in zip(requests, together, strict=True):
         alone = relighter.relight(request.image, request.alpha, request.background, request.seed)

@@ -11,7 +11,7 @@ import pytest
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.imaging.pasting import paste_relit
-from pairbridge.datagen.models.relighting import IcLightFbcConfig, Request, open_relighter, relit_images
+from pairbridge.datagen.models.relighting import IcLightFbcConfig, ToRelight, open_relighter, relit_images
 from tests.support.tiny_iclight import BASE, write_weights
 from tests.support.tiny_photos import behind_of, disc_photo, made, plan_of, workbench_of, write_photo_assets
 
@@ -130,11 +130,11 @@ class Failing:
     def relight(self, image, alpha, background, seed):
         raise AssertionError("a batch relighter is asked for batches")
 
-    def relight_batch(self, requests: Sequence[Request]) -> list[np.ndarray | Rejected]:
+    def relight_batch(self, requests: Sequence[ToRelight]) -> list[np.ndarray | Rejected]:
         self.sizes.append(len(requests))
         return [self._answer(self.answers.pop(0), request) for request in requests]
 
-    def _answer(self, kind: str, request: Request) -> np.ndarray | Rejected:
+    def _answer(self, kind: str, request: ToRelight) -> np.ndarray | Rejected:
         return {
             "sound": lambda: 255 - request.image // 2,
             "another size": lambda: request.image[:, :-8],
@@ -164,7 +164,7 @@ def test_batches_are_no_larger_than_the_relighter_says() -> None:
     image = np.zeros((16, 16, 3), np.uint8)
     failing = Failing(["sound"] * 7)
     failing.batch = 3
-    requests = [Request(image + n, image[..., 0], image, n) for n in range(7)]
+    requests = [ToRelight(image + n, image[..., 0], image, n) for n in range(7)]
     relit = relit_images(failing, requests)
     assert failing.sizes == [3, 3, 1]
     assert [int(one[0, 0, 0]) for one in relit] == [255 - n // 2 for n in range(7)]

@@ -60,7 +60,7 @@ def check(
 
 def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
-    # Here, as in all commands: only what runs is imported.
+    # Imported late: pydantic, YAML and Blender's client.
     from pairbridge.pipelines.checks.asset_check import folder_config
     from pairbridge.pipelines.reading.config_files import find_config
 

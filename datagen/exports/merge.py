@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pairbridge.datagen.assets.content_groups import leaks
 from pairbridge.datagen.core.atomic_files import folder_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.card import write_card
 from pairbridge.datagen.dataset.manifest import (
-    AssetEntry,
     DatasetManifest,
     PartEntry,
     PlanEntry,
@@ -73,6 +73,7 @@ def merged_manifest(
         groups_per_shard=parts[0].groups_per_shard,
         recipes={id: recipe for manifest in manifests for id, recipe in manifest.recipes.items()},
         assets=tuple(assets[key] for key in sorted(assets)),
+        refused_assets=tuple(entry for manifest in manifests for entry in manifest.refused_assets),
         versions=parts[0].versions,
         parts=tuple(parts),
     )
@@ -115,23 +116,20 @@ def _refuse_common_recipes(manifests: Sequence[DatasetManifest], places: Sequenc
 
 
 def _refuse_leaks(manifests: Sequence[DatasetManifest], places: Sequence[str]) -> None:
-    """An id, or a content under whatever id, belongs to one split."""
-    where: dict[str, tuple[AssetEntry, str]] = {}
-    leaks = []
-    for manifest, place in zip(manifests, places, strict=True):
-        for asset in manifest.assets:
-            for what in dict.fromkeys((asset.id, asset.sha256)):
-                other, other_place = where.setdefault(what, (asset, place))
-                if other.split != asset.split:
-                    leaks.append(
-                        f"{other.id} is in {other.split} of {other_place}, "
-                        f"{asset.id} in {asset.split} of {place}"
-                    )
-    if leaks:
-        unique = list(dict.fromkeys(leaks))
+    """An id, or what is one and the same under whatever id, belongs to one split."""
+    assets = [
+        (asset, place) for manifest, place in zip(manifests, places, strict=True) for asset in manifest.assets
+    ]
+    found = [
+        f"{one.id} is in {one.split} of {one_place}, {other.id} in {other.split} of {other_place} ({why})"
+        for (one, one_place), (other, other_place), why in (
+            (assets[first], assets[second], why) for first, second, why in leaks([one for one, _ in assets])
+        )
+    ]
+    if found:
         raise ConfigError(
-            f"assets that are the same, or have one id, in different splits: {'; '.join(unique[:8])}"
-            + (f"; and {len(unique) - 8} more" if len(unique) > 8 else ""),
+            f"assets that are the same, or have one id, in different splits: {'; '.join(found[:8])}"
+            + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
             consequence="a model would be judged on what it was trained on",
             remedy="pin each of them to one split (catalogue.yaml) and generate one of the parts anew",
         )

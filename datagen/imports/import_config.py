@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED
-from pairbridge.datagen.assets.sources import split_by_hash
+from pairbridge.datagen.assets.placement import split_by_hash
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate

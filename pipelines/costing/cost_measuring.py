@@ -102,7 +102,7 @@ def measure(config: DatasetConfig, *, workers: int, address: str | None, seconds
         found = build_catalogue(config.assets, None)
         before_s = time.monotonic() - began
         lightings, bake_s = _baked(config, found, out)
-        plan = make_plan(config, Catalogue((*found.assets, *lightings)))
+        plan = make_plan(config, Catalogue((*found.assets, *lightings), found.left_out))
         population = tuple(group for recipe in plan.recipes for group in planned_groups(plan, recipe))
         weights = weights_root()
         before_s += bake_s - time.monotonic()

@@ -8,20 +8,23 @@ from pathlib import Path
 import pytest
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue, split_by_hash
+from pairbridge.datagen.assets.placement import split_by_hash
+from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.families import FAMILIES
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.lighting.equirect import load_environment
+from tests.support.broken_photographs import png, scene
 
 EMBEDDED = build_catalogue(AssetsConfig(), None)
 
 
 def photo_folder(root: Path, *names: str) -> Path:
+    """A photograph of its own for each name; text where the name is that of a text."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
+        path.write_bytes(name.encode() if name.endswith(".txt") else png(scene(name)))
     return root
 
 
@@ -89,11 +92,11 @@ def test_catalogue_code_imports_neither_ray_nor_bpy_nor_torch() -> None:
 
 
 def test_a_users_files_get_ids_hashes_and_splits_from_their_names_alone(tmp_path: Path) -> None:
-    names = ["Red Chair.JPG", "a/b c.png", "x.webp", "notes.txt", "broken.jpeg"]
+    names = ["Red Chair.JPG", "a/b c.png", "x.webp", "notes.txt", "one.jfif"]
     catalogue = of_folder(photo_folder(tmp_path, *names))
-    assert [asset.id for asset in catalogue.assets] == ["a-b-c", "broken", "red-chair", "x"]
+    assert [asset.id for asset in catalogue.assets] == ["a-b-c", "one", "red-chair", "x"]
     red = catalogue.get("red-chair")
-    assert red.sha256 == hashlib.sha256(b"Red Chair.JPG").hexdigest()
+    assert red.sha256 == hashlib.sha256(png(scene("Red Chair.JPG"))).hexdigest()
     assert (red.licence, red.source) == ("unspecified", "Red Chair.JPG")
     assert red.split == split_by_hash("red-chair")
     elsewhere = of_folder(photo_folder(tmp_path / "moved", *names))

@@ -144,11 +144,14 @@ def test_what_cannot_be_merged_is_refused_by_name(parts: list[Path], tmp_path: P
         TinyDataset(name="by-id", recipes=recipes, assets=by_id),
         "chair-train is in train of .*chairs, chair-train in test of .*by-id",
     )
-    by_content = (asset("train", "cup"), asset("test", "cup", sha256=asset("train").sha256))
-    refused(
-        TinyDataset(name="by-content", recipes=recipes, assets=by_content),
-        "chair-train is in train of .*chairs, cup-test in test of .*by-content",
+    same = {"name": "cup", "sha256": "5a" * 32, "kind": "object"}
+    there = replace(CHAIRS, name="there", assets=(asset("train", id="mug", **same), asset("test"))).write(
+        tmp_path / "there"
     )
+    by_content = (asset("train"), asset("test", **same))
+    here = TinyDataset(name="by-content", recipes=recipes, assets=by_content).write(tmp_path / "by-content")
+    with pytest.raises(ConfigError, match=r"mug is in train of .*there, cup-test in test of .*by-content"):
+        merge_datasets([there, here], tmp_path / "merged")
     (tmp_path / "merged").mkdir()
     with pytest.raises(ConfigError, match="merged exists"):
         merge_datasets(parts, tmp_path / "merged")

@@ -13,6 +13,12 @@ _ACCEPTED = {
     "object": "objects are glb, gltf, obj, fbx, ply, stl, usd or blend",
 }
 
+# What signatures say of pictures: nobody means them to be objects.
+_PICTURES = frozenset(
+    {"a PNG", "a JPEG", "a GIF", "a WebP", "an AVIF", "a HEIC", "a JPEG 2000", "a BMP"}
+    | {"a Photoshop document", "a TIFF, or a camera's raw file"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class OtherFile:
@@ -36,4 +42,5 @@ def other_file(path: Path, *kinds: str) -> OtherFile:
         return OtherFile(True, f"it cannot be read: {error.strerror}")
     suffix = f"it has the suffix {path.suffix}" if path.suffix else "it has no suffix"
     what = f"it is {found}, and {suffix}" if found else suffix
-    return OtherFile(True, "; ".join([what, *(_ACCEPTED[kind] for kind in kinds)]))
+    meant = [kind for kind in kinds if kind == "photo"] if found in _PICTURES else kinds
+    return OtherFile(True, "; ".join([what, *(_ACCEPTED[kind] for kind in meant or kinds)]))

@@ -202,7 +202,10 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[Found], list
         )
         found.append(Found(asset, frozenset(names), pin.get("split")))
     for folder, entries in pins.items():
-        for asset_id in sorted(entries.keys() - used[folder]):
+        unused = entries.keys() - used[folder]
+        # A folder of several kinds of assets has one catalogue.yaml for all of them.
+        there = (one.path.relative_to(folder) for one in listed_files(folder)) if unused else ()
+        for asset_id in sorted(unused.difference(map(_sanitised, there))):
             near = difflib.get_close_matches(asset_id, sorted(used[folder]), n=1)
             raise CatalogueError(
                 f"{folder / PIN_FILE} pins {asset_id!r}, but no file in the folder has this id",

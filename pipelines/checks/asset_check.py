@@ -14,10 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig
+from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.photographs import read_photograph
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -64,7 +63,9 @@ class Checked:
             "path": (path.relative_to(root) if path.is_relative_to(root) else path).as_posix(),
             "outcome": self.outcome,
             "reason": self.reason,
-            **{name: known[name] for name in ("id", "kind", "split", "licence", "author", "source", "tags")},
+            **{name: known[name] for name in ("id", "kind", "licence", "author", "source", "tags")},
+            # What is refused has no place in a split.
+            **{name: known[name] if self.usable else None for name in ("split", "group")},
         }
 
 
@@ -171,13 +172,12 @@ def folder_config(folder: Path) -> AssetsConfig:
     return AssetsConfig(embedded=False, **{kind: (root,) for kind, root in roots.items()})
 
 
-def folder_assets(config: AssetsConfig) -> list[Asset]:
-    """The assets of the config's folders without the textures of objects, sorted by kind and id.
-
-    Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit.
+def folder_assets(config: AssetsConfig, catalogue: Catalogue) -> list[Asset]:
+    """Of the config's `catalogue` what is in its folders, without the textures of objects, sorted by kind and
+    id; files that the catalogue refuses are among them.
     """
     textures = textures_of(config)
-    catalogue = build_catalogue(config, None)
+    folders = (*config.objects, *config.hdris, *config.photos)
     refused = [
         Asset(
             id=left.id,
@@ -196,6 +196,7 @@ def folder_assets(config: AssetsConfig) -> list[Asset]:
         asset
         for asset in (*catalogue.assets, *refused)
         if asset.path is not None
+        and any(asset.path.is_relative_to(folder) for folder in folders)
         and (asset.kind == "object" or not any(known.has(asset.path) for known in textures))
     ]
     order = ("object", "hdri", "photo")

@@ -73,16 +73,21 @@ def assert_only_the_bad_asset_is_missing(config, out: Path, asset: str) -> list[
         pytest.param("hdris", "broken.hdr", marks=pytest.mark.long),
     ],
 )
-def test_a_corrupt_file_is_quarantined_by_name(assets, tmp_path, ray_address, folder, name):
+def test_a_corrupt_file_is_left_out_and_named(assets, tmp_path, ray_address, capfd, folder, name):
     (assets / folder / name).write_bytes(b"not what its suffix says" * 10)
     pin(assets / folder, ["broken"])
     config = tiny_config(assets, groups=8)
     out = tmp_path / "out"
-    generate(config, out, workers=2, on_progress=LogLines())
-    for hole in assert_only_the_bad_asset_is_missing(config, out, "broken"):
-        assert hole["asset"] == "broken"
-        assert name in hole["reason"]
-        assert str(tmp_path) not in hole["reason"]
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (16, 0)
+    assert verify_dataset(out).ok
+    manifest = json.loads((out / "dataset.json").read_text())
+    assert "broken" not in [asset["id"] for asset in manifest["assets"]]
+    [refused] = manifest["refused_assets"]
+    assert (refused["id"], refused["kind"]) == ("broken", {"objects": "object", "hdris": "hdri"}[folder])
+    assert name in refused["reason"]
+    assert str(tmp_path) not in refused["reason"]
+    assert f"left out: {refused['reason']}" in capfd.readouterr().err
 
 
 @pytest.fixture
@@ -186,29 +191,21 @@ def test_a_machine_on_which_every_render_crashes_stops_the_run_and_quarantines_n
     assert promised(out) == promised(calm)
 
 
-def test_a_damaged_parent_of_a_blend_costs_the_groups_that_draw_the_blend(assets, tmp_path, ray_address):
+def test_no_blend_is_made_of_a_damaged_environment_map(assets, tmp_path, ray_address):
     (assets / "hdris" / "lamp-1.exr").write_bytes(b"not what its suffix says" * 10)
     config = tiny_config(assets, groups=8, lighting_kinds={"hdri": 1.0, "blend": 1.0})
     config = config.model_copy(update={"lightings": LightingsConfig(width=64, blends={"train": 2})})
     out = tmp_path / "out"
-    generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (16, 0)
+    planned = planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
+    parents = {parent["id"] for lighting in planned for parent in lighting.params["parents"]}
+    assert parents
+    assert "lamp-1" not in parents
     catalogue = build_catalogue(config.assets, out / "lightings")
-    fallen = [
-        lighting.id
-        for lighting in planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
-        if "lamp-1" in {parent["id"] for parent in lighting.params["parents"]}
-    ]
-    assert fallen
-    bad = set().union(*(keys_of_groups_using(config, out, asset) for asset in (*fallen, "lamp-1")))
-    holes = quarantined(out)
-    assert {hole["key"] for hole in holes} == bad
-    assert 0 < len(bad) < 16
+    assert len(catalogue.lightings("blend", "train")) == 2
+    assert [left.id for left in catalogue.left_out] == ["lamp-1"]
     assert verify_dataset(out).ok
-    of_blends = [hole for hole in holes if hole["asset"] in fallen]
-    assert of_blends
-    assert all("its parent lamp-1 cannot be used" in hole["reason"] for hole in of_blends)
-    assert not [hole for hole in holes if str(tmp_path) in hole["reason"]]
-    assert {asset.id for asset in catalogue.lightings("blend", "train")} >= set(fallen)
     before = promised(out)
     generate(config, out, workers=2, on_progress=LogLines())
     assert promised(out) == before

@@ -17,6 +17,8 @@ import numpy as np
 
 # An object's root in Blender is called this and its number; renders know objects by it.
 OBJECT_NAME = "object"
+# Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
+RECEIVER_REACH = 150.0
 
 Matrix4 = tuple[tuple[float, float, float, float], ...]
 
@@ -130,7 +132,8 @@ class LampSpec:
     """A one-sided disc that emits light, at `position`, turned to the origin.
 
     On a surface at the origin that faces it, it makes the irradiance pi x `colour` (exact for a disc that is
-    small against its distance), so that a white diffuse surface there has the radiance `colour`.
+    small against its distance), so that a white diffuse surface there has the radiance `colour`. Nothing
+    behind the disc's own plane is lit: lamps over receivers hang as `placements.far_lamp` places them.
     """
 
     position: tuple[float, float, float]

@@ -40,6 +40,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     LitConfig,
+    camera_record,
     draw_camera,
     draw_turned_lighting,
     lamp_spec,
@@ -220,6 +221,7 @@ class ObjectRemoval:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(room.pose, params),
                 "removed": index,
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
@@ -318,11 +320,11 @@ class _Room:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]
-        pose = place_camera(params["camera"], params, workbench)
+        self.pose = place_camera(params["camera"], params, workbench)
         self._lighting = place_lighting(params["lighting"], config, workbench)
         # Blender is given the lighting as it is in its file, and the lamps in the same units.
         self._lamps = tuple(lamp_spec(lamp, 1 / self._lighting.factor) for lamp in params["lamps"])
-        self._surroundings = self._lighting.behind(pose, tuple(params["size_WH"]))
+        self._surroundings = self._lighting.behind(self.pose, tuple(params["size_WH"]))
 
     def shot(self, hidden: tuple[int, ...]) -> Shot:
         """A render without the `hidden` objects, normalised."""

@@ -34,6 +34,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     RenderedConfig,
+    camera_record,
     draw_camera,
     lamp_record,
     lamp_spec,
@@ -182,6 +183,7 @@ class ShadowGeneration:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(pose, params),
                 "lights": [light],
             },
         )

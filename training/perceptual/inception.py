@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from pairbridge.datagen.core.errors import ConfigError
 
 SIDE = 299
-FEATURES = 2048
 FILE_NAME = "pt_inception-2015-12-05.safetensors"
 
 Size = int | tuple[int, int]

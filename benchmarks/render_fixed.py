@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.render_quality import bundled_hdris
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import lighting_copy, load_environment
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, RenderedPasses
 
 FAMILIES = ("mug", "teapot", "vase")

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 AUTOMATIC_MAP = 4096

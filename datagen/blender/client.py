@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
 from pairbridge.datagen.blender.blender_errors import (
     BlenderCrashed,
@@ -23,7 +24,6 @@ from pairbridge.datagen.blender.render_devices import one_at_a_time
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,

@@ -77,6 +77,8 @@ class AssetEntry(FrozenModel):
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
+    up: str | None = None
+    """The axis that is up in an object's file, y or z; null where the file itself states it."""
     since: NonNegativeInt = 0
     """The number of the extension that brought it in."""
 

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
 from pairbridge.datagen.assets.sources import baked_asset
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -26,7 +27,6 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
 from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
 from pairbridge.datagen.scene.specs import SkySpec
 

@@ -15,13 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pairbridge.datagen.lighting.exr_files import broken_lighting, read_pixels
+from pairbridge.datagen.assets.exr_files import read_equirect
 
 # Rec. 709 luminance of linear RGB.
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
-
-# The sun's disc in a physical sky stays below 1e6 times the sky; what is above this is no measurement.
-MAX_RADIANCE = 1e9
 
 # Share of the sphere, from the darkest, that counts as "the picture" rather than as a lamp in it.
 _PICTURE_SHARE = 0.9
@@ -83,26 +80,8 @@ class Environment:
 
 
 def load_environment(path: Path) -> Environment:
-    """The equirectangular image at `path` (.exr, .hdr).
-
-    Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
-    damaged, empty, not RGB or grey, too large, not twice as wide as high, not finite, black, or brighter than
-    any sun, or that stands for a lighting which could not be made (`write_unusable`).
-    """
-    pixels = read_pixels(path)
-    height, width, _ = pixels.shape
-    if height < 2 or abs(width - 2 * height) > 1:
-        why = f"it has {width}x{height} pixels, and an equirectangular image is twice as wide as high"
-        raise broken_lighting(path, "not_equirectangular", why)
-    if not np.isfinite(pixels).all():
-        raise broken_lighting(path, "not_finite", "it holds infinities or NaN")
-    brightest = float(pixels.max())
-    if brightest <= 0:
-        raise broken_lighting(path, "black", "it is black everywhere")
-    if brightest > MAX_RADIANCE:
-        why = f"its brightest value is {brightest:g}, above {MAX_RADIANCE:g}: no sun is so bright"
-        raise broken_lighting(path, "out_of_range", why)
-    return Environment(np.ascontiguousarray(np.maximum(pixels, 0), np.float32))
+    """The equirectangular image at `path` (.exr, .hdr). Raises AssetError as `read_equirect` does."""
+    return Environment(read_equirect(path))
 
 
 def lighting_copy(environment: Environment, width: int, rotation_rad: float = 0.0) -> np.ndarray:

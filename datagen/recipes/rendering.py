@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.sources import embedded_assets
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import Device, RenderSettings
@@ -26,7 +27,6 @@ from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.recipes.scene_draws import LitConfig
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec, PlacedObject, SceneSpec
 

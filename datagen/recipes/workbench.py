@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
 from pairbridge.datagen.assets.photographs import PhotoRules, read_photograph
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
@@ -20,7 +21,6 @@ from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out, open_matting_model
 from pairbridge.datagen.models.relighting import Relighter, RelighterConfig, open_relighter
 

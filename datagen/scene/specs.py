@@ -11,7 +11,7 @@ Conventions, shared by every module that touches a camera or an environment:
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,11 +28,15 @@ Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpec:
-    """Either one object of a procedural family (`family`, `seed`) or a file (`path`)."""
+    """Either one object of a procedural family (`family`, `seed`) or a file (`path`).
+
+    `up` is the axis of the file that is up, y or z; None means what the file states, or its format's default.
+    """
 
     family: str | None = None
     seed: int | None = None
     path: Path | None = None
+    up: Literal["y", "z"] | None = None
 
     def __post_init__(self) -> None:
         procedural = self.family is not None and self.seed is not None
@@ -46,13 +50,17 @@ class ObjectSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What was loaded, in the object's own units, before it was scaled to the unit sphere."""
+    """What was loaded, in the object's own units, before it was scaled to the unit sphere.
+
+    `extent` is its width, depth and height as it stands, before it is turned.
+    """
 
     num_meshes: int
     num_vertices: int
     num_faces: int
     radius: float
     centre: tuple[float, float, float]
+    extent: tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.photographs import read_photograph
 from pairbridge.datagen.assets.sources import user_assets
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
@@ -31,7 +32,6 @@ from pairbridge.datagen.imaging.quality import Gates, check_render
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import Environment, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec

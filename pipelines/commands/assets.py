@@ -31,9 +31,9 @@ def check(
 
     Thumbnails go into one contact sheet, reasons beside them. Ends with status 2 if anything was refused.
     """
-    # Imported late: rich, OpenCV and Blender's client.
     from rich.console import Console
 
+    # Imported late: rich, OpenCV and Blender's client.
     from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
     from pairbridge.pipelines.checks.asset_report import listing, write_asset_report
 
@@ -60,6 +60,7 @@ def check(
 
 def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
+    # Imported late: pydantic, YAML and Blender's client.
     from pairbridge.pipelines.checks.asset_check import folder_config
     from pairbridge.pipelines.reading.config_files import find_config
 

@@ -16,9 +16,9 @@ def doctor(
 
     Ends with status 1 if something is missing.
     """
-    # Imported late: rich, and all that is looked for.
     from rich.text import Text
 
+    # Imported late: rich, and all that is looked for.
     from pairbridge.pipelines.checks.doctor import State, examine
     from pairbridge.pipelines.commands.tables import new_console
 
@@ -52,9 +52,9 @@ def calibrate(
     placeholders, with several ways of pasting and with doing nothing. Writes calibration.md, calibration.json
     and calibration.png.
     """
-    # Imported late: rich, and Blender's client.
     from rich.console import Console
 
+    # Imported late: rich, and Blender's client.
     from pairbridge.pipelines.checks.calibration import calibrate as run_calibration
     from pairbridge.pipelines.checks.calibration_report import write_calibration
 

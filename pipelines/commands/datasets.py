@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from pairbridge.datagen.shards.object_store import is_url
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.commands.options import (
     EXIT_PARTIAL,
@@ -198,7 +197,8 @@ def verify(
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.pipelines.commands.plan_view import show_status, show_variety
 
-    if not is_url(dataset) and is_import(dataset):
+    # A Path is no URL (`place`), and an import lies in a folder.
+    if isinstance(dataset, Path) and is_import(dataset):
         end_if_damaged(verify_import(dataset, decode=decode))
         print("whole: every pair of the import is there" + (", and can be read" if decode else ""))
         return

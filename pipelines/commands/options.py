@@ -10,7 +10,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pairbridge.datagen.core.errors import PairbridgeError
-from pairbridge.datagen.shards.object_store import is_url
 
 EXIT_PARTIAL = 2
 EXIT_INTERRUPTED = 130
@@ -18,6 +17,9 @@ EXIT_INTERRUPTED = 130
 
 def place(text: str) -> str | Path:
     """A folder, or the URL of an object store, which a Path would garble."""
+    # Imported late: fsspec, as long as half of --help.
+    from pairbridge.datagen.shards.object_store import is_url
+
     return text if is_url(text) else Path(text)
 
 

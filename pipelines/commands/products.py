@@ -9,7 +9,7 @@ import typer
 from pairbridge.pipelines.commands.options import DatasetFolder, RequireKnownLicences, place
 
 
-class Layout(StrEnum):
+class ExportLayout(StrEnum):
     FOLDERS = "folders"
     HF = "hf"
     ENERGON = "energon"
@@ -21,7 +21,7 @@ OutFolder = Annotated[Path, typer.Option("--out", help="A new folder; it appears
 def export(
     dataset: DatasetFolder,
     to: Annotated[
-        Layout,
+        ExportLayout,
         typer.Option(
             "--to",
             help="folders: source/, target/, mask/, meta/; hf: parquet for `load_dataset`; "

@@ -115,16 +115,19 @@ def distill(
     """Distil a trained bridge into a one- or few-step student.
 
     It needs source images alone, and the same command resumes it exactly. The student is a model like any
-    other: translate, evaluate and publish take its run's folder.
+    other: translate, evaluate and publish take its run's folder. On several GPUs as `pairbridge train`.
     """
     # Imported late: torch.
     from pairbridge.pipelines.inference.distilling import run_distillation
+    from pairbridge.training.data.ranks import process_group
 
     sources = load("mix", mix) if mix else None
-    result = run_distillation(load("distillation", config, settings), teacher, sources, run)
+    with process_group() as ranks:
+        result = run_distillation(load("distillation", config, settings), teacher, sources, run)
     if result.interrupted:
         stop_interrupted(None)
-    print(f"step {result.step}: {result.checkpoint}")
+    if ranks.first:
+        print(f"step {result.step}: {result.checkpoint}")
 
 
 def evaluate(

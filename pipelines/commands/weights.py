@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    # Imported late: rich.
     from pairbridge.datagen.models.weights.weight_folders import FileCheck, ModelCheck
     from pairbridge.datagen.models.weights.weights_manifest import Model
 
@@ -40,7 +41,7 @@ def check(
 
     Ends with status 1 if a file is damaged, or if a model that was named is not complete.
     """
-    # Imported late: rich.
+    # Here, as in all commands: only what runs is imported (rich among it).
     from pairbridge.datagen.models.weights.weight_folders import (
         FileState,
         check_model,

@@ -13,7 +13,12 @@ import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.models.matting import GrabCutConfig
-from pairbridge.pipelines.inference.translation import OpenedModel, Request, open_model, translate_image
+from pairbridge.pipelines.inference.translation import (
+    OpenedModel,
+    TranslationRequest,
+    open_model,
+    translate_image,
+)
 from pairbridge.training.data.condition_specs import MASK, image_fields
 
 if TYPE_CHECKING:
@@ -87,7 +92,7 @@ def build_page(opened: OpenedModel, *, title: str) -> "gradio.Blocks":
         background = rest.pop(0) if takes_background else None
         given = {name: one for name, one in zip([*extra, *named], rest, strict=True) if one is not None}
         given |= {name: named[name].class_image(one) for name, one in given.items() if name in named}
-        request = Request(
+        request = TranslationRequest(
             image=image,
             mask=None if mask is None else mask.max(axis=2),
             conditions=given,

@@ -7,6 +7,7 @@ from typing import Any
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, run_of
 from pairbridge.pipelines.inference.training_progress import show_training
 from pairbridge.training.data.mix_config import RUN_PREFIX, MixConfig
+from pairbridge.training.data.ranks import process_group
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_loop import distil
 from pairbridge.training.distillation.distillation_watch import EXPLAINED
@@ -22,16 +23,19 @@ def run_distillation(
     *,
     say: Callable[[str], None] = print,
 ) -> TrainResult:
-    """Distil the newest checkpoint of `teacher` into `run`/train, on `mix` or on what the teacher saw."""
+    """Distil the newest checkpoint of `teacher` into `run`/train, on `mix` or on what the teacher saw.
+
+    Under torchrun every process makes the same call, and the first one speaks.
+    """
     checkpoint, run = newest_checkpoint(Path(teacher).absolute()), Path(run).absolute()
-    with show_training(config.steps) as show:
+    with process_group() as ranks, show_training(config.steps, silent=not ranks.first) as show:
         return distil(
             config,
             checkpoint,
             mix or teachers_mix(checkpoint),
             run / "train",
             run_root=run,
-            on_progress=_saying_warnings(show, say),
+            on_progress=_saying_warnings(show, say) if ranks.first else show,
         )
 
 

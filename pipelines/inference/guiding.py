@@ -12,7 +12,7 @@ from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.pipelines.inference.found_checkpoints import check_device
 from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
-from pairbridge.pipelines.inference.translation import Request, as_trained, check_mask, open_model
+from pairbridge.pipelines.inference.translation import TranslationRequest, as_trained, check_mask, open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import LIGHT
 from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms
@@ -23,7 +23,7 @@ from pairbridge.training.guidance.latent_diffusion import LatentDiffusion, is_la
 
 # What was asked of an image and the generator of its noise -> the image and mask as the model takes them, and
 # the path from there.
-_Open = Callable[[Request, torch.Generator], tuple[np.ndarray, np.ndarray | None, ImagePath]]
+_Open = Callable[[TranslationRequest, torch.Generator], tuple[np.ndarray, np.ndarray | None, ImagePath]]
 
 
 class _ImageFiles:
@@ -55,7 +55,7 @@ def run_guide(
 
     def write(path: Path, target: Path) -> None:
         its_mask, light = beside(mask, path), beside(light_map, path)
-        request = Request(
+        request = TranslationRequest(
             image=read_image(path),
             mask=read_mask(its_mask) if its_mask else None,
             conditions={LIGHT: read_image(light)} if light else {},
@@ -78,7 +78,7 @@ def _open(model: Path, config: GuideConfig, device: str) -> _Open:
     if is_latent_diffusion(model):
         diffusion = LatentDiffusion.load(model, config.diffusion, device)
 
-        def take_back(request: Request, generator: torch.Generator):
+        def take_back(request: TranslationRequest, generator: torch.Generator):
             check_mask(request)
             path = diffusion.path(request.image[None], steps=config.steps, strength=config.strength)
             return request.image, request.mask, path
@@ -86,7 +86,7 @@ def _open(model: Path, config: GuideConfig, device: str) -> _Open:
         return take_back
     opened = open_model(model, device)
 
-    def translate(request: Request, generator: torch.Generator):
+    def translate(request: TranslationRequest, generator: torch.Generator):
         image, mask = as_trained(opened, request)
         path = translation_path(
             opened.model,
@@ -102,7 +102,9 @@ def _open(model: Path, config: GuideConfig, device: str) -> _Open:
     return translate
 
 
-def _edit(opened: _Open, request: Request, terms: tuple[WeightedTerm, ...], config: GuideConfig) -> Edited:
+def _edit(
+    opened: _Open, request: TranslationRequest, terms: tuple[WeightedTerm, ...], config: GuideConfig
+) -> Edited:
     generator = torch.Generator().manual_seed(seed31(request.seed, "guide"))
     image, mask, path = opened(request, generator)
     masks = None if mask is None else mask[None]

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.models.matting import MattingConfig
 from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
-from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
+from pairbridge.pipelines.inference.translation import TranslationRequest, open_model, translate_image
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.bridge.samplers import SAMPLERS, Sampler
 from pairbridge.training.data.condition_specs import LIGHT, class_condition
@@ -47,7 +47,7 @@ def run_translate(
 
     def write(path: Path, target: Path) -> None:
         its_mask, light = beside(mask, path), beside(light_map, path)
-        request = Request(
+        request = TranslationRequest(
             image=read_image(path),
             mask=read_mask(its_mask) if its_mask else None,
             conditions={**classes, LIGHT: read_image(light)} if light else classes,

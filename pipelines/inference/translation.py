@@ -41,11 +41,11 @@ class OpenedModel:
         sampler: Sampler = DEFAULT_SAMPLER,
         guidance: float = 1.0,
     ) -> np.ndarray:
-        """`translate_image` of arrays as a Request holds them, or of image files.
+        """`translate_image` of arrays as a TranslationRequest holds them, or of image files.
 
         mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light.
         """
-        request = Request(
+        request = TranslationRequest(
             image=_given(image, read_image),
             mask=None if mask is None else _given(mask, read_mask),
             conditions={field: _given(one, read_image) for field, one in conditions.items()},
@@ -58,7 +58,7 @@ class OpenedModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TranslationRequest:
     """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
 
     background: put behind the image's foreground, which is `mask` or else what `matting` finds.
@@ -90,7 +90,7 @@ def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:
     return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
 
 
-def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
+def translate_image(opened: OpenedModel, request: TranslationRequest) -> np.ndarray:
     """The translation, uint8 (H, W, 3) of the image's size; a function of the request alone.
 
     Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
@@ -107,7 +107,7 @@ def translate_image(opened: OpenedModel, request: Request) -> np.ndarray:
     )
 
 
-def as_trained(opened: OpenedModel, request: Request) -> tuple[np.ndarray, np.ndarray | None]:
+def as_trained(opened: OpenedModel, request: TranslationRequest) -> tuple[np.ndarray, np.ndarray | None]:
     """The request's image and mask in the form that the model was trained on. Raises as `translate_image`."""
     check_mask(request)
     image, mask = request.image, request.mask
@@ -118,7 +118,7 @@ def as_trained(opened: OpenedModel, request: Request) -> tuple[np.ndarray, np.nd
     return image, mask
 
 
-def check_mask(request: Request) -> None:
+def check_mask(request: TranslationRequest) -> None:
     """Raises ConfigError where the mask is not of the image's size."""
     image, mask = request.image, request.mask
     if mask is not None and mask.shape != image.shape[:2]:
@@ -129,7 +129,7 @@ def check_mask(request: Request) -> None:
         )
 
 
-def _paste(request: Request) -> tuple[np.ndarray, np.ndarray]:
+def _paste(request: TranslationRequest) -> tuple[np.ndarray, np.ndarray]:
     """The foreground where it is, on the background cropped to the image's size; and its mask."""
     image, mask = request.image, request.mask
     if mask is None:

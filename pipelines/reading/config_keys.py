@@ -27,7 +27,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class KeySection:
     """The keys of the top of a file, or of one variant of what stands at a place in it."""
 
     title: str
@@ -35,12 +35,12 @@ class Section:
     keys: tuple[Key, ...]
 
 
-def sections(schema: _Schema) -> list[Section]:
+def sections(schema: _Schema) -> list[KeySection]:
     """All keys of a configuration; those of a variant (`kind: ...`) of a part are a section of their own."""
     return list(_Walk(schema.get("$defs", {})).section("", schema, (), {}))
 
 
-def below(found: Sequence[Section], wanted: str) -> list[Section]:
+def below(found: Sequence[KeySection], wanted: str) -> list[KeySection]:
     """The key `wanted` and those below it. Raises ConfigError where there is none."""
     parts = wanted.split(".")
 
@@ -61,7 +61,7 @@ def below(found: Sequence[Section], wanted: str) -> list[Section]:
     return [one for one in kept if one.keys]
 
 
-def as_text(found: Sequence[Section], width: int) -> str:
+def as_text(found: Sequence[KeySection], width: int) -> str:
     """For a terminal or a pipe."""
     lines = []
     for one in found:
@@ -73,7 +73,7 @@ def as_text(found: Sequence[Section], width: int) -> str:
     return "\n".join(lines)
 
 
-def as_markdown(found: Sequence[Section]) -> str:
+def as_markdown(found: Sequence[KeySection]) -> str:
     """Tables, each section's under its title."""
     lines = []
     for one in found:
@@ -102,11 +102,11 @@ class _Walk:
 
     def section(
         self, title: str, model: _Schema, place: tuple[str, ...], defaults: Mapping[str, Any]
-    ) -> Iterator[Section]:
+    ) -> Iterator[KeySection]:
         keys: list[Key] = []
-        variants: list[Section] = []
+        variants: list[KeySection] = []
         self._collect(model, place, defaults, keys, variants)
-        yield Section(title, _line(model.get("description", "")), tuple(keys))
+        yield KeySection(title, _line(model.get("description", "")), tuple(keys))
         yield from variants
 
     def _collect(
@@ -115,7 +115,7 @@ class _Walk:
         place: tuple[str, ...],
         defaults: Mapping[str, Any],
         keys: list[Key],
-        variants: list[Section],
+        variants: list[KeySection],
     ) -> None:
         required = model.get("required", ())
         for name, field in model.get("properties", {}).items():

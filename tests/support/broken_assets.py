@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pairbridge.datagen.lighting.exr_files import write_exr
+from pairbridge.datagen.assets.exr_files import write_exr
 from tests.support.tiny_rendered import lamp, lobed_sphere
 
 # Path inside the folder -> the name of its outcome.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.lighting.exr_files import write_exr
 
 
 def write_assets(root: Path, *, num_objects: int = 3, num_lightings: int = 3) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pairbridge.datagen.lighting.exr_files import write_exr
+from pairbridge.datagen.assets.exr_files import write_exr
 
 BOX_FACES = ((4, 3, 2, 1), (5, 6, 7, 8), (1, 2, 6, 5), (2, 3, 7, 6), (3, 4, 8, 7), (4, 1, 5, 8))
 

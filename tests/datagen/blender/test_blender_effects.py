@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.imaging.effect_masks import as_seen, effect_mask
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,

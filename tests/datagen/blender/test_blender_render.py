@@ -10,11 +10,11 @@ import numpy as np
 import psutil
 import pytest
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec, RenderedPasses
 from tests.datagen.blender.asset_files import box_vertices, write_obj
 

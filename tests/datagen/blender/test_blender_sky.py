@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.exr_passes import read_passes
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -19,7 +20,6 @@ from pairbridge.datagen.lighting.equirect import (
     lighting_copy,
     load_environment,
 )
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, SkySpec
 
 pytestmark = pytest.mark.render

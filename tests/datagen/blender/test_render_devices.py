@@ -94,9 +94,9 @@ def test_processes_warm_up_one_after_another(tmp_path: Path) -> None:
 def test_a_warm_up_renders_and_leaves_a_process_that_works(tmp_path: Path) -> None:
     import numpy as np
 
+    from pairbridge.datagen.assets.exr_files import write_exr
     from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
     from pairbridge.datagen.blender.render_settings import RenderSettings
-    from pairbridge.datagen.lighting.exr_files import write_exr
     from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
     write_exr(tmp_path / "light.exr", np.full((8, 16, 3), 0.5, np.float32))

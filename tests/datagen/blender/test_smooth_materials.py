@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.exr_files import exr_attribute, write_exr
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.lighting.equirect import (
     Environment,
@@ -17,7 +18,6 @@ from pairbridge.datagen.lighting.equirect import (
     sample_directions,
 )
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import exr_attribute, write_exr
 
 
 def smooth(width: int = 256) -> np.ndarray:

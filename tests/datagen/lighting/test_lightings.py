@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.assets.exr_files import exr_attribute, write_exr
 from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
@@ -16,7 +17,6 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.lighting.equirect import Environment, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.exr_files import exr_attribute, write_exr
 from pairbridge.datagen.lighting.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.blender_errors import BlenderUnavailable
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.lighting.exr_files import write_exr
 from pairbridge.datagen.recipes.rendering import Camera, Renderer, relighting_pairs, render
 from tests.support.rendered_recipes import make, plan_of
 from tests.support.tiny_rendered import write_assets

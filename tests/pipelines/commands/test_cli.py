@@ -25,7 +25,7 @@ COMMANDS = [
     *("import", "photos", "mix", "encode", "train", "distill", "evaluate", "publish"),
     *("translate", "sample", "guide", "app", "sweep", "calibrate", "doctor", "assets", "weights", "config"),
 ]
-HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers")
+HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers", "fsspec")
 
 
 @pytest.fixture

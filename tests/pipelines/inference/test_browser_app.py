@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pairbridge.datagen.shards.sample import decode_field, encode_field
-from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
+from pairbridge.pipelines.inference.translation import TranslationRequest, open_model, translate_image
 from tests.pipelines.inference.translating_models import write_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -70,6 +70,6 @@ def test_a_picture_is_translated_in_the_browser_and_nothing_calls_out(tmp_path: 
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(timeout=60)
-    expected = translate_image(open_model(model), Request(image=image, mask=mask, seed=3))
+    expected = translate_image(open_model(model), TranslationRequest(image=image, mask=mask, seed=3))
     assert np.array_equal(decode_field("shown.png", shown), expected)
     assert answered - {""} == {urlparse(address).netloc}

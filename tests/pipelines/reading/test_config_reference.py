@@ -68,3 +68,16 @@ def test_show_schema_and_list_print_what_there_is(pairbridge) -> None:
     status, _, err = pairbridge("config", "show", "mixture")
     assert status == 1
     assert "one of dataset, mix" in err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_of_every_configuration_is_described(kind: str) -> None:
+    schema = model_of(kind).model_json_schema()
+    models = {kind: schema, **schema.get("$defs", {})}
+    silent = [
+        f"{name}.{key}"
+        for name, model in models.items()
+        for key, field in model.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert silent == []

@@ -1,12 +1,12 @@
 """What a distillation has from the engine: parts of a batch, ranks, pictures, steps that wait for nothing."""
 
 import contextlib
-import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 
 from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
 from pairbridge.training.distillation.distillation_loop import distil
@@ -18,18 +18,6 @@ from tests.training.engine.test_two_ranks import torchrun
 
 __all__ = ["teacher"]
 
-SCRIPT = """
-import json, sys
-from pathlib import Path
-import torch.distributed as dist
-from tests.training.distillation.test_distillation_loop import newest, settings
-from pairbridge.pipelines.inference.distilling import teachers_mix
-from pairbridge.training.distillation.distillation_loop import distil
-dist.init_process_group("gloo")
-teacher, out = newest(Path(sys.argv[1])), Path(sys.argv[2])
-distil(settings(**json.loads(sys.argv[3])), teacher, teachers_mix(teacher), out, run_root=out)
-dist.destroy_process_group()
-"""
 # One student step: from the second on AdamW without momentum turns the rounding of vanishing gradients into
 # whole steps. A chain of two goes through the network twice.
 ONE = {"steps": 1, "student_timesteps": (0.0, 0.5)}
@@ -63,9 +51,13 @@ def test_parts_and_recomputed_activations_change_no_gradient(teacher: Path, tmp_
 
 def test_two_ranks_distil_what_one_process_does(teacher: Path, tmp_path: Path) -> None:
     alone = run_distillation(settings(**ONE), teacher, None, tmp_path / "alone")
-    script = tmp_path / "rank.py"
-    script.write_text(SCRIPT)
-    torchrun(script, teacher, tmp_path / "ranks/train", json.dumps(ONE))
+    with open(tmp_path / "distillation.yaml", "w") as stream:
+        YAML(typ="safe").dump(settings(**ONE).model_dump(mode="json"), stream)
+    program = tmp_path / "command.py"
+    program.write_text("from pairbridge.pipelines.cli import main\nmain()\n")
+    options = ["--config", tmp_path / "distillation.yaml", "--run", tmp_path / "ranks"]
+    out = torchrun(program, "distill", teacher, *options)
+    assert out.count("step 1: ") == 1
     _momenta_agree(tensors(alone.checkpoint), tensors(newest(tmp_path / "ranks")))
     _figures_agree(tmp_path / "alone/train", tmp_path / "ranks/train")
 

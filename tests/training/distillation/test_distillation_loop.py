@@ -11,7 +11,7 @@ import torch
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
 from pairbridge.pipelines.inference.publishing import publish
-from pairbridge.pipelines.inference.translation import Request, open_model, translate_image
+from pairbridge.pipelines.inference.translation import TranslationRequest, open_model, translate_image
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogUniformTimesteps, UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
@@ -165,14 +165,14 @@ def test_the_student_is_a_model_like_any_other(teacher: Path, tmp_path: Path) ->
     publish(run, tmp_path / "published")
     published = open_model(tmp_path / "published")
     pair = ball_pair(3)
-    requests = [Request(pair["source.png"], pair["mask.png"], seed=seed) for seed in (0, 1)]
+    requests = [TranslationRequest(pair["source.png"], pair["mask.png"], seed=seed) for seed in (0, 1)]
     outputs = [[translate_image(one, request) for request in requests] for one in (opened, published)]
     # Its noise reaches the image, by the seed alone.
     assert not np.array_equal(outputs[0][0], outputs[0][1])
     assert np.array_equal(outputs[0][0], outputs[1][0])
     assert np.array_equal(outputs[0][1], translate_image(opened, requests[1]))
     with pytest.raises(ConfigError, match="never trained"):
-        translate_image(opened, Request(pair["source.png"], pair["mask.png"], steps=2))
+        translate_image(opened, TranslationRequest(pair["source.png"], pair["mask.png"], steps=2))
 
 
 def test_without_noise_the_student_is_a_function_of_the_source(teacher: Path, tmp_path: Path) -> None:
@@ -180,7 +180,8 @@ def test_without_noise_the_student_is_a_function_of_the_source(teacher: Path, tm
     opened = open_model(tmp_path)
     pair = ball_pair(3)
     first, second = (
-        translate_image(opened, Request(pair["source.png"], pair["mask.png"], seed=seed)) for seed in (0, 1)
+        translate_image(opened, TranslationRequest(pair["source.png"], pair["mask.png"], seed=seed))
+        for seed in (0, 1)
     )
     assert np.array_equal(first, second)
 

@@ -12,17 +12,43 @@ import cv2
 import numpy as np
 import OpenEXR
 
+from pairbridge.datagen.assets.radiance_files import RadianceDamaged, decode_radiance
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.imaging.primaries import D65, REC709, XY, light_to_srgb, rgb_to_xyz
-from pairbridge.datagen.lighting.radiance_files import RadianceDamaged, decode_radiance
 
 # 16384 x 8192 float RGB is 1.6 GB; a header can claim far more in a few bytes.
 MAX_TEXELS = 16384 * 8192
 
+# The sun's disc in a physical sky stays below 1e6 times the sky; what is above this is no measurement.
+MAX_RADIANCE = 1e9
+
 # In the header of a lighting that could not be made: why.
 UNUSABLE = "pairbridge_unusable"
+
+
+def read_equirect(path: Path) -> np.ndarray:
+    """Linear sRGB (H, W, 3) float32 of the equirectangular image at `path` (.exr, .hdr), top row at +Z.
+
+    Negative values, which resampling filters leave, become 0. Raises AssetError for a file that is
+    damaged, empty, not RGB or grey, too large, not twice as wide as high, not finite, black, or brighter than
+    any sun, or that stands for a lighting which could not be made (`write_unusable`).
+    """
+    pixels = read_pixels(path)
+    height, width, _ = pixels.shape
+    if height < 2 or abs(width - 2 * height) > 1:
+        why = f"it has {width}x{height} pixels, and an equirectangular image is twice as wide as high"
+        raise broken_lighting(path, "not_equirectangular", why)
+    if not np.isfinite(pixels).all():
+        raise broken_lighting(path, "not_finite", "it holds infinities or NaN")
+    brightest = float(pixels.max())
+    if brightest <= 0:
+        raise broken_lighting(path, "black", "it is black everywhere")
+    if brightest > MAX_RADIANCE:
+        why = f"its brightest value is {brightest:g}, above {MAX_RADIANCE:g}: no sun is so bright"
+        raise broken_lighting(path, "out_of_range", why)
+    return np.ascontiguousarray(np.maximum(pixels, 0), np.float32)
 
 
 def read_pixels(path: Path) -> np.ndarray:

@@ -34,7 +34,7 @@ from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation.driver import Driver
-from pairbridge.pipelines.generation.stopping import StopRequest
+from pairbridge.pipelines.generation.stopping import DrainRequest
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.workers.crew import Crew, Slot
 from pairbridge.pipelines.workers.pools import ONE_POOL, Pool, pooled_recipes
@@ -130,7 +130,7 @@ def through_ray(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     plan, shelf, staging, ledger, lambda _: None, pools=pooled_recipes(plan.config)
                 )
                 began, cpu_began = time.monotonic(), time.process_time()
-                driver.run(crew, StopRequest())
+                driver.run(crew, DrainRequest())
                 rates.append(plan.num_groups / (time.monotonic() - began))
                 cpu_us.append((time.process_time() - cpu_began) / plan.num_groups * 1e6)
     return {

@@ -22,9 +22,9 @@ from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar
 from pairbridge.datagen.shards.tar import TRAILER
-from pairbridge.pipelines.attempts.agenda import Task
+from pairbridge.pipelines.attempts.agenda import Attempt
 from pairbridge.pipelines.generation.driver import Driver
-from pairbridge.pipelines.generation.stopping import StopRequest
+from pairbridge.pipelines.generation.stopping import DrainRequest
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging
@@ -110,7 +110,7 @@ class VirtualCrew:
 
     def abandon(self) -> None: ...
 
-    def submit(self, slot: Slot, task: Task) -> None:
+    def submit(self, slot: Slot, task: Attempt) -> None:
         self.calls += 1
         took_s = float(self._times_s[self.calls % _DRAWS])
         del self._ready[slot]
@@ -194,7 +194,7 @@ def simulate(
             lambda snapshot: None,
             pools=pooled_recipes(plan.config),
         )
-        driver.run(crew, StopRequest())
+        driver.run(crew, DrainRequest())
     in_ray_s = crew.calls * call_s + crew.polls * wait_s_per_call * workers
     return Simulated(
         workers=workers,

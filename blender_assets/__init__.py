@@ -1,0 +1,2 @@
+"""The embedded catalogue: families with their splits, licences of environment maps and photographs. Data
+only."""

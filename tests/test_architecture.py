@@ -271,25 +271,29 @@ def test_an_import_inside_a_function_says_why() -> None:
     silent = []
     for path in modules().values():
         lines = path.read_text().splitlines()
-        functions = [
-            n for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-        ]
-        inner = {
-            node.lineno: node
-            for function in functions
-            for node in ast.walk(function)
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            and any(name.partition(".")[0] == "pairbridge" for name in names_imported(node, path))
-        }
-        for number, node in inner.items():
-            above = number - 1
+        last_said = last_end = 0
+        for node in sorted(nodes_in_functions(path), key=lambda node: node.lineno):
             # One comment speaks for imports that follow each other.
-            while above in inner or any(other.end_lineno == above for other in inner.values()):
-                above -= 1
-            said = "#" in lines[number - 1] or "#" in lines[node.end_lineno - 1]
-            if not said and not lines[above - 1].strip().startswith("#"):
-                silent.append(f"{path.relative_to(ROOT)}:{number}")
+            follows = node.lineno == last_end + 1 and last_said == last_end
+            here = any("#" in line for line in lines[node.lineno - 1 : node.end_lineno])
+            if follows or here or lines[node.lineno - 2].strip().startswith("#"):
+                last_said = node.end_lineno
+            else:
+                silent.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            last_end = node.end_lineno
     assert silent == []
+
+
+def nodes_in_functions(path: Path) -> set[ast.Import | ast.ImportFrom]:
+    """Imports of the house inside functions."""
+    functions = (n for n in ast.walk(tree_of(path)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    found = (node for function in functions for node in ast.walk(function))
+    return {
+        node
+        for node in found
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and any(name.partition(".")[0] == "pairbridge" for name in names_imported(node, path))
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pairbridge.pipelines.attempts.policy import Fault, RetryLedger, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Attempt:
     """One attempt at one group."""
 
     shard: ShardSpec
@@ -44,17 +44,17 @@ class Agenda:
 
     def __init__(self, shards: Iterable[OpenShard]) -> None:
         self._shards: Iterator[OpenShard] = iter(shards)
-        self._untried: deque[Task] = deque()
-        self._retries: deque[Task] = deque()
-        self._own_worker: deque[Task] = deque()
-        self._alone: deque[Task] = deque()
-        self._in_flight: dict[tuple[str, int], Task] = {}
+        self._untried: deque[Attempt] = deque()
+        self._retries: deque[Attempt] = deque()
+        self._own_worker: deque[Attempt] = deque()
+        self._alone: deque[Attempt] = deque()
+        self._in_flight: dict[tuple[str, int], Attempt] = {}
         self._unsettled: dict[str, set[int]] = {}
         self._complete: deque[ShardSpec] = deque()
         self._exhausted = False
         self._faults = RetryLedger()
 
-    def next(self, *, worker_is_unused: bool, others_idle: bool = True) -> Task | None:
+    def next(self, *, worker_is_unused: bool, others_idle: bool = True) -> Attempt | None:
         """The next task that a worker may start now, or None: what is left, if anything, must wait.
 
         Tasks that want a worker of their own are given to unused workers only; see `wants_unused_worker`.
@@ -105,7 +105,7 @@ class Agenda:
         """Nothing is left to try and nothing in flight: only the caller can settle what is left, if any."""
         return not (self.waits_for_workers or self._in_flight)
 
-    def settled(self, task: Task) -> None:
+    def settled(self, task: Attempt) -> None:
         """The group's record is in staging, with pairs, holes or both."""
         self._in_flight.pop(task.name, None)  # one that was given up has left before
         self._faults.forget(task.name)
@@ -115,16 +115,16 @@ class Agenda:
             del self._unsettled[task.shard.name]
             self._complete.append(task.shard)
 
-    def failed(self, task: Task, fault: Fault) -> Verdict:
+    def failed(self, task: Attempt, fault: Fault) -> Verdict:
         """Count the fault, queue the retry. On QUARANTINE the caller stages the holes and calls `settled`."""
         verdict = self._faults.record(task.name, fault)
         del self._in_flight[task.name]
         if verdict is Verdict.RETRY:
-            self._retries.append(Task(task.shard, task.group))
+            self._retries.append(Attempt(task.shard, task.group))
         elif verdict is Verdict.RETRY_OWN_WORKER:
-            self._own_worker.append(Task(task.shard, task.group, own_worker=True))
+            self._own_worker.append(Attempt(task.shard, task.group, own_worker=True))
         elif verdict is Verdict.RETRY_ALONE:
-            self._alone.append(Task(task.shard, task.group, own_worker=True, alone=True))
+            self._alone.append(Attempt(task.shard, task.group, own_worker=True, alone=True))
         return verdict
 
     @property
@@ -132,7 +132,7 @@ class Agenda:
         waiting = self._in_flight or self._own_worker or self._retries or self._untried
         return bool(self._alone) and self._exhausted and not waiting
 
-    def _start(self, task: Task) -> Task:
+    def _start(self, task: Attempt) -> Attempt:
         self._in_flight[task.name] = task
         return task
 
@@ -144,6 +144,6 @@ class Agenda:
                 self._exhausted = True
             elif shard.missing:
                 self._unsettled[shard.spec.name] = set(shard.missing)
-                self._untried.extend(Task(shard.spec, group) for group in shard.missing)
+                self._untried.extend(Attempt(shard.spec, group) for group in shard.missing)
             else:
                 self._complete.append(shard.spec)

@@ -41,7 +41,7 @@ def check(
 
     Ends with status 1 if a file is damaged, or if a model that was named is not complete.
     """
-    # Imported late: rich.
+    # Here, as in all commands: only what runs is imported (rich among it).
     from pairbridge.datagen.models.weights.weight_folders import (
         FileState,
         check_model,

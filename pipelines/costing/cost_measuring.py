@@ -28,7 +28,7 @@ from pairbridge.datagen.lighting.baked import Planned, bake_lighting, planned_li
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.shards.layout import GroupSpec, ShardSpec
-from pairbridge.pipelines.attempts.agenda import Task
+from pairbridge.pipelines.attempts.agenda import Attempt
 from pairbridge.pipelines.attempts.holes import texts
 from pairbridge.pipelines.generation.open_plan import show_model_terms
 from pairbridge.pipelines.workers.crew import Crew, crew_of
@@ -192,7 +192,7 @@ def _baked(config: DatasetConfig, found: Catalogue, out: Path) -> tuple[list[Ass
     return baked, bake_s
 
 
-class Sampler:
+class GroupSampler:
     """Hands out groups to measure: of each recipe as many as its part of the whole cost asks for."""
 
     def __init__(self, groups: Iterable[PlannedGroup]) -> None:
@@ -226,12 +226,12 @@ def _make(
 ) -> tuple[list[MeasuredGroup], float]:
     """The measured groups, and when the first worker was ready."""
     samplers = {
-        pool: Sampler(group for group in population if group.recipe in recipes)
+        pool: GroupSampler(group for group in population if group.recipe in recipes)
         for pool, recipes in pooled_recipes(plan.config).items()
     }
     for stream in plan.streams:
         (out / stream.name).mkdir()
-    in_flight: dict[tuple[str, int], tuple[PlannedGroup, Sampler]] = {}
+    in_flight: dict[tuple[str, int], tuple[PlannedGroup, GroupSampler]] = {}
     seen: dict[str, set[str]] = {}
     groups: list[MeasuredGroup] = []
     ready_s = 0.0
@@ -242,7 +242,7 @@ def _make(
                 if (group := sampler.next(until - time.monotonic())) is not None:
                     stream, number = group.spec.stream, group.spec.group
                     shard = ShardSpec(stream.name, stream, index=0, first_group=number, num_groups=1)
-                    crew.submit(slot, Task(shard, number))
+                    crew.submit(slot, Attempt(shard, number))
                     in_flight[stream.name, number] = (group, sampler)
         if (ready_s and not in_flight) or time.monotonic() > until:
             return groups, ready_s or time.monotonic()

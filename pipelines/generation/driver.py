@@ -17,11 +17,11 @@ from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar, pack_group
 from pairbridge.datagen.shards.tar import TRAILER
-from pairbridge.pipelines.attempts.agenda import Agenda, OpenShard, Task
+from pairbridge.pipelines.attempts.agenda import Agenda, Attempt, OpenShard
 from pairbridge.pipelines.attempts.holes import asset_ids, given_up
 from pairbridge.pipelines.attempts.policy import MAX_CRASHES, MAX_LOSSES, Fault, GivenUp, Verdict
 from pairbridge.pipelines.generation.progress import OnProgress, Snapshot
-from pairbridge.pipelines.generation.stopping import Interrupted, StopRequest
+from pairbridge.pipelines.generation.stopping import DrainRequest, Interrupted
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Staging, stage_part, stage_record
@@ -76,7 +76,7 @@ class Driver:
         # A list: each of them opens its next shards, and says what is damaged.
         return all([agenda.finished for agenda in self._agendas.values()])
 
-    def run(self, crew: Crew, stop: StopRequest) -> None:
+    def run(self, crew: Crew, stop: DrainRequest) -> None:
         """Commit every shard that is not committed yet.
 
         Raises Interrupted, KilledRepeatedly, CrashesEverywhere, DiskFull, ShardError for damage found on
@@ -151,7 +151,7 @@ class Driver:
                 if task is not None:
                     crew.submit(slot, task)
 
-    def _agenda_of(self, task: Task) -> Agenda:
+    def _agenda_of(self, task: Attempt) -> Agenda:
         return self._agendas[self._pool_of[task.shard.stream.recipe_id]]
 
     def _settle(self, finished: Finished) -> None:
@@ -205,7 +205,7 @@ class Driver:
         for (task, draw, fault), reason in self._given_up.release():
             self._give_up(task, draw, fault, reason)
 
-    def _give_up(self, task: Task, draw: int, fault: Fault, reason: str) -> None:
+    def _give_up(self, task: Attempt, draw: int, fault: Fault, reason: str) -> None:
         spec = self._plan.group(task.shard.stream, task.group, draw)
         part, record = pack_group(task.group, given_up(spec, fault, reason, self._plan.catalogue))
         self._stage(task, part, record)
@@ -221,7 +221,7 @@ class Driver:
         self._count(0, len(record.holes))
         self._agenda_of(task).settled(task)
 
-    def _stage(self, task: Task, part: bytes, record: GroupRecord) -> None:
+    def _stage(self, task: Attempt, part: bytes, record: GroupRecord) -> None:
         folder = self._staging.shard_folder(task.shard)
         stage_part(folder, part, record)
         stage_record(folder, record)
@@ -263,7 +263,7 @@ class Driver:
                 remedy="free at least the difference and run the same command again: it resumes here",
             )
 
-    def _check_stop(self, crew: Crew, stop: StopRequest) -> None:
+    def _check_stop(self, crew: Crew, stop: DrainRequest) -> None:
         if not stop.count or (stop.count == 1 and crew.num_busy):
             return
         crew.abandon()
@@ -303,7 +303,7 @@ class Driver:
         )
 
 
-def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path) -> KilledRepeatedly:
+def _killed_repeatedly(task: Attempt, fault: Fault, reason: str, dataset_dir: Path) -> KilledRepeatedly:
     return KilledRepeatedly(
         f"{task.shard.name} group {task.group} was {fault} {MAX_LOSSES} times, at last with nothing else "
         f"running ({reason})",
@@ -314,7 +314,7 @@ def _killed_repeatedly(task: Task, fault: Fault, reason: str, dataset_dir: Path)
 
 
 def _crashes_everywhere(
-    given_up: list[tuple[tuple[Task, int, Fault], str]], dataset_dir: Path
+    given_up: list[tuple[tuple[Attempt, int, Fault], str]], dataset_dir: Path
 ) -> CrashesEverywhere:
     (last, _, _), reason = given_up[-1]
     return CrashesEverywhere(

@@ -21,7 +21,7 @@ from pairbridge.pipelines.generation.driver import Driver
 from pairbridge.pipelines.generation.open_plan import open_plan
 from pairbridge.pipelines.generation.progress import OnProgress, Snapshot, show_progress
 from pairbridge.pipelines.generation.prometheus import RunMetrics
-from pairbridge.pipelines.generation.stopping import interrupts, stop_on_signals
+from pairbridge.pipelines.generation.stopping import drain_on_signals, interrupts
 from pairbridge.pipelines.shelves.disk import disk_errors
 from pairbridge.pipelines.shelves.ledger import LEDGER_NAME, Ledger
 from pairbridge.pipelines.shelves.lock import dataset_lock
@@ -129,7 +129,7 @@ def _work(
     # Before Ray is there: it may clear away the working folder that a submitted job was started in.
     weights = weights_root()
     # Signals are caught inside the session: Ray puts handlers of its own in place when it starts.
-    with ray_session(address, workers), metrics.exported(), stop_on_signals() as stop:
+    with ray_session(address, workers), metrics.exported(), drain_on_signals() as stop:
         pools = pools_of(order.plan.config, workers, address)
         with crew_of(order, pools, address, weights, worker_class, limits) as crew:
             driver.run(crew, stop)

@@ -13,7 +13,7 @@ class Interrupted(PairbridgeError):
     """Someone asked the run to stop. Nothing partial is left, and the same command goes on from here."""
 
 
-class StopRequest:
+class DrainRequest:
     """Set by SIGINT and SIGTERM: once means finish what is in flight, twice means stop now."""
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class StopRequest:
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def drain_on_signals() -> Iterator[DrainRequest]:
     """Catch SIGINT and SIGTERM for the body; none off the main thread, where Python allows no handlers."""
-    request = StopRequest()
+    request = DrainRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

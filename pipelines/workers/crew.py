@@ -14,7 +14,7 @@ import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
 
 from pairbridge.datagen.core.errors import PairbridgeError
-from pairbridge.pipelines.attempts.agenda import Task
+from pairbridge.pipelines.attempts.agenda import Attempt
 from pairbridge.pipelines.attempts.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
 from pairbridge.pipelines.workers import worker_logs
 from pairbridge.pipelines.workers.node_files import start_file_server
@@ -44,7 +44,7 @@ class Finished:
     it took to be ready, for a worker's first.
     """
 
-    task: Task
+    task: Attempt
     outcome: GroupOutcome
     worker: str
     where: WorkerInfo
@@ -62,7 +62,7 @@ class Slot:
     call: Any = None  # the one call in flight: `open`, or `run` of `task`
     began_s: float = 0.0
     info: WorkerInfo | None = None
-    task: Task | None = None
+    task: Attempt | None = None
     groups_done: int = 0
     free_s: float = 0.0  # since when it has had nothing to do
     start_s: float = 0.0  # what its start took, until a group's record tells
@@ -131,7 +131,7 @@ class Crew:
         if all(slot.info for slot in self._slots if slot.pool.name == pool):
             self._restart(self.ready(pool)[0])
 
-    def submit(self, slot: Slot, task: Task) -> None:
+    def submit(self, slot: Slot, task: Attempt) -> None:
         """Give a ready worker a group, which it plans itself."""
         del self._ready[slot.pool.name][slot]
         self._busy.add(slot)
@@ -313,7 +313,7 @@ def crew_of(
     return Crew(worker_class, replace(order, files=files), pools, limits)
 
 
-def _finished(slot: Slot, task: Task, outcome: GroupOutcome, now: float) -> Finished:
+def _finished(slot: Slot, task: Attempt, outcome: GroupOutcome, now: float) -> Finished:
     wait_s = max(0.0, now - slot.free_s - outcome.wall_s)
     start_s, slot.start_s = slot.start_s, 0.0
     return Finished(task, outcome, slot.name, slot.info, round(wait_s, 4), round(start_s, 4))

@@ -51,38 +51,25 @@ class PairStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    @property
-    def planned(self) -> int:
-        """How many pairs there would be if all were made and none quarantined."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Equal digests are equal pairs in equal order."""
-        ...
-
-    @property
-    def fields(self) -> set[str]:
-        """What `read` can give, without suffixes."""
-        ...
-
-    @property
-    def is_removal(self) -> bool:
-        """Whether the hole of the mask is to be filled with noise."""
-        ...
+    # How many pairs there would be if all were made and none quarantined.
+    planned: int
+    # Equal digests are equal pairs in equal order.
+    digest: str
+    # What `read` can give, without suffixes.
+    fields: set[str]
+    # Whether the hole of the mask is to be filled with noise.
+    is_removal: bool
 
     def key(self, index: int) -> str: ...
 
     def describe(self, index: int) -> str:
         """File and key of a pair, for messages."""
-        ...
 
     def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(meta, arrays by field without suffix): those of `fields` ("target.png", ...) that there are.
 
         An image is uint8, `mask` (H, W), the others (H, W, 3) or (H, W).
         """
-        ...
 
 
 def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
@@ -246,17 +233,19 @@ class ShardedPairs:
     def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
         manifest = DatasetManifest.from_folder(dataset_dir)
         self._name = f"{recipe}/{split} of {dataset_dir}"
-        self._planned = _planned(manifest, dataset_dir, recipe, split)
+        planned = _planned(manifest, dataset_dir, recipe, split)
+        self.planned, self._planned_shards = planned.pairs, planned.shards
         self.shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
+        self.digest = digest([[shard.name, shard.sha256] for shard in self.shards])
         self._ends = list(accumulate(len(shard) for shard in self.shards))
-        self._is_removal = manifest.recipes[recipe].kind.endswith("_removal")
-        self._fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
+        self.is_removal = manifest.recipes[recipe].kind.endswith("_removal")
+        self.fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
 
     def check_finished(self) -> None:
         """Raise ConfigError unless every planned shard is there, with a pair in one of them."""
-        if len(self.shards) != self._planned.shards:
+        if len(self.shards) != self._planned_shards:
             raise ConfigError(
-                f"{self._name} has {len(self.shards)} of {self._planned.shards} shards",
+                f"{self._name} has {len(self.shards)} of {self._planned_shards} shards",
                 consequence="the order of the data would change once the rest is made",
                 remedy="finish the dataset with `pairbridge generate`; the same command resumes it",
             )
@@ -269,22 +258,6 @@ class ShardedPairs:
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
-
-    @property
-    def planned(self) -> int:
-        return self._planned.pairs
-
-    @property
-    def digest(self) -> str:
-        return digest([[shard.name, shard.sha256] for shard in self.shards])
-
-    @property
-    def fields(self) -> set[str]:
-        return self._fields
-
-    @property
-    def is_removal(self) -> bool:
-        return self._is_removal
 
     def key(self, index: int) -> str:
         shard, place = self._locate(index)

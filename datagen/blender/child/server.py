@@ -62,9 +62,9 @@ def _serve(arguments: argparse.Namespace) -> None:
         except AddonUnusable as error:
             replies.write(encode_line({"error": _error("unavailable", error)}))
             return
-        # Only now: this imports bpy, which looks for add-ons meanwhile, and takes a second in which the death
-        # of the parent would go unnoticed.
         with _few_cores(arguments.threads):
+            # Only now: this imports bpy, which looks for add-ons meanwhile, and takes a second in which the
+            # death of the parent would go unnoticed.
             from pairbridge.datagen.blender.child.session import Session
 
         image_path = f"/proc/self/fd/{arguments.image_fd}"

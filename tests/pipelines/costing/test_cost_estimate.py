@@ -22,10 +22,10 @@ from pairbridge.pipelines.costing.cost_estimate import (
     worker_seconds,
 )
 from pairbridge.pipelines.costing.cost_measuring import (
+    GroupSampler,
     MeasuredGroup,
     Measurements,
     PlannedGroup,
-    Sampler,
     measure,
     planned_groups,
     spread_indices,
@@ -79,7 +79,7 @@ def true_seconds(plan: DatasetPlan, group: PlannedGroup) -> float:
 
 def known_measurements(plan: DatasetPlan, seed: int, count: int) -> tuple[MeasuredGroup, ...]:
     """Groups as the sampler picks them, at the known law with a third of noise on top."""
-    sampler, draw = Sampler(population_of(plan)), rng(seed, "noise")
+    sampler, draw = GroupSampler(population_of(plan)), rng(seed, "noise")
     found: list[MeasuredGroup] = []
     for _ in range(count):
         group = sampler.next(1e9)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairbridge.pipelines.reading.config_files import ConfigKind, Model, find_config, load_config
+from pairbridge.pipelines.reading.config_files import Model, find_config, load_config
 
 if TYPE_CHECKING:
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -77,5 +77,5 @@ def train(
         return run(loaded, sources, root / "train", run_root=root, on_progress=on_progress)
 
 
-def _config(kind: ConfigKind, given: Model | str | Path, model: type[Model]) -> Model:
+def _config(kind: str, given: Model | str | Path, model: type[Model]) -> Model:
     return given if isinstance(given, model) else load_config(find_config(kind, str(given)), model)

@@ -1,16 +1,17 @@
 """What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
 
 Every asset belongs to exactly one split, together with all that it is one and the same with under other names
-(`pairbridge.datagen.assets.content_groups`). The embedded ones are pinned by `blender_assets/catalogue.yaml`;
+(`pairbridge.datagen.sourcing.content_groups`). The embedded ones are pinned by `blender_assets/catalogue.yaml`;
 a user's file is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
+    scan-3: {up: z}                             # the axis that is up in an object's file
 
 Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.assets.credits` looks for what
 downloads carry.
 
-Files are read once (`pairbridge.datagen.assets.file_facts`), and one that cannot be used is left out of what
+Files are read once (`pairbridge.datagen.sourcing.file_facts`), and one that cannot be used is left out of what
 plans draw from. What only Blender can tell costs the groups that use the file, which go to quarantine.
 """
 
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -65,8 +66,9 @@ class Asset:
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
     sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
     what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
-    catalogue's; of them `human` has a meaning here. `group` names what the asset is one and the same with
-    (`content_groups`), `fingerprint` says what a picture looks like (`fingerprints`).
+    catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's file, None
+    where the file itself states it. `group` names what the asset is one and the same with, `fingerprint` says
+    what a picture looks like (`pairbridge.datagen.sourcing`).
     """
 
     id: str
@@ -80,6 +82,7 @@ class Asset:
     family: str | None = None
     lighting: LightingKind | None = None
     tags: tuple[str, ...] = ()
+    up: UpAxis | None = None
     group: str = ""
     fingerprint: str = ""
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_args
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -27,8 +27,8 @@ from pairbridge.datagen.assets.content_groups import Comparable, common_name, ha
 from pairbridge.datagen.assets.credits import Credit, CreditReader
 from pairbridge.datagen.assets.file_facts import FactReader, FileToRead, beside_digests
 from pairbridge.datagen.assets.folder_listing import listed_files
-from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
-from pairbridge.datagen.assets.object_rules import ObjectRules
+from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, default_up
+from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.assets.placement import Found, place_assets
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
@@ -41,7 +41,7 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "group"})
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "group"})
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
@@ -198,6 +198,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[Found], list
             path=path,
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
+            up=pin.get("up", default_up(path)) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
         found.append(Found(asset, frozenset(names), pin.get("split")))
@@ -333,6 +334,8 @@ def _pin_problem(pin: Any) -> str | None:
         return f"has the unknown key {unknown[0]!r}"
     if "split" in pin and pin["split"] not in SPLITS:
         return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
+    if pin.get("up", "y") not in get_args(UpAxis):
+        return f"gives 'up' the value {pin['up']!r}, which is none of {', '.join(get_args(UpAxis))}"
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"

@@ -1,16 +1,19 @@
-"""What a layout hands over: pairs found in a data set, before anything in them was opened."""
+"""What a layout hands over: pairs found in a data set, before anything in them was opened.
+
+A layout is a frozen configuration model with `kind`, `import_kind` and `codecs` (by field). Its `find(root,
+sidecars)` gives every pair below `root`, or raises ConfigError if the folder is not laid out like this at
+all; its `refuse(candidate, read)` says why a candidate is not to be used after a look at its pixels, or None.
+"""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imports.field_codecs import Codec
-from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, ImportKind, TarInfo
+from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, TarInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,26 +45,6 @@ class Found:
 
 # Decodes one field of a candidate, for layouts that must look at pixels.
 ReadField = Callable[[FieldKind], np.ndarray]
-
-
-class DataSetLayout(Protocol):
-    """How one kind of data set is laid out. A frozen configuration model is its own layout."""
-
-    kind: str
-
-    @property
-    def import_kind(self) -> ImportKind: ...
-
-    @property
-    def codecs(self) -> dict[FieldKind, Codec]: ...
-
-    def find(self, root: Path, sidecars: "SidecarPlace") -> Found:
-        """Every pair below `root`. Raises ConfigError if the folder is not laid out like this at all."""
-        ...
-
-    def refuse(self, candidate: Candidate, read: ReadField) -> str | None:
-        """Why a candidate is not to be used after a look at its pixels, or None."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,15 +59,6 @@ def place_in_map(direction: Direction) -> tuple[float, float]:
     return (x / scale, y / scale) if scale > 1e-9 else (0.0, 1.0)
 
 
-def direction_of(u: float, v: float) -> Direction:
-    """The inverse of `place_in_map`; places outside the unit disc count as its rim."""
-    radius = math.hypot(u, v)
-    if radius > 1:
-        u, v, radius = u / radius, v / radius, 1.0
-    reach = 2 * math.sqrt(1 - radius**2)
-    return reach * u, reach * v, 1 - 2 * radius**2
-
-
 def light_map(lights: list[MapLight], size_WH: tuple[int, int]) -> np.ndarray:
     """The map as float32 (H, W, 3) in [0, 1]; no light gives black."""
     width, height = size_WH

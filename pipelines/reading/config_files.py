@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,44 +18,22 @@ from pairbridge.datagen.shards.object_store import is_url
 from pairbridge.pipelines.reading.config_errors import explain
 from pairbridge.pipelines.reading.yaml_text import Document, Origin, Place, parse, read_document
 
-ConfigKind = Literal[
-    "datasets",
-    "imports",
-    "mixes",
-    "training",
-    "distillation",
-    "evaluation",
-    "runs",
-    "calibration",
-    "sweeps",
-    "guidance",
-]
-_SINGULAR = {
-    "datasets": "dataset",
-    "imports": "import",
-    "mixes": "mix",
-    "training": "training",
-    "distillation": "distillation",
-    "evaluation": "evaluation",
-    "runs": "run",
-    "calibration": "calibration",
-    "sweeps": "sweep",
-    "guidance": "guidance",
-}
 Model = TypeVar("Model", bound=BaseModel)
 
 # Starts a dataset path that is relative to the run's folder (pairbridge.training.data.mix_config resolves
 # it).
 RUN_PREFIX = "run:"
 
+# The ending of a folder of configs that a message about one of them drops.
+_PLURAL = re.compile(r"(?<=mix)es$|s$")
 _USER_CODE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 SHIPPED = Path(str(resources.files("pairbridge.pipelines") / "configs"))
 
 
-def find_config(kind: ConfigKind, name: str | Path, *, folder: str | Path | None = None) -> Path:
-    """The file that `name` means: a path (from `folder`, else from the working directory), or a shipped
-    config's name.
+def find_config(kind: str, name: str | Path, *, folder: str | Path | None = None) -> Path:
+    """The file of a kind (a folder of pipelines/configs) that `name` means: a path (from `folder`, else from
+    the working directory), or a shipped config's name.
 
     Raises ConfigError with the nearest shipped name.
     """
@@ -70,14 +48,14 @@ def find_config(kind: ConfigKind, name: str | Path, *, folder: str | Path | None
     known = shipped_names(kind)
     near = difflib.get_close_matches(Path(name).stem, known, n=1)
     raise ConfigError(
-        f"there is no {_SINGULAR[kind]} config {str(name)!r}",
+        f"there is no {_PLURAL.sub('', kind)} config {str(name)!r}",
         consequence="there is nothing to run",
         remedy=(f"did you mean {near[0]!r}? " if near else "")
         + f"Give the path of a .yaml file, or one of the shipped names: {', '.join(known)}",
     )
 
 
-def shipped_names(kind: ConfigKind) -> list[str]:
+def shipped_names(kind: str) -> list[str]:
     """Names of the configs of one kind that come with the package."""
     return sorted(path.stem for path in (SHIPPED / kind).glob("*.yaml"))
 

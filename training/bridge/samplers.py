@@ -23,7 +23,7 @@ field knows x0.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -311,14 +311,11 @@ AnySampler = Annotated[
     | OwnSampler,
     Field(discriminator="kind"),
 ]
+# Ours, by the names that --sampler takes.
 SAMPLERS: dict[str, type[FrozenModel]] = {
-    "posterior": PosteriorSampler,
-    "euler_maruyama": EulerMaruyamaSampler,
-    "dbim": DbimSampler,
-    "reference": ReferenceSampler,
-    "euler": EulerSampler,
-    "heun": HeunSampler,
-    "dopri5": Dopri5Sampler,
+    one.model_fields["kind"].default: one
+    for one in get_args(get_args(AnySampler)[0])
+    if one is not OwnSampler
 }
 
 

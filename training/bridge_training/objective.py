@@ -5,6 +5,7 @@ CPU, and a rank takes its rows: results do not depend on ranks, on accumulation,
 global generator. Nothing here waits for a GPU.
 """
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -172,7 +173,8 @@ def predict(
     config: TrainingConfig, denoiser: nn.Module, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]
 ) -> Tensor:
     """The network's field in float32, in the precision that the training wants."""
-    with torch.autocast(x_t.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+    halved = config.precision == "bf16"
+    with torch.autocast(x_t.device.type, torch.bfloat16) if halved else contextlib.nullcontext():
         v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
     return v.float()
 

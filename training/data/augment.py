@@ -5,6 +5,8 @@ the view transform treats channels alike. Depth and normals know no colour, and 
 other way along x.
 """
 
+import itertools
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -33,7 +35,7 @@ def augment(
     """
     flip = draws[:, 0] < config.flip
     permute = draws[:, 1] < config.permute_colours
-    orders = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    orders = torch.tensor(list(itertools.permutations(range(3))), device=draws.device)
     # draws are below 1, so the index is below 6.
     order = torch.where(permute[:, None], orders[(draws[:, 2] * 6).long()], orders[0])
     changed = {}

@@ -41,8 +41,8 @@ class Pair:
     mask: np.ndarray
     meta: dict[str, Any]
     valid: np.ndarray | None = None
-    # Of depth targets that were stored in metres: float32 (H, W), for metrics.
-    depth_m: np.ndarray | None = None
+    # Of depth targets that were stored as arrays: float32 (H, W) in the unit of their data, for metrics.
+    depth: np.ndarray | None = None
     conditions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -51,38 +51,25 @@ class PairStore(Protocol):
 
     def __len__(self) -> int: ...
 
-    @property
-    def planned(self) -> int:
-        """How many pairs there would be if all were made and none quarantined."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Equal digests are equal pairs in equal order."""
-        ...
-
-    @property
-    def fields(self) -> set[str]:
-        """What `read` can give, without suffixes."""
-        ...
-
-    @property
-    def is_removal(self) -> bool:
-        """Whether the hole of the mask is to be filled with noise."""
-        ...
+    # How many pairs there would be if all were made and none quarantined.
+    planned: int
+    # Equal digests are equal pairs in equal order.
+    digest: str
+    # What `read` can give, without suffixes.
+    fields: set[str]
+    # Whether the hole of the mask is to be filled with noise.
+    is_removal: bool
 
     def key(self, index: int) -> str: ...
 
     def describe(self, index: int) -> str:
         """File and key of a pair, for messages."""
-        ...
 
     def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """(meta, arrays by field without suffix): those of `fields` ("target.png", ...) that there are.
 
         An image is uint8, `mask` (H, W), the others (H, W, 3) or (H, W).
         """
-        ...
 
 
 def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
@@ -149,7 +136,7 @@ class PairSource:
         # An import's mask says where its depth holds.
         _, images = self.store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
         try:
-            return self._target(images, frame, self._depth_m(images, frame))[0]
+            return self._target(images, frame, self._depth(images, frame))[0]
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self.store.describe(index), error) from error
 
@@ -181,8 +168,8 @@ class PairSource:
         frame: Frame | None,
         noise_draw: int | None,
     ) -> Pair:
-        depth_m = self._depth_m(images, frame)
-        target, valid = self._target(images, frame, depth_m)
+        depth = self._depth(images, frame)
+        target, valid = self._target(images, frame, depth)
         source = (
             images["source"]
             if self.target is not TargetKind.IMAGE
@@ -196,7 +183,7 @@ class PairSource:
         if self.store.is_removal:
             source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
         conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
-        return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
+        return Pair(meta["key"], source, target, mask, meta, valid, depth, conditions)
 
     def _check_fields(self, recipe: str) -> None:
         there = self.store.fields
@@ -215,15 +202,15 @@ class PairSource:
                 remedy="name a target and conditions that the recipe stores, or take another recipe",
             )
 
-    def _depth_m(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
+    def _depth(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
         is_depth = self.target is TargetKind.DEPTH and "depth" in images
         return framed_depth(images["depth"], frame) if is_depth else None
 
     def _target(
-        self, images: dict[str, np.ndarray], frame: Frame | None, depth_m: np.ndarray | None
+        self, images: dict[str, np.ndarray], frame: Frame | None, depth: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        if depth_m is not None:
-            return depth_target(depth_m)
+        if depth is not None:
+            return depth_target(depth)
         if self.target is TargetKind.NORMAL and "normal" in images:
             return normal_target(images["normal"], frame)
         target = images["target"]
@@ -246,17 +233,19 @@ class ShardedPairs:
     def __init__(self, dataset_dir: Path, recipe: str, split: str) -> None:
         manifest = DatasetManifest.from_folder(dataset_dir)
         self._name = f"{recipe}/{split} of {dataset_dir}"
-        self._planned = _planned(manifest, dataset_dir, recipe, split)
+        planned = _planned(manifest, dataset_dir, recipe, split)
+        self.planned, self._planned_shards = planned.pairs, planned.shards
         self.shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
+        self.digest = digest([[shard.name, shard.sha256] for shard in self.shards])
         self._ends = list(accumulate(len(shard) for shard in self.shards))
-        self._is_removal = manifest.recipes[recipe].kind.endswith("_removal")
-        self._fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
+        self.is_removal = manifest.recipes[recipe].kind.endswith("_removal")
+        self.fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
 
     def check_finished(self) -> None:
         """Raise ConfigError unless every planned shard is there, with a pair in one of them."""
-        if len(self.shards) != self._planned.shards:
+        if len(self.shards) != self._planned_shards:
             raise ConfigError(
-                f"{self._name} has {len(self.shards)} of {self._planned.shards} shards",
+                f"{self._name} has {len(self.shards)} of {self._planned_shards} shards",
                 consequence="the order of the data would change once the rest is made",
                 remedy="finish the dataset with `pairbridge generate`; the same command resumes it",
             )
@@ -269,22 +258,6 @@ class ShardedPairs:
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
-
-    @property
-    def planned(self) -> int:
-        return self._planned.pairs
-
-    @property
-    def digest(self) -> str:
-        return digest([[shard.name, shard.sha256] for shard in self.shards])
-
-    @property
-    def fields(self) -> set[str]:
-        return self._fields
-
-    @property
-    def is_removal(self) -> bool:
-        return self._is_removal
 
     def key(self, index: int) -> str:
         shard, place = self._locate(index)
@@ -330,7 +303,9 @@ def _planned(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: s
         raise ConfigError(
             f"{dataset_dir} has no recipe {recipe!r} with split {split!r}; it has {there}",
             consequence="the source would be empty",
-            remedy="name one of these, or add it to the dataset's config and generate that into a new folder",
+            remedy="name one of its recipes"
+            if recipe not in there
+            else f"add {split!r} to `recipes.{recipe}.groups` of its config and generate into a new folder",
         )
     return manifest.recipes[recipe].splits[split]
 

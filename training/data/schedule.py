@@ -72,10 +72,6 @@ class Schedule:
         periods, rest = divmod(n, self.period)
         return periods * np.array(self.parts, dtype=np.int64) + self._prefix[rest]
 
-    def take(self, batch: int, batch_size: int) -> np.ndarray:
-        """int64 (k,): draws per source inside global batch `batch` (from 0); they sum to `batch_size`."""
-        return self.counts((batch + 1) * batch_size) - self.counts(batch * batch_size)
-
 
 def _one_period(parts: tuple[int, ...]) -> list[int]:
     """The chairman's choice at n = 1..T.

@@ -35,7 +35,7 @@ from pairbridge.training.engine.checkpoint import (
     write_checkpoint,
 )
 from pairbridge.training.engine.engine_config import EngineConfig
-from pairbridge.training.engine.interrupt import StopRequest, stop_on_signals
+from pairbridge.training.engine.interrupt import StopSignal, stop_on_signals
 from pairbridge.training.engine.learner import Learner
 from pairbridge.training.engine.readback import Readback
 from pairbridge.training.engine.telemetry import StepRows, Telemetry
@@ -151,7 +151,7 @@ class _Engine:
         if complete := checkpoint_folders(self.checkpoints):
             self._restore(complete[-1])
 
-    def run(self, stop: StopRequest) -> None:
+    def run(self, stop: StopSignal) -> None:
         """Steps up to the last one, or until `stop`; leaves a checkpoint of where it ended."""
         watch = self.method.watch
         self.telemetry = Telemetry(self.run_dir, step=self.step, consumed=self.consumed, ranks=self.ranks)
@@ -183,7 +183,7 @@ class _Engine:
             yield batch
             before = time.perf_counter()
 
-    def _queue(self, batches: Iterator[Batch], stop: StopRequest) -> _Step:
+    def _queue(self, batches: Iterator[Batch], stop: StopSignal) -> _Step:
         """One step. Nothing here waits for the device."""
         numbers = self.method.step(self.step, batches)
         self.step += 1

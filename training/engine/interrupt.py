@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class StopRequest:
+class StopSignal:
     signal_name: str | None = None
 
     def __bool__(self) -> bool:
@@ -16,12 +16,12 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals() -> Iterator[StopSignal]:
     """Collect the first signal; a second one of the same kind acts as it would have without us.
 
     Python delivers signals to the main thread alone: elsewhere the request simply never comes.
     """
-    request = StopRequest()
+    request = StopSignal()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -5,7 +5,6 @@ Images are uint8 sRGB (H, W, 3). The features are any function of a batch; with 
 the distance is FID. Small sets are biased upwards: compare sets of one size only.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import cv2
@@ -73,13 +72,6 @@ def local_crop(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.resize(
         crop, (LOCAL_SIDE, LOCAL_SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     )
-
-
-def moments(batches: Iterable[np.ndarray]) -> FeatureMoments:
-    found = FeatureMoments()
-    for features in batches:
-        found.add(features)
-    return found
 
 
 def _inside(centre: float, side: int, length: int) -> int:

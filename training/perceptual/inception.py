@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from pairbridge.datagen.core.errors import ConfigError
 
 SIDE = 299
-FEATURES = 2048
 FILE_NAME = "pt_inception-2015-12-05.safetensors"
 
 Size = int | tuple[int, int]
@@ -196,15 +195,16 @@ def load_inception(path: Path) -> InceptionV3:
 @torch.no_grad()
 def inception_features(network: InceptionV3, images: np.ndarray) -> np.ndarray:
     """uint8 (B, H, W, 3) sRGB of any one size -> float32 (B, 2048)."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
-    return network((resize_as_tensorflow_1(x, SIDE) - 128) / 128).numpy()
+    device = next(network.parameters()).device
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
+    return network((resize_as_tensorflow_1(x, SIDE) - 128) / 128).cpu().numpy()
 
 
 def resize_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
     """Bilinear (B, C, H, W) -> (B, C, side, side) that samples at k H / side: no half pixel, no averaging."""
     for axis in (-2, -1):
         length = images.shape[axis]
-        place = torch.arange(side, dtype=torch.float64) * length / side
+        place = torch.arange(side, dtype=torch.float64, device=images.device) * length / side
         low = place.floor().long()
         high = (low + 1).clamp(max=length - 1)
         weight = (place - low).to(images.dtype)

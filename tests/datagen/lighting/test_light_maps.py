@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pairbridge.datagen.lighting.light_maps import (
     SIGMA,
     MapLight,
-    direction_of,
     encode_light_map,
     light_map,
     place_in_map,
 )
+from tests.support.light_places import direction_of
 
 WHITE = (1.0, 1.0, 1.0)
 

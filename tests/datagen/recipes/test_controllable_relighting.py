@@ -11,11 +11,12 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.blender.child.camera_framing import frame
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.lighting.light_maps import MapLight, direction_of, encode_light_map
+from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.controllable_relighting import ControllableRelightingConfig
 from pairbridge.datagen.scene.specs import CameraSpec, from_json
 from pairbridge.datagen.shards.sample import Pair, encode_field
 from tests.support.ball_file import write_ball
+from tests.support.light_places import direction_of
 from tests.support.rendered_recipes import make, make_groups, plan_of
 
 SIZE = 80

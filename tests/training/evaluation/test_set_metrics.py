@@ -1,5 +1,6 @@
 """Depth, normals and FID: values by hand, closed forms, torchmetrics, and the published network's shape."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from torchmetrics.image.fid import _compute_fid
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.evaluation.metrics import align_depth, depth_metrics, normal_metrics
-from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop, moments
+from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
 from pairbridge.training.perceptual.inception import (
     InceptionV3,
     inception_features,
@@ -18,6 +19,13 @@ from pairbridge.training.perceptual.inception import (
     resize_as_tensorflow_1,
 )
 from tests.training.bridge import gaussian_case as g2
+
+
+def moments(batches: Iterable[np.ndarray]) -> FeatureMoments:
+    found = FeatureMoments()
+    for features in batches:
+        found.add(features)
+    return found
 
 
 def test_depth_is_compared_after_the_best_scale_and_shift() -> None:

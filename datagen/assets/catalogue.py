@@ -1,18 +1,18 @@
 """What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
 
 Every asset belongs to exactly one split, together with all that it is one and the same with under other names
-(`pairbridge.datagen.sourcing.content_groups`). The embedded ones are pinned by `blender_assets/catalogue.yaml`;
-a user's file is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
+(`pairbridge.datagen.sourcing`). The embedded ones are pinned by `blender_assets/catalogue.yaml`; a user's file
+is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
 
-Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.assets.credits` looks for what
+Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.sourcing.credits` looks for what
 downloads carry.
 
-Files are read once (`pairbridge.datagen.sourcing.file_facts`), and one that cannot be used is left out of what
-plans draw from. What only Blender can tell costs the groups that use the file, which go to quarantine.
+Files are read once, and one that cannot be used is left out of what plans draw from. What only Blender can
+tell costs the groups that use the file, which go to quarantine.
 """
 
 import re

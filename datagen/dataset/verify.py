@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pairbridge.datagen.assets.content_groups import leaks
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.splits import SPLITS
@@ -26,6 +25,7 @@ from pairbridge.datagen.shards.object_store import ObjectStore, cache_root, is_u
 from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import Sidecar
 from pairbridge.datagen.shards.tar import walk_tar
+from pairbridge.datagen.sourcing.content_groups import leaks
 
 _REBUILD = "delete the shard's .tar and .json and run `pairbridge generate` again: only it is rebuilt"
 _RESUME = "run `pairbridge generate` with the same config: it makes what is missing"

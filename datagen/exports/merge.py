@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pairbridge.datagen.assets.content_groups import leaks
 from pairbridge.datagen.core.atomic_files import folder_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest
@@ -25,6 +24,7 @@ from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, o
 from pairbridge.datagen.shards.commit import check_tar_bytes, sidecar_path, write_quarantine
 from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import Sidecar
+from pairbridge.datagen.sourcing.content_groups import leaks
 
 
 def merge_datasets(datasets: Sequence[str | Path], out: Path) -> DatasetManifest:

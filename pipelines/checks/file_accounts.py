@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig, LeftOut
-from pairbridge.datagen.assets.folder_listing import listed_files
 from pairbridge.datagen.assets.object_files import companions
-from pairbridge.datagen.assets.other_files import other_file
+from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.other_files import other_file
 from pairbridge.pipelines.checks.asset_check import Checked
 from pairbridge.pipelines.checks.texture_names import textures_of
 

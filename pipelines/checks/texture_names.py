@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.folder_listing import listed_files
+from pairbridge.datagen.sourcing.folder_listing import listed_files
 
 # Files that name their pictures in plain bytes.
 _DESCRIPTIONS = frozenset({".gltf", ".mtl", ".fbx", ".usd", ".usda", ".usdc", ".blend"})

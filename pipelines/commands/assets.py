@@ -43,10 +43,8 @@ def check(
     # Imported late: rich, OpenCV and Blender's client.
     from rich.console import Console
 
-    from pairbridge.datagen.assets.photo_audit import write_exclusions
-    from pairbridge.datagen.assets.sources import PIN_FILE, build_catalogue
-
-    # Imported late: rich, OpenCV and Blender's client.
+    from pairbridge.datagen.sourcing.photo_audit import write_exclusions
+    from pairbridge.datagen.sourcing.sources import PIN_FILE, build_catalogue
     from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
     from pairbridge.pipelines.checks.asset_report import listing, write_asset_report
     from pairbridge.pipelines.checks.file_accounts import file_accounts

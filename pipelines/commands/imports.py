@@ -75,9 +75,9 @@ def photos(
     Ends with status 2 if there are any. With --exclude datasets leave them out.
     """
     # Imported late: numpy and OpenCV.
-    from pairbridge.datagen.assets.photo_audit import audit_photographs, write_exclusions
     from pairbridge.datagen.assets.photographs import PhotoRules
-    from pairbridge.datagen.assets.sources import PIN_FILE
+    from pairbridge.datagen.sourcing.photo_audit import audit_photographs, write_exclusions
+    from pairbridge.datagen.sourcing.sources import PIN_FILE
 
     given = {"min_side": min_side, "max_aspect": max_aspect}
     rules = PhotoRules(**{name: value for name, value in given.items() if value is not None})

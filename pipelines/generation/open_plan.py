@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -21,6 +20,7 @@ from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.models.weights.model_terms import model_terms
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME

@@ -11,11 +11,11 @@ import pytest
 import ray
 from launching import promised
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings
 from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.holes import assets_used
 from pairbridge.pipelines.generation.driver import CrashesEverywhere
 from pairbridge.pipelines.generation.generate import generate

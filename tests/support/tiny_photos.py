@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.photo_backgrounds import show_background
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 SIZE = 96
 

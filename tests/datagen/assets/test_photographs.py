@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pairbridge.datagen.assets.fingerprints import near_duplicates, perceptual_hash
 from pairbridge.datagen.assets.photographs import (
     PhotoRules,
     decode_grey16,
@@ -18,11 +17,12 @@ from pairbridge.datagen.assets.photographs import (
     read_header,
     read_photograph,
 )
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
+from pairbridge.datagen.sourcing.fingerprints import near_duplicates, perceptual_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.broken_photographs import BROKEN, IMAGE, encoded, png, scene, with_alpha
 
 

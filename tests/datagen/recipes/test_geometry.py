@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.tiny_rendered import lamp
 
 pytestmark = pytest.mark.render

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.equirect import load_environment
 from pairbridge.datagen.recipes import workbench as workbench_module
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 IMAGE = np.random.default_rng(6).integers(0, 256, (40, 60, 3), np.uint8)
 

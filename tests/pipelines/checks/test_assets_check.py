@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.holes import assets_used
 from pairbridge.pipelines.checks.asset_check import folder_assets, folder_config
 from pairbridge.pipelines.generation.generate import generate

@@ -23,17 +23,17 @@ from pairbridge.datagen.assets.catalogue import (
     Catalogue,
     LeftOut,
 )
-from pairbridge.datagen.assets.content_groups import Comparable, common_name, haven_name
-from pairbridge.datagen.assets.credits import Credit, CreditReader
-from pairbridge.datagen.assets.file_facts import FactReader, FileToRead, beside_digests
-from pairbridge.datagen.assets.folder_listing import listed_files
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, default_up
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
-from pairbridge.datagen.assets.placement import Found, place_assets
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.core.splits import SPLITS
+from pairbridge.datagen.sourcing.content_groups import Comparable, common_name, haven_name
+from pairbridge.datagen.sourcing.credits import Credit, CreditReader
+from pairbridge.datagen.sourcing.file_facts import FactReader, FileToRead, beside_digests
+from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.placement import FoundAsset, place_assets
 
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "object": OBJECT_SUFFIXES,
@@ -58,7 +58,7 @@ def build_catalogue(
     embedded = embedded_assets(config.families) if config.embedded else []
     found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
     own, left_out = user_files(config, {asset.id for asset in found})
-    known = [Found(asset, _names_of(asset), asset.split) for asset in found]
+    known = [FoundAsset(asset, _names_of(asset), asset.split) for asset in found]
     placed, astray = place_assets([*known, *own], settled or {})
     return Catalogue(tuple(placed), (*left_out, *astray))
 
@@ -134,7 +134,7 @@ def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, 
     )
 
 
-def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[Found], list[LeftOut]]:
+def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset], list[LeftOut]]:
     """Every file of the user's folders: those that can be used, and the others with the reason.
 
     An id is the sanitised relative stem; where it is taken, or two files share it, a short hash of folder
@@ -162,7 +162,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[Found], list
     for _, _, _, read in files:
         beside[read.path.parent].add(read.path.stem.lower())
     facts = FactReader(config.photo_rules, config.object_rules).read([read for *_, read in files])
-    found: list[Found] = []
+    found: list[FoundAsset] = []
     left_out: list[LeftOut] = []
     pins = {folder: _pins(folder) for _, _, folder in folders}
     used: dict[Path, set[str]] = {folder: {_EVERY_FILE} for folder in pins}
@@ -201,7 +201,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[Found], list
             up=pin.get("up", default_up(path)) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
-        found.append(Found(asset, frozenset(names), pin.get("split")))
+        found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
     for folder, entries in pins.items():
         unused = entries.keys() - used[folder]
         # A folder of several kinds of assets has one catalogue.yaml for all of them.
@@ -236,7 +236,7 @@ def _with_facts(assets: Sequence[Asset]) -> list[Asset]:
 
 def families_sha256() -> str:
     """One digest of all code that builds procedural objects: families share materials."""
-    # Found by its place and not by an import: the catalogue knows nothing of Blender.
+    # FoundAsset by its place and not by an import: the catalogue knows nothing of Blender.
     folder = Path(__file__).parents[1] / "blender"
     rooms = ("families", "modelling", "shading")
     files = sorted(path for room in rooms for path in (folder / room).rglob("*.py"))

@@ -8,12 +8,12 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.fingerprints import hash_of, near_duplicates
-from pairbridge.datagen.assets.folder_listing import listed_files
-from pairbridge.datagen.assets.other_files import other_file
 from pairbridge.datagen.assets.photographs import PhotoRules, read_header
-from pairbridge.datagen.assets.sources import user_files
 from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.sourcing.fingerprints import hash_of, near_duplicates
+from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.other_files import other_file
+from pairbridge.datagen.sourcing.sources import user_files
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pairbridge.datagen.assets.catalogue import Asset, LeftOut
-from pairbridge.datagen.assets.content_groups import Comparable, content_groups
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.sourcing.content_groups import Comparable, content_groups
 
 # Of a hash's range: the first eight tenths train, the next validation, the last test.
 _SPLIT_BOUNDS: tuple[tuple[float, Split], ...] = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundAsset:
     """An asset before it has a split: `names` say what it is one and the same with, `pinned` is a stated
     split."""
 
@@ -31,7 +31,7 @@ def split_by_hash(name: str) -> Split:
 
 
 def place_assets(
-    found: Sequence[Found], settled: Mapping[str, Comparable]
+    found: Sequence[FoundAsset], settled: Mapping[str, Comparable]
 ) -> tuple[list[Asset], list[LeftOut]]:
     """The assets with group and split, and those that belong to two splits of a dataset that was begun.
 

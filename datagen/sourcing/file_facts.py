@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from pairbridge.datagen.assets.exr_files import read_equirect
-from pairbridge.datagen.assets.fingerprints import map_fingerprint, photo_fingerprint
 from pairbridge.datagen.assets.object_files import check_object_file
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.assets.photographs import PhotoRules, read_photograph
@@ -27,6 +26,7 @@ from pairbridge.datagen.core.atomic_files import DiskFull, write_atomically
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.json_digest import canonical_json, digest, file_sha256
 from pairbridge.datagen.shards.object_store import cache_root
+from pairbridge.datagen.sourcing.fingerprints import map_fingerprint, photo_fingerprint
 
 # Libraries whose other version may decode a file differently.
 _DECODERS = ("numpy", "opencv-python", "OpenEXR", "pillow")
@@ -190,6 +190,6 @@ def _stamp(path: Path) -> list[int]:
 @cache
 def _reading_code() -> str:
     """Changes with the code and the libraries that read files: facts are theirs."""
-    rooms = (Path(__file__).parent, Path(__file__).parents[1] / "imaging")
-    files = sorted(path for room in rooms for path in room.glob("*.py"))
+    rooms = ("imaging", "assets", "sourcing")
+    files = sorted(path for room in rooms for path in (Path(__file__).parents[1] / room).glob("*.py"))
     return digest([[file_sha256(path) for path in files], [metadata.version(name) for name in _DECODERS]])

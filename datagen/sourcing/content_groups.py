@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NamedTuple, Protocol
 
-from pairbridge.datagen.assets.fingerprints import near_maps, near_photos
+from pairbridge.datagen.sourcing.fingerprints import near_maps, near_photos
 
 # What the last words of a name say when they tell copies of one thing apart. A bare number is a size only if
 # pictures are made in it: other numbers count things.

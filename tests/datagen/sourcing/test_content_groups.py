@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, Catalogue
-from pairbridge.datagen.assets.content_groups import common_name, leaks
 from pairbridge.datagen.assets.exr_files import read_equirect, write_exr
-from pairbridge.datagen.assets.fingerprints import map_fingerprint, photo_fingerprint
-from pairbridge.datagen.assets.placement import split_by_hash
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.sourcing.content_groups import common_name, leaks
+from pairbridge.datagen.sourcing.fingerprints import map_fingerprint, photo_fingerprint
+from pairbridge.datagen.sourcing.placement import split_by_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.broken_photographs import encoded, png, scene
 
 CUBE = "v 0 0 0\nv 1 0 0\nv 0 1 {}\nf 1 2 3\n"

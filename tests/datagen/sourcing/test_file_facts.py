@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.assets import file_facts
 from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue
-from pairbridge.datagen.assets.folder_listing import listed_files
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.assets.other_files import other_file
-from pairbridge.datagen.assets.photo_audit import audit_photographs
 from pairbridge.datagen.assets.photographs import PhotoRules
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
+from pairbridge.datagen.sourcing import file_facts
+from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.other_files import other_file
+from pairbridge.datagen.sourcing.photo_audit import audit_photographs
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.broken_photographs import png, scene
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -101,7 +101,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason_and_no_path(tmp_path: P
     }
     assert "it is a HEIC" in left["phone"].reason
     assert not [one for one in left.values() if str(tmp_path) in one.reason]
-    with pytest.raises(CatalogueError, match=r"1 refused, the first because photograph phone\.jpg"):
+    with pytest.raises(CatalogueError, match=r"1 refused, the first because image phone\.jpg"):
         catalogue.require("photo", "train", "r")
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, Catalogue
-from pairbridge.datagen.assets.placement import split_by_hash
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.families import FAMILIES
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.lighting.equirect import load_environment
+from pairbridge.datagen.sourcing.placement import split_by_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.broken_photographs import png, scene
 
 EMBEDDED = build_catalogue(AssetsConfig(), None)
@@ -81,7 +81,7 @@ def test_embedded_photographs_have_licences_and_train_can_form_pairs() -> None:
 
 
 def test_catalogue_code_imports_neither_ray_nor_bpy_nor_torch() -> None:
-    for name in ("assets/catalogue", "assets/sources", "dataset/plan", "dataset/dataset_config"):
+    for name in ("assets/catalogue", "sourcing/sources", "dataset/plan", "dataset/dataset_config"):
         tree = ast.parse((Path(__file__).parents[3] / "datagen" / f"{name}.py").read_text())
         imported = {
             alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names

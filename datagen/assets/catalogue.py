@@ -1,8 +1,8 @@
 """What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
 
-Every asset belongs to exactly one split, together with all that it is one and the same with under other names
-(`pairbridge.datagen.sourcing`). The embedded ones are pinned by `blender_assets/catalogue.yaml`; a user's file
-is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
+Every asset belongs to exactly one split, with all that it is one and the same with under other names
+(`pairbridge.datagen.sourcing`). The embedded ones are pinned by `blender_assets/catalogue.yaml`; a file of
+yours is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else

@@ -13,6 +13,7 @@ from pairbridge.datagen.core.atomic_files import folder_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.card import write_card
+from pairbridge.datagen.dataset.leakage import refuse_leaks
 from pairbridge.datagen.dataset.manifest import (
     DatasetManifest,
     PartEntry,
@@ -24,7 +25,6 @@ from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, o
 from pairbridge.datagen.shards.commit import check_tar_bytes, sidecar_path, write_quarantine
 from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import Sidecar
-from pairbridge.datagen.sourcing.content_groups import leaks
 
 
 def merge_datasets(datasets: Sequence[str | Path], out: Path) -> DatasetManifest:
@@ -53,7 +53,7 @@ def merged_manifest(
 ) -> DatasetManifest:
     """dataset.json of the whole; pure. `places` name the parts in errors."""
     _refuse_common_recipes(manifests, places)
-    _refuse_leaks(manifests, places)
+    refuse_leaks(manifests, places)
     parts = [part for manifest in manifests for part in _parts(manifest)]
     assets = {
         (asset.id, asset.sha256, asset.licence): asset.model_copy(update={"since": 0})
@@ -112,24 +112,4 @@ def _refuse_common_recipes(manifests: Sequence[DatasetManifest], places: Sequenc
             consequence="their keys and shards have the same names; one would stand for the other",
             remedy="give the recipe another id in the config of one of them and generate that anew; or leave "
             "them apart: a mix takes any number of datasets as sources",
-        )
-
-
-def _refuse_leaks(manifests: Sequence[DatasetManifest], places: Sequence[str]) -> None:
-    """An id, or what is one and the same under whatever id, belongs to one split."""
-    assets = [
-        (asset, place) for manifest, place in zip(manifests, places, strict=True) for asset in manifest.assets
-    ]
-    found = [
-        f"{one.id} is in {one.split} of {one_place}, {other.id} in {other.split} of {other_place} ({why})"
-        for (one, one_place), (other, other_place), why in (
-            (assets[first], assets[second], why) for first, second, why in leaks([one for one, _ in assets])
-        )
-    ]
-    if found:
-        raise ConfigError(
-            f"assets that are the same, or have one id, in different splits: {'; '.join(found[:8])}"
-            + (f"; and {len(found) - 8} more" if len(found) > 8 else ""),
-            consequence="a model would be judged on what it was trained on",
-            remedy="pin each of them to one split (catalogue.yaml) and generate one of the parts anew",
         )

@@ -12,13 +12,14 @@ from pairbridge.datagen.assets.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import FAR, build_receiver
+from pairbridge.datagen.blender.child.receivers import build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import (
     OBJECT_NAME,
+    RECEIVER_REACH,
     CameraPose,
     CameraSpec,
     ObjectInfo,
@@ -215,7 +216,7 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
     # but before the ground that the frame's lower edge sees.
     lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))
-    lens.clip_end = 2 * max(farthest, FAR)
+    lens.clip_end = 2 * max(farthest, RECEIVER_REACH)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
     return pose

@@ -1,6 +1,7 @@
 """What is written anew for Blender's importers, and what is refused by its cause instead."""
 
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -322,3 +323,11 @@ def test_an_importers_report_is_told_by_its_cause_without_paths_of_the_machine()
     )
     assert importer_reason(report) == "RuntimeError: could not read chair.bin: it ends early"
     assert importer_reason("") == "its importer failed and said nothing"
+
+
+def test_every_test_that_the_table_of_traits_names_exists() -> None:
+    root = Path(__file__).parents[3]
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs/assets.md").read_text()))
+    code = "".join(path.read_text() for path in sorted((root / "tests/datagen").rglob("test_*.py")))
+    assert len(named) > 15
+    assert {name for name in named if f"def {name}(" not in code} == set()

@@ -1,5 +1,6 @@
 """What is written anew for Blender's importers, and what is refused by its cause instead."""
 
+import contextlib
 import json
 import re
 import struct
@@ -282,6 +283,11 @@ def test_hidden_nodes_and_what_hangs_under_them_are_not_drawn(tmp_path: Path) ->
     assert read["extensionsRequired"] == []
 
 
+def test_a_hidden_node_below_itself_ends(tmp_path: Path) -> None:
+    node = {"extensions": {"KHR_node_visibility": {"visible": False}}, "children": [0], "mesh": 0}
+    assert "mesh" not in read_gltf(tmp_path, two_boxes(nodes=[node], scenes=[{"nodes": []}]))["nodes"][0]
+
+
 @pytest.mark.parametrize(
     "name", ["KHR_texture_basisu", "EXT_texture_avif", "EXT_meshopt_compression", "MSFT_texture_dds"]
 )
@@ -309,6 +315,40 @@ def test_buffers_of_a_gltf_are_found_or_named(tmp_path: Path) -> None:
     error = refusal(tmp_path / "a.gltf", json.dumps(gltf))
     assert error.fault == "missing_buffer"
     assert "box.BIN" in error.cause
+
+
+# --- Broken headers
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 99999999999999999999\nproperty float x\nend_header\n",
+        ),
+        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 3\nelement face 1\nend_header\n"),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float x\nelement face 1\n",
+        ),
+        ("a.ply", b"ply\nformat\nelement face 1\nproperty\nend_header\n"),
+        ("a.stl", b"\xff" * 84),
+        ("a.glb", b"glTF" + b"\0" * 8),
+        (
+            "a.gltf",
+            b'{"nodes": [{"children": 7}], "scenes": [{"nodes": 3}, 4], "scene": {}, "textures": [1]}',
+        ),
+        ("a.gltf", b'{"buffers": [{"uri": 5, "extensions": []}], "scenes": [], "scene": 9}'),
+        ("a.gltf", b"[" * 100000),
+        ("a.obj", b"mtllib " + b"x" * 9000 + b"\nv 1e999 0 0\n"),
+        ("a.obj", b"mtllib \\\\\nusemtl .\nmtllib ..\n"),
+    ],
+)
+def test_no_header_stops_a_run(tmp_path: Path, name: str, data: bytes) -> None:
+    # Read or refused: any other exception would end a run.
+    with contextlib.suppress(AssetError):
+        mended(tmp_path / name, data)
 
 
 # --- Reasons

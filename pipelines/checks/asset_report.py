@@ -52,8 +52,8 @@ def write_asset_report(
 
 
 def listing(found: Sequence[Checked], accounts: Sequence[FileAccount], root: Path) -> str:
-    """Counts, then everything refused with its outcome and reason, what is one under several names, and what
-    has no licence.
+    """Counts, then everything refused with its outcome and reason, hints, what is one under several names,
+    and what has no licence.
     """
     lines = [summary(accounts)]
     for kind, title in KINDS.items():
@@ -63,6 +63,8 @@ def listing(found: Sequence[Checked], accounts: Sequence[FileAccount], root: Pat
     for checked in found:
         if not checked.usable:
             lines.append(f"{checked.record(root)['path']}: {checked.outcome}\n  {checked.reason}")
+        if checked.hint:
+            lines.append(f"{checked.record(root)['path']}: lies?\n  {checked.hint}")
     known = {checked.asset.path for checked in found}
     for account in accounts:
         if account.fate == "refused" and account.path not in known:
@@ -98,7 +100,7 @@ def _sheets(found: Sequence[Checked]) -> list[np.ndarray]:
                 ("",),
                 tuple(
                     Item(
-                        c.asset.id,
+                        f"lies? {c.asset.id}" if c.hint else c.asset.id,
                         (c.thumbnail if c.thumbnail is not None else _refusal_tile(c.outcome),),
                     )
                     for c in here

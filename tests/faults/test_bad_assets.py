@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.shelves.ledger import read_ledger
 from pairbridge.pipelines.workers.worker import GroupWorker
+from tests.public.readme_examples import glb
 from tests.support.tiny_rendered import pin, tiny_config
 
 pytestmark = pytest.mark.render
@@ -92,7 +92,7 @@ def test_a_corrupt_file_is_left_out_and_named(assets, tmp_path, ray_address, cap
 
 @pytest.fixture
 def poisoned_assets(assets):
-    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "poison.glb")
+    (assets / "objects" / "poison.glb").write_bytes(glb((assets / "objects" / "shape-0.obj").read_text()))
     pin(assets / "objects", ["poison"])
     return assets
 
@@ -121,7 +121,7 @@ def test_an_object_that_kills_the_process_is_quarantined_and_the_rest_is_made(
 def test_an_object_whose_loading_never_ends_is_quarantined_and_the_rest_is_made(
     assets, tmp_path, ray_address
 ):
-    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "endless.glb")
+    (assets / "objects" / "endless.glb").write_bytes(glb((assets / "objects" / "shape-0.obj").read_text()))
     pin(assets / "objects", ["endless"])
     config = tiny_config(assets, groups=4)
     config = config.model_copy(

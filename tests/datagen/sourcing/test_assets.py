@@ -14,6 +14,7 @@ from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.lighting.equirect import load_environment
 from pairbridge.datagen.sourcing.placement import split_by_hash
 from pairbridge.datagen.sourcing.sources import build_catalogue
+from tests.public.readme_examples import glb
 from tests.support.broken_photographs import png, scene
 
 EMBEDDED = build_catalogue(AssetsConfig(), None)
@@ -159,10 +160,21 @@ def test_wrong_pins_are_refused_by_name(tmp_path: Path, pins: str, named: str) -
 
 
 def test_up_is_stated_by_folder_and_by_file(tmp_path: Path) -> None:
-    names = ("a.obj", "a.ply", "a.stl", "a.glb", "a.fbx", "a.usdc", "a.blend")
-    for name in names:
-        (tmp_path / Path(name).suffix[1:]).mkdir()
-        (tmp_path / Path(name).suffix[1:] / name).write_bytes(b"x")
+    square = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n"
+    ply = "ply\nformat ascii 1.0\nelement vertex 1\n" + "".join(f"property float {c}\n" for c in "xyz")
+    files = {
+        "obj": square.encode(),
+        "ply": f"{ply}end_header\n0 0 0\n".encode(),
+        "stl": b"solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n"
+        b"endloop\nendfacet\nendsolid a\n",
+        "glb": glb(square),
+        "fbx": b"Kaydara FBX Binary",
+        "usdc": b"PXR-USDC",
+        "blend": b"BLENDER",
+    }
+    for suffix, data in files.items():
+        (tmp_path / suffix).mkdir()
+        (tmp_path / suffix / f"a.{suffix}").write_bytes(data)
 
     def ups() -> dict[str, str | None]:
         catalogue = build_catalogue(AssetsConfig(objects=(tmp_path,), embedded=False), None)

@@ -303,7 +303,9 @@ def _planned(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: s
         raise ConfigError(
             f"{dataset_dir} has no recipe {recipe!r} with split {split!r}; it has {there}",
             consequence="the source would be empty",
-            remedy="name one of these, or add it to the dataset's config and generate that into a new folder",
+            remedy="name one of its recipes"
+            if recipe not in there
+            else f"add {split!r} to `recipes.{recipe}.groups` of its config and generate into a new folder",
         )
     return manifest.recipes[recipe].splits[split]
 

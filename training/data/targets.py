@@ -1,5 +1,4 @@
-"""What a bridge may lead to beside an image: depth and normals, as three channels in [-1, 1], and where
-they hold.
+"""Targets: images, depth and normals as three channels in [-1, 1], and the mask of valid pixels.
 
     image     target.png                as it is, uint8
     depth     depth.npy, any unit (H, W)  from -1 at d2 to 1 at d98, clipped; three equal channels

@@ -1,6 +1,6 @@
-"""Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
+"""Metrics on held-out pairs, of the model and of baselines, with bootstrap intervals over objects.
 
-Methods: `model`, and the trivial predictors of its task (pairbridge.training.evaluation.baselines). Those
+Methods: `model`, and the baselines of its task (pairbridge.training.evaluation.baselines). Those
 that are fitted see a
 training split, and are chosen on a validation split, of the same dataset; nothing is chosen on the split that
 is judged.

@@ -161,10 +161,11 @@ def test_wrong_pins_are_refused_by_name(tmp_path: Path, pins: str, named: str) -
 
 def test_up_is_stated_by_folder_and_by_file(tmp_path: Path) -> None:
     square = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n"
-    ply = "ply\nformat ascii 1.0\nelement vertex 1\n" + "".join(f"property float {c}\n" for c in "xyz")
+    ply = "ply\nformat ascii 1.0\nelement vertex 3\n" + "".join(f"property float {c}\n" for c in "xyz")
+    ply += "element face 1\nproperty list uchar int vertex_indices\n"
     files = {
         "obj": square.encode(),
-        "ply": f"{ply}end_header\n0 0 0\n".encode(),
+        "ply": f"{ply}end_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n".encode(),
         "stl": b"solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n"
         b"endloop\nendfacet\nendsolid a\n",
         "glb": glb(square),

@@ -83,7 +83,7 @@ def photos(
     rules = PhotoRules(**{name: value for name, value in given.items() if value is not None})
     audit = audit_photographs(folder, rules, distance=distance)
     found = {**audit.problems, **audit.others}
-    print(f"{audit.usable} of {audit.usable + len(found)} files are photographs fit for use")
+    print(f"{audit.usable} of {audit.usable + len(found)} photographs are fit for use")
     for name, problem in sorted(found.items()):
         print(f"  {name}: {problem}")
     if exclude and audit.problems:

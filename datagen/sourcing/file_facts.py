@@ -191,5 +191,5 @@ def _stamp(path: Path) -> list[int]:
 def _reading_code() -> str:
     """Changes with the code and the libraries that read files: facts are theirs."""
     rooms = ("imaging", "assets", "sourcing")
-    files = sorted(path for room in rooms for path in (Path(__file__).parents[1] / room).glob("*.py"))
+    files = sorted(path for room in rooms for path in (Path(__file__).parents[1] / room).rglob("*.py"))
     return digest([[file_sha256(path) for path in files], [metadata.version(name) for name in _DECODERS]])

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.commands.options import (
     EXIT_PARTIAL,
@@ -57,26 +58,31 @@ def translate(
     status 2 if images of a folder could not be translated.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.translating import run_translate
+    from pairbridge.pipelines.inference.image_files import each_image, files_of, read_image
+    from pairbridge.pipelines.inference.translating import named_matting, named_sampler, usage
+    from pairbridge.pipelines.inference.translation import open_model, request_of, translate_image
+    from pairbridge.pipelines.pages.sheets import write_png
+    from pairbridge.training.data.condition_specs import class_condition
 
-    failed = run_translate(
-        model,
-        image,
-        out,
-        mask=mask,
-        light_map=light_map,
-        foreground=foreground,
-        background=background,
-        matting=matting,
-        steps=steps,
-        seed=seed,
-        sampler=sampler,
-        guidance=guidance,
-        class_name=class_name,
-        device=device,
-    )
-    if failed:
-        raise typer.Exit(EXIT_PARTIAL)
+    if (image is None) == (foreground is None):
+        raise usage("give either IMAGE, or --foreground with --background")
+    if (foreground is None) != (background is None):
+        raise usage("--foreground and --background go together")
+    asked = {"steps": steps, "seed": seed, "guidance": guidance}
+    asked |= {"sampler": named_sampler(sampler), "matting": named_matting(matting)}
+    opened = open_model(model, device)
+    if class_name:
+        asked["conditions"] = dict([class_condition(opened.model.config.denoiser.conditions, class_name)])
+
+    def write(path: Path, target: Path) -> None:
+        behind = read_image(background) if background else None
+        request = request_of(files_of(path, mask, light_map), background=behind, **asked)
+        write_png(target, translate_image(opened, request))
+        print(target)
+
+    failed = each_image(image or foreground, out, write)
+    print(f"{opened.model.evaluations} network evaluations in all")
+    _end_if_failed(failed, "translated")
 
 
 def guide(
@@ -107,19 +113,15 @@ def guide(
     folder could not be edited.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.guiding import run_guide
+    from pairbridge.pipelines.inference.guiding import open_guide
+    from pairbridge.pipelines.inference.image_files import each_image, files_of
 
-    if run_guide(
-        model,
-        image,
-        out,
-        load("guidance", config, settings),
-        mask=mask,
-        light_map=light_map,
-        seed=seed,
-        device=device,
-    ):
-        raise typer.Exit(EXIT_PARTIAL)
+    edit = open_guide(model, load("guidance", config, settings), seed, device)
+
+    def write(path: Path, target: Path) -> None:
+        print(f"{target}: {edit(files_of(path, mask, light_map), target)}")
+
+    _end_if_failed(each_image(image, out, write), "edited")
 
 
 def sample(
@@ -139,19 +141,10 @@ def sample(
     """Generate images from noise with a flow (`bridge.start: noise`)."""
     # Imported late: torch.
     from pairbridge.pipelines.inference.sampling import run_sample
+    from pairbridge.pipelines.inference.translating import named_sampler
 
-    run_sample(
-        model,
-        out,
-        count=count,
-        size=size,
-        steps=steps,
-        seed=seed,
-        sampler=sampler,
-        guidance=guidance,
-        class_name=class_name,
-        device=device,
-    )
+    how = {"steps": steps, "sampler": named_sampler(sampler), "guidance": guidance}
+    print(run_sample(model, out, count, size, seed, class_name, device, **how))
 
 
 def browser_app(
@@ -168,3 +161,11 @@ def browser_app(
     from pairbridge.pipelines.inference.browser_app import serve
 
     serve(model, host=host, port=port, device=device)
+
+
+def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> None:
+    """List the images of a folder that were not `done`, and end with status 2 where there are any."""
+    for path, error in failed:
+        print(f"not {done}: {path.name}: {error.cause}; {error.remedy}")
+    if failed:
+        raise typer.Exit(EXIT_PARTIAL)

@@ -24,8 +24,8 @@ def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
     config = plan.config
     console.print(f"dataset {config.name}, seed {config.seed}, {config.render.samples} samples a pixel")
     assets = new_table("assets", *SPLITS)
-    for entry in asset_counts(plan.catalogue):
-        assets.add_row(entry.kind, *map(str, entry.counts))
+    for kind, of_splits in asset_counts(plan.catalogue).items():
+        assets.add_row(kind, *map(str, of_splits))
     console.print(assets)
     _show_layout(plan, console)
     console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB on disk")

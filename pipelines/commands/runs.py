@@ -40,7 +40,7 @@ def demo(
 
     It takes up to a quarter of an hour on two cores.
     """
-    _execute("demo", out, workers, None, from_stage, settings, dry_run)
+    run("demo", out, workers, None, from_stage, True, settings, dry_run)
 
 
 def run(
@@ -60,8 +60,20 @@ def run(
     Interrupt it at any time: the same command resumes. --set takes dataset.KEY, mix.KEY, training.KEY,
     evaluation.KEY, and the run's own keys. Ends with status 2 if pairs are in quarantine, 130 if interrupted.
     """
-    quarantined = _execute(config, out, workers, address, from_stage, settings, dry_run)
-    if quarantined and not accept_quarantine:
+    # Imported late: torch and ray.
+    from pairbridge.pipelines.commands.metrics_view import show_run
+    from pairbridge.pipelines.runs.run import dry_run as foresee
+    from pairbridge.pipelines.runs.run import execute
+    from pairbridge.pipelines.runs.run_config import load_run
+
+    loaded = load_run(config, out, settings or ())
+    if dry_run:
+        foresee(loaded, forced_from=from_stage)
+        return
+    workers = workers or loaded.config.workers or usable_cores()
+    with _resumable(drop=["--from"]):
+        execute(loaded, workers=workers, address=address, forced_from=from_stage)
+    if show_run(loaded.folder) and not accept_quarantine:
         raise typer.Exit(EXIT_PARTIAL)
 
 
@@ -89,40 +101,9 @@ def sweep(
         dry_run_sweep(loaded)
         return
     with _resumable():
-        page = execute_sweep(
-            loaded, workers=workers or loaded.run.config.workers or usable_cores(), address=address
-        )
+        workers = workers or loaded.run.config.workers or usable_cores()
+        page = execute_sweep(loaded, workers=workers, address=address)
     print(page)
-
-
-def _execute(
-    config: str,
-    out: Path,
-    workers: int | None,
-    address: str | None,
-    from_stage: str | None,
-    settings: list[str] | None,
-    dry_run: bool,
-) -> int:
-    """Pairs in quarantine."""
-    # Imported late: torch and ray.
-    from pairbridge.pipelines.commands.metrics_view import show_run
-    from pairbridge.pipelines.runs.run import dry_run as foresee
-    from pairbridge.pipelines.runs.run import execute
-    from pairbridge.pipelines.runs.run_config import load_run
-
-    loaded = load_run(config, out, settings or ())
-    if dry_run:
-        foresee(loaded, forced_from=from_stage)
-        return 0
-    with _resumable(drop=["--from"]):
-        execute(
-            loaded,
-            workers=workers or loaded.config.workers or usable_cores(),
-            address=address,
-            forced_from=from_stage,
-        )
-    return show_run(loaded.folder)
 
 
 @contextmanager

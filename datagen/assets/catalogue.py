@@ -5,6 +5,7 @@ a user's file is placed by the hash of its id, unless a `catalogue.yaml` in its 
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
+    scan-3: {up: z}                             # the axis that is up in an object's file
 
 Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.assets.credits` looks for what
 downloads carry.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -62,7 +63,8 @@ class Asset:
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
     sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
     what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
-    catalogue's; of them `human` has a meaning here.
+    catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's file, None
+    where the file itself states it.
     """
 
     id: str
@@ -76,10 +78,11 @@ class Asset:
     family: str | None = None
     lighting: LightingKind | None = None
     tags: tuple[str, ...] = ()
+    up: UpAxis | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""
-        names = ("id", "kind", "split", "licence", "author", "source", "sha256", "family", "lighting")
+        names = ("id", "kind", "split", "licence", "author", "source", "sha256", "family", "lighting", "up")
         return {name: getattr(self, name) for name in names} | {"tags": list(self.tags)}
 
 

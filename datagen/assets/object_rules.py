@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.random_draws import LimitsOf
 
+UpAxis = Literal["y", "z"]
 Suffix = Annotated[str, Field(pattern=r"^\.[a-z0-9]+$")]
 _OPERATOR = re.compile(r"[a-z_0-9]+\.[a-z_0-9]+\Z")
 

@@ -43,7 +43,7 @@ class PhotoRules(FrozenModel):
 
 
 class PhotographError(AssetError):
-    """A photograph that cannot be used; `cause` names the file and the reason."""
+    """An image file that cannot be used; `cause` names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
 
 def decode_photograph(data: bytes, name: str) -> Photograph:
     """One encoded image in sRGB, and what its colours were. Raises PhotographError, naming `name`."""
-    image = _loaded(data, name)
+    image = load_still(data, name)
     if image.mode in ("I", "F") or image.mode.startswith("I;"):
         raise _refused(
             name, "it holds grey values of more than 8 bits: a measurement of unknown scale, no photograph"
@@ -117,46 +117,18 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
     return Photograph(np.array(in_place.convert("RGB")), converted_from)
 
 
-def decode_grey(data: bytes, name: str) -> np.ndarray:
-    """uint8 (H, W) of a mask: grey, one bit, or colour with equal channels. Raises PhotographError."""
-    image = _loaded(data, name)
-    if image.mode in ("1", "L"):
-        return np.array(image.convert("L"))
-    if image.mode not in ("P", "RGB", "RGBA", "LA"):
-        raise _refused(name, f"it is no 8-bit mask (Pillow calls it {image.mode})")
-    channels = np.array(image.convert("RGB"))
-    if (channels != channels[..., :1]).any():
-        raise _refused(name, "it is in colour, so it is not clear which channel is the mask")
-    return np.ascontiguousarray(channels[..., 0])
-
-
 def decode_grey16(data: bytes, name: str) -> np.ndarray:
     """uint16 (H, W) of a 16-bit grey PNG. Raises PhotographError for anything else."""
-    image = _loaded(data, name)
+    image = load_still(data, name)
     if image.format != "PNG" or not image.mode.startswith("I"):
         raise _refused(name, f"it is no 16-bit grey PNG (Pillow calls it {image.format} {image.mode})")
     return np.asarray(image).astype(np.uint16)
 
 
-def _open(stream: BinaryIO, name: str) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns below our own cap, and only our cap decides.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(stream, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        stream.seek(0)
-        found = content_of(stream.read(SIGNATURE_BYTES))
-        what = f"it is {found}" if found else "it is damaged, or of another format"
-        raise _refused(name, f"{what}; photographs are JPEG, PNG or WebP") from error
-    except (Image.DecompressionBombError, *_DAMAGE) as error:
-        raise _refused(name, f"its header cannot be used: {error}") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _refused(name, f"it claims {image.width}x{image.height} pixels, above {MAX_PIXELS}")
-    return image
-
-
-def _loaded(data: bytes, name: str) -> Image.Image:
+def load_still(data: bytes, name: str) -> Image.Image:
+    """The decoded picture, turned by its EXIF, in the mode of its file; `format` is the file's. Raises
+    PhotographError for animations and damage.
+    """
     image = _open(io.BytesIO(data), name)
     frames = _frames(image)
     if frames > 1:
@@ -171,6 +143,24 @@ def _loaded(data: bytes, name: str) -> Image.Image:
     return turned
 
 
+def _open(stream: BinaryIO, name: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns below our own cap, and only our cap decides.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        stream.seek(0)
+        found = content_of(stream.read(SIGNATURE_BYTES))
+        what = f"it is {found}" if found else "it is damaged, or of another format"
+        raise _refused(name, f"{what}; only JPEG, PNG and WebP are read") from error
+    except (Image.DecompressionBombError, *_DAMAGE) as error:
+        raise _refused(name, f"its header cannot be used: {error}") from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _refused(name, f"it claims {image.width}x{image.height} pixels, above {MAX_PIXELS}")
+    return image
+
+
 def _frames(image: Image.Image) -> int:
     # Phones append a preview or a gain map to a JPEG (MPO); its first image is the photograph.
     return 1 if image.format in ("JPEG", "MPO") else getattr(image, "n_frames", 1)
@@ -178,7 +168,7 @@ def _frames(image: Image.Image) -> int:
 
 def _refused(name: str, why: str) -> PhotographError:
     return PhotographError(
-        f"photograph {name} is not used: {why}",
-        remedy="replace it, remove it, or list it under `exclude` (`pairbridge photos` finds all such files)",
+        f"image {name} cannot be used: {why}",
+        remedy="convert it to a JPEG, PNG or WebP that any viewer shows, or leave it out",
         fault="unusable_photo",
     )

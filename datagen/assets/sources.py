@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Set
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -15,7 +15,8 @@ from ruamel.yaml.error import YAMLError
 import pairbridge.blender_assets
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetKind, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.credits import Credit, CreditReader
-from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
+from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, default_up
+from pairbridge.datagen.assets.object_rules import UpAxis
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.core.splits import SPLITS, Split
@@ -26,7 +27,7 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".png", ".webp"}),
 }
 _PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags"})
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up"})
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
@@ -171,6 +172,7 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
                 path=path,
                 lighting="hdri" if kind == "hdri" else None,
                 tags=tuple(pin.get("tags", ())),
+                up=pin.get("up", default_up(path)) if kind == "object" else None,
             )
         )
     for folder, entries in pins.items():
@@ -277,6 +279,8 @@ def _pin_problem(pin: Any) -> str | None:
         return f"has the unknown key {unknown[0]!r}"
     if "split" in pin and pin["split"] not in SPLITS:
         return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
+    if pin.get("up", "y") not in get_args(UpAxis):
+        return f"gives 'up' the value {pin['up']!r}, which is none of {', '.join(get_args(UpAxis))}"
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"

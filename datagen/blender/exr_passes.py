@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
-from pairbridge.datagen.scene.specs import OBJECT_NAME, RenderedPasses
+from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL, OBJECT_NAME, RenderedPasses
 
 # The view layer's name in every factory scene, and thus the prefix of every channel.
 LAYER = "ViewLayer"
@@ -30,20 +30,29 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
     rgba[rgba[..., 3] == 0] = 0
     depth = channels[f"{LAYER}.Depth.Z"]
     hit = depth < NO_HIT_DEPTH
-    normal = np.stack([channels[f"{LAYER}.Normal.{axis}"] for axis in "XYZ"], axis=-1)
-    # Anti-aliased edges average normals with the empty background, which shortens them.
-    length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))[..., None]
-    normal = np.divide(normal, length, out=np.zeros_like(normal), where=length > 1e-6)
+    shading_normal = _unit(np.stack([channels[f"{LAYER}.Normal.{axis}"] for axis in "XYZ"], axis=-1))
+    hits = channels[f"{LAYER}.{GEOMETRIC_HITS}.X"][..., None]
+    # Where several surfaces of a ray wrote theirs, or none, as nodes may have it, Cycles' own pass knows
+    # which.
+    one = (hits > 0) & (hits < 1 + 1e-3)
+    normal = np.where(one, _unit(channels[f"{LAYER}.{GEOMETRIC_NORMAL}"][..., :3]), shading_normal)
     return RenderedPasses(
         rgba=rgba,
         noisy=channels[f"{LAYER}.Noisy Image"][..., :3],
         coverage=_coverage(header, channels, num_objects),
         depth=np.where(hit, depth, np.float32(0)),
         normal=normal,
+        shading_normal=shading_normal,
         albedo=channels[f"{LAYER}.Denoising Albedo"],
         wall_s=time.perf_counter() - start_s,
         render_s=render_s,
     )
+
+
+def _unit(normal: np.ndarray) -> np.ndarray:
+    """Of unit length: anti-aliased edges average normals with the empty background, which shortens them."""
+    length = np.sqrt(np.einsum("hwc,hwc->hw", normal, normal))[..., None]
+    return np.divide(normal, length, out=np.zeros_like(normal), where=length > 1e-6)
 
 
 def _coverage(header: dict[str, Any], channels: dict[str, np.ndarray], num_objects: int) -> np.ndarray | None:

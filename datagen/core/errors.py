@@ -30,7 +30,8 @@ class CatalogueError(PairbridgeError):
 
 
 class AssetError(PairbridgeError):
-    """One asset (object, HDRI, photograph) is broken; its samples go to quarantine and the run goes on.
+    """One asset (object, HDRI, photograph) is broken. What follows from it is known to whoever asked for it:
+    a dataset puts its samples into quarantine and goes on, `translate` leaves an image out.
 
     `fault` names the kind of damage in one word, such as "truncated"; `docs/assets.md` lists them.
     """
@@ -41,7 +42,7 @@ class AssetError(PairbridgeError):
         *,
         remedy: str,
         fault: str = "unusable",
-        consequence: str = "every group that draws it is quarantined; the rest of the dataset is made",
+        consequence: str = "nothing can be made from it",
     ) -> None:
         super().__init__(cause, consequence=consequence, remedy=remedy)
         self.fault = fault

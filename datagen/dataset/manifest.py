@@ -30,14 +30,15 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 
 FIELD_DESCRIPTIONS = {
     "amodal.png": "8 bit; the removed object's whole outline, as if nothing stood before it",
-    "depth.npy": "planar depth in metres, float32 (H, W); 0 where mask.png is not 255",
+    "depth.npy": "planar depth, float32 (H, W), relative (params.depth_unit): in radii of the first object's "
+    "bounding sphere, since assets carry no real size; 0 where mask.png is not 255",
     "effect.png": "8 bit; 255 where the object changes the picture: itself, its shadow and reflections",
     "light.png": "8 bit light map (docs/scenes.md): grey for shadows, RGB for coloured lights",
     "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
     "geometry: 255 = depth and normal are valid; restoration: 255 = degraded",
     "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
-    "normal.npy": "unit normals in camera space (x right, y up, z to the camera), float16 (H, W, 3); 0 where "
-    "mask.png is not 255",
+    "normal.npy": "unit normals of the geometry in camera space (x right, y up, z to the camera), float16 "
+    "(H, W, 3); with bump maps where params.normals is shading; 0 where mask.png is not 255",
     "source.png": "model input, sRGB, 8 bit RGB",
     "target.png": "model output, sRGB, 8 bit RGB: an untouched render or photograph",
     "visible.png": "8 bit; share of each pixel in which the removed object is seen",
@@ -76,6 +77,8 @@ class AssetEntry(FrozenModel):
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
+    up: str | None = None
+    """The axis that is up in an object's file, y or z; null where the file itself states it."""
     since: NonNegativeInt = 0
     """The number of the extension that brought it in."""
 

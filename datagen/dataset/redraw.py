@@ -1,4 +1,4 @@
-"""One group made, judged and, where a gate refused a pair, drawn again: still a function of the plan alone.
+"""Makes one group and redraws the pairs that a quality gate rejected: still a function of the plan alone.
 
 Pair p of a group comes from the first draw in which pair p passes every gate; each draw has a root seed of
 its own (`DatasetPlan.group`). So bytes do not depend on who made the group, or on how often it was begun. A

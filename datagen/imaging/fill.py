@@ -1,4 +1,4 @@
-"""The noise that stands in a removal hole: what the bridge starts from where the object was."""
+"""Noise that fills the hole of a removal pair: what the source shows in place of the object."""
 
 import json
 from typing import Any

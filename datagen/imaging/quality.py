@@ -1,4 +1,4 @@
-"""Gates: a pair nobody could learn from is refused by the name of the gate, with its figure, and drawn again.
+"""Quality gates: a pair that is useless to train on is rejected, with the gate's name and value, and redrawn.
 
 Each gate is a deterministic function of pixels with a limit in the recipe's `gates`. The default limits are
 wide on purpose: they catch failures (an empty frame, a black or burnt object, a missing texture), not taste.

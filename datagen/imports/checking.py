@@ -1,4 +1,4 @@
-"""Proof that an import still says the truth about the files it points to."""
+"""Verification of an import: the files that its index names are there, of the stated size and hash."""
 
 import hashlib
 from collections.abc import Callable, Iterator

@@ -10,7 +10,13 @@ import cv2
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat
 
-from pairbridge.datagen.assets.photographs import decode_grey, decode_grey16, decode_image, read_header
+from pairbridge.datagen.assets.mask_files import decode_mask
+from pairbridge.datagen.assets.photographs import (
+    PhotographError,
+    decode_grey16,
+    decode_image,
+    read_header,
+)
 from pairbridge.datagen.core.errors import AssetError, ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imaging.filters import disc
@@ -30,7 +36,9 @@ class ImageCodec(FrozenModel):
 
 
 class MaskCodec(FrozenModel):
-    """A grey image of the foreground, or of what is to be removed; it is turned into 255 = foreground."""
+    """An image of the foreground, or of what is to be removed, as `pairbridge.datagen.assets.mask_files`
+    reads it; it is turned into 255 = foreground.
+    """
 
     kind: Literal["mask"] = "mask"
     """Selects a mask."""
@@ -38,11 +46,15 @@ class MaskCodec(FrozenModel):
     """Value of the foreground, or of what is to be removed."""
     threshold: Annotated[int, Field(ge=1, le=255)] | None = None
     """Least value, within [1, 255] and with white as foreground, from which a pixel counts fully, for masks
-    that are not exactly black and white, such as JPEGs. Null: grey is partial coverage."""
+    of more than two levels. Null: grey is partial coverage, except in JPEGs. Of two levels the lower is black
+    and the higher white, whatever they are."""
     form: Literal["as_is", "box"] = "as_is"
     """Form of the mask: as it is, or each connected region replaced by its bounding box."""
     dilate_px: NonNegativeInt = 0
     """Growth of the mask in pixels, before bounding boxes are taken."""
+    empty: Literal["refuse", "keep"] = "refuse"
+    """What happens to a mask that marks nothing: its pair is refused, or kept, which teaches to leave an
+    image alone."""
 
 
 class DepthCodec(FrozenModel):
@@ -128,14 +140,27 @@ def planar_depth(distance_m: np.ndarray) -> np.ndarray:
 
 
 def _decode_mask(codec: MaskCodec, data: bytes, name: str) -> np.ndarray:
-    mask = decode_grey(data, name)
-    if codec.foreground == "black":
+    black, threshold = codec.foreground == "black", codec.threshold
+    # The threshold is meant with the foreground white.
+    mask = decode_mask(data, name, threshold=256 - threshold if black and threshold else threshold)
+    if black:
         mask = 255 - mask
-    if codec.threshold is not None:
-        mask = (mask >= codec.threshold).astype(np.uint8) * 255
+    if codec.empty == "refuse" and not mask.any():
+        raise _marks(name, f"nothing: all of it is {'white' if black else 'black'}")
+    if (mask == 255).all():
+        raise _marks(name, f"everything: all of it is {codec.foreground}")
     if codec.dilate_px:
         mask = cv2.dilate(mask, disc(codec.dilate_px))
     return _boxes(mask) if codec.form == "box" else mask
+
+
+def _marks(name: str, what: str) -> PhotographError:
+    return PhotographError(
+        f"{name} marks {what}",
+        consequence="the pair it belongs to is not used",
+        remedy="correct `foreground` in the mask's codec, write `empty: keep` there, or mend the mask",
+        fault="no_mask",
+    )
 
 
 def _boxes(mask: np.ndarray) -> np.ndarray:

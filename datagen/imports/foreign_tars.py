@@ -1,14 +1,15 @@
-"""Foreign WebDataset shards: tars whose adjacent members `<key>.<extension>` make a sample.
+"""Foreign WebDataset shards: tars whose members `<key>.<extension>` make a sample, in whatever order they
+lie.
 
-The key is a member's path up to the first dot of its file name, as in webdataset. Where the members lie is
-found once by walking the headers, then kept in a sidecar. Any tar that Python's `tarfile` understands is
-walked (ustar, GNU, pax); nothing is ever extracted, and only plain files are listed.
+The key is a member's path up to the first dot of its file name, as in webdataset. Hidden members (a Mac's
+`._` twins) are passed over. Where the members lie is found once by walking the headers, then kept in a
+sidecar. Any tar that Python's `tarfile` understands is walked (ustar, GNU, pax); nothing is ever extracted,
+and only plain files are listed.
 """
 
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -114,18 +115,14 @@ class ForeignTarsLayout(PairLayout):
         return found
 
     def _samples(self, tar: str, members: tuple[Member, ...]) -> Iterator[Candidate | Refused]:
-        seen: set[str] = set()
-        for key, group in groupby(members, key=lambda member: _split_name(member[0])[0]):
+        by_key: dict[str, dict[str, list[Member]]] = {}
+        for member in members:
+            if not _is_hidden(member[0]):
+                key, extension = _split_name(member[0])
+                by_key.setdefault(key, {}).setdefault(extension, []).append(member)
+        for key, by_extension in by_key.items():
             # Keys often start anew in every tar, so the tar's name is part of the id.
-            sample_id = f"{tar.removesuffix('.tar')}/{key}"
-            if key in seen:
-                yield Refused(sample_id, f"its members are scattered in {tar}, or its key is used twice")
-                continue
-            seen.add(key)
-            by_extension: dict[str, list[Member]] = {}
-            for member in group:
-                by_extension.setdefault(_split_name(member[0])[1], []).append(member)
-            yield self._sample(tar, sample_id, by_extension)
+            yield self._sample(tar, f"{tar.removesuffix('.tar')}/{key}", by_extension)
 
     def _sample(
         self, tar: str, sample_id: str, by_extension: Mapping[str, list[Member]]
@@ -134,13 +131,35 @@ class ForeignTarsLayout(PairLayout):
         for name, field in self.fields.items():
             there = [member for ending in field.extensions for member in by_extension.get(ending, ())]
             if len(there) != 1:
-                several = f"several members could be its {name}: {', '.join(member[0] for member in there)}"
-                return Refused(sample_id, several if there else f"it has no {name}")
+                return Refused(
+                    sample_id, _lacking(name, field, by_extension) if not there else _several(name, there)
+                )
             _, offset, size = there[0]
             if not size:
                 return Refused(sample_id, f"{there[0][0]} is empty")
             files[name] = FileRef(path=tar, offset=offset, size=size)
         return Candidate(id=sample_id, group=sample_id if self.group_by == "id" else tar, files=files)
+
+
+def _lacking(name: str, field: TarField, by_extension: Mapping[str, list[Member]]) -> str:
+    for extension, (member, *_) in by_extension.items():
+        if extension.endswith(tuple(f".{ending}" for ending in field.extensions)):
+            return (
+                f"it has no {name}: a key ends at the first dot of a name, so {member[0]} is the field "
+                f"{extension!r}"
+            )
+    return f"it has no {name}"
+
+
+def _several(name: str, members: Sequence[Member]) -> str:
+    names = [member[0] for member in members]
+    if len(set(names)) == 1:
+        return f"{names[0]} is in the tar {len(names)} times"
+    return f"several members could be its {name}: {', '.join(names)}"
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.removeprefix("./").split("/"))
 
 
 def _split_name(name: str) -> tuple[str, str]:

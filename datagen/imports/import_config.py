@@ -33,6 +33,9 @@ class LayoutSplits(FrozenModel):
     def place(self, candidate: Candidate) -> Split | None:
         return candidate.split or split_by_hash(candidate.group)
 
+    def hashes(self, candidate: Candidate) -> bool:
+        return candidate.split is None
+
 
 class HashSplits(FrozenModel):
     """0.8 train, 0.1 validation, 0.1 test, by the hash of the group: adding pairs moves no other pair."""
@@ -42,6 +45,9 @@ class HashSplits(FrozenModel):
 
     def place(self, candidate: Candidate) -> Split | None:
         return split_by_hash(candidate.group)
+
+    def hashes(self, candidate: Candidate) -> bool:
+        return True
 
 
 class OneSplit(FrozenModel):
@@ -54,6 +60,9 @@ class OneSplit(FrozenModel):
 
     def place(self, candidate: Candidate) -> Split | None:
         return self.split
+
+    def hashes(self, candidate: Candidate) -> bool:
+        return False
 
 
 class PathSplits(FrozenModel):
@@ -77,6 +86,9 @@ class PathSplits(FrozenModel):
             if any(fnmatch.fnmatchcase(path, pattern) for pattern in getattr(self, split)):
                 return split
         return None
+
+    def hashes(self, candidate: Candidate) -> bool:
+        return False
 
 
 AnySplits = Annotated[LayoutSplits | HashSplits | OneSplit | PathSplits, Field(discriminator="kind")]

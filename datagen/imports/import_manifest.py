@@ -49,6 +49,10 @@ class FileRef(FrozenModel):
 
     _path = field_validator("path")(_safe_path)
 
+    def name_of(self, field: str) -> str:
+        """What errors call it: of a tar's members only the place is known."""
+        return self.path if self.offset is None else f"the {field} at byte {self.offset} of {self.path}"
+
 
 class IndexEntry(FrozenModel):
     """One pair. `group`: what it shares with others that are not independent of it (a scene, a video)."""

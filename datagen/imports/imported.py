@@ -45,7 +45,9 @@ class ImportedPairs:
                 f"{folder} holds the import {self.manifest.name!r} with splits "
                 f"{sorted(self.manifest.splits)}, not {recipe!r} with {split!r}",
                 consequence="the source would be empty",
-                remedy=f"write `recipe: {self.manifest.name}` and one of its splits",
+                remedy=f"write `recipe: {self.manifest.name}`"
+                if recipe != self.manifest.name
+                else f"import it into a new folder with pairs in {split!r}, by `splits` or `group_by`",
             )
         self._path = index_path(folder, split)
         self._starts = _line_starts(self._path, self.manifest.splits[split].sha256)
@@ -111,7 +113,7 @@ class ImportedPairs:
         valid = None
         for field, codec in self.manifest.codecs.items():
             data = self._bytes(entry, field)
-            name = entry.files[field].path
+            name = entry.files[field].name_of(field)
             if isinstance(codec, DepthCodec):
                 images[field], valid = decode_depth(codec, data, name)
             else:
@@ -124,7 +126,7 @@ class ImportedPairs:
         try:
             return read_file(self.manifest.root, entry.files[field], self.manifest.tars)
         except OSError as error:
-            why = f"{entry.files[field].path}: {error.strerror or error}"
+            why = f"{entry.files[field].name_of(field)}: {error.strerror or error}"
             raise self._damaged(entry.key, why) from error
 
     def _meta(self, entry: IndexEntry) -> dict[str, Any]:

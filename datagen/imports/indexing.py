@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pairbridge.datagen.assets.photographs import MAX_FILE_BYTES
@@ -16,7 +17,7 @@ from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeEr
 from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
-from pairbridge.datagen.imports.field_codecs import decode, field_size
+from pairbridge.datagen.imports.field_codecs import MaskCodec, decode, field_size
 from pairbridge.datagen.imports.import_config import ImportConfig
 from pairbridge.datagen.imports.import_manifest import (
     IMPORT_NAME,
@@ -60,10 +61,10 @@ def import_dataset(
 ) -> ImportReport:
     """Index the data set of `config` into the folder `out`, which then is a source for mixes and evaluations.
 
-    Every file's header is opened and the sizes of a pair compared; pixels are decoded only where the layout
-    must see them. hash_files: also record and compare sha256, which reads everything once. Running it again
-    on an unchanged data set, or on one that moved, gives the same import; ConfigError if anything else is in
-    the folder. Raises NothingToImport if no pair is left.
+    Every file's header is opened and the sizes of a pair compared; masks are decoded, and other pixels where
+    the layout must see them. hash_files: also record and compare sha256, which reads everything once.
+    Running it again on an unchanged data set, or on one that moved, gives the same import; ConfigError if
+    anything else is in the folder. Raises NothingToImport if no pair is left.
     """
     _check_folders(config, out)
     found = config.layout.find(config.root, SidecarPlace(out / MEMBERS_FOLDER, hash_files))
@@ -89,6 +90,7 @@ def import_dataset(
             consequence="nothing was written",
             remedy="correct `root`, the layout's fields or the files",
         )
+    _check_splits(config, kept)
     _write(config, out, found, kept, refused)
     return ImportReport(
         name=config.name,
@@ -130,15 +132,19 @@ class _Checker:
             if ref.size > MAX_FILE_BYTES:
                 return f"its {field} has {ref.size} bytes, above {MAX_FILE_BYTES}"
             with _Span(self._root / ref.path, ref) as stream:
-                sizes[field] = field_size(codec, stream, ref.path)
+                sizes[field] = field_size(codec, stream, ref.name_of(field))
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {width}x{height}" for name, (width, height) in sizes.items())
             return f"its images differ in size: {listed}"
-        return self._layout.refuse(candidate, lambda field: self._decode(candidate, field))
+        read = cache(lambda field: self._decode(candidate, field))
+        for field, codec in self._codecs.items():
+            if isinstance(codec, MaskCodec):
+                read(field)
+        return self._layout.refuse(candidate, read)
 
     def _decode(self, candidate: Candidate, field: FieldKind):
         ref = candidate.files[field]
-        return decode(self._codecs[field], read_file(self._root, ref, self._tars), ref.path)
+        return decode(self._codecs[field], read_file(self._root, ref, self._tars), ref.name_of(field))
 
     def _hashed(self, ref: FileRef) -> FileRef:
         if ref.offset is None:
@@ -208,6 +214,21 @@ def _check_groups(kept: dict[Split, list[Candidate]]) -> None:
                     remedy="use `splits: {kind: hash}`, patterns that keep groups together, or another "
                     "`group_by`",
                 )
+
+
+def _check_splits(config: ImportConfig, kept: dict[Split, list[Candidate]]) -> None:
+    """Raise ConfigError if the hash of a group put everything into one split, because all is one group."""
+    pairs = [pair for candidates in kept.values() for pair in candidates if config.splits.hashes(pair)]
+    if len(pairs) == 1 or len({pair.group for pair in pairs}) != 1:
+        return
+    group = repr(pairs[0].group) if pairs[0].group else "none lies in a folder of its own"
+    raise ConfigError(
+        f"all {len(pairs)} pairs are one group ({group}), and the hash of a group says where it belongs: "
+        f"all are in {config.splits.place(pairs[0])}",
+        consequence="nothing would be left to train on, or nothing to evaluate on",
+        remedy="group by something smaller (`group_by: id`, or names in the paths such as "
+        "before/{scene}_{frame}.png), or say what it is for: `splits: {kind: all, split: train}`",
+    )
 
 
 def _write(

@@ -57,6 +57,8 @@ class RordLayout(FrozenModel):
             threshold=128,
             form="box" if self.masks == "coarse" else "as_is",
             dilate_px=self.dilate_px,
+            # Clean plates are told apart by their empty masks.
+            empty="keep",
         )
         return {"source": ImageCodec(), "target": ImageCodec(), "mask": mask}
 

@@ -1,4 +1,4 @@
-"""Workbench light in NumPy: soft boxes, dim rooms and textured grounds on an equirectangular image."""
+"""Studio light in NumPy: soft boxes, dim rooms and textured grounds on an equirectangular image."""
 
 import math
 from dataclasses import dataclass

@@ -32,6 +32,7 @@ from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
+    camera_record,
     draw_camera,
     draw_turned_lighting,
     lamp_record,
@@ -172,6 +173,7 @@ class ControllableRelighting:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(pose, params),
                 "lighting": {**params["lighting"], "factor": factor},
                 "ambient": mix["ambient"],
                 "lights": lights,

@@ -1,15 +1,18 @@
-"""A view and its geometry: the image, the metric depth and the normals of every pixel, out of one render.
+"""A view and its geometry: the image, the relative depth and the normals of every pixel, out of one render.
 
     source.png   view(fg + (1 - a) bg), as the other recipes show it
-    depth.npy    float32 (H, W), metres along the camera's axis (planar, not along the ray); 0 = not valid
+    depth.npy    float32 (H, W), along the camera's axis (planar, not along the ray), relative; 0 = not valid
     normal.npy   float16 (H, W, 3), unit length, camera space: x right, y up, z to the camera; 0 = not valid
-    mask.png     255 where both are valid: a surface fills the pixel, no farther than `far_m`
+    mask.png     255 where both are valid: a surface fills the pixel, no farther than `far`
 
-One unit of the scene is one metre, and the first object's bounding sphere has a radius of 1 m. The camera is
-a pinhole with square pixels and its centre in the middle of the image; `params.view` holds `camera_to_world`
-(looking along -z) and `fov_x_rad`, so a pixel's point is its ray times its depth. Depth is of one sample in
-the pixel and not anti-aliased; normals are averaged over the pixel, follow bump maps and are those of the
-side that faces the camera. Behind glass the glass counts.
+Depth is relative: its unit is the radius of the first object's bounding sphere, for no asset says how large
+it
+is in the world, and a mug is as large as a chair. `params.depth_unit` says so; `camera_to_world` has the same
+unit. The camera is a pinhole with square pixels and its centre in the middle of the image; a pixel's point is
+its ray, through `params.K`, times its depth. Depth is of one sample in
+the pixel and not anti-aliased; normals are averaged over the pixel, are those of the geometry that
+depth shows (bump maps and smooth shading are left out, unless `normals` asks for them) and of the side that
+faces the camera. Behind glass the glass counts.
 
 The reader makes the target: `target: depth` or `target: normal` in the mix (docs/recipes.md).
 """
@@ -42,6 +45,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     LitConfig,
     LitSceneConfig,
+    camera_record,
     draw_camera,
     draw_turned_lighting,
     load_scene,
@@ -56,6 +60,8 @@ from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
+# Of `depth_unit` in a sample's params: an object is scaled to its radius in the plan, whatever its real size.
+DEPTH_UNIT = "relative"
 # A pixel that a surface fills; thinner ones mix it with what is behind.
 _SOLID = 0.99
 # Walls stand within this angle of straight behind the objects, so that none is between them and a camera.
@@ -99,8 +105,12 @@ class GeometryConfig(ViewsConfig, LitConfig):
     """Selects this recipe."""
     gates: Gates = Gates(mask=(0.02, 1.0))
     """Filters. Of a room the surroundings cover every pixel, so the mask may be full."""
-    far_m: PositiveFloat = 40.0
-    """Distance in metres beyond which depth is not valid: a ground reaches to the horizon."""
+    far: PositiveFloat = 40.0
+    """Depth beyond which pixels are not valid, in radii of the first object: a ground reaches to the
+    horizon."""
+    normals: Literal["geometric", "shading"] = "geometric"
+    """Normals that are stored: those of the geometry, which agree with depth, or those that it is shaded
+    with, which follow bump maps, normal maps and smooth shading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +204,13 @@ class Geometry:
                 **{name: params[name] for name in ("objects", "receivers", "size_WH", "cycles_seed")},
                 "camera": view["camera"],
                 "lighting": {**view["lighting"], "factor": factor},
-                "view": {
-                    "camera_to_world": np.array(pose.camera_to_world).tolist(),
-                    "fov_x_rad": pose.fov_x_rad,
-                },
+                **camera_record(pose, params),
             },
         )
 
     def _pair(self, spec: GroupSpec, number: int, workbench: Workbench) -> Pair:
         seen = self.see(spec.params, number, workbench)
-        depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config.far_m)
+        depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config)
         meta = sample_meta(
             spec,
             number,
@@ -211,7 +218,7 @@ class Geometry:
             assets=seen.assets,
             mask_source="rendered geometry",
             relighter="none",
-            params=seen.record,
+            params={**seen.record, "depth_unit": DEPTH_UNIT, "normals": self.config.normals},
         )
         return {
             "source.png": seen.image,
@@ -259,12 +266,13 @@ class Geometry:
 
 
 def geometry_of(
-    passes: RenderedPasses, pose: CameraPose, far_m: float
+    passes: RenderedPasses, pose: CameraPose, config: GeometryConfig
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Depth float32 (H, W), camera-space normals float16 (H, W, 3) and where they hold, bool (H, W)."""
     # The columns of the matrix are the camera's axes in the world, so this is the transpose's product.
-    normal = passes.normal @ np.array(pose.camera_to_world, np.float32)[:3, :3]
-    valid = (passes.rgba[..., 3] > _SOLID) & (passes.depth > 0) & (passes.depth <= far_m)
+    world = passes.normal if config.normals == "geometric" else passes.shading_normal
+    normal = world @ np.array(pose.camera_to_world, np.float32)[:3, :3]
+    valid = (passes.rgba[..., 3] > _SOLID) & (passes.depth > 0) & (passes.depth <= config.far)
     valid &= np.abs(np.linalg.norm(normal, axis=2) - 1) < 1e-3
     depth = np.where(valid, passes.depth, np.float32(0))
     return depth, np.where(valid[..., None], normal, 0).astype(np.float16), valid

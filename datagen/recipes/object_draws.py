@@ -47,7 +47,8 @@ def object_spec(object_id: str, workbench: Workbench) -> ObjectSpec:
     name, _, seed = object_id.partition(":")
     if seed:
         return ObjectSpec(family=name, seed=int(seed))
-    return ObjectSpec(path=workbench.catalogue.get(name).path)
+    asset = workbench.catalogue.get(name)
+    return ObjectSpec(path=asset.path, up=asset.up)
 
 
 def _sort(catalogue: Catalogue, split: Split, *, human: bool) -> tuple[tuple[Asset, ...], tuple[Asset, ...]]:

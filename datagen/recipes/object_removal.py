@@ -40,6 +40,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     LitConfig,
+    camera_record,
     draw_camera,
     draw_turned_lighting,
     lamp_spec,
@@ -49,11 +50,15 @@ from pairbridge.datagen.recipes.scene_draws import (
     plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
+from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
+
+# Lamps stand within these angles of the camera's azimuth, and of the direction that each wall faces.
+_LAMP_ASIDE_RAD = 1.1
+_LAMP_TO_WALL_RAD = math.radians(75)
 
 
 class ObjectRemovalConfig(LitConfig):
@@ -84,7 +89,8 @@ class ObjectRemovalConfig(LitConfig):
     lamp_intensity: Range = (0.3, 1.2)
     """Intensity of that lamp: the radiance of white ground that faces it."""
     lamp_diameter: RangeOf[PositiveFloat] = (0.3, 3.0)
-    """Diameter of that lamp in world units, log-uniform: the larger, the softer its shadows."""
+    """Diameter of that lamp, seen from 6 to 10 world units away, log-uniform: the larger, the softer its
+    shadows. It hangs so far away that its light is parallel and reaches the whole room."""
     key: PositiveFloat = 0.18
     """Geometric mean luminance that the target is exposed for; 0.18 is a photographer's grey card."""
     effect_threshold: PositiveFloat = 0.02
@@ -165,7 +171,7 @@ class ObjectRemoval:
         return plan_scene(draw, of_size, config, objects, room) | {
             "camera": camera,
             "lighting": draw_turned_lighting(of_light, catalogue, split, config),
-            "lamps": self._lamps(of_light, camera["azimuth_rad"]),
+            "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
             "pairs": [
                 {"removed": index, "mask_grow": float(of_pairs.uniform(*config.mask_grow))}
                 for index in removed
@@ -215,6 +221,7 @@ class ObjectRemoval:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(room.pose, params),
                 "removed": index,
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
@@ -281,19 +288,26 @@ class ObjectRemoval:
             )
         return receivers
 
-    def _lamps(self, draw: np.random.Generator, camera_azimuth_rad: float) -> list[dict[str, Any]]:
-        """None, or one on the camera's side of the walls, in units of the normalised lighting."""
+    def _lamps(
+        self, draw: np.random.Generator, camera_azimuth_rad: float, room: list[ReceiverSpec]
+    ) -> list[dict[str, Any]]:
+        """None, or one that every wall faces, on the camera's side, in units of the normalised lighting."""
         config = self.config
         if draw.random() >= config.lamp_share:
             return []
         x, y, z = upper_hemisphere(draw, (30, 75))
-        azimuth = camera_azimuth_rad + draw.uniform(-1.1, 1.1)
+        # A wall faces away from its own azimuth; a lamp behind one would leave the room in its shadow.
+        facing = [wall.azimuth_rad + math.pi for wall in room if wall.azimuth_rad is not None]
+        beside = [math.remainder(azimuth - camera_azimuth_rad, math.tau) for azimuth in facing]
+        low = max([-_LAMP_ASIDE_RAD, *(angle - _LAMP_TO_WALL_RAD for angle in beside)])
+        high = min([_LAMP_ASIDE_RAD, *(angle + _LAMP_TO_WALL_RAD for angle in beside)])
+        azimuth = camera_azimuth_rad + draw.uniform(low, high)
         across = math.hypot(x, y)
+        direction = (across * math.cos(azimuth), across * math.sin(azimuth), z)
+        distance = draw.uniform(6, 10)
         return [
             {
-                "direction": [across * math.cos(azimuth), across * math.sin(azimuth), z],
-                "distance": float(draw.uniform(6, 10)),
-                "diameter": log_uniform(draw, config.lamp_diameter),
+                **far_lamp(direction, log_uniform(draw, config.lamp_diameter) / distance),
                 "colour": [float(draw.uniform(*config.lamp_intensity))] * 3,
             }
         ]
@@ -306,11 +320,11 @@ class _Room:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]
-        pose = place_camera(params["camera"], params, workbench)
+        self.pose = place_camera(params["camera"], params, workbench)
         self._lighting = place_lighting(params["lighting"], config, workbench)
         # Blender is given the lighting as it is in its file, and the lamps in the same units.
         self._lamps = tuple(lamp_spec(lamp, 1 / self._lighting.factor) for lamp in params["lamps"])
-        self._surroundings = self._lighting.behind(pose, tuple(params["size_WH"]))
+        self._surroundings = self._lighting.behind(self.pose, tuple(params["size_WH"]))
 
     def shot(self, hidden: tuple[int, ...]) -> Shot:
         """A render without the `hidden` objects, normalised."""

@@ -33,6 +33,7 @@ from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     LitConfig,
+    camera_record,
     draw_camera,
     draw_lighting,
     load_scene,
@@ -95,6 +96,7 @@ class Layer:
     rest: np.ndarray
     background: np.ndarray
     factor: float
+    pose: CameraPose
 
     def picture(self) -> np.ndarray:
         return self.foreground[..., :3] + self.rest
@@ -177,7 +179,7 @@ class RelightingSwap:
             foreground[..., :3] = whole - rest
         else:
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
-        return Layer(foreground, rest, surroundings, factor)
+        return Layer(foreground, rest, surroundings, factor, pose)
 
     def _pair(self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench) -> Pair:
         params = spec.params
@@ -204,6 +206,7 @@ class RelightingSwap:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(b.pose, params),
                 "lighting_a": {**lighting_a, "factor": a.factor},
                 "lighting_b": {**lighting_b, "factor": b.factor},
                 "strength": pair["strength"],

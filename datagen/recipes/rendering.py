@@ -80,9 +80,11 @@ class View:
     background: np.ndarray
     """float32 (H, W, 3)."""
     depth: np.ndarray
-    """float32 (H, W), along the camera's axis (planar); 0 where there is no object."""
+    """float32 (H, W), along the camera's axis (planar), in radii of the object; 0 where there is no
+    object."""
     normal: np.ndarray
-    """float32 (H, W, 3), camera space, unit length; 0 where there is no object."""
+    """float32 (H, W, 3), camera space, unit length, of the geometry that depth shows, without bump maps; 0
+    where there is no object."""
     albedo: np.ndarray
     """float32 (H, W, 3), diffuse plus glossy colour, premultiplied by alpha."""
     K: np.ndarray
@@ -188,7 +190,6 @@ class Renderer:
         factor = np.float32(normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT))
         foreground = passes.rgba * np.array([factor, factor, factor, 1], np.float32)
         behind = factor * background(environment, camera_to_world, pose.fov_x_rad, size, turn_rad)
-        focal = size[0] / 2 / math.tan(pose.fov_x_rad / 2)
         return View(
             image=self.view.apply(over_linear(foreground, behind)),
             foreground=foreground,
@@ -197,7 +198,7 @@ class Renderer:
             # The columns of the matrix are the camera's axes in the world: this is the transpose's product.
             normal=passes.normal @ camera_to_world[:3, :3].astype(np.float32),
             albedo=passes.albedo,
-            K=np.array([[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]]),
+            K=pose.intrinsics(size),
             camera_to_world=camera_to_world,
             transform=self.view,
         )

@@ -192,6 +192,16 @@ def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Work
     return workbench.blender.set_camera(from_json(CameraSpec, camera), tuple(params["size_WH"]))
 
 
+def camera_record(pose: CameraPose, params: dict[str, Any]) -> dict[str, Any]:
+    """The camera of a rendered sample as every recipe's `params` state it: `K` (3x3), in pixels of the
+    sample's images, and `camera_to_world` (4x4, looking along -z).
+    """
+    return {
+        "K": pose.intrinsics(tuple(params["size_WH"])).tolist(),
+        "camera_to_world": np.array(pose.camera_to_world).tolist(),
+    }
+
+
 def place_lighting(lighting: dict[str, Any], config: LitSceneConfig, workbench: Workbench) -> PlacedLighting:
     """A lighting of a plan, for the loaded scene. Raises AssetError for a broken file."""
     asset_id, rotation_rad = lighting["id"], lighting["rotation_rad"]

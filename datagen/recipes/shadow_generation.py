@@ -34,6 +34,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     RenderedConfig,
+    camera_record,
     draw_camera,
     lamp_record,
     lamp_spec,
@@ -42,7 +43,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     plan_scene,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.placements import upper_hemisphere
+from pairbridge.datagen.scene.placements import far_lamp, upper_hemisphere
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     ReceiverSpec,
@@ -76,9 +77,12 @@ class ShadowGenerationConfig(RenderedConfig):
     """Elevation of lamps above the ground, in degrees within (0, 90]; directions are uniform over this zone.
     """
     lamp_distance: RangeOf[Annotated[float, Field(ge=3)]] = (5.0, 9.0)
-    """Distance of lamps in object radii, at least 3."""
+    """Distance, in object radii and at least 3, from which a lamp of `lamp_diameter` looks as large as this
+    one: the two are the softness of its shadow. The lamp itself hangs so far away that its light is parallel
+    and reaches all of the ground."""
     lamp_diameter: RangeOf[PositiveFloat] = (0.15, 4.0)
-    """Diameter of lamps in object radii, log-uniform: from a hard shadow to a very soft one."""
+    """Diameter of lamps seen from `lamp_distance`, in object radii, log-uniform: from a hard shadow to a very
+    soft one."""
     intensity: RangeOf[PositiveFloat] = (0.5, 1.2)
     """Intensity of lamps: the radiance of white ground that faces one."""
     ambient: Range = (0.12, 0.35)
@@ -179,6 +183,7 @@ class ShadowGeneration:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
+                **camera_record(pose, params),
                 "lights": [light],
             },
         )
@@ -192,10 +197,10 @@ class ShadowGeneration:
 
     def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:
         config = self.config
+        direction = upper_hemisphere(draw, config.lamp_elevation_deg)
+        distance = draw.uniform(*config.lamp_distance)
         return {
-            "direction": list(upper_hemisphere(draw, config.lamp_elevation_deg)),
-            "distance": float(draw.uniform(*config.lamp_distance)),
-            "diameter": log_uniform(draw, config.lamp_diameter),
+            **far_lamp(direction, log_uniform(draw, config.lamp_diameter) / distance),
             "colour": [float(draw.uniform(*config.intensity))] * 3,
         }
 

@@ -1,11 +1,16 @@
 """Where the objects of a scene stand, and where lamps hang: pure geometry in the world of the renderer."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from pairbridge.datagen.core.random_draws import Range
-from pairbridge.datagen.scene.specs import CameraPose
+from pairbridge.datagen.scene.specs import RECEIVER_REACH, CameraPose
+
+# Of lamps over receivers: beyond the farthest corner of any, and so far that the light falls parallel there.
+FAR_LAMP = 1000.0
+assert 2 * math.hypot(RECEIVER_REACH, RECEIVER_REACH) < FAR_LAMP
 
 
 def scattered(rng: np.random.Generator, radii: list[float], gap: float) -> list[tuple[float, float]]:
@@ -60,6 +65,16 @@ def upper_hemisphere(rng: np.random.Generator, elevation_deg: Range) -> tuple[fl
     height, azimuth = rng.uniform(low, high), rng.uniform(0, math.tau)
     across = math.sqrt(1 - height**2)
     return across * math.cos(azimuth), across * math.sin(azimuth), float(height)
+
+
+def far_lamp(direction: tuple[float, float, float], width: float) -> dict[str, Any]:
+    """Where a lamp over receivers hangs. `width` is its diameter as a fraction of its distance, which is what
+    makes a shadow soft and what a light map shows.
+
+    Nothing behind a disc's own plane gets its light, so a near lamp draws a straight edge over the ground.
+    From `FAR_LAMP` away that plane is beyond every receiver.
+    """
+    return {"direction": list(direction), "distance": FAR_LAMP, "diameter": width * FAR_LAMP}
 
 
 def in_camera(pose: CameraPose, direction: tuple[float, float, float]) -> tuple[float, float, float]:

@@ -11,23 +11,32 @@ Conventions, shared by every module that touches a camera or an environment:
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 # An object's root in Blender is called this and its number; renders know objects by it.
 OBJECT_NAME = "object"
+# Passes that every material writes: the normal of its surface without bump, and how many surfaces wrote it.
+GEOMETRIC_NORMAL = "geometric_normal"
+GEOMETRIC_HITS = "geometric_hits"
+# Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
+RECEIVER_REACH = 150.0
 
 Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectSpec:
-    """Either one object of a procedural family (`family`, `seed`) or a file (`path`)."""
+    """Either one object of a procedural family (`family`, `seed`) or a file (`path`).
+
+    `up` is the axis of the file that is up, y or z; None means what the file states, or its format's default.
+    """
 
     family: str | None = None
     seed: int | None = None
     path: Path | None = None
+    up: Literal["y", "z"] | None = None
 
     def __post_init__(self) -> None:
         procedural = self.family is not None and self.seed is not None
@@ -41,13 +50,17 @@ class ObjectSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What was loaded, in the object's own units, before it was scaled to the unit sphere."""
+    """What was loaded, in the object's own units, before it was scaled to the unit sphere.
+
+    `extent` is its width, depth and height as it stands, before it is turned.
+    """
 
     num_meshes: int
     num_vertices: int
     num_faces: int
     radius: float
     centre: tuple[float, float, float]
+    extent: tuple[float, float, float]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +143,8 @@ class LampSpec:
     """A one-sided disc that emits light, at `position`, turned to the origin.
 
     On a surface at the origin that faces it, it makes the irradiance pi x `colour` (exact for a disc that is
-    small against its distance), so that a white diffuse surface there has the radiance `colour`.
+    small against its distance), so that a white diffuse surface there has the radiance `colour`. Nothing
+    behind the disc's own plane is lit: lamps over receivers hang as `placements.far_lamp` places them.
     """
 
     position: tuple[float, float, float]
@@ -175,6 +189,13 @@ class CameraPose:
     distance: float
     """From the camera's plane to the origin's, along the viewing axis; the object's radius is 1."""
 
+    def intrinsics(self, size_WH: tuple[int, int]) -> np.ndarray:
+        """K, float64 (3, 3): focal lengths and centre in pixels of an image, the first pixel's centre at
+        (0.5, 0.5), y down."""
+        width, height = size_WH
+        focal = width / 2 / math.tan(self.fov_x_rad / 2)
+        return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SkySpec:
@@ -201,7 +222,8 @@ class RenderedPasses:
     give equal bits. `coverage` (N, H, W) is the share of each pixel in which each object is seen, None for a
     single object without receivers, whose alpha says it. `depth` (H, W)
     distance from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit.
-    `normal` (H, W, 3) world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
+    `normal` (H, W, 3) of the geometry, as depth has it; `shading_normal` with bump maps and smooth shading;
+    both world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
     glossy colour, premultiplied: on metals the diffuse colour alone is black. `wall_s` is the request's
     wall time up to these arrays, `render_s` Cycles' own render time (steps of 10 ms).
     """
@@ -211,6 +233,7 @@ class RenderedPasses:
     coverage: np.ndarray | None
     depth: np.ndarray
     normal: np.ndarray
+    shading_normal: np.ndarray
     albedo: np.ndarray
     wall_s: float
     render_s: float

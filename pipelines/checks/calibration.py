@@ -1,4 +1,4 @@
-"""Matting models, relighters and pasting judged on rendered photographs, whose answer is known exactly.
+"""Matting models, relighters and pasting evaluated on rendered composites, whose ground truth is exact.
 
 What goes in is a dataset's `matting:` and `relighter:`; what comes out are their errors beside those of the
 embedded placeholders and of doing nothing, before a large dataset is made with them.

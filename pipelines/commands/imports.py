@@ -47,6 +47,8 @@ def import_(
         report = import_dataset(loaded, out.absolute(), hash_files=hash_files, on_progress=on_progress)
     for split, count in report.pairs.items():
         print(f"{split:<11} {count:>8} pairs of {report.groups[split]} independent groups")
+    if not report.pairs["train"]:
+        print("no pair is in train: it is for evaluation, unless `splits` or `group_by` of the config change")
     print(f"in a mix: {{path: {out.absolute()}, recipe: {report.name}}}")
     if report.refused:
         _show_refused(report.refused, out / "rejected.jsonl")

@@ -1,4 +1,4 @@
-"""What a dataset will take: a few of its groups are made and timed, and the rest is arithmetic.
+"""Cost estimates: hours, bytes and money of a dataset, from a few of its groups made and timed.
 
 Hands out `measure` and `estimate_cost` (`pairbridge plan --cost`). It must not import `checks`, `runs` or
 anything above them.

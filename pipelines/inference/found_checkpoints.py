@@ -1,4 +1,5 @@
-"""What a folder named as a model means: its newest checkpoint, the run around it, its kind of data."""
+"""Finds the checkpoint that a folder means, the run that it belongs to, and the kind of data it was trained
+on."""
 
 from pathlib import Path
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.assets.photographs import decode_grey, decode_image
+from pairbridge.datagen.assets.mask_files import decode_mask
+from pairbridge.datagen.assets.photographs import decode_image
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
 from pairbridge.training.data.condition_specs import LIGHT, MASK
 
@@ -61,8 +62,8 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """uint8 (H, W). Raises AssetError for what is no grey image file."""
-    return decode_grey(_bytes(path), path.name)
+    """uint8 (H, W), 255 on what it marks. Raises AssetError for what is no mask."""
+    return decode_mask(_bytes(path), path.name)
 
 
 def _check_png(out: Path) -> None:

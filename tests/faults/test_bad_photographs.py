@@ -86,7 +86,7 @@ def test_every_way_to_break_a_photograph_has_its_name_in_quarantine(tmp_path: Pa
     assert reasons.keys() == BROKEN.keys()
     for kind, found in reasons.items():
         (reason,) = found
-        assert reason.startswith(f"photograph {kind}.png is not used: ")
+        assert reason.startswith(f"image {kind}.png cannot be used: ")
     assert made(tmp_path / "out", "r") == 120 - len(holes) > 0
 
 

@@ -41,8 +41,8 @@ class Pair:
     mask: np.ndarray
     meta: dict[str, Any]
     valid: np.ndarray | None = None
-    # Of depth targets that were stored in metres: float32 (H, W), for metrics.
-    depth_m: np.ndarray | None = None
+    # Of depth targets that were stored as arrays: float32 (H, W) in the unit of their data, for metrics.
+    depth: np.ndarray | None = None
     conditions: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -136,7 +136,7 @@ class PairSource:
         # An import's mask says where its depth holds.
         _, images = self.store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
         try:
-            return self._target(images, frame, self._depth_m(images, frame))[0]
+            return self._target(images, frame, self._depth(images, frame))[0]
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self.store.describe(index), error) from error
 
@@ -168,8 +168,8 @@ class PairSource:
         frame: Frame | None,
         noise_draw: int | None,
     ) -> Pair:
-        depth_m = self._depth_m(images, frame)
-        target, valid = self._target(images, frame, depth_m)
+        depth = self._depth(images, frame)
+        target, valid = self._target(images, frame, depth)
         source = (
             images["source"]
             if self.target is not TargetKind.IMAGE
@@ -183,7 +183,7 @@ class PairSource:
         if self.store.is_removal:
             source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
         conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
-        return Pair(meta["key"], source, target, mask, meta, valid, depth_m, conditions)
+        return Pair(meta["key"], source, target, mask, meta, valid, depth, conditions)
 
     def _check_fields(self, recipe: str) -> None:
         there = self.store.fields
@@ -202,15 +202,15 @@ class PairSource:
                 remedy="name a target and conditions that the recipe stores, or take another recipe",
             )
 
-    def _depth_m(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
+    def _depth(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
         is_depth = self.target is TargetKind.DEPTH and "depth" in images
         return framed_depth(images["depth"], frame) if is_depth else None
 
     def _target(
-        self, images: dict[str, np.ndarray], frame: Frame | None, depth_m: np.ndarray | None
+        self, images: dict[str, np.ndarray], frame: Frame | None, depth: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        if depth_m is not None:
-            return depth_target(depth_m)
+        if depth is not None:
+            return depth_target(depth)
         if self.target is TargetKind.NORMAL and "normal" in images:
             return normal_target(images["normal"], frame)
         target = images["target"]
@@ -303,7 +303,9 @@ def _planned(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: s
         raise ConfigError(
             f"{dataset_dir} has no recipe {recipe!r} with split {split!r}; it has {there}",
             consequence="the source would be empty",
-            remedy="name one of these, or add it to the dataset's config and generate that into a new folder",
+            remedy="name one of its recipes"
+            if recipe not in there
+            else f"add {split!r} to `recipes.{recipe}.groups` of its config and generate into a new folder",
         )
     return manifest.recipes[recipe].splits[split]
 

@@ -1,8 +1,7 @@
-"""What a bridge may lead to beside an image: depth and normals, as three channels in [-1, 1], and where
-they hold.
+"""Targets: images, depth and normals as three channels in [-1, 1], and the mask of valid pixels.
 
     image     target.png                as it is, uint8
-    depth     depth.npy, metres (H, W)  from -1 at d2 to 1 at d98, clipped; three equal channels
+    depth     depth.npy, any unit (H, W)  from -1 at d2 to 1 at d98, clipped; three equal channels
     normal    normal.png, normal.npy    the unit vector's components
 
 d2 and d98 are the 2nd and 98th percentile of the crop's valid depths (affine-invariant depth, arXiv
@@ -36,17 +35,17 @@ FIELDS = {
 
 
 def framed_depth(depth: np.ndarray, frame: Frame | None) -> np.ndarray:
-    """Depth (H, W) in metres -> float32 (h, w), still in metres."""
+    """Depth (H, W) -> float32 (h, w), still in its unit."""
     return _framed(np.asarray(depth, np.float32), frame)
 
 
 def depth_target(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth (H, W) in metres -> float32 (H, W, 3) in [-1, 1], and where it holds: uint8 (H, W), 0 or 255."""
+    """Depth (H, W), any unit -> float32 (H, W, 3) in [-1, 1], and where it holds: uint8 (H, W), 0 or 255."""
     valid = np.isfinite(depth) & (depth > 0)
     if not valid.any():
         return np.zeros((*depth.shape, 3), np.float32), _as_mask(valid)
     near, far = np.percentile(depth[valid], [NEAR_PERCENTILE, FAR_PERCENTILE])
-    # A wall seen straight on has no span; half a millimetre keeps the quotient finite.
+    # A wall seen straight on has no span; half a thousandth keeps the quotient finite.
     scaled = (np.where(valid, depth, near) - near) / max(far - near, 5e-4) * 2 - 1
     scaled = np.clip(scaled, -1, 1).astype(np.float32)
     return np.repeat(np.where(valid, scaled, 0)[..., None], 3, axis=2), _as_mask(valid)

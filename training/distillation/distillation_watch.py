@@ -1,4 +1,4 @@
-"""What can go wrong in a distillation without a word: a critic that lags, a student that has collapsed."""
+"""Detects the silent failures of a distillation: a critic that lags, a student that has collapsed."""
 
 import math
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""Figures on pairs that training never saw, beside what costs nothing, with intervals over objects.
+"""Metrics on held-out pairs, of the model and of baselines, with bootstrap intervals over objects.
 
-Methods: `model`, and the trivial predictors of its task (pairbridge.training.evaluation.baselines). Those
+Methods: `model`, and the baselines of its task (pairbridge.training.evaluation.baselines). Those
 that are fitted see a
 training split, and are chosen on a validation split, of the same dataset; nothing is chosen on the split that
 is judged.
@@ -173,17 +173,17 @@ def _judge(
 
 
 def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
-    """The figures of one output by its task. Raises ConfigError for depth that is not in metres."""
+    """The figures of one output by its task. Raises ConfigError for depth that is a picture."""
     if task is Task.NORMALS:
         return normal_metrics(output, pair.target, pair.valid == 255)
     if task is Task.DEPTH:
-        if pair.depth_m is None:
+        if pair.depth is None:
             raise ConfigError(
                 f"{pair.key}: its depth is a picture without a unit",
-                consequence="AbsRel compares metres",
-                remedy="judge on generated geometry, which stores metres",
+                consequence="AbsRel compares distances, and grey levels are none",
+                remedy="judge on generated geometry, which stores depth.npy",
             )
-        return depth_metrics(output[..., 0], pair.depth_m, pair.valid == 255)
+        return depth_metrics(output[..., 0], pair.depth, pair.valid == 255)
     return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation can be told."""
+"""The evaluation configuration: datasets, split, metrics and their weights."""
 
 from pathlib import Path
 from typing import Literal, Self

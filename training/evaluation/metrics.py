@@ -122,32 +122,33 @@ def bootstrap_interval(
 # How close predicted depth and normals are to rendered or measured ones, over the pixels where these hold.
 
 
-# An aligned depth at or behind the camera has no ratio to the truth: one millimetre stands for it.
-MIN_DEPTH_M = 1e-3
+# An aligned depth at or behind the camera has no ratio to the truth: a thousandth of the unit stands for it.
+MIN_DEPTH = 1e-3
 
 
-def align_depth(predicted: np.ndarray, depth_m: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """scale x predicted + shift, least squares to `depth_m` over `valid`; (H, W) in metres, above 0.
+def align_depth(predicted: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """scale x predicted + shift, least squares to `depth` over `valid`; (H, W) in the unit of `depth`, above
+    0.
 
     Raises ValueError where no pixel is valid.
     """
-    p, d = predicted[valid].astype(np.float64), depth_m[valid].astype(np.float64)
+    p, d = predicted[valid].astype(np.float64), depth[valid].astype(np.float64)
     if not d.size:
         raise ValueError("depth without a valid pixel cannot be compared")
     deviation = p - p.mean()
     variance = (deviation**2).sum()
     scale = (deviation * (d - d.mean())).sum() / variance if variance > 0 else 0.0
     shift = d.mean() - scale * p.mean()
-    return np.maximum(scale * predicted.astype(np.float64) + shift, MIN_DEPTH_M)
+    return np.maximum(scale * predicted.astype(np.float64) + shift, MIN_DEPTH)
 
 
-def depth_metrics(predicted: np.ndarray, depth_m: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-    """predicted: (H, W) on any scale that grows with distance; depth_m: (H, W); valid: bool (H, W).
+def depth_metrics(predicted: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> dict[str, float]:
+    """predicted: (H, W) on any scale that grows with distance; depth: (H, W); valid: bool (H, W).
 
     abs_rel: mean of |p - d| / d after alignment. delta1, delta2: share of pixels, 0 to 1, with max(p / d, d /
     p) below 1.25 and 1.25^2.
     """
-    aligned, d = align_depth(predicted, depth_m, valid)[valid], depth_m[valid].astype(np.float64)
+    aligned, d = align_depth(predicted, depth, valid)[valid], depth[valid].astype(np.float64)
     ratio = np.maximum(aligned / d, d / aligned)
     return {
         "abs_rel": float((np.abs(aligned - d) / d).mean()),

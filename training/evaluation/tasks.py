@@ -1,4 +1,4 @@
-"""What a pair's target is to its source, and with it what a model is judged by and what it has to beat."""
+"""Tasks: what is translated into what, and with it the metric that decides and the baselines to beat."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What an edit wants of an image: losses by name, each a number per sample that a gradient can lower.
+"""The losses of guided edits by name, each a differentiable number per sample.
 
     colour_statistics     mean and spread of L, a, b in a region against a reference's
     colour_distribution   sliced Wasserstein distance of the region's colours to the reference's

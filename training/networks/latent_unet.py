@@ -1,4 +1,4 @@
-"""The UNets of SDXL and of the SD family, operated into unconditional ones, and their published weights.
+"""The UNets of SDXL and of the SD family without text conditioning, and how published weights map to them.
 
 Three changes (LBM, arXiv 2503.07535, section 4): no text, no size and crop embedding, and the input widened
 by the conditions. Without text the second attention of each transformer block attends to the image itself,

@@ -1,4 +1,4 @@
-"""What a removal model sees in the hole instead of the noise that its pairs have there."""
+"""A smooth interpolation of the surroundings that fills a removal hole, instead of noise."""
 
 import torch.nn.functional as F
 from torch import Tensor

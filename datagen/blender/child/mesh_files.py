@@ -5,42 +5,60 @@ wants to run Python (a text that registers itself, a driver beyond plain arithme
 off it would not look as its author saw it.
 """
 
+import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from pairbridge.datagen.assets.object_files import check_object_file, unusable
-from pairbridge.datagen.assets.object_rules import ObjectRules
+from pairbridge.datagen.assets.object_files import check_object_file, default_up
+from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
+from pairbridge.datagen.assets.unusable_objects import importer_reason, unusable
+from pairbridge.datagen.blender.child import usd_files
+from pairbridge.datagen.blender.child.imported_materials import settle_materials
 
 # Area of all faces over the square of the extent: below it lie only lines and points, to rounding.
 LEAST_AREA = 1e-10
+_USD = frozenset({".usd", ".usda", ".usdc", ".usdz"})
+# Of Blender's importers: the axes of a file, which differ from its own where y is up.
+_FORWARD = {"y": "NEGATIVE_Z", "z": "Y"}
 
 
-def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str]) -> None:
+def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None) -> None:
     """Add the objects of a file to the scene, and check their images and faces.
 
-    `operators` maps the suffixes of add-ons to their import operators. The caller checks that there is
-    geometry: a broken OBJ comes back empty without a word.
+    `operators` maps the suffixes of add-ons to their import operators. `up` is the axis of the file that is
+    up;
+    None means what the file states, or the default of its format. The caller checks that there is geometry: a
+    broken OBJ comes back empty without a word.
     """
-    check_object_file(path, rules)
-    meshes_before = set(bpy.data.meshes)
-    try:
-        _import(path, operators)
-    except (RuntimeError, OSError, AttributeError) as error:
-        # Operators raise RuntimeError with their report, and often with a traceback before it.
-        raise unusable(path, "damaged", str(error).strip().splitlines()[-1]) from error
-    _check_images(path, rules)
-    meshes = [mesh for mesh in bpy.data.meshes if mesh not in meshes_before]
+    mended = check_object_file(path, rules)
+    meshes_before, objects_before = set(bpy.data.meshes), set(bpy.data.objects)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in mended.items():
+            Path(folder, name).write_bytes(content)
+        try:
+            _import(path, Path(folder), Path(folder, path.name) if mended else path, operators, up)
+        except (RuntimeError, OSError, AttributeError) as error:
+            # Operators raise RuntimeError with their report, and often with a traceback before it.
+            raise unusable(path, "damaged", importer_reason(str(error))) from error
+        meshes = [mesh for mesh in bpy.data.meshes if mesh not in meshes_before]
+        settle_materials(path, meshes, rules)
     _check_area(path, meshes)
-    for mesh in meshes:
-        _show_vertex_colours(mesh)
+    added = [item for item in bpy.data.objects if item not in objects_before]
+    _stand_up(path, added, up, operators)
 
 
-def _import(path: Path, operators: Mapping[str, str]) -> None:
-    name = str(path)
-    match path.suffix.lower():
+def _import(
+    path: Path, folder: Path, readable: Path, operators: Mapping[str, str], up: UpAxis | None
+) -> None:
+    """Have Blender read `readable`, which is the file at `path` or a copy of it in `folder`."""
+    name, suffix = str(readable), path.suffix.lower()
+    axis = up or default_up(path)
+    match suffix:
         case suffix if suffix in operators:
             room, _, operator = operators[suffix].partition(".")
             getattr(getattr(bpy.ops, room), operator)(filepath=name)
@@ -48,14 +66,19 @@ def _import(path: Path, operators: Mapping[str, str]) -> None:
             # Bones are drawn as spheres in a collection of their own unless told otherwise.
             bpy.ops.import_scene.gltf(filepath=name, disable_bone_shape=True)
         case ".obj":
-            bpy.ops.wm.obj_import(filepath=name)
+            bpy.ops.wm.obj_import(filepath=name, up_axis=axis.upper(), forward_axis=_FORWARD[axis])
         case ".fbx":
-            bpy.ops.import_scene.fbx(filepath=name, use_anim=False, use_custom_props=False)
+            forward = "-Z" if up == "y" else "Y"
+            own = {"use_manual_orientation": True, "axis_up": str(up).upper(), "axis_forward": forward}
+            bpy.ops.import_scene.fbx(
+                filepath=name, use_anim=False, use_custom_props=False, **(own if up else {})
+            )
         case ".ply":
-            bpy.ops.wm.ply_import(filepath=name)
+            bpy.ops.wm.ply_import(filepath=name, up_axis=axis.upper(), forward_axis=_FORWARD[axis])
         case ".stl":
-            bpy.ops.wm.stl_import(filepath=name)
-        case ".usd" | ".usda" | ".usdc" | ".usdz":
+            bpy.ops.wm.stl_import(filepath=name, up_axis=axis.upper(), forward_axis=_FORWARD[axis])
+        case suffix if suffix in _USD:
+            name = str(usd_files.with_pictures(path, folder))
             bpy.ops.wm.usd_import(filepath=name, import_cameras=False, import_lights=False)
         case ".blend":
             _append_blend(path)
@@ -63,34 +86,26 @@ def _import(path: Path, operators: Mapping[str, str]) -> None:
             raise unusable(path, "unknown_format", f"{suffix or 'no suffix'} is no format of an object")
 
 
-def _check_images(path: Path, rules: ObjectRules) -> None:
-    """A missing texture does not raise: it renders purple."""
-    trees = [thing.node_tree for thing in bpy.data.materials if thing.use_nodes and thing.users]
-    for tree in [*trees, *(group for group in bpy.data.node_groups if group.users)]:
-        for node in tree.nodes:
-            # The USD importer leaves the node empty, as does an author who never chose a picture.
-            if node.bl_idname == "ShaderNodeTexImage" and node.image is None and _is_linked(node):
-                raise unusable(
-                    path, "missing_texture", f"the picture of node {node.name!r} in {tree.name!r} is missing"
-                )
-    for image in bpy.data.images:
-        if not image.users or image.source not in ("FILE", "TILED"):
-            continue
-        name = image.filepath or image.name
-        width, height = image.size[:]
-        if 0 in (width, height):
-            raise unusable(path, "missing_texture", f"its texture {name} is missing or damaged")
-        if max(width, height) > rules.max_texture_side:
-            raise unusable(
-                path,
-                "texture_too_large",
-                f"its texture {name} has {width}x{height} pixels, above object_rules.max_texture_side of "
-                f"{rules.max_texture_side}",
-            )
-
-
-def _is_linked(node: bpy.types.Node) -> bool:
-    return any(output.is_linked for output in node.outputs)
+def _stand_up(
+    path: Path, added: list[bpy.types.Object], up: UpAxis | None, operators: Mapping[str, str]
+) -> None:
+    """Turn what a reader placed by another axis than `up`, where it cannot be told before it reads."""
+    match path.suffix.lower():
+        case suffix if up is None or suffix in {".obj", ".fbx", ".ply", ".stl"} - operators.keys():
+            return
+        case suffix if suffix in operators or suffix == ".blend":
+            taken = "z"
+        case suffix if suffix in _USD:
+            taken = usd_files.stated_up(path)
+        case _:
+            taken = default_up(path)
+    if taken == up:
+        return
+    turn = Matrix.Rotation(math.radians(90 if up == "y" else -90), 4, "X")
+    for item in added:
+        if item.parent is None:
+            item.animation_data_clear()
+            item.matrix_world = turn @ item.matrix_world
 
 
 def _check_area(path: Path, meshes: list[bpy.types.Mesh]) -> None:
@@ -108,20 +123,6 @@ def _check_area(path: Path, meshes: list[bpy.types.Mesh]) -> None:
         if not float(area.sum(dtype=np.float64)) <= LEAST_AREA * extent**2:
             return
     raise unusable(path, "zero_area", "its faces have no area")
-
-
-def _show_vertex_colours(mesh: bpy.types.Mesh) -> None:
-    """A scan comes without a material and with a colour per vertex: give it one that shows them."""
-    if len(mesh.materials) or not mesh.color_attributes:
-        return
-    material = bpy.data.materials.new("vertex colours")
-    material.use_nodes = True
-    nodes, links = material.node_tree.nodes, material.node_tree.links
-    attribute = nodes.new("ShaderNodeVertexColor")
-    attribute.layer_name = mesh.color_attributes[0].name
-    surface = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
-    links.new(attribute.outputs["Color"], surface.inputs["Base Color"])
-    mesh.materials.append(material)
 
 
 def _append_blend(path: Path) -> None:
@@ -144,7 +145,9 @@ def _append_blend(path: Path) -> None:
             bpy.context.scene.collection.objects.link(item)
     for library in bpy.data.libraries:
         if not Path(bpy.path.abspath(library.filepath)).is_file():
-            raise unusable(path, "missing_library", f"it links to {library.filepath}, which is not there")
+            raise unusable(
+                path, "missing_library", f"it links to {Path(library.filepath).name}, which is not there"
+            )
     # Drivers are evaluated here, and Blender notes those whose expression it refused.
     bpy.context.evaluated_depsgraph_get()
     if bpy.app.autoexec_fail:

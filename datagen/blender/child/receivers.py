@@ -8,10 +8,9 @@ import math
 import bpy
 
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
+from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR
 from pairbridge.datagen.scene.specs import ReceiverSpec, SurfaceSpec
 
-# Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
-FAR = 150.0
 COLLECTION = "receivers"
 
 Colour = tuple[float, float, float]

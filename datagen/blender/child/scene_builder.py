@@ -8,16 +8,18 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from pairbridge.datagen.assets.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import FAR, build_receiver
+from pairbridge.datagen.blender.child.receivers import build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import (
     OBJECT_NAME,
+    RECEIVER_REACH,
     CameraPose,
     CameraSpec,
     ObjectInfo,
@@ -164,6 +166,7 @@ def _load_object(number: int, placed: PlacedObject, source: ObjectSource) -> tup
         num_faces=num_faces,
         radius=radius,
         centre=tuple(centre.tolist()),
+        extent=tuple(np.ptp(vertices, axis=0).tolist()),
     )
     scale = placed.radius / radius
     cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
@@ -179,7 +182,7 @@ def _add(obj: ObjectSpec, source: ObjectSource) -> None:
     if obj.path is None:
         build(obj.family, obj.seed)
     else:
-        import_file(Path(obj.path), source.rules, source.operators)
+        import_file(Path(obj.path), source.rules, source.operators, obj.up)
 
 
 def roots() -> list[bpy.types.Object]:
@@ -213,7 +216,7 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
     # but before the ground that the frame's lower edge sees.
     lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))
-    lens.clip_end = 2 * max(farthest, FAR)
+    lens.clip_end = 2 * max(farthest, RECEIVER_REACH)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
     return pose
@@ -267,13 +270,15 @@ def _bounding_sphere(
     obj: ObjectSpec, vertices: np.ndarray, num_faces: int, rules: ObjectRules
 ) -> tuple[np.ndarray, float]:
     """Centre of the bounding box, and the distance from it to the farthest vertex."""
-    name = obj.name
+    name = obj.name if obj.path is None else f"{Path(obj.path).parent.name}/{Path(obj.path).name}"
     if not len(vertices) or not num_faces:
         raise _unusable(
             name, "no_geometry", f"it has {len(vertices)} vertices and {num_faces} faces to render"
         )
     if not np.isfinite(vertices).all():
         raise _unusable(name, "not_finite", "some of its vertices are not finite")
+    if obj.path is not None:
+        check_shape_kept(Path(obj.path), vertices)
     if num_faces > rules.max_faces:
         why = f"it has {num_faces} faces, above object_rules.max_faces of {rules.max_faces}"
         raise _unusable(name, "too_many_faces", why)

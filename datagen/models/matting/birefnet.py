@@ -1,4 +1,4 @@
-"""BiRefNet as a matting: the learned one, with weights from a local folder.
+"""The BiRefNet matting model, with weights from a local folder.
 
 Pre- and post-processing of the published models (arXiv 2401.03407): bilinear resize to the input's size
 whatever the aspect, ImageNet normalisation, sigmoid, and the probability itself brought back to the

@@ -46,7 +46,7 @@ def no_foreground(matting: MattingModel, why: str) -> Rejected:
     """The refusal of an image in which `matting` finds no usable foreground."""
     return Rejected(
         f"{matting.name} found no foreground: {why}",
-        consequence="pairs that need this photograph's foreground are quarantined; the rest is made",
-        remedy="remove the photograph, or choose another matting in the recipe",
+        consequence="nothing can be made from this photograph's foreground",
+        remedy="leave the photograph out, or choose another matting",
         gate="no_foreground",
     )

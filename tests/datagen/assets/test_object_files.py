@@ -73,12 +73,12 @@ def test_obj_numbers_are_told_from_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "found"),
     [
-        ("a.glb", b"\x89PNG\r\n", "a PNG picture"),
-        ("a.usdz", b"\xff\xd8\xff\xe0", "a JPEG picture"),
-        ("a.blend", b"PK\x03\x04", "a zip archive"),
-        ("a.fbx", b"glTF\2\0\0\0", "a .glb file"),
-        ("a.stl", b"\x89PNG\r\n" + b"\0" * 100, "a PNG picture"),
-        ("a.gltf", b"glTF\2\0\0\0", "a .glb file"),
+        ("a.glb", b"\x89PNG\r\n\x1a\n", "a PNG"),
+        ("a.usdz", b"\xff\xd8\xff\xe0", "a JPEG"),
+        ("a.blend", b"PK\x03\x04", "a ZIP archive"),
+        ("a.fbx", b"glTF\2\0\0\0", "a binary glTF"),
+        ("a.stl", b"\x89PNG\r\n\x1a\n" + b"\0" * 100, "a PNG"),
+        ("a.gltf", b"glTF\2\0\0\0", "a binary glTF"),
     ],
 )
 def test_a_wrong_suffix_says_what_the_file_is(tmp_path: Path, name: str, data: bytes, found: str) -> None:

@@ -98,7 +98,7 @@ def test_what_cannot_be_a_pair_is_listed_with_its_reason(root: Path, out: Path) 
         "extra": "it has no source",
         "room0/view_0": "it has no mask",
         "room0/view_1": "its images differ in size",
-        "room0/view_2": "photograph after/room0/view_2.png is not used",
+        "room0/view_2": "image after/room0/view_2.png cannot be used",
         "room1/view_0": "after/room1/view_0.png is empty",
     }
     assert report.pairs["train"] == 8
@@ -120,6 +120,43 @@ def test_masks_mean_what_the_field_map_says(root: Path, out: Path) -> None:
     np.testing.assert_array_equal(
         PairSource(out, "mine", "train").pair(0).mask, ~hole(NAMES[0]) * np.uint8(255)
     )
+
+
+def test_masks_are_looked_at_when_they_are_imported(root: Path, out: Path) -> None:
+    """Any two levels are a mask; what is none, or marks nothing or everything, is no pair."""
+    inside = hole(NAMES[0])
+    masks = {
+        NAMES[0]: np.where(hole(NAMES[0]), 254, 3),
+        NAMES[1]: hole(NAMES[1]) * 1,
+        NAMES[2]: np.dstack([inside * 0] * 3 + [hole(NAMES[2]) * 255]),
+        NAMES[3]: inside * 0,
+        NAMES[4]: inside * 0 + 255,
+        NAMES[5]: picture("a photograph")[..., 0],
+    }
+    for name, mask in masks.items():
+        put(root / "mask" / f"{name}_mask.png", encode(mask.astype(np.uint8)))
+    report = imported(root, out)
+    assert {entry.id: entry.reason.partition("_mask.png ")[2][:24] for entry in report.refused} == {
+        NAMES[3]: "marks nothing: all of it",
+        NAMES[4]: "marks everything: all of",
+        NAMES[5]: "is no mask: 201 grey lev",
+    }
+    pairs = PairSource(out, "mine", "train")
+    for index, name in enumerate(NAMES[:3]):
+        np.testing.assert_array_equal(pairs.pair(index).mask, hole(name) * np.uint8(255))
+    # A file that changed under its size is found again.
+    path = root / "mask" / f"{NAMES[0]}_mask.png"
+    full = encode(np.full(inside.shape, 255, np.uint8))
+    path.write_bytes(full + bytes(path.stat().st_size - len(full)))
+    (finding,) = verify_import(out, decode=True)
+    assert "marks everything" in finding.problem
+
+
+def test_an_empty_mask_is_kept_on_request(root: Path, out: Path) -> None:
+    put(root / "mask" / f"{NAMES[0]}_mask.png", encode(np.zeros(hole(NAMES[0]).shape, np.uint8)))
+    mask = {"paths": FIELDS["mask"], "codec": {"kind": "mask", "empty": "keep"}}
+    assert not imported(root, out, layout={"fields": {**FIELDS, "mask": mask}}).refused
+    assert not PairSource(out, "mine", "train").pair(0).mask.any()
 
 
 def test_same_data_same_bytes_wherever_it_lies(root: Path, tmp_path: Path) -> None:
@@ -180,6 +217,32 @@ def test_splits_by_hash_stay_when_pairs_are_added_and_keep_groups_together(tmp_p
     old, new = places(tmp_path / "first"), places(tmp_path / "second")
     assert len(new) == 120
     assert old == {name: new[name] for name in old}
+
+
+@pytest.mark.parametrize(
+    ("names", "where"),
+    [
+        ([f"{number:03d}" for number in range(30)], "none lies in a folder of its own"),
+        ([f"all/{number:03d}" for number in range(30)], "'all'"),
+    ],
+)
+def test_one_group_is_no_data_set(tmp_path: Path, names: list[str], where: str) -> None:
+    """One folder's hash decided for all 300 of 300 pairs, and they were all for validation."""
+    data = write_folders(tmp_path / "data", names)
+    by_folder = {"layout": {"group_by": "folder"}}
+    with pytest.raises(ConfigError, match=rf"all 30 pairs are one group \({where}\)"):
+        imported(data, tmp_path / "out", splits={"kind": "hash"}, **by_folder)
+    assert not (tmp_path / "out").exists()
+    by_file = imported(data, tmp_path / "files", splits={"kind": "hash"})
+    assert by_file.pairs["train"] > by_file.pairs["validation"]
+    # Whoever says what it is for is believed, and is not steered towards training on it later.
+    chosen = {"splits": {"kind": "all", "split": "validation"}, **by_folder}
+    assert imported(data, tmp_path / "chosen", **chosen).pairs["validation"] == 30
+    with pytest.raises(ConfigError) as refused:
+        PairSource(tmp_path / "chosen", "mine", "train")
+    assert (
+        refused.value.remedy == "import it into a new folder with pairs in 'train', by `splits` or `group_by`"
+    )
 
 
 def test_splits_by_path_and_a_leak_is_refused(root: Path, out: Path, tmp_path: Path) -> None:

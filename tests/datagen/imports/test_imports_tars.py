@@ -112,9 +112,14 @@ def test_what_is_no_sample_is_listed(tmp_path: Path) -> None:
         ("uneven.jpg", jpg),
         ("uneven.edit.jpg", encode(picture("x", (25, 16)), "JPEG")),
         ("scattered.jpg", jpg),
-        ("scattered.edit.jpg", jpg),
         ("between.jpg", jpg),
-        ("scattered.png", jpg),
+        ("scattered.edit.jpg", jpg),
+        ("again.jpg", jpg),
+        ("again.jpg", jpg),
+        ("again.edit.jpg", jpg),
+        ("22.05.jpg", jpg),
+        ("22.05.edit.jpg", jpg),
+        ("._good.jpg", b"Mac OS X"),
         ("broken.jpg", b"cos\nsystem\n(S'false'\ntR."),
         ("broken.edit.jpg", jpg),
         ("empty.jpg", b""),
@@ -134,13 +139,20 @@ def test_what_is_no_sample_is_listed(tmp_path: Path) -> None:
         "a/twice": "several members could be its target",
         "a/uneven": "its images differ in size",
         "a/between": "it has no source",
-        "a/scattered": "its members are scattered in a.tar, or its key is used twice",
-        "a/broken": "photograph a.tar is not used",
+        "a/again": "again.jpg is in the tar 2 times",
+        "a/22": "it has no source",
+        "a/broken": "image the target at byte 32256 of a.tar cannot be used",
         "a/empty": "empty.jpg is empty",
         "a.tar/evil.jpg": "it is a link",
     }
+    (dotted,) = [entry.reason for entry in report.refused if entry.id == "a/22"]
+    assert dotted.endswith(
+        "a key ends at the first dot of a name, so 22.05.edit.jpg is the field '05.edit.jpg'"
+    )
+    # Where members lie is known, so that they need not lie side by side.
     pairs = ImportedPairs(tmp_path / "out", "wild", "train")
     assert [pairs.entry(index).id for index in range(len(pairs))] == ["a/good", "a/scattered"]
+    np.testing.assert_array_equal(pairs.read(1)[1]["target"], np.array(Image.open(io.BytesIO(jpg))))
 
 
 @pytest.mark.parametrize(

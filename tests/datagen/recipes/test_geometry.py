@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.workbench import Workbench
 from tests.support.tiny_rendered import lamp
@@ -20,15 +22,14 @@ pytestmark = pytest.mark.render
 SIZE_WH = (120, 96)
 
 
-def sphere() -> str:
-    """A Wavefront OBJ of a sphere with exact vertex normals."""
-    rings, sides = 64, 128
+def sphere(rings: int = 64, sides: int = 128, scale: float = 1.0) -> str:
+    """A Wavefront OBJ of a sphere of radius `scale` with exact vertex normals."""
     lines, normals = [], []
     for ring in range(rings + 1):
         for side in range(sides):
             theta, phi = math.pi * ring / rings, math.tau * side / sides
             point = (math.sin(theta) * math.cos(phi), math.sin(theta) * math.sin(phi), math.cos(theta))
-            lines.append("v {:.7f} {:.7f} {:.7f}".format(*point))
+            lines.append("v {:.7f} {:.7f} {:.7f}".format(*(scale * part for part in point)))
             normals.append("vn {:.7f} {:.7f} {:.7f}".format(*point))
     lines += [*normals, "s 1"]
     for ring in range(rings):
@@ -43,7 +44,8 @@ def sphere() -> str:
 PLANE = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3 4\n"
 
 
-def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
+def plan_of(root: Path, shape: str, families: list[str] | None = None, **recipe: object) -> DatasetPlan:
+    """Scenes of the `shape` of a file, or of embedded `families` instead."""
     for folder in ("objects", "hdris"):
         (root / folder).mkdir()
     (root / "objects" / "shape.obj").write_text(shape)
@@ -54,7 +56,12 @@ def plan_of(root: Path, shape: str, **recipe: object) -> DatasetPlan:
         {
             "name": "g",
             "seed": 5,
-            "assets": {"embedded": False, "objects": [root / "objects"], "hdris": [root / "hdris"]},
+            "assets": {
+                "embedded": families is not None,
+                "families": families,
+                "objects": [] if families else [root / "objects"],
+                "hdris": [root / "hdris"],
+            },
             "render": {"samples": 8, "lighting_copy_width": 32},
             "recipes": {
                 "geometry": {
@@ -87,11 +94,12 @@ def made(plan: DatasetPlan, root: Path) -> list[dict]:
 def rays(params: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Camera to world rotation, camera position, and each pixel's ray in camera space with z = -1."""
     width, height = SIZE_WH
-    matrix = np.array(params["view"]["camera_to_world"])
-    half = math.tan(params["view"]["fov_x_rad"] / 2)
-    x = ((np.arange(width) + 0.5) / width * 2 - 1) * half
-    y = (1 - (np.arange(height) + 0.5) / height * 2) * half * height / width
-    grid = np.stack([*np.meshgrid(x, y), -np.ones((height, width))], axis=-1)
+    matrix = np.array(params["camera_to_world"])
+    places = np.stack(
+        [*np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), np.ones((height, width))], -1
+    )
+    # K has y down and z into the picture.
+    grid = places @ np.linalg.inv(params["K"]).T * [1, -1, -1]
     return matrix[:3, :3], matrix[:3, 3], grid
 
 
@@ -161,6 +169,85 @@ def test_a_plane_has_its_depth_and_normals_at_three_poses(tmp_path: Path) -> Non
         assert np.linalg.norm(points, axis=1).max() < 1.03
 
 
+def normals_of_depth(pair: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Camera-space normals (H, W, 3) by central differences over two pixels of the points that depth and
+    camera give, and where those lie on one smooth surface: (H, W).
+
+    Depth is of one sample somewhere in its pixel, so differences over less are mostly that sample's place.
+    """
+    params, depth = json.loads(pair["meta.json"]["params"]), pair["depth.npy"].astype(np.float64)
+    points = rays(params)[2] * depth[..., None]
+    across, down = (np.roll(points, -2, axis) - np.roll(points, 2, axis) for axis in (1, 0))
+    normal = np.cross(down, across)
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    inner = cv2.erode(pair["mask.png"], np.ones((9, 9), np.uint8), borderValue=0) == 255
+    # Not across an edge of the object, and not where the surface is seen edge-on.
+    curved = cv2.morphologyEx(pair["depth.npy"], cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8))
+    return normal, inner & (curved < 0.12) & (pair["normal.npy"][..., 2] > 0.4)
+
+
+def degrees_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    sine = np.linalg.norm(np.cross(first, second), axis=-1)
+    return np.degrees(np.arctan2(sine, (first * second).sum(axis=-1)))
+
+
+@pytest.mark.parametrize("family", ["teddy_bear", "shoe"])
+def test_normals_agree_with_the_depth_beside_them_whatever_bump_the_material_has(
+    family: str, tmp_path: Path
+) -> None:
+    medians = {}
+    for normals in ("geometric", "shading"):
+        folder = tmp_path / normals
+        folder.mkdir()
+        plan = plan_of(folder, PLANE, normals=normals, pairs_per_group=2, families=[family])
+        differences = []
+        for pair in made(plan, folder):
+            assert json.loads(pair["meta.json"]["params"])["normals"] == normals
+            from_depth, smooth = normals_of_depth(pair)
+            differences.append(degrees_between(from_depth, pair["normal.npy"].astype(np.float64))[smooth])
+        medians[normals] = np.median(np.concatenate(differences))
+        assert sum(map(len, differences)) > 500
+    assert medians["geometric"] < 2
+    # Fur and knit are in the picture, so whoever wants them asks.
+    assert medians["shading"] > 2 * medians["geometric"]
+
+
+def test_a_coarse_ball_with_smooth_shading_has_the_normals_of_its_facets(tmp_path: Path) -> None:
+    for pair in made(plan_of(tmp_path, sphere(rings=6, sides=8), pairs_per_group=2), tmp_path):
+        from_depth, smooth = normals_of_depth(pair)
+        difference = degrees_between(from_depth, pair["normal.npy"].astype(np.float64))[smooth]
+        assert len(difference) > 500
+        assert np.median(difference) < 0.5  # smoothly shaded it would be about ten degrees
+
+
+def test_what_is_seen_through_a_hole_has_its_own_normals(tmp_path: Path) -> None:
+    near = "v -0.5 -0.5 0.5\nv 0.5 -0.5 0.5\nv 0.5 0.5 0.5\nv -0.5 0.5 0.5\n"
+    slanted = "v -1 -1 0.2\nv 1 -1 -0.6\nv 1 1 -0.6\nv -1 1 0.2\n"
+    shape = f"mtllib shape.mtl\n{near}{slanted}usemtl gone\nf 1 2 3 4\nusemtl here\nf 5 6 7 8\n"
+    gates = {"contrast": 0.0, "mask": [0.02, 1], "border": 1.0}
+    plan = plan_of(tmp_path, shape, gates=gates, pairs_per_group=2)
+    materials = "newmtl gone\nKd 1 0 0\nd 0\nnewmtl here\nKd 0 0.5 1\nd 1\n"
+    (tmp_path / "objects" / "shape.mtl").write_text(materials)
+    for pair in made(plan, tmp_path):
+        from_depth, smooth = normals_of_depth(pair)
+        difference = degrees_between(from_depth, pair["normal.npy"].astype(np.float64))[smooth]
+        assert len(difference) > 300
+        assert np.percentile(difference, 99) < 0.5
+
+
+def test_depth_is_relative_and_says_so(tmp_path: Path) -> None:
+    """Two files of one shape, a thousand times apart in size, have one depth."""
+    depths = []
+    for name, scale in (("small", 0.01), ("large", 10.0)):
+        (tmp_path / name).mkdir()
+        (pair,) = made(plan_of(tmp_path / name, sphere(scale=scale), pairs_per_group=1), tmp_path / name)
+        assert json.loads(pair["meta.json"]["params"])["depth_unit"] == "relative"
+        depths.append(pair["depth.npy"])
+    np.testing.assert_allclose(*depths, atol=1e-4)
+    assert "relative" in FIELD_DESCRIPTIONS["depth.npy"]
+    assert "metre" not in FIELD_DESCRIPTIONS["depth.npy"]
+
+
 def test_a_room_is_valid_up_to_the_far_limit_and_its_ground_is_level(tmp_path: Path) -> None:
     plan = plan_of(
         tmp_path,
@@ -168,7 +255,7 @@ def test_a_room_is_valid_up_to_the_far_limit_and_its_ground_is_level(tmp_path: P
         room_share=1.0,
         objects=[2, 2],
         walls=[1, 1],
-        far_m=20.0,
+        far=20.0,
         elevation_deg=[5, 12],
         fov_deg=[55, 60],
     )

@@ -1,14 +1,17 @@
 """Plans of the recipes that arrange scenes: pure, JSON-able, quick, and within one split."""
 
 import json
+import math
 import time
 
+import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+from pairbridge.datagen.scene.specs import RECEIVER_REACH
 
 KINDS = {
     "relighting_swap": {"objects": [1, 3], "standing": 0.5, "flip": 0.5},
@@ -90,3 +93,48 @@ def test_a_split_may_have_lightings_of_its_own(kind: str) -> None:
         for group in range(20):
             text = json.dumps(plan.group(stream, group).params)
             assert ("rig-" in text, "hdri" in text) == (stream.split == "test", stream.split == "train")
+
+
+def corners(receiver: dict) -> np.ndarray:
+    """The corners of a planned ground or wall, (4, 3)."""
+    if receiver["azimuth_rad"] is None:
+        return RECEIVER_REACH * np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)])
+    azimuth = receiver["azimuth_rad"]
+    foot = receiver["distance"] * np.array([math.cos(azimuth), math.sin(azimuth), 0])
+    along = RECEIVER_REACH * np.array([-math.sin(azimuth), math.cos(azimuth), 0])
+    up = np.array([0, 0, RECEIVER_REACH])
+    return np.array([foot - along, foot + along, foot + along + up, foot - along + up])
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("shadow_generation", {}),
+        ("shadow_generation", {"lamp_distance": [3, 3], "lamp_elevation_deg": [1, 90]}),
+        ("object_removal", {"lamp_share": 1.0}),
+    ],
+)
+def test_the_light_of_every_lamp_reaches_all_of_every_receiver(kind: str, keys: dict) -> None:
+    plan = plan_of(kind, **keys)
+    for group in range(1000):
+        params = plan.group(plan.streams[0], group).params
+        for lamp in params["lamps"]:
+            towards = np.array(lamp["direction"])
+            for receiver in params["receivers"]:
+                # A disc lights what is before its plane, and a plane's farthest point is a corner.
+                assert (corners(receiver) @ towards < lamp["distance"]).all()
+                if receiver["azimuth_rad"] is not None:
+                    # A wall that turned its back to the lamp would put the whole room in its shadow.
+                    azimuth = receiver["azimuth_rad"]
+                    assert towards @ [math.cos(azimuth), math.sin(azimuth), 0] < 0
+
+
+def test_lamps_are_as_large_in_the_sky_as_the_keys_say() -> None:
+    plan = plan_of("shadow_generation", lamp_distance=[5, 9], lamp_diameter=[0.5, 4])
+    widths = [
+        lamp["diameter"] / lamp["distance"]
+        for group in range(500)
+        for lamp in plan.group(plan.streams[0], group).params["lamps"]
+    ]
+    assert 0.5 / 9 <= min(widths) < 0.07
+    assert 0.6 < max(widths) <= 4 / 5

@@ -194,7 +194,7 @@ def test_photos_finds_what_datasets_should_leave_out(tmp_path: Path, pairbridge)
     assert status == 2
     assert "2 of 4 photographs are fit for use" in out
     assert "copy: near-duplicate of one" in out
-    assert "broken: photograph broken.jpg is not used" in out
+    assert "broken: image broken.jpg cannot be used" in out
     assert pairbridge("photos", tmp_path, "--exclude", "--min-side", "30")[0] == 2
     assert "# mine" in (tmp_path / "catalogue.yaml").read_text()
     status, out, _ = pairbridge("photos", tmp_path)

@@ -66,7 +66,7 @@ def test_geometry_is_trained_judged_and_drawn(root: Path, tmp_path: Path, task: 
         output = model.predict_batch(pair.source[None], pair.mask[None], conditions=conditions)[0]
         valid = pair.valid == 255
         if task == "depth":
-            stored = pair.depth_m
+            stored = pair.depth
             assert 0 < stored[valid].min() <= stored.max() < 4
             figures.append(depth_metrics(output[..., 0], stored, valid)["abs_rel"])
         else:

@@ -113,11 +113,16 @@ def front_matter(manifest: DatasetManifest, num_pairs: int, **more: Any) -> list
         "size_categories": [next((name for limit, name in _SIZES if num_pairs < limit), "n>10M")],
         **more,
     }
+    return ["---", as_yaml(front).rstrip(), "---"]
+
+
+def as_yaml(value: Any) -> str:
+    """Block style, without folded lines."""
     buffer = io.StringIO()
     yaml = YAML()
     yaml.width = 1000
-    yaml.dump(front, buffer)
-    return ["---", buffer.getvalue().rstrip(), "---"]
+    yaml.dump(value, buffer)
+    return buffer.getvalue()
 
 
 def licence_section(manifest: DatasetManifest) -> list[str]:

@@ -20,6 +20,7 @@ from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.pages.browsed_pairs import Browsed, PairStream
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
+from pairbridge.pipelines.pages.sheets import reduced
 
 # What the overview shows of a pair: two pictures of this side at most, some 10 kB each.
 THUMBNAIL_SIDE = 240
@@ -94,10 +95,7 @@ def _write_pair(stream: PairStream, pair: Pair, out: Path) -> dict[str, Any]:
 
 
 def _thumbnail(picture: np.ndarray) -> bytes:
-    scale = THUMBNAIL_SIDE / max(picture.shape[:2])
-    if scale < 1:
-        size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    picture = reduced(picture, THUMBNAIL_SIDE)
     bgr = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
     done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:

@@ -6,8 +6,6 @@ gives out assets of the catalogue and the models that the recipes name and nothi
 and by checksum, never by path.
 """
 
-import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.object_files import companions, is_beside
-from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.dataset.plan import DatasetPlan
@@ -99,7 +97,7 @@ class NodeFiles:
         folder.mkdir(parents=True, exist_ok=True)
         for model_id, entries in models.items():
             link = folder / model_id
-            with _locked(folder / f".{model_id}.lock"):
+            with held_lock(folder / f".{model_id}.lock"):
                 if not link.exists():
                     link.symlink_to(self._fetched(entries), target_is_directory=True)
         return folder
@@ -108,7 +106,7 @@ class NodeFiles:
         """The cache's folder with all of `entries`, each of them checked."""
         folder = self._root / digest(entries)[:32]
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
+        with held_lock(folder / ".lock"):
             for entry in entries:
                 path = folder / entry.name
                 if not is_beside(entry.name):
@@ -147,13 +145,6 @@ def _not_served(entry: FileEntry, why: str) -> FilesNotServed:
         consequence="samples made from it would not be those of the dataset",
         remedy="leave the asset and weights folders alone while a run goes on; run the same command again",
     )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 class FileServer:

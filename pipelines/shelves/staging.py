@@ -59,6 +59,12 @@ def stage_record(folder: Path, record: GroupRecord) -> None:
         write_atomically(record_path(folder, record.group), [record.to_json()])
 
 
+def stage_group(folder: Path, part: bytes, record: GroupRecord) -> None:
+    """Both halves: the group is finished when the second is there."""
+    stage_part(folder, part, record)
+    stage_record(folder, record)
+
+
 @contextlib.contextmanager
 def _fence(folder: Path) -> Iterator[None]:
     try:

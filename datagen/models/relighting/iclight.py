@@ -85,48 +85,27 @@ class IcLight:
         size = working_size((width, height), config.resolution)
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         scheduler = stochastic_solver(config.beta_schedule)
-        shared = {"guidance": config.guidance, "generators": generators}
+        shared = {"steps": config.steps, "guidance": config.guidance, "generators": generators}
         grey = [grey_behind(request.image, request.alpha) for request in requests]
 
         conditions = self._conditions(requests, grey, size)
         light = self._light(requests, size)
         with models.at_work(models.unet) as unet:
+            network = (unet, scheduler)
             if light is None:
-                latents = from_noise(
-                    unet,
-                    scheduler,
-                    conditions,
-                    models.text,
-                    channels=LATENT_CHANNELS,
-                    steps=config.steps,
-                    **shared,
-                )
+                latents = from_noise(*network, conditions, models.text, channels=LATENT_CHANNELS, **shared)
             else:
-                latents = from_image(
-                    unet,
-                    scheduler,
-                    light,
-                    conditions,
-                    models.text,
-                    strength=config.light_strength,
-                    steps=config.steps,
-                    **shared,
-                )
+                strength = config.light_strength
+                latents = from_image(*network, light, conditions, models.text, strength=strength, **shared)
         if config.second_pass is not None:
             size = enlarged(size, config.second_pass.scale)
             first = [resized(image, size) for image in to_uint8(self._decode(latents))]
             latents = self._encode(first)
             conditions = self._conditions(requests, grey, size)
             with models.at_work(models.unet) as unet:
+                strength = config.second_pass.strength
                 latents = from_image(
-                    unet,
-                    scheduler,
-                    latents,
-                    conditions,
-                    models.text,
-                    strength=config.second_pass.strength,
-                    steps=config.steps,
-                    **shared,
+                    unet, scheduler, latents, conditions, models.text, strength=strength, **shared
                 )
         return to_levels(self._decode(latents))
 

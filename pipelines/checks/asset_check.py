@@ -123,10 +123,8 @@ def _checked(
                 image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
         return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=reduced(image, size))
-    except AssetError as error:
-        return _refused(asset, error.fault, error)
-    except Rejected as error:
-        return _refused(asset, error.gate, error)
+    except (AssetError, Rejected) as error:
+        return _refused(asset, error.fault if isinstance(error, AssetError) else error.gate, error)
     except BlenderTimedOut as error:
         return _refused(asset, "timed_out", error)
     except BlenderCrashed as error:

@@ -6,32 +6,19 @@ from typing import Annotated
 import typer
 
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import (
-    EXIT_PARTIAL,
-    ClassName,
-    Device,
-    Guidance,
-    LightMap,
-    Mask,
-    Model,
-    OutImages,
-    SamplerName,
-    Seed,
-    Set,
-    Steps,
-)
 
 
 def translate(
-    model: Model,
-    out: OutImages,
+    model: options.Model,
+    out: options.OutImages,
     image: Annotated[
         Path | None,
         typer.Argument(metavar="IMAGE", help="The image to translate, of any size, or a folder of images."),
     ] = None,
-    mask: Mask = None,
-    light_map: LightMap = None,
+    mask: options.Mask = None,
+    light_map: options.LightMap = None,
     foreground: Annotated[
         Path | None,
         typer.Option(
@@ -45,12 +32,12 @@ def translate(
     matting: Annotated[
         str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
     ] = "grabcut",
-    steps: Steps = 1,
-    seed: Seed = 0,
-    sampler: SamplerName = "posterior",
-    guidance: Guidance = 1.0,
-    class_name: ClassName = None,
-    device: Device = "cpu",
+    steps: options.Steps = 1,
+    seed: options.Seed = 0,
+    sampler: options.SamplerName = "posterior",
+    guidance: options.Guidance = 1.0,
+    class_name: options.ClassName = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Translate images with a trained model.
 
@@ -99,12 +86,12 @@ def guide(
     config: Annotated[
         str, typer.Option("--config", help="A guidance YAML file with the losses, or a shipped one's name.")
     ],
-    out: OutImages,
-    mask: Mask = None,
-    light_map: LightMap = None,
-    seed: Seed = 0,
-    settings: Set = None,
-    device: Device = "cpu",
+    out: options.OutImages,
+    mask: options.Mask = None,
+    light_map: options.LightMap = None,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Edit images by gradients of losses, without training.
 
@@ -125,18 +112,18 @@ def guide(
 
 
 def sample(
-    model: Model,
+    model: options.Model,
     out: Annotated[
         Path, typer.Option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
     ],
     size: Annotated[int, typer.Option(min=8, help="Side in pixels; best as in training.")],
     count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 16,
-    steps: Steps = 20,
-    seed: Seed = 0,
-    sampler: SamplerName = "heun",
-    guidance: Guidance = 1.0,
-    class_name: ClassName = None,
-    device: Device = "cpu",
+    steps: options.Steps = 20,
+    seed: options.Seed = 0,
+    sampler: options.SamplerName = "heun",
+    guidance: options.Guidance = 1.0,
+    class_name: options.ClassName = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Generate images from noise with a flow (`bridge.start: noise`)."""
     # Imported late: torch.
@@ -148,10 +135,10 @@ def sample(
 
 
 def browser_app(
-    model: Model,
+    model: options.Model,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
-    device: Device = "cpu",
+    device: options.Device = "cpu",
 ) -> None:
     """Translate in the browser, on this machine alone.
 
@@ -168,4 +155,4 @@ def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> Non
     for path, error in failed:
         print(f"not {done}: {path.name}: {error.cause}; {error.remedy}")
     if failed:
-        raise typer.Exit(EXIT_PARTIAL)
+        raise typer.Exit(options.EXIT_PARTIAL)

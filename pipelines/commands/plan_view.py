@@ -62,14 +62,9 @@ def status_table(streams: Iterable[StreamStatus]) -> Table:
     """Planned and committed counts, a row for each recipe and split."""
     table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards", left=2)
     for stream in streams:
-        table.add_row(
-            stream.recipe,
-            stream.split,
-            str(stream.pairs_made),
-            str(stream.pairs_planned),
-            str(stream.holes),
-            f"{stream.shards_committed}/{stream.shards_planned}",
-        )
+        counts = (stream.pairs_made, stream.pairs_planned, stream.holes)
+        shards = f"{stream.shards_committed}/{stream.shards_planned}"
+        table.add_row(stream.recipe, stream.split, *map(str, counts), shards)
     return table
 
 
@@ -81,14 +76,10 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
         if variety is None or variety.aspects is None:
             continue
         low, high = variety.aspects
-        table.add_row(
-            stream.recipe,
-            stream.split,
-            str(variety.objects),
-            str(variety.lightings),
-            " ".join(f"{side}²" for side in variety.budgets),
-            f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}",
-        )
+        sizes = " ".join(f"{side}²" for side in variety.budgets)
+        aspect = f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}"
+        counts = (variety.objects, variety.lightings)
+        table.add_row(stream.recipe, stream.split, *map(str, counts), sizes, aspect)
     new_console().print(table)
 
 

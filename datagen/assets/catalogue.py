@@ -61,7 +61,8 @@ class Asset:
     """One entry of the catalogue.
 
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
-    sha256 is that of the code that builds the families. `path` is set for everything else. `lighting` says
+    sha256 is that of its name and of the code that builds the families. `path` is set for everything else.
+    `lighting` says
     what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
     catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's file, None
     where the file itself states it.

@@ -77,7 +77,8 @@ def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
             licence="Apache-2.0",
             author="pairbridge",
             source="pairbridge.datagen.blender.families",
-            sha256=code,
+            # Families share code, yet one is no copy of another.
+            sha256=digest([family, code]),
             family=family,
             tags=tuple(known[family].get("tags", ())),
         )

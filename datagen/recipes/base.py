@@ -102,6 +102,7 @@ def sample_meta(
                 "sha256": asset.sha256,
                 "licence": asset.licence,
                 "author": asset.author,
+                "converted_from": workbench.converted_from(asset_id),
             }
         )
     return {

@@ -76,6 +76,7 @@ class Workbench:
         self._lighting_copies: OrderedDict[Path, None] = OrderedDict()
         self._environments: OrderedDict[tuple[str, bool], Environment] = OrderedDict()
         self._blender: BlenderClient | None = None
+        self._converted_from: dict[str, str] = {}
         self._matting_models: dict[MattingConfig, MattingModel] = {}
         self._relighters: dict[RelighterConfig, Relighter] = {}
         scratch_dir.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,18 @@ class Workbench:
         """A photograph as uint8 RGB (H, W, 3), turned as its EXIF says. Raises AssetError if it is broken, or
         not what `assets.photo_rules` ask for.
         """
-        return read_photograph(self.catalogue.get(asset_id).path, self.settings.photo_rules).pixels
+        photograph = read_photograph(self.catalogue.get(asset_id).path, self.settings.photo_rules)
+        self._converted_from[asset_id] = photograph.converted_from or ""
+        return photograph.pixels
+
+    def converted_from(self, asset_id: str) -> str:
+        """The colours that a photograph was converted to sRGB from; "" where it was sRGB, and for all
+        else."""
+        if self.catalogue.get(asset_id).kind != "photo":
+            return ""
+        if asset_id not in self._converted_from:
+            self.photo(asset_id)
+        return self._converted_from[asset_id]
 
 
 def open_blender(

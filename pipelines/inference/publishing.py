@@ -13,7 +13,7 @@ from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes, run_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
-from pairbridge.training.data.condition_specs import NOISE, SOURCE
+from pairbridge.training.data.condition_specs import LIGHT, MASK, NOISE, SOURCE
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, read_state
 from pairbridge.training.evaluation.baselines import method_label
@@ -55,7 +55,7 @@ def model_card(name: str, checkpoint: Path, parameters: int) -> str:
         "---",
     ]
     sections = (
-        [f"\n# {name}\n", *_use(TrainingConfig.model_validate(state.config))],
+        [f"\n# {name}\n", *_use(name, TrainingConfig.model_validate(state.config), removes(state, run))],
         ["## Data\n", *_data_lines(sources)],
         ["## Mix\n", *_mix_lines(state)],
         ["## Training\n", *_training_lines(state, checkpoint, parameters)],
@@ -87,23 +87,38 @@ def _data(state: CheckpointState, run: Path | None) -> list[dict[str, Any]]:
     return found
 
 
-def _use(config: TrainingConfig) -> list[str]:
-    wants = [
-        condition.field for condition in config.denoiser.conditions if condition.field not in (SOURCE, NOISE)
-    ]
-    options = "".join(f" --{'light-map' if field == 'light' else field} {field}.png" for field in wants)
+def _use(name: str, config: TrainingConfig, takes_hole: bool) -> list[str]:
+    """How the folder is used from the one that it lies in, once pictures of these names lie there too."""
+    conditions = {
+        one.field: one.classes[0] if one.classes else f"{one.field}.png"
+        for one in config.denoiser.conditions
+        if one.field not in (SOURCE, NOISE)
+    }
+    if takes_hole:
+        conditions[MASK] = f"{MASK}.png"
     lines = ["An image-to-image model: a latent bridge (arXiv 2503.07535), made with pairbridge.\n"]
-    lines += ["```sh", f"pairbridge translate FOLDER picture.png --out result.png{options}", "```\n"]
+    classes = {one.field for one in config.denoiser.conditions if one.classes}
+    options = {MASK: "--mask", LIGHT: "--light-map", **dict.fromkeys(classes, "--class")}
+    if conditions.keys() <= options.keys():
+        given = "".join(f" {options[field]} {value}" for field, value in conditions.items())
+        lines += ["```sh", f"pairbridge translate {name} picture.png --out result.png{given}", "```\n"]
+    values = {
+        field: f'"{value}"' if field in classes else f'Image.open("{value}")'
+        for field, value in conditions.items()
+    }
+    arguments = f", mask={values.pop(MASK)}" if MASK in values else ""
+    if values:
+        arguments += ", conditions={" + ", ".join(f'"{field}": {one}' for field, one in values.items()) + "}"
     lines += [
         "```python",
+        "from PIL import Image",
         "from pairbridge.training.published.pipeline import load_published",
-        'pipe = load_published("FOLDER")',
+        "",
+        f'pipe = load_published("{name}")',
+        f'output = pipe(Image.open("picture.png"){arguments}, num_inference_steps=1, seed=0)',
+        'output.images[0].save("result.png")',
+        "```\n",
     ]
-    arguments = "".join(f", {'mask=mask' if field == 'mask' else ''}" for field in wants if field == "mask")
-    others = [field for field in wants if field != "mask"]
-    if others:
-        arguments += ", conditions={" + ", ".join(f'"{field}": {field}' for field in others) + "}"
-    lines += [f"result = pipe(image{arguments}, num_inference_steps=1, seed=0).images[0]", "```\n"]
     times = config.timesteps.model_dump(mode="json")
     lines.append(
         f"Steps whose times it was trained at (`{json.dumps(times)}`) are taken, others are refused."

@@ -165,8 +165,9 @@ def is_published(folder: Path) -> bool:
     return (folder / INDEX_NAME).is_file()
 
 
-def load_published(folder: Path, device: str = "cpu") -> LatentBridgePipeline:
+def load_published(folder: str | Path, device: str = "cpu") -> LatentBridgePipeline:
     """Read a published folder. Raises ConfigError for one that is not, or that names foreign components."""
+    folder = Path(folder)
     try:
         index = json.loads((folder / INDEX_NAME).read_bytes())
         if not isinstance(index, dict) or index.get("_class_name") != LatentBridgePipeline.__name__:

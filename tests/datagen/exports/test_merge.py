@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pairbridge.datagen.assets.sources import embedded_assets
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.json_digest import digest
-from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.dataset.manifest import AssetEntry, DatasetManifest
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.exports.merge import merge_datasets
 from pairbridge.training.data.pairs import PairSource
@@ -129,6 +130,21 @@ def test_damage_after_a_merge_is_found(parts: list[Path], tmp_path: Path) -> Non
         *(f"train-relight-{index:06d}" for index in range(3)),
         "test-relight-000000",
     }
+
+
+def test_datasets_of_embedded_assets_are_merged(tmp_path: Path) -> None:
+    """Families share their code, and one of them is no copy of another: they stay in their splits."""
+    embedded = [
+        AssetEntry.model_validate(one.record()) for one in embedded_assets(None) if one.kind == "family"
+    ]
+    assert len({one.sha256 for one in embedded}) == len(embedded) > 10
+    assert {one.split for one in embedded} == set(SPLITS)
+    used = tuple(asset(split, "chair") for split in SPLITS)
+    for name in "ab":
+        recipes = {name: TinyRecipe(groups={"train": 1, "test": 1})}
+        TinyDataset(name=name, recipes=recipes, assets=(*used, *embedded)).write(tmp_path / name)
+    merge_datasets([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert verify_dataset(tmp_path / "all").ok
 
 
 def test_what_cannot_be_merged_is_refused_by_name(parts: list[Path], tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pairbridge.datagen.core.errors import AssetError, CatalogueError, Rejected
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.datagen.imaging.pasting import paste_relit
 from pairbridge.datagen.models.relighting import ColourTransferConfig, open_relighter
 from pairbridge.datagen.shards.sample import encode_field
+from tests.support.icc_profiles import DISPLAY_P3, matrix_profile
 from tests.support.tiny_photos import (
     SIZE,
     behind_of,
@@ -222,6 +224,23 @@ def test_removal_masks_avoid_the_subject_on_request(assets: Path, tmp_path: Path
         inside = disc[:, ::-1] if flipped else disc
         assert (hole & inside).sum() / hole.sum() < 0.03
         assert "grabcut (stand-in)" in pair["meta.json"]["mask_source"]
+
+
+def test_colours_that_a_photograph_was_converted_from_are_recorded(tmp_path: Path) -> None:
+    assets = write_photo_assets(tmp_path)
+    path = assets / "photos" / "a.png"
+    profile = matrix_profile(DISPLAY_P3, 2.2, "Display P3")
+    Image.open(path).save(path, icc_profile=profile)
+    plan = plan_of(assets, kind="photo_relighting")
+    stated = {
+        entry["id"]: entry["converted_from"]
+        for pair in made(plan, tmp_path / "made")
+        for entry in pair["meta.json"]["assets"]
+    }
+    assert stated.pop("a") == "ICC profile 'Display P3'"
+    # The key is there for every asset, as Hugging Face datasets wants it.
+    assert set(stated.values()) == {""}
+    assert {"b", "c"} <= stated.keys()
 
 
 def test_outlines_of_other_photographs_become_masks_and_are_recorded(assets: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Published models: the same bytes in another process, a card of what is known, and nothing foreign."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,10 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image
 from safetensors import safe_open
+from typer.testing import CliRunner
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.pipelines.cli import app
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.training.bridge_training.translation_model import TranslationModel
@@ -21,13 +25,12 @@ from tests.pipelines.inference.translating_models import write_model
 
 FRESH_PROCESS = """
 import sys
-from pathlib import Path
 import torch
 from PIL import Image
 from pairbridge.training.published.pipeline import load_published
 
 torch.set_num_threads(1)
-pipe = load_published(Path(sys.argv[1]))
+pipe = load_published(sys.argv[1])
 image, mask = Image.open(sys.argv[2]), Image.open(sys.argv[3])
 pipe(image, mask, num_inference_steps=4, seed=5).images[0].save(sys.argv[4])
 """
@@ -115,6 +118,45 @@ def test_the_card_names_data_mix_training_and_says_what_it_does_not_know(
     assert card.startswith("---\nlibrary_name: diffusers\n")
     for text in ("`rooms`", "100.00 % of 28 samples", "sigma 0.3", "Not evaluated", "not at hand", "--mask"):
         assert text in card
+
+
+CLASSES = {"field": "shape", "classes": ["disc", "ring"], "read": "params.shape"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"conditions": ("mask", "light")},
+        {"conditions": (CLASSES,)},
+        {"conditions": ("depth",)},
+        {"conditions": ()},
+    ],
+    ids=["mask", "light", "class", "image", "removal"],
+)
+def test_what_the_card_says_runs_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = (
+        publish(write_model(tmp_path / "checkpoints", **changes), Path("my-model")) / "README.md"
+    ).read_text()
+    image, mask = picture(45, 70)
+    for name, pixels in (("picture", image), ("mask", mask), ("light", image), ("depth", image)):
+        Image.fromarray(pixels).save(f"{name}.png")
+    snippets = dict(re.findall(r"^```(sh|python)\n(.*?)^```", card, re.MULTILINE | re.DOTALL))
+    # The command has no option for an image of any other kind.
+    assert snippets.keys() == {"sh", "python"} - ({"sh"} if changes == {"conditions": ("depth",)} else set())
+    made = []
+    for kind, text in snippets.items():
+        Path("result.png").unlink(missing_ok=True)
+        if kind == "sh":
+            assert CliRunner().invoke(app, shlex.split(text)[1:]).exit_code == 0, text
+        else:
+            exec(text, {})
+        made.append(np.asarray(Image.open("result.png")))
+        assert made[-1].shape == image.shape
+        assert np.array_equal(made[-1], made[0])
 
 
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(latent_checkpoint: Path, tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.pipelines.cli import app
+from pairbridge.pipelines.inference.image_files import read_image, read_mask
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.published.pipeline import load_published
 from tests.pipelines.commands.image_commands import pairbridge, read, write
 from tests.pipelines.inference.translating_models import write_model
+from tests.support.broken_photographs import BROKEN
 
 
 def scene(height: int = 40, width: int = 56, seed: int = 0) -> np.ndarray:
@@ -160,3 +162,42 @@ def test_masks_of_another_size_and_other_suffixes_are_refused(removal: Path, tmp
         pairbridge("translate", removal, image, "--mask", mask, "--out", tmp_path / "out.png")
     with pytest.raises(ConfigError, match=r"no \.png file"):
         pairbridge("translate", removal, image, "--out", tmp_path / "out.jpg")
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_errors_of_images_speak_of_the_image_alone(tmp_path: Path, kind: str) -> None:
+    """Groups, quarantine and catalogues are of datasets, and who translates has none."""
+    path = tmp_path / "image.png"
+    path.write_bytes(BROKEN[kind][0])
+    said = []
+    for read_file in (read_image, read_mask):
+        try:
+            read_file(path)
+        except PairbridgeError as error:
+            said.append(str(error))
+    assert not [
+        text
+        for text in said
+        for word in ("group", "quarantine", "dataset", "exclude", "recipe")
+        if word in text
+    ]
+    assert all("image.png" in text for text in said)
+
+
+def test_no_foreground_is_said_without_a_dataset(removal: Path, tmp_path: Path) -> None:
+    image = write(tmp_path / "flat.png", np.full((40, 56, 3), 128, np.uint8))
+    options = ("--foreground", image, "--background", image, "--out", tmp_path / "out.png")
+    with pytest.raises(PairbridgeError, match="found no foreground") as refused:
+        pairbridge("translate", removal, *options)
+    assert "quarantine" not in str(refused.value)
+    assert "recipe" not in str(refused.value)
+
+
+def test_a_mask_of_two_levels_is_one_whatever_they_are(removal: Path, tmp_path: Path) -> None:
+    image = write(tmp_path / "image.png", scene())
+    outs = []
+    for name, mask in (("white", hole()), ("one", hole() // 255)):
+        given = write(tmp_path / f"{name}.png", mask)
+        outs.append(tmp_path / f"{name}-out.png")
+        pairbridge("translate", removal, image, "--mask", given, "--out", outs[-1])
+    assert np.array_equal(read(outs[0]), read(outs[1]))

@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment
 from markupsafe import Markup
 
 from pairbridge.datagen.core.atomic_files import write_atomically
@@ -57,7 +56,7 @@ def render(browsed: Browsed, data: dict[str, Any]) -> str:
     `textContent`.
     """
     environment = page_environment()
-    script = _source(environment, "dataset.js")
+    script, _, _ = environment.loader.get_source(environment, "dataset.js")
     entries = [*data["pairs"], *data["holes"]]
     assets = {asset for pair in data["pairs"] for asset in pair["assets"]}
     assets |= {hole["asset"] for hole in data["holes"] if hole["asset"]}
@@ -101,7 +100,3 @@ def _thumbnail(picture: np.ndarray) -> bytes:
     if not done:
         raise RuntimeError(f"OpenCV could not encode a thumbnail of shape {picture.shape}")
     return data.tobytes()
-
-
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0]

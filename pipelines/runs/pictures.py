@@ -199,9 +199,7 @@ def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> 
             ]
     for split, wanted in shares.items():
         pairs = PairSource(dataset_dir, recipe, split)
-        for index in sorted(
-            {round(place) for place in np.linspace(0, len(pairs) - 1, min(wanted, len(pairs)))}
-        ):
+        for index in pairs.spread(wanted):
             pair = pairs.pair(index)
             used = ", ".join(dict.fromkeys(asset["id"] for asset in pair.meta["assets"]))
             shown.append(ShownPair(pair.key, used, split, pair.source, pair.target, pair.mask))

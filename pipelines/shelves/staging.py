@@ -138,12 +138,10 @@ class Staging:
         folder = self.shard_folder(shard)
         for group in shard.groups:
             record = _read_record(record_path(folder, group))
-            if record and record.group == group and _keys(record) == set(shard.stream.keys(group)):
+            if not record or record.group != group:
+                continue
+            if {entry.key for entry in (*record.samples, *record.holes)} == set(shard.stream.keys(group)):
                 yield record, part_path(folder, group)
-
-
-def _keys(record: GroupRecord) -> set[str]:
-    return {entry.key for entry in (*record.samples, *record.holes)}
 
 
 def _read_record(path: Path) -> GroupRecord | None:

@@ -88,7 +88,10 @@ def _grid(
     sweep: SweepConfig, grid: Grid, cells: Sequence[Cell], evaluation_dir: Callable[[Cell], Path]
 ) -> dict[str, Any]:
     own = [cell for cell in cells if cell.grid == grid.name]
-    judged = {id(cell): _evaluation(evaluation_dir(cell)) for cell in own}
+    judged = {
+        id(cell): json.loads((evaluation_dir(cell) / "evaluation.json").read_bytes())["sources"]
+        for cell in own
+    }
     combinations = list({json.dumps(cell.values): cell.values for cell in own}.values())
     panels = []
     for source in judged[id(own[0])]:
@@ -121,10 +124,6 @@ def _grid(
             }
         )
     return {"name": grid.name, "title": grid.title, "x": grid.x, "lines": grid.lines, "panels": panels}
-
-
-def _evaluation(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "evaluation.json").read_bytes())["sources"]
 
 
 def _training_pairs(run: Run) -> dict[str, int]:

@@ -237,10 +237,13 @@ class Crew:
     def _start(self, slot: Slot) -> None:
         # Of the worker before, which may have run elsewhere: its last words are not this one's.
         worker_logs.crash_path(self._order.dataset_dir, slot.name).unlink(missing_ok=True)
-        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
-        slot.actor = self._actor_classes[slot.pool.name].remote(order)
+        slot.actor = self._hire(slot)
         slot.info, slot.task, slot.groups_done = None, None, 0
         self._call(slot, slot.actor.open)
+
+    def _hire(self, slot: Slot) -> Any:
+        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
+        return self._actor_classes[slot.pool.name].remote(order)
 
     def _call(self, slot: Slot, method: Any, *arguments: Any) -> None:
         slot.call = method.remote(*arguments)

@@ -40,6 +40,8 @@ USABLE = "usable"
 # Enough for a look; the figures of a dataset are its own.
 SAMPLES = 16
 BACKDROP = 0.35
+# Of depth over height: what is flatter may lie.
+_TALLER = 2.0
 VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
 # Files that name their pictures in plain bytes.
 _DESCRIPTIONS = frozenset({".gltf", ".mtl", ".fbx", ".usd", ".usda", ".usdc", ".blend"})
@@ -62,6 +64,7 @@ class Checked:
     outcome: str
     reason: str  # in a sentence; what it measures where it is usable
     thumbnail: np.ndarray | None  # uint8 RGB; None where it is refused
+    hint: str = ""  # what may be wrong with a usable one, and what to write then
 
     @property
     def usable(self) -> bool:
@@ -75,6 +78,7 @@ class Checked:
             "path": (path.relative_to(root) if path.is_relative_to(root) else path).as_posix(),
             "outcome": self.outcome,
             "reason": self.reason,
+            "hint": self.hint,
             **{name: known[name] for name in ("id", "kind", "split", "licence", "author", "source", "tags")},
         }
 
@@ -113,16 +117,17 @@ def _checked(
     light_path: Path,
     light: Environment,
 ) -> Checked:
+    hint = ""
     try:
         match asset.kind:
             case "object":
-                image, facts = _object(asset.path, config.view, size, blender, light_path, light)
+                image, facts, hint = _object(asset, config.view, size, blender, light_path, light)
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case _:
                 image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
-        return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=reduced(image, size))
+        return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=reduced(image, size), hint=hint)
     except (AssetError, Rejected) as error:
         return _refused(asset, error.fault if isinstance(error, AssetError) else error.gate, error)
     except BlenderTimedOut as error:
@@ -142,9 +147,9 @@ def _refused(asset: Asset, outcome: str, error: PairbridgeError) -> Checked:
 
 
 def _object(
-    path: Path, view: ViewTransform, size: int, blender: BlenderClient, light_path: Path, light: Environment
-) -> tuple[np.ndarray, str]:
-    info = blender.load_object(ObjectSpec(path=path))
+    asset: Asset, view: ViewTransform, size: int, blender: BlenderClient, light_path: Path, light: Environment
+) -> tuple[np.ndarray, str, str]:
+    info = blender.load_object(ObjectSpec(path=asset.path, up=asset.up))
     blender.set_camera(VIEW, (size, size))
     passes = blender.render(environment_path=light_path, seed=1)
     check_render(passes.rgba, passes.albedo, Gates())
@@ -152,7 +157,20 @@ def _object(
     scale = np.array([factor, factor, factor, 1], np.float32)
     behind = np.full((size, size, 3), BACKDROP, np.float32)
     facts = f"{info.num_faces:,} faces in {info.num_meshes} mesh(es), radius {info.radius:.3g} made 1"
-    return view.apply(over_linear(passes.rgba * scale, behind)), facts
+    return view.apply(over_linear(passes.rgba * scale, behind)), facts, _lying(asset, info.extent)
+
+
+def _lying(asset: Asset, extent: tuple[float, float, float]) -> str:
+    """A hint for an object that is flat and would be tall if another axis of its file were up; else
+    nothing."""
+    width, depth, height = extent
+    if depth < _TALLER * height or depth < width or height > width:
+        return ""
+    others = {"y": "`up: z`", "z": "`up: y`"}.get(asset.up, "`up: y` or `up: z`")
+    size = f"{width:.3g} wide, {depth:.3g} deep, {height:.3g} high"
+    return (
+        f"{size}: if it lies and should stand, write {others} for {asset.id} in its folder's catalogue.yaml"
+    )
 
 
 def _lighting(path: Path, view: ViewTransform, size: int) -> tuple[np.ndarray, str]:

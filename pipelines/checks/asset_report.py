@@ -46,7 +46,7 @@ def write_asset_report(found: Sequence[Checked], root: Path, out: Path) -> None:
 
 
 def listing(found: Sequence[Checked], root: Path) -> str:
-    """Counts, then every refused asset with its outcome and reason, then what has no licence."""
+    """Counts, every refused asset with its outcome and reason, hints, and how many have no licence."""
     lines = []
     for kind, title in KINDS.items():
         usable, refused = _counts(found, kind)
@@ -55,6 +55,8 @@ def listing(found: Sequence[Checked], root: Path) -> str:
     for checked in found:
         if not checked.usable:
             lines.append(f"{checked.record(root)['path']}: {checked.outcome}\n  {checked.reason}")
+        if checked.hint:
+            lines.append(f"{checked.record(root)['path']}: lies?\n  {checked.hint}")
     nameless = sum(checked.asset.licence == UNSPECIFIED for checked in found if checked.usable)
     if nameless:
         lines.append(f"{nameless} usable assets state no licence; a catalogue.yaml in their folder can")
@@ -76,7 +78,7 @@ def _sheets(found: Sequence[Checked]) -> list[np.ndarray]:
                 ("",),
                 tuple(
                     Item(
-                        c.asset.id,
+                        f"lies? {c.asset.id}" if c.hint else c.asset.id,
                         (c.thumbnail if c.thumbnail is not None else _refusal_tile(c.outcome),),
                     )
                     for c in here

@@ -6,6 +6,7 @@ off it would not look as its author saw it.
 """
 
 import math
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ from pairbridge.datagen.blender.child.imported_materials import settle_materials
 
 # Area of all faces over the square of the extent: below it lie only lines and points, to rounding.
 LEAST_AREA = 1e-10
+# The property of a binary FBX that states its axis.
+_FBX_UP = re.compile(
+    rb"S\x06\0\0\0UpAxisS\x03\0\0\0intS\x07\0\0\0IntegerS\0\0\0\0I([\0-\x02]\0\0\0)", re.DOTALL
+)
 _USD = frozenset({".usd", ".usda", ".usdc", ".usdz"})
 # Of Blender's importers: the axes of a file, which differ from its own where y is up.
 _FORWARD = {"y": "NEGATIVE_Z", "z": "Y"}
@@ -68,11 +73,7 @@ def _import(
         case ".obj":
             bpy.ops.wm.obj_import(filepath=name, up_axis=axis.upper(), forward_axis=_FORWARD[axis])
         case ".fbx":
-            forward = "-Z" if up == "y" else "Y"
-            own = {"use_manual_orientation": True, "axis_up": str(up).upper(), "axis_forward": forward}
-            bpy.ops.import_scene.fbx(
-                filepath=name, use_anim=False, use_custom_props=False, **(own if up else {})
-            )
+            bpy.ops.import_scene.fbx(filepath=name, use_anim=False, use_custom_props=False)
         case ".ply":
             bpy.ops.wm.ply_import(filepath=name, up_axis=axis.upper(), forward_axis=_FORWARD[axis])
         case ".stl":
@@ -91,12 +92,15 @@ def _stand_up(
 ) -> None:
     """Turn what a reader placed by another axis than `up`, where it cannot be told before it reads."""
     match path.suffix.lower():
-        case suffix if up is None or suffix in {".obj", ".fbx", ".ply", ".stl"} - operators.keys():
+        case suffix if up is None or suffix in {".obj", ".ply", ".stl"} - operators.keys():
             return
         case suffix if suffix in operators or suffix == ".blend":
             taken = "z"
         case suffix if suffix in _USD:
             taken = usd_files.stated_up(path)
+        case ".fbx":
+            stated = _FBX_UP.search(path.read_bytes())
+            taken = "xyz"[int.from_bytes(stated[1], "little")] if stated else "y"
         case _:
             taken = default_up(path)
     if taken == up:

@@ -1,5 +1,7 @@
 """A Blender process shared by the tests of one module, and the files they load."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_glb(folder / "two.glb")
     write_lighting(folder / "soft.exr", 1)
     write_lighting(folder / "sunny.exr", 2, sun=500.0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What write_formats.py writes."""
+    folder = tmp_path_factory.mktemp("formats")
+    script = Path(__file__).with_name("write_formats.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.rstrip().endswith("written"), done.stderr[-3000:]
+    write_lighting(folder / "soft.exr", 1)
     return folder
 
 

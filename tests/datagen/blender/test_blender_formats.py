@@ -1,7 +1,5 @@
 """Objects in every format, as Blender writes them: sound ones load with their colour, others are named."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from pairbridge.datagen.blender.blender_errors import BlenderUnavailable
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
-from tests.datagen.blender.asset_files import write_lighting
 
 pytestmark = pytest.mark.render
 
@@ -21,19 +18,6 @@ VIEW = CameraSpec(azimuth_rad=0.6, elevation_rad=0.4, fov_x_rad=0.7)
 # Texture of (.1, .6, .2) as display values, and the same as a linear colour.
 TEXTURE, PLAIN = (0.01, 0.319, 0.033), (0.1, 0.6, 0.2)
 SPECULAR = 0.08  # what the glossy coat adds to the denoiser's albedo, at most
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What write_formats.py writes."""
-    folder = tmp_path_factory.mktemp("formats")
-    script = Path(__file__).with_name("write_formats.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.rstrip().endswith("written"), done.stderr[-3000:]
-    write_lighting(folder / "soft.exr", 1)
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,37 @@ def whole(folder: Path) -> None:
     save(Path(base + ".blend"), compress=True)
 
 
+def traits(folder: Path) -> None:
+    """box.* in folders: its picture has alpha 0 and the material does not use alpha; its picture's name is
+    Windows'."""
+    sub = folder / "alpha0"
+    sub.mkdir()
+    empty()
+    picture = bpy.data.images.new("green", 4, 4, alpha=True)
+    picture.pixels.foreach_set([*COLOUR[:3], 0.0] * 16)
+    picture.filepath_raw, picture.file_format = str(sub / "green.png"), "PNG"
+    picture.alpha_mode = "CHANNEL_PACKED"
+    picture.save()
+    bpy.data.images.remove(picture)
+    box(bpy.data.images.load(str(sub / "green.png")))
+    base = str(sub / "box")
+    bpy.ops.export_scene.gltf(filepath=base + ".glb")
+    bpy.ops.export_scene.fbx(filepath=base + ".fbx", path_mode="COPY", embed_textures=True)
+    bpy.ops.wm.obj_export(filepath=base + ".obj", path_mode="RELATIVE")
+    bpy.ops.wm.usd_export(filepath=base + ".usdc")
+    save(Path(base + ".blend"))
+
+    sub = folder / "windows"
+    sub.mkdir()
+    (sub / "Textures").mkdir()
+    empty()
+    box(texture(sub / "Textures" / "Green.PNG", 4, 4))
+    bpy.ops.wm.usd_export(filepath=str(sub / "box.usda"), export_textures_mode="KEEP")
+    text = (sub / "box.usda").read_text()
+    (sub / "box.usda").write_text(text.replace("Textures/Green.PNG", "textures\\green.png"))
+    assert "textures\\green.png" in (sub / "box.usda").read_text()
+
+
 def broken(folder: Path) -> None:
     """Files of sound format that must be refused, each in a folder of its own."""
     for name, kind in (("gone", 4), ("large", 8192)):
@@ -133,6 +164,7 @@ if __name__ == "__main__":
     target = Path(sys.argv[1]).resolve()
     whole(target)
     broken(target)
+    traits(target)
     print("written", flush=True)
     # Leaving bpy's interpreter the usual way can hang.
     os._exit(0)

@@ -64,7 +64,12 @@ def pools_of(config: DatasetConfig, workers: int, address: str | None) -> tuple[
     )
     wanted = _wanted(pools)
     _await_offer(wanted, join_timeout_s)
-    _check_offer(wanted)
+    if lacking := _lacking(wanted):
+        raise ConfigError(
+            f"execution.pools wants {', '.join(lacking)}",
+            consequence="the workers that find no room would never start",
+            remedy="lower the pools' workers, cpus or gpus, or connect to a larger cluster with `--address`",
+        )
     return pools
 
 
@@ -138,13 +143,3 @@ def _await_offer(wanted: Mapping[str, float], timeout_s: float) -> None:
     while lacking and time.monotonic() < deadline:
         time.sleep(JOIN_POLL_S)
         lacking = _lacking(wanted)
-
-
-def _check_offer(wanted: Mapping[str, float]) -> None:
-    lacking = _lacking(wanted)
-    if lacking:
-        raise ConfigError(
-            f"execution.pools wants {', '.join(lacking)}",
-            consequence="the workers that find no room would never start",
-            remedy="lower the pools' workers, cpus or gpus, or connect to a larger cluster with `--address`",
-        )

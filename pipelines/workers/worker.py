@@ -29,7 +29,7 @@ from pairbridge.pipelines.attempts.policy import Fault, fault_of_signal
 from pairbridge.pipelines.shelves.disk import disk_errors, scratch_folder
 from pairbridge.pipelines.shelves.staging import sees_staging, stage_group
 from pairbridge.pipelines.workers import worker_logs
-from pairbridge.pipelines.workers.node_files import FileSource, NodeCatalogue, NodeFiles
+from pairbridge.pipelines.workers.node_files import NodeCatalogue, NodeFiles, RemoteFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class WorkOrder:
     staging_dir: Path  # the folder of the run's token; the worker never creates it
     name: str
     threads: int
-    files: FileSource | None = None  # for a worker that does not see the folders above: where it gets files
+    files: RemoteFiles | None = None  # for a worker that does not see the folders above: where it gets files
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from pairbridge.datagen.assets.file_references import find_beside
+from pairbridge.datagen.assets.file_references import find_beside, is_beside
 from pairbridge.datagen.assets.unusable_objects import unusable
 
 _BOM = b"\xef\xbb\xbf"
@@ -109,8 +109,14 @@ def _mended(path: Path, gltf: dict[str, Any]) -> dict[str, Any]:
         for number, node in enumerate(nodes)
         if node.get("extensions", {}).get(_VISIBILITY, {}).get("visible", True) is False
     ]
+    seen: set[int] = set()
     while hidden:
-        node = nodes[hidden.pop()]
+        number = hidden.pop()
+        # A malformed file may have a node below itself.
+        if number in seen:
+            continue
+        seen.add(number)
+        node = nodes[number]
         for drawn in ("mesh", "camera", "skin", "weights"):
             node.pop(drawn, None)
         node.get("extensions", {}).pop("EXT_mesh_gpu_instancing", None)
@@ -192,7 +198,7 @@ def _buffer(path: Path, buffer: dict[str, Any], binary: bytes) -> bytes:
             raise ValueError(str(error)) from error
     name = unquote(uri)
     found = find_beside(path.parent, name)
-    if found is None and not (path.parent / name).exists():
+    if found is None and not (is_beside(name) and (path.parent / name).exists()):
         raise unusable(path, "missing_buffer", f"its buffer {name} is missing")
     # A pipe never ends.
     return (path.parent / found).read_bytes() if found is not None else b""

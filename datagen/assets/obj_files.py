@@ -172,7 +172,8 @@ def _mended_library(folder: Path, content: bytes) -> tuple[str, bool]:
             options, name = _picture(value)
             found = find_beside(folder, name)
             changed |= found is not None and found != name
-            value = f"{options}{(folder / found).absolute() if found else name}"
+            # Names such as tile.<UDIM>.png are no files, but lie in the folder as well.
+            value = f"{options}{(folder / (found or name)).absolute()}"
         lines.append(f"{key} {value}")
     return "\n".join(lines) + "\n", changed
 

@@ -16,7 +16,7 @@ from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.ply_files import mend_ply, ply_picture
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 from pairbridge.datagen.assets.stl_files import STL_HEADER, is_text, mend_stl, states_its_length
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.core.errors import AssetError
 
 OBJECT_SUFFIXES = frozenset(
@@ -77,7 +77,19 @@ def check_object_file(path: Path, rules: ObjectRules) -> dict[str, bytes]:
     if not _starts_as(suffix, start, size):
         raise unusable(path, "wrong_suffix", f"its contents are not those of a {suffix} file{_found(start)}")
     mender = _MENDERS.get(suffix)
-    return mender(path, path.read_bytes()) if mender else {}
+    try:
+        return mender(path, path.read_bytes()) if mender else {}
+    except (
+        ArithmeticError,
+        LookupError,
+        MemoryError,
+        OSError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # Headers may state anything: none of it may stop a run.
+        raise unusable(path, "damaged", importer_reason(f"its header is broken ({error})")) from error
 
 
 def _starts_as(suffix: str, start: bytes, size: int) -> bool:

@@ -33,7 +33,7 @@ FIELD_DESCRIPTIONS = {
     "amodal.png": "8 bit; the removed object's whole outline, as if nothing stood before it",
     "depth.npy": "planar depth, float32 (H, W), relative (params.depth_unit): in radii of the first object's "
     "bounding sphere, since assets carry no real size; 0 where mask.png is not 255",
-    "effect.png": "8 bit; 255 where the object changes the picture: itself, its shadow and reflections",
+    "effect.png": "8 bit; 255 where the object changes the picture: itself, shadow and reflections; else 0",
     "light.png": "8 bit light map (docs/scenes.md): grey for shadows, RGB for coloured lights",
     "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
     "geometry: 255 = depth and normal are valid; restoration: 255 = degraded",

@@ -184,6 +184,22 @@ def check_effect(effect: np.ndarray, smallest: float) -> None:
         )
 
 
+def check_mix(target: np.ndarray, others: list[np.ndarray], mask: np.ndarray, smallest: float) -> None:
+    """Raise Rejected (gate `bland`) where a target looks like one of `others` under its mask: nothing would
+    be learnt of the light that tells them apart.
+
+    Images uint8 (H, W, 3), `mask` uint8 (H, W); `smallest` is the least mean absolute difference in levels.
+    """
+    shown = mask > 127
+    change = [float(np.abs(target[shown].astype(np.int16) - other[shown]).mean()) for other in others]
+    if min(change) < smallest:
+        raise Rejected(
+            f"the object differs by {min(change):.2f} levels between mixes of its lamps, below {smallest}",
+            remedy="raise `intensity`, or lower `smallest_difference`",
+            gate="bland",
+        )
+
+
 def check_removable(visible: np.ndarray, amodal: np.ndarray, *, smallest: float, most_hidden: float) -> None:
     """Raise Rejected (gates `too_small`, `too_hidden`) unless an object is seen in enough of the frame, and
     enough of it.

@@ -2,18 +2,20 @@
 
 The lamps of a group are rendered apart, each white and of strength 1, so that light adds up afterwards:
 
-    source = view(over(f fg_lighting))        target = view(over(sum_i c_i fg_i + e f fg_lighting))
+    source = over(view(f fg_lighting))        target = over(view(sum_i c_i fg_i + e f fg_lighting))
 
 with c_i = intensity x colour of lamp i and a little e of the old light, which keeps the unlit side from being
 black, drawn anew for each pair: one render for each lamp and one of the
 source give any number of mixes (`pairs_per_group`), and a mix costs no render. Both lie on a flat background,
-as cut-outs do at test time.
+as cut-outs do at test time: behind the view transform, so that white is 255. A mix that looks like its object
+with the lamps off, or like an earlier mix of its group, is refused (gate `bland`): its lamps are behind.
 
 `light.png` is the RGB light map of the mix (`pairbridge.datagen.lighting.light_maps`): each lamp's amplitude
 is c_i as a share of the recipe's strongest. `meta.json` states the lamps in camera coordinates.
 """
 
 import colorsys
+import dataclasses
 import math
 from typing import Annotated, Any, Literal
 
@@ -25,8 +27,8 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.quality import check_foreground, check_render
+from pairbridge.datagen.imaging.compositing import alpha_to_mask
+from pairbridge.datagen.imaging.quality import check_foreground, check_mix, check_render
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
@@ -70,8 +72,24 @@ class ControllableRelightingConfig(LitConfig):
     """Saturation of a lamp's colour in linear light, within [0, 1]; its hue is uniform."""
     ambient: Range = (0.03, 0.12)
     """Fraction of the source's light that stays in the target, so that unlit sides are not black."""
-    background: NonNegativeFloat = 1.0
-    """Linear grey level behind the object; 1 is white."""
+    background: Fraction = 1.0
+    """Linear grey level behind the object, within [0, 1], whatever the exposure; 1 is white, 255 in the
+    pictures."""
+    smallest_difference: NonNegativeFloat = 4.0
+    """Least mean difference of the object, in levels of 255, between the target, the targets of the group's
+    earlier pairs, and the target with its lamps off; a pair with less is refused [bland]."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Shots:
+    """A group's pictures, uint8: the source, and for each mix its target and the same with its lamps off."""
+
+    source: np.ndarray
+    targets: list[np.ndarray]
+    unlit: list[np.ndarray]
+    mask: np.ndarray
+    pose: CameraPose
+    factor: float
 
 
 class ControllableRelighting:
@@ -126,38 +144,35 @@ class ControllableRelighting:
             for lamp in params["lamps"]
         ]
         workbench.phase("compose")
-        source = workbench.view.apply(over_linear(lit.rgba, np.float32(config.background), lighting.factor))
-        return each_pair(
-            len(params["mixes"]),
-            lambda number: self._pair(
-                spec, number, (source, lit.rgba), lamps, pose, lighting.factor, workbench
-            ),
-        )
+        exposed = lit.rgba * np.array([lighting.factor] * 3 + [1], np.float32)
 
-    def _pair(
-        self,
-        spec: GroupSpec,
-        number: int,
-        before: tuple[np.ndarray, np.ndarray],
-        lamps: list[np.ndarray],
-        pose: CameraPose,
-        factor: float,
-        workbench: Workbench,
-    ) -> Pair:
+        def on_paper(colours: list[list[float]], lighting_gain: float) -> np.ndarray:
+            """The object under the lamps in these colours. Light adds up; alpha is the same under each."""
+            mixed = exposed * np.array([lighting_gain] * 3 + [1], np.float32)
+            for rgba, colour in zip(lamps, colours, strict=True):
+                mixed[..., :3] += rgba[..., :3] * np.array(colour, np.float32)
+            return workbench.view.apply_on_paper(mixed, config.background)
+
+        off = [[0.0] * 3] * len(lamps)
+        shots = _Shots(
+            source=on_paper(off, 1.0),
+            targets=[on_paper(mix["colours"], mix["ambient"]) for mix in params["mixes"]],
+            unlit=[on_paper(off, mix["ambient"]) for mix in params["mixes"]],
+            mask=alpha_to_mask(lit.rgba[..., 3]),
+            pose=pose,
+            factor=lighting.factor,
+        )
+        return each_pair(len(params["mixes"]), lambda number: self._pair(spec, number, shots, workbench))
+
+    def _pair(self, spec: GroupSpec, number: int, shots: "_Shots", workbench: Workbench) -> Pair:
         params, config = spec.params, self.config
-        source, under_lighting = before
-        mix = params["mixes"][number]
-        # Light adds up; alpha is the same under every lamp.
-        lit = under_lighting * np.float32(mix["ambient"] * factor)
-        for rgba, colour in zip(lamps, mix["colours"], strict=True):
-            lit[..., :3] += rgba[..., :3] * np.array(colour, np.float32)
-        lit[..., 3] = under_lighting[..., 3]
-        target = workbench.view.apply(over_linear(lit, np.float32(config.background)))
-        mask = alpha_to_mask(lit[..., 3])
-        check_foreground(source, mask, "source", config.gates)
+        mix, target, mask = params["mixes"][number], shots.targets[number], shots.mask
+        check_foreground(shots.source, mask, "source", config.gates)
         check_foreground(target, mask, "target", config.gates)
+        others = [shots.unlit[number], *shots.targets[:number]]
+        check_mix(target, others, mask, config.smallest_difference)
         lights = [
-            lamp_record(lamp, colour, config.intensity[1], pose)
+            lamp_record(lamp, colour, config.intensity[1], shots.pose)
             for lamp, colour in zip(params["lamps"], mix["colours"], strict=True)
         ]
         shared = ("objects", "camera", "size_WH", "cycles_seed")
@@ -173,15 +188,15 @@ class ControllableRelighting:
             relighter="rendered",
             params={
                 **{name: params[name] for name in shared},
-                **camera_record(pose, params),
-                "lighting": {**params["lighting"], "factor": factor},
+                **camera_record(shots.pose, params),
+                "lighting": {**params["lighting"], "factor": shots.factor},
                 "ambient": mix["ambient"],
                 "lights": lights,
             },
         )
         map_lights = [MapLight.from_params(light) for light in lights]
         return {
-            "source.png": source,
+            "source.png": shots.source,
             "target.png": target,
             "mask.png": mask,
             "light.png": encode_light_map(map_lights, tuple(params["size_WH"]), grey=False),

@@ -11,7 +11,7 @@ and the denoiser leave nothing there to learn. The target is the render as it is
 | `mask.png` | the region to remove, 0 or 255: every pixel the object is seen in, grown by `mask_grow` |
 | `visible.png` | share of each pixel in which the object is seen |
 | `amodal.png` | its whole outline, as if nothing stood before it |
-| `effect.png` | 255 where it changes the picture, itself included |
+| `effect.png` | 255 where it changes the picture, itself included: few whole regions |
 
 `source.png` still shows the object; readers fill the region to remove with noise
 (`pairbridge.datagen.imaging.fill`).
@@ -30,7 +30,7 @@ from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_u
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import effect_mask
+from pairbridge.datagen.imaging.effect_masks import effect_mask, effect_regions
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.exposure import key_factor
@@ -119,10 +119,9 @@ class ObjectRemovalConfig(LitConfig):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Shot:
-    """One render before the surroundings, and with them: linear (H, W, 3)."""
+    """One render, and what it shows with the surroundings: linear (H, W, 3)."""
 
     passes: RenderedPasses
-    noisy: np.ndarray
     picture: np.ndarray
 
 
@@ -197,12 +196,12 @@ class ObjectRemoval:
         exposure = key_factor(empty.picture, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
-        effect = effect_mask(full.noisy, empty.noisy, view=exposed, threshold=config.effect_threshold)
-        effect |= visible > 0
+        changed = effect_mask(full.picture, empty.picture, view=exposed, threshold=config.effect_threshold)
+        effect = effect_regions(changed, visible > 0)
         shorter = min(effect.shape)
         target = exposed.apply(empty.picture)
-        changed = grown(effect, round(config.effect_dilation * shorter)) > 0
-        source = np.where(changed[..., None], exposed.apply(full.picture), target)
+        replaced = grown(effect, round(config.effect_dilation * shorter)) > 0
+        source = np.where(replaced[..., None], exposed.apply(full.picture), target)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
         check_foreground(source, mask, "source", config.gates)
@@ -337,7 +336,7 @@ class _Room:
         )
         factor = np.float32(self._lighting.factor)
         picture = over_linear(passes.rgba, self._surroundings) * factor
-        return Shot(passes, passes.noisy * factor, picture)
+        return Shot(passes, picture)
 
     def outline(self, index: int) -> np.ndarray:
         """Coverage (H, W) of one object, whatever stands before it."""

@@ -4,8 +4,8 @@
 
 in linear light, for each lamp of a group: F is the object's own part of the render (its receiver held out, so
 lit and self-shadowed as in the target), a its alpha, and G the ground alone under the same lamp. Uniform
-surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (by difference
-before denoising, grown by `effect_dilation`), the source is the target, to the byte.
+surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (the regions
+that differ with and without the object, grown by `effect_dilation`), the source is the target, to the byte.
 
 `light.png` is the grey light map of the lamp (`pairbridge.datagen.lighting.light_maps`): the amplitude is
 its intensity as a
@@ -24,7 +24,7 @@ from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_u
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import effect_mask
+from pairbridge.datagen.imaging.effect_masks import effect_mask, effect_regions
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
@@ -159,12 +159,12 @@ class ShadowGeneration:
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
         target = workbench.view.apply(whole_rgb)
         mask = alpha_to_mask(own.rgba[..., 3])
-        effect = effect_mask(whole.noisy, bare.noisy, view=workbench.view, threshold=config.effect_threshold)
+        changed = effect_mask(whole_rgb, bare_rgb, view=workbench.view, threshold=config.effect_threshold)
+        effect = effect_regions(changed, own.rgba[..., 3] > 0)
         reach = round(config.effect_dilation * min(mask.shape))
-        changed = grown(effect | (own.rgba[..., 3] > 0), reach) > 0
         unshadowed = workbench.view.apply(over_linear(own.rgba, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
-        replaced = changed & (mask < 255)
+        replaced = (grown(effect, reach) > 0) & (mask < 255)
         source = np.where(replaced[..., None], unshadowed, target)
         try:
             check_foreground(target, mask, "target", config.gates)

@@ -155,6 +155,26 @@ def test_wrong_pins_are_refused_by_name(tmp_path: Path, pins: str, named: str) -
     assert "catalogue.yaml" in refused.value.cause
 
 
+def test_up_is_stated_by_folder_and_by_file(tmp_path: Path) -> None:
+    names = ("a.obj", "a.ply", "a.stl", "a.glb", "a.fbx", "a.usdc", "a.blend")
+    for name in names:
+        (tmp_path / Path(name).suffix[1:]).mkdir()
+        (tmp_path / Path(name).suffix[1:] / name).write_bytes(b"x")
+
+    def ups() -> dict[str, str | None]:
+        catalogue = build_catalogue(AssetsConfig(objects=(tmp_path,), embedded=False), None)
+        assert all(asset.record()["up"] == asset.up for asset in catalogue.assets)
+        return {asset.id.partition("-")[0]: asset.up for asset in catalogue.assets}
+
+    defaults = {"obj": "y", "ply": "y", "stl": "z", "glb": "y", "fbx": None, "usdc": None, "blend": None}
+    assert ups() == defaults
+    (tmp_path / "catalogue.yaml").write_text('"*": {up: z}\nfbx-a: {up: y}\n')
+    assert ups() == dict.fromkeys(defaults, "z") | {"fbx": "y"}
+    (tmp_path / "catalogue.yaml").write_text("obj-a: {up: x}\n")
+    with pytest.raises(CatalogueError, match="none of y, z"):
+        ups()
+
+
 def test_a_missing_folder_and_an_unknown_family_are_configuration_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="absent"):
         of_folder(tmp_path / "absent")

@@ -1,6 +1,8 @@
 """What is written anew for Blender's importers, and what is refused by its cause instead."""
 
+import contextlib
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -281,6 +283,11 @@ def test_hidden_nodes_and_what_hangs_under_them_are_not_drawn(tmp_path: Path) ->
     assert read["extensionsRequired"] == []
 
 
+def test_a_hidden_node_below_itself_ends(tmp_path: Path) -> None:
+    node = {"extensions": {"KHR_node_visibility": {"visible": False}}, "children": [0], "mesh": 0}
+    assert "mesh" not in read_gltf(tmp_path, two_boxes(nodes=[node], scenes=[{"nodes": []}]))["nodes"][0]
+
+
 @pytest.mark.parametrize(
     "name", ["KHR_texture_basisu", "EXT_texture_avif", "EXT_meshopt_compression", "MSFT_texture_dds"]
 )
@@ -310,6 +317,40 @@ def test_buffers_of_a_gltf_are_found_or_named(tmp_path: Path) -> None:
     assert "box.BIN" in error.cause
 
 
+# --- Broken headers
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 99999999999999999999\nproperty float x\nend_header\n",
+        ),
+        ("a.ply", b"ply\nformat binary_little_endian 1.0\nelement vertex 3\nelement face 1\nend_header\n"),
+        (
+            "a.ply",
+            b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float x\nelement face 1\n",
+        ),
+        ("a.ply", b"ply\nformat\nelement face 1\nproperty\nend_header\n"),
+        ("a.stl", b"\xff" * 84),
+        ("a.glb", b"glTF" + b"\0" * 8),
+        (
+            "a.gltf",
+            b'{"nodes": [{"children": 7}], "scenes": [{"nodes": 3}, 4], "scene": {}, "textures": [1]}',
+        ),
+        ("a.gltf", b'{"buffers": [{"uri": 5, "extensions": []}], "scenes": [], "scene": 9}'),
+        ("a.gltf", b"[" * 100000),
+        ("a.obj", b"mtllib " + b"x" * 9000 + b"\nv 1e999 0 0\n"),
+        ("a.obj", b"mtllib \\\\\nusemtl .\nmtllib ..\n"),
+    ],
+)
+def test_no_header_stops_a_run(tmp_path: Path, name: str, data: bytes) -> None:
+    # Read or refused: any other exception would end a run.
+    with contextlib.suppress(AssetError):
+        mended(tmp_path / name, data)
+
+
 # --- Reasons
 
 
@@ -322,3 +363,11 @@ def test_an_importers_report_is_told_by_its_cause_without_paths_of_the_machine()
     )
     assert importer_reason(report) == "RuntimeError: could not read chair.bin: it ends early"
     assert importer_reason("") == "its importer failed and said nothing"
+
+
+def test_every_test_that_the_table_of_traits_names_exists() -> None:
+    root = Path(__file__).parents[3]
+    named = set(re.findall(r"`(test_\w+)`", (root / "docs/assets.md").read_text()))
+    code = "".join(path.read_text() for path in sorted((root / "tests/datagen").rglob("test_*.py")))
+    assert len(named) > 15
+    assert {name for name in named if f"def {name}(" not in code} == set()

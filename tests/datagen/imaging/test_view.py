@@ -26,6 +26,23 @@ def test_matches_the_closed_form_written_in_its_docstring(exposure: float, shoul
     assert (image == expected).mean() > 0.99
 
 
+def test_paper_is_no_light_of_the_scene() -> None:
+    """White paper is 255 at any exposure; a render on it keeps its colours, and its edge is between the
+    two."""
+    rgba = np.zeros((1, 4, 4), np.float32)
+    rgba[0, 1] = [3.0, 0.5, 0.1, 1.0]
+    rgba[0, 2] = rgba[0, 1] / 2
+    for exposure in (0.5, 1.0, 2.0):
+        view = ViewTransform(exposure=exposure)
+        image = view.apply_on_paper(rgba, 1.0)
+        assert (image[0, [0, 3]] == 255).all()
+        inside = view.apply(rgba[:, :, :3])[0, 1]
+        assert (image[0, 1] == inside).all()
+        half = srgb_encode((srgb_decode(inside / 255.0) + 1) / 2)
+        np.testing.assert_allclose(image[0, 2] / 255, half, atol=0.005)
+    assert (ViewTransform().apply_on_paper(rgba, 0.2)[0, 0] == round(255 * srgb_encode(np.array(0.2)))).all()
+
+
 def test_srgb_encode_agrees_with_scikit_image() -> None:
     encoded = np.random.default_rng(1).random((64, 64, 3))
     linear = srgb_decode(encoded)

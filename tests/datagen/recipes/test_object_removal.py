@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -57,6 +58,18 @@ def test_the_masks_nest_and_cover_the_object(pairs: list[Pair]) -> None:
         assert effect[visible > 0].all()
         # The shadow lies outside the region to remove: learning to remove it is the point of these pairs.
         assert (effect[mask == 0] > 0).any()
+
+
+@pytest.mark.render
+def test_the_effect_is_a_few_whole_regions(pairs: list[Pair]) -> None:
+    """At 4 samples a pixel, a sixteenth of what is shipped."""
+    for pair in pairs:
+        effect = pair["effect.png"]
+        assert set(np.unique(effect)) <= {0, 255}
+        seen = cv2.connectedComponents((pair["visible.png"] > 0).astype(np.uint8))[0] - 1
+        assert cv2.connectedComponents(effect)[0] - 1 <= seen + 6
+        _, _, holes, _ = cv2.connectedComponentsWithStats(255 - effect, connectivity=4)
+        assert holes[:, cv2.CC_STAT_AREA].min() >= 0.001 * effect.size
 
 
 @pytest.mark.render

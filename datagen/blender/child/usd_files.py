@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from pairbridge.datagen.assets.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
 
 
 def with_pictures(path: Path, folder: Path) -> Path:

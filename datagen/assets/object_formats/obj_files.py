@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pairbridge.datagen.assets.far_origin import far_centre
-from pairbridge.datagen.assets.file_references import find_beside
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.far_origin import far_centre
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 BOM = b"\xef\xbb\xbf"
 _VERTEX = re.compile(rb"(?m)^([ \t]*v[ \t]+)([^\s#]+)[ \t]+([^\s#]+)[ \t]+([^\s#]+)")

@@ -25,7 +25,8 @@ ROOMS = (
     *(
         f"datagen/{room}"
         for room in (
-            *("core", "shards", "imaging", "assets", "scene", "lighting"),
+            *("core", "shards", "imaging", "assets/object_formats", "assets"),
+            *("scene", "lighting"),
             *("blender/shading", "blender/modelling", "blender/families", "blender", "blender/child"),
             *("models/weights", "models", "models/matting", "models/relighting"),
             *("recipes", "dataset", "imports", "exports"),

@@ -9,14 +9,19 @@ importers would misread is written anew for them (`Mended`); the file itself sta
 from collections.abc import Iterator
 from pathlib import Path
 
-from pairbridge.datagen.assets.file_references import PICTURE_FOLDERS, PICTURES, is_beside
-from pairbridge.datagen.assets.gltf_files import gltf_companions, mend_gltf
-from pairbridge.datagen.assets.obj_files import mend_obj, obj_companions
+from pairbridge.datagen.assets.object_formats.file_references import PICTURE_FOLDERS, PICTURES, is_beside
+from pairbridge.datagen.assets.object_formats.gltf_files import gltf_companions, mend_gltf
+from pairbridge.datagen.assets.object_formats.obj_files import mend_obj, obj_companions
+from pairbridge.datagen.assets.object_formats.ply_files import mend_ply, ply_picture
+from pairbridge.datagen.assets.object_formats.stl_files import (
+    STL_HEADER,
+    is_text,
+    mend_stl,
+    states_its_length,
+)
+from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
-from pairbridge.datagen.assets.ply_files import mend_ply, ply_picture
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
-from pairbridge.datagen.assets.stl_files import STL_HEADER, is_text, mend_stl, states_its_length
-from pairbridge.datagen.assets.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.core.errors import AssetError
 
 OBJECT_SUFFIXES = frozenset(

@@ -113,20 +113,27 @@ def front_matter(manifest: DatasetManifest, num_pairs: int, **more: Any) -> list
         "size_categories": [next((name for limit, name in _SIZES if num_pairs < limit), "n>10M")],
         **more,
     }
+    return ["---", as_yaml(front).rstrip(), "---"]
+
+
+def as_yaml(value: Any) -> str:
+    """Block style, without folded lines."""
     buffer = io.StringIO()
     yaml = YAML()
     yaml.width = 1000
-    yaml.dump(front, buffer)
-    return ["---", buffer.getvalue().rstrip(), "---"]
+    yaml.dump(value, buffer)
+    return buffer.getvalue()
 
 
 def licence_section(manifest: DatasetManifest) -> list[str]:
     """What terms the assets come to, who made them, and the terms of the models that had a part in it."""
+    counts = Counter((asset.licence, asset.author) for asset in manifest.assets)
+    rows = [(licence, author, count) for (licence, author), count in sorted(counts.items())]
     return [
         "## Licences\n",
         _licence_text(manifest),
         "",
-        *table(("licence", "author", "assets"), _licence_rows(manifest)),
+        *table(("licence", "author", "assets"), rows),
         "",
         *_models_section(manifest),
     ]
@@ -177,11 +184,6 @@ def _licence_text(manifest: DatasetManifest) -> str:
         return f"The strictest licence among the assets is {strictest}; treat the dataset as under its terms."
     others = ", ".join(unknown_licences(asset.licence for asset in manifest.assets))
     return f"Check before you redistribute: these terms could not be ranked: {others or 'none stated'}."
-
-
-def _licence_rows(manifest: DatasetManifest) -> list[tuple[str, str, int]]:
-    counts = Counter((asset.licence, asset.author) for asset in manifest.assets)
-    return [(licence, author, count) for (licence, author), count in sorted(counts.items())]
 
 
 def _models_section(manifest: DatasetManifest) -> list[str]:

@@ -15,44 +15,29 @@ from pairbridge.datagen.shards.records import Sidecar
 
 CROISSANT_NAME = "croissant.json"
 
-_CONTEXT = {
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "citeAs": "cr:citeAs",
-    "column": "cr:column",
-    "conformsTo": "dct:conformsTo",
-    "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/",
-    "equivalentProperty": "cr:equivalentProperty",
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "extract": "cr:extract",
-    "field": "cr:field",
-    "fileObject": "cr:fileObject",
-    "fileProperty": "cr:fileProperty",
-    "fileSet": "cr:fileSet",
-    "format": "cr:format",
-    "includes": "cr:includes",
-    "isLiveDataset": "cr:isLiveDataset",
-    "jsonPath": "cr:jsonPath",
-    "key": "cr:key",
-    "md5": "cr:md5",
-    "parentField": "cr:parentField",
-    "path": "cr:path",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "recordSet": "cr:recordSet",
-    "references": "cr:references",
-    "regex": "cr:regex",
-    "repeated": "cr:repeated",
-    "replace": "cr:replace",
-    "samplingRate": "cr:samplingRate",
-    "sc": "https://schema.org/",
-    "separator": "cr:separator",
-    "source": "cr:source",
-    "subField": "cr:subField",
-    "transform": "cr:transform",
-}
+# Terms of Croissant's vocabulary that keep their names.
+_TERMS = (
+    "citeAs column equivalentProperty extract field fileObject fileProperty fileSet format includes "
+    "isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace "
+    "samplingRate separator source subField transform"
+)
+_CONTEXT = dict(
+    sorted(
+        {
+            **{term: f"cr:{term}" for term in _TERMS.split()},
+            "@language": "en",
+            "@vocab": "https://schema.org/",
+            "conformsTo": "dct:conformsTo",
+            "cr": "http://mlcommons.org/croissant/",
+            "data": {"@id": "cr:data", "@type": "@json"},
+            "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+            "dct": "http://purl.org/dc/terms/",
+            "examples": {"@id": "cr:examples", "@type": "@json"},
+            "rai": "http://mlcommons.org/croissant/RAI/",
+            "sc": "https://schema.org/",
+        }.items()
+    )
+)
 _ENCODINGS = {"png": "image/png", "json": "application/json", "npy": "application/octet-stream"}
 # Arrays have no type in Croissant; they stay FileSets.
 _TYPES = {"png": "sc:ImageObject", "json": "sc:Text"}
@@ -61,7 +46,7 @@ _TYPES = {"png": "sc:ImageObject", "json": "sc:Text"}
 def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> bytes:
     """The file's content, a function of the two; shards without a sample are left out."""
     shards = {
-        recipe_id: [sidecar for sidecar in sidecars if sidecar.count and _recipe(sidecar) == recipe_id]
+        recipe_id: [sidecar for sidecar in sidecars if sidecar.count and sidecar.shard.recipe == recipe_id]
         for recipe_id in manifest.recipes
     }
     filled = {recipe_id: of for recipe_id, of in shards.items() if of}
@@ -88,10 +73,6 @@ def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> by
         ],
     }
     return json.dumps(whole, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _recipe(sidecar: Sidecar) -> str:
-    return sidecar.shard.name.split("-", 1)[1].rpartition("-")[0]
 
 
 def _fields(

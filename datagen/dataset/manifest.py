@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.licences import unknown_licences
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, changed_fields
+from pairbridge.datagen.core.record_files import read_record
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.versions import recorded_versions
 
@@ -142,16 +143,7 @@ class DatasetManifest(PlanEntry):
     @classmethod
     def from_folder(cls, dataset_dir: Path) -> Self:
         """Raises ShardError if dataset.json is missing or is not one of ours."""
-        path = dataset_dir / MANIFEST_NAME
-        try:
-            if path.stat().st_size > MAX_MANIFEST_BYTES:
-                raise _unusable(path, f"it is larger than {MAX_MANIFEST_BYTES} bytes")
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise _unusable(path, error.strerror or str(error)) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise _unusable(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return read_record(cls, dataset_dir / MANIFEST_NAME, MAX_MANIFEST_BYTES, _unusable)
 
 
 def assets_of_unknown_licence(assets: Iterable[AssetEntry]) -> list[AssetEntry]:

@@ -12,7 +12,6 @@ as stored: a removal recipe without one has none here.
 """
 
 import errno
-import io
 import json
 import os
 import sqlite3
@@ -22,10 +21,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.dataset.card import as_yaml
 from pairbridge.datagen.dataset.verify import StreamStatus
 from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, write_export_card
 from pairbridge.datagen.shards.commit import sidecar_path
@@ -100,9 +98,9 @@ def _export_recipe(dataset: FinishedDataset, streams: Iterable[StreamStatus], fo
     # In this order: `tar_file_id` counts in it.
     (meta / ".info.json").write_text(json.dumps(info, indent=2))
     (meta / "index.uuid").write_text(str(uuid.UUID(digest(content)[:32], version=4)))
-    (meta / "split.yaml").write_text(_yaml({"split_parts": splits, "exclude": []}))
+    (meta / "split.yaml").write_text(as_yaml({"split_parts": splits, "exclude": []}))
     (meta / "dataset.yaml").write_text(
-        _yaml({"__module__": "megatron.energon", "__class__": "CrudeWebdataset"})
+        as_yaml({"__module__": "megatron.energon", "__class__": "CrudeWebdataset"})
     )
 
 
@@ -151,11 +149,3 @@ def _index_shard(index: sqlite3.Connection, shard_id: int, sidecar: Sidecar) -> 
             for field, offset, size in fields
         ),
     )
-
-
-def _yaml(value: dict) -> str:
-    buffer = io.StringIO()
-    yaml = YAML()
-    yaml.width = 1000
-    yaml.dump(value, buffer)
-    return buffer.getvalue()

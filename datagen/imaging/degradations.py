@@ -32,14 +32,7 @@ DegradationKind = Literal["second_order", "bicubic4", "pooled4", "jpeg5", "jpeg1
 _FACTOR = 4
 _RESIZES = ("area", "linear", "cubic")
 _INTERPOLATION = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
-_KERNELS = (
-    "iso",
-    "aniso",
-    "generalized_iso",
-    "generalized_aniso",
-    "plateau_iso",
-    "plateau_aniso",
-)
+_KERNELS = ("iso", "aniso", "generalized_iso", "generalized_aniso", "plateau_iso", "plateau_aniso")
 
 
 class StageConfig(FrozenModel):

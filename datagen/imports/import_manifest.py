@@ -8,11 +8,12 @@ digest: a data set that moved is imported again, and a training on it resumes.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, digest
+from pairbridge.datagen.core.record_files import read_record
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.field_codecs import Codec
 from pairbridge.datagen.shards.records import Key, Sha256
@@ -113,16 +114,7 @@ class ImportManifest(FrozenModel):
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
         """Raises ShardError if import.json is missing or is not one of ours."""
-        path = folder / IMPORT_NAME
-        try:
-            if path.stat().st_size > MAX_MANIFEST_BYTES:
-                raise unusable(path, f"it is larger than {MAX_MANIFEST_BYTES} bytes")
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise unusable(path, error.strerror or str(error)) from error
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            raise unusable(path, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return read_record(cls, folder / IMPORT_NAME, MAX_MANIFEST_BYTES, unusable)
 
 
 def is_import(folder: Path) -> bool:

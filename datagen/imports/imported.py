@@ -26,7 +26,7 @@ from pairbridge.datagen.imports.import_manifest import (
     index_path,
     unusable,
 )
-from pairbridge.datagen.shards.tar import pread_exactly
+from pairbridge.datagen.shards.tar import pread_exactly, read_span
 
 Images = dict[str, np.ndarray]
 
@@ -80,11 +80,7 @@ class ImportedPairs:
         """The index's line `index`, in [0, len). Raises ShardError if the index has gone or changed."""
         start, end = self._starts[index : index + 2].tolist()
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                line = pread_exactly(fd, end - start, start)
-            finally:
-                os.close(fd)
+            line = read_span(self._path, start, end)
         except OSError as error:
             raise unusable(self._path, error.strerror or str(error)) from error
         try:

@@ -140,7 +140,7 @@ def bake_lightings(
         for lighting in planned:
             path = folder / f"{lighting.id}.exr"
             stated = exr_attribute(path, _PARAMETERS) if path.is_file() else None
-            if stated != _stated(lighting) or _is_unusable(path):
+            if stated != _stated(lighting) or exr_attribute(path, UNUSABLE) is not None:
                 bake_lighting(lighting, path, catalogue, baker)
 
 
@@ -208,10 +208,6 @@ def blend(params: dict[str, Any], catalogue: Catalogue) -> np.ndarray:
 
 def _stated(lighting: Planned) -> str:
     return canonical_json(lighting.params).decode()
-
-
-def _is_unusable(path: Path) -> bool:
-    return exr_attribute(path, UNUSABLE) is not None
 
 
 def _without_paths(error: AssetError, lighting: Planned, catalogue: Catalogue) -> str:

@@ -14,7 +14,7 @@ class Tool(Protocol):
 
     name: str
     revision: str
-    is_stand_in: bool
+    is_stand_in: bool  # True: takes the place of a learned model, and is named as such wherever it shows
 
 
 def tool_name(tool: Tool) -> str:

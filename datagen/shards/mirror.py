@@ -6,13 +6,10 @@ the sha256 of its sidecar before it has its name. `local_folder` is where a data
 opened; everything after it works on the folder.
 """
 
-import contextlib
-import fcntl
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json, digest
 from pairbridge.datagen.shards.object_store import ObjectStore, StoreFailed, cache_root, is_url
@@ -42,7 +39,7 @@ def sync(url: str, folder: Path, *, may_be_empty: bool = False) -> None:
     (folder / "shards").mkdir(parents=True, exist_ok=True)
     store = ObjectStore(url)
     # Not the dataset's own lock: a driver that works for a store holds that one while it gets its records.
-    with _locked(folder / ".mirror.lock"):
+    with held_lock(folder / ".mirror.lock"):
         known = _marker(folder).get("records", {})
         listed = store.list()
         records = {
@@ -80,7 +77,7 @@ def fetch_tar(url: str, path: Path, sha256: str) -> None:
     """
     if path.is_file():
         return
-    with _locked(path.with_name(f".{path.name}.lock")):
+    with held_lock(path.with_name(f".{path.name}.lock")):
         if path.is_file():
             return
         try:
@@ -103,10 +100,3 @@ def _marker(folder: Path) -> dict:
         return json.loads((folder / _MARKER).read_bytes())
     except (OSError, ValueError):
         return {}
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

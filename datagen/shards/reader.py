@@ -5,7 +5,6 @@ Nothing is opened between reads: a shard can be pickled, forked or spawned freel
 no file descriptor, and no two processes share a file position.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.shards.commit import check_tar_size, sidecar_path, tar_path
 from pairbridge.datagen.shards.mirror import fetch_tar, origin
 from pairbridge.datagen.shards.records import Hole, Sidecar
-from pairbridge.datagen.shards.tar import BLOCK, member_header, padding, pread_exactly
+from pairbridge.datagen.shards.tar import BLOCK, member_header, padding, read_span
 
 
 class Shard:
@@ -76,11 +75,7 @@ class Shard:
         start = spans[0][0] - BLOCK
         end = spans[-1][0] + spans[-1][1]
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                data = pread_exactly(fd, end - start, start)
-            finally:
-                os.close(fd)
+            data = read_span(self.path, start, end)
         except OSError as error:
             raise self._damaged(key, error.strerror or str(error)) from error
         if len(data) != end - start:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json
+from pairbridge.datagen.core.record_files import first_problem, read_record
 from pairbridge.datagen.shards.sample import FIELD_PATTERN, KEY_PATTERN
 from pairbridge.datagen.shards.tar import BLOCK, TRAILER, padding, sample_tar
 
@@ -102,7 +103,10 @@ class GroupRecord(_Record):
     @classmethod
     def from_json(cls, data: bytes) -> Self:
         """Raises ShardError on anything but a whole, self-consistent record."""
-        return _parse(cls, data, "a group record in staging")
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise _bad_record("a group record in staging", first_problem(error)) from error
 
 
 class ShardInfo(_Record):
@@ -149,16 +153,9 @@ class Sidecar(_Record):
     @classmethod
     def from_file(cls, path: Path) -> Self:
         """Raises ShardError on a missing, oversized, corrupt or self-contradictory sidecar."""
-        try:
-            size = path.stat().st_size
-            data = path.read_bytes() if size <= MAX_RECORD_BYTES else None
-        except OSError as error:
-            raise _bad_record(str(path), error.strerror or str(error)) from error
-        if data is None:
-            raise _bad_record(str(path), f"{size} bytes are above the cap of {MAX_RECORD_BYTES}")
-        sidecar = _parse(cls, data, str(path))
+        sidecar = read_record(cls, path, MAX_RECORD_BYTES, _bad_record)
         if sidecar.shard.name != path.stem:
-            raise _bad_record(str(path), f"it describes shard {sidecar.shard.name}")
+            raise _bad_record(path, f"it describes shard {sidecar.shard.name}")
         return sidecar
 
 
@@ -228,16 +225,7 @@ def _check_draws(rejections: Sequence[Rejection]) -> None:
         draws[rejection.key] += 1
 
 
-def _parse(model, data: bytes, where: str):
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        at = ".".join(str(part) for part in first["loc"])
-        raise _bad_record(where, f"{at + ': ' if at else ''}{first['msg']}") from error
-
-
-def _bad_record(where: str, why: str) -> ShardError:
+def _bad_record(where: Path | str, why: str) -> ShardError:
     return ShardError(
         f"{where} is not a usable record: {why}",
         consequence="which samples the shard holds, and where, is not known",

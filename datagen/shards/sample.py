@@ -113,12 +113,17 @@ def check_key(key: str) -> None:
 def _suffix(field: str) -> str:
     match = FIELD_PATTERN.match(field)
     if not match:
-        raise ShardError(
-            f"field {field!r} is not one of name.png, name.npy, name.json",
-            consequence="other suffixes may run code when decoded (pickles, torch files), so none is opened",
-            remedy="repack the sample with the allowed suffixes",
-        )
+        raise foreign_field(field)
     return match.group(1)
+
+
+def foreign_field(field: str, *, of: str = "") -> ShardError:
+    """The error for a field whose name no reader may open."""
+    return ShardError(
+        f"field {field!r}{of} is not one of name.png, name.npy, name.json",
+        consequence="other suffixes may run code when decoded (pickles, torch files), so none is opened",
+        remedy="repack the sample with the allowed suffixes",
+    )
 
 
 def _undecodable(field: str, why: str) -> ShardError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pairbridge.datagen.core.errors import ShardError
-from pairbridge.datagen.shards.sample import FIELD_PATTERN, check_key
+from pairbridge.datagen.shards.sample import FIELD_PATTERN, check_key, foreign_field
 
 BLOCK = 512
 TRAILER = bytes(2 * BLOCK)
@@ -71,7 +71,7 @@ def member_header(key: str, field: str, size: int) -> bytes:
     """The one header that `<key>.<field>` of `size` bytes can have. A reader compares with it byte for
     byte."""
     if not FIELD_PATTERN.match(field):
-        raise _foreign_field(key, field)
+        raise foreign_field(field, of=f" of sample {key}")
     name = f"{key}.{field}".encode()
     if len(name) > MAX_NAME_BYTES or size > MAX_MEMBER_BYTES:
         raise ShardError(
@@ -134,6 +134,15 @@ def walk_tar(path: Path) -> Iterator[Member]:
             raise _damaged(path, position, "the trailer is not exactly two zero blocks")
 
 
+def read_span(path: Path, start: int, end: int) -> bytes:
+    """The bytes of a file from `start` up to `end`, or to where it ends before."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return pread_exactly(fd, end - start, start)
+    finally:
+        os.close(fd)
+
+
 def pread_exactly(fd: int, size: int, offset: int) -> bytes:
     """`size` bytes at `offset`, or fewer at the end of the file; os.pread alone may return less at any
     time."""
@@ -160,21 +169,13 @@ def _parse_header(path: Path, position: int, header: bytes) -> Member:
         raise _damaged(path, position, f"member name {name!r} is not ASCII") from None
     check_key(key)
     if not dot or not FIELD_PATTERN.match(field):
-        raise _foreign_field(key, field)
+        raise foreign_field(field, of=f" of sample {key}")
     if not _OCTAL.match(header[124:136]):
         raise _damaged(path, position, f"the size of {key}.{field} is unreadable")
     size = int(header[124:135], 8)
     if header != member_header(key, field, size):
         raise _damaged(path, position, f"the header of {key}.{field} is not the one this project writes")
     return Member(key, field, position + BLOCK, size)
-
-
-def _foreign_field(key: str, field: str) -> ShardError:
-    return ShardError(
-        f"field {field!r} of sample {key} is not one of name.png, name.npy, name.json",
-        consequence="other suffixes may run code when decoded (pickles, torch files), so none is opened",
-        remedy="repack the sample with the allowed suffixes",
-    )
 
 
 def _damaged(path: Path, position: int, why: str) -> ShardError:

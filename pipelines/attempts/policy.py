@@ -6,33 +6,19 @@ outside and says nothing about the group: it may cost time, never a sample.
 """
 
 import enum
-import signal
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 # Signals that a program raises by its own doing. Any other that ends a process was sent from outside.
-CRASH_SIGNALS = frozenset(
-    {
-        signal.SIGSEGV,
-        signal.SIGABRT,
-        signal.SIGBUS,
-        signal.SIGILL,
-        signal.SIGFPE,
-        signal.SIGTRAP,
-        signal.SIGSYS,
-    }
-)
+CRASH_SIGNALS = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"})
 
 MAX_CRASHES = 3  # the third is in a fresh worker that does nothing else, so no earlier group can be the cause
 MAX_LOSSES = 10  # machines are pre-empted in bursts; ten in a row for one group is no burst
-ALONE_AFTER_LOSSES = (
-    8  # from here on nothing else is in flight, so that a neighbour's memory cannot be the cause
-)
-MAX_FAILED_STARTS = (
-    5  # workers that die before they are ready, in a row: the environment is broken, not a group
-)
-
+# From here on nothing else is in flight, so that a neighbour's memory cannot be the cause.
+ALONE_AFTER_LOSSES = 8
+# Workers that die before they are ready, in a row: the environment is broken, not a group.
+MAX_FAILED_STARTS = 5
 assert 1 < MAX_CRASHES <= ALONE_AFTER_LOSSES < MAX_LOSSES
 
 
@@ -67,7 +53,7 @@ class Verdict(enum.StrEnum):
 
 def fault_of_signal(signal_name: str) -> Fault:
     """CRASHED for what a program does to itself ("SIGSEGV", "exit 1"), LOST for a signal from outside."""
-    by_itself = not signal_name.startswith("SIG") or signal_name in {each.name for each in CRASH_SIGNALS}
+    by_itself = not signal_name.startswith("SIG") or signal_name in CRASH_SIGNALS
     return Fault.CRASHED if by_itself else Fault.LOST
 
 
@@ -96,14 +82,6 @@ class GivenUp:
         return released
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Faults of one group so far."""
-
-    crashes: int
-    losses: int
-
-
 class RetryLedger:
     """Counts faults per group and gives the verdict. Memory grows with the groups that have failed so far."""
 
@@ -117,19 +95,16 @@ class RetryLedger:
             self._losses[group] += 1
         else:
             self._crashes[group] += 1
-        counts = self.counts(group)
-        if fault is not Fault.LOST and counts.crashes >= MAX_CRASHES:
+        crashes, losses = self._crashes[group], self._losses[group]
+        if fault is not Fault.LOST and crashes >= MAX_CRASHES:
             return Verdict.QUARANTINE
-        if counts.losses >= MAX_LOSSES:
+        if losses >= MAX_LOSSES:
             return Verdict.STOP
-        if counts.losses >= ALONE_AFTER_LOSSES:
+        if losses >= ALONE_AFTER_LOSSES:
             return Verdict.RETRY_ALONE
-        if counts.crashes == MAX_CRASHES - 1:
+        if crashes == MAX_CRASHES - 1:
             return Verdict.RETRY_OWN_WORKER
         return Verdict.RETRY
-
-    def counts(self, group: tuple[str, int]) -> Counts:
-        return Counts(self._crashes[group], self._losses[group])
 
     def forget(self, group: tuple[str, int]) -> None:
         self._crashes.pop(group, None)

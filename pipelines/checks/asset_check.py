@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import cv2
 import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
@@ -35,6 +34,7 @@ from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.pipelines.pages.sheets import reduced
 
 USABLE = "usable"
 # Enough for a look; the figures of a dataset are its own.
@@ -127,11 +127,9 @@ def _checked(
             case _:
                 image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
-        return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=_within(image, size), hint=hint)
-    except AssetError as error:
-        return _refused(asset, error.fault, error)
-    except Rejected as error:
-        return _refused(asset, error.gate, error)
+        return Checked(asset=asset, outcome=USABLE, reason=facts, thumbnail=reduced(image, size), hint=hint)
+    except (AssetError, Rejected) as error:
+        return _refused(asset, error.fault if isinstance(error, AssetError) else error.gate, error)
     except BlenderTimedOut as error:
         return _refused(asset, "timed_out", error)
     except BlenderCrashed as error:
@@ -178,19 +176,11 @@ def _lying(asset: Asset, extent: tuple[float, float, float]) -> str:
 def _lighting(path: Path, view: ViewTransform, size: int) -> tuple[np.ndarray, str]:
     environment = load_environment(path)
     height, width, _ = environment.pixels.shape
-    small = _within(environment.pixels, size)
+    small = reduced(environment.pixels, size)
     factor = np.float32(normalising_factor(environment, picture=0.4, limit=0.8))
     brightest = float(environment.pixels.max())
     facts = f"{width}x{height}, brightest {brightest / environment.mean_luminance:.3g} times the mean"
     return view.apply(small * factor), facts
-
-
-def _within(image: np.ndarray, size: int) -> np.ndarray:
-    scale = size / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    shape = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
-    return cv2.resize(image, shape, interpolation=cv2.INTER_AREA)
 
 
 def folder_config(folder: Path) -> AssetsConfig:

@@ -1,7 +1,7 @@
 """A calibration on paper: one table (Markdown and JSON) and a sheet with the best and the worst cases."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ PASTING_FIGURES = {
     "rim_error": ("rim error (RMS of 255)", 2, False),
     "rim_excess": ("rim error above the default's", 2, False),  # paired: its interval decides
 }
+
+_FIGURES = {**MASK_FIGURES, **RELIGHTING_FIGURES, **PASTING_FIGURES}
 
 SHOWN = 3  # cases at each end of the sheet: one line
 _RIM_WINDOW = 0.25  # side of the shown part of a rim, as a share of the image
@@ -62,7 +64,6 @@ def _summary(judged: Judged, figure: str, subjects: dict[str, str], seed: int) -
 
 def markdown(calibration: Calibration, rows: Iterable[dict[str, Any]]) -> str:
     """The table, with what it is over and what was refused."""
-    names = {**MASK_FIGURES, **RELIGHTING_FIGURES, **PASTING_FIGURES}
     subjects = {scene.subject for scene in calibration.scenes}
     lines = [
         f"{len(calibration.scenes)} rendered photographs of {len(subjects)} objects; "
@@ -72,7 +73,7 @@ def markdown(calibration: Calibration, rows: Iterable[dict[str, Any]]) -> str:
         "|---|---|---|---:|---:|---:|",
     ]
     for row in rows:
-        heading, digits, more = names[row["figure"]]
+        heading, digits, more = _FIGURES[row["figure"]]
         mean, interval = "–", "–"
         if row["n"]:
             mean = f"{row['mean']:.{digits}f}"
@@ -99,54 +100,60 @@ def _refusals(calibration: Calibration) -> Iterable[str]:
 def sheet(calibration: Calibration) -> np.ndarray:
     """uint8 RGB: worst and best masks and relit photographs of the configured models, and rims enlarged."""
     scenes = {scene.name: scene for scene in calibration.scenes}
-    masks, relighting = calibration.masks[0], calibration.relighting[0]
+    masks, relighting, paste = calibration.masks[0], calibration.relighting[0], calibration.pasting[0]
+
+    def rims(name: str) -> tuple[np.ndarray, ...]:
+        return _rims(scenes[name], [judged.images[name] for judged in calibration.pasting])
+
     sections = [
-        Section(
-            f"{end} masks of {masks.method}",
+        *_sections(
+            masks,
+            f"masks of {masks.method}",
+            "iou",
+            "IoU {:.3f}",
             ("photograph", "true alpha", "mask"),
-            tuple(
-                Item(
-                    f"{name}  IoU {masks.figures[name]['iou']:.3f}",
-                    (scenes[name].photo, scenes[name].mask, masks.images[name]),
-                )
-                for name in names
-            ),
-        )
-        for end, names in _ends(masks, "iou")
-    ]
-    sections += [
-        Section(
-            f"{end} relit foregrounds of {relighting.method}, with true masks",
+            lambda name: (scenes[name].photo, scenes[name].mask, masks.images[name]),
+        ),
+        *_sections(
+            relighting,
+            f"relit foregrounds of {relighting.method}, with true masks",
+            "gain",
+            "{:+.1f} dB over untouched",
             ("photograph", "relit, pasted", "truth"),
-            tuple(
-                Item(
-                    f"{name}  {relighting.figures[name]['gain']:+.1f} dB over untouched",
-                    (scenes[name].photo, relighting.images[name], scenes[name].truth),
-                )
-                for name in names
-            ),
-        )
-        for end, names in _ends(relighting, "gain")
-    ]
-    default = calibration.pasting[0]
-    sections += [
-        Section(
-            f"{end} rims of: {default.method}",
+            lambda name: (scenes[name].photo, relighting.images[name], scenes[name].truth),
+        ),
+        *_sections(
+            paste,
+            f"rims of: {paste.method}",
+            "rim_error",
+            "{:.1f} of 255",
             ("default", "alpha-over", "linear light", "truth"),
-            tuple(
-                Item(
-                    f"{name}  {default.figures[name]['rim_error']:.1f} of 255",
-                    _rims(scenes[name], [judged.images[name] for judged in calibration.pasting]),
-                )
-                for name in names[:2]
-            ),
-        )
-        for end, names in _ends(default, "rim_error", more_is_better=False)
+            rims,
+            shown=2,
+        ),
     ]
     return contact_sheet([section for section in sections if section.items])
 
 
-def _ends(judged: Judged, figure: str, *, more_is_better: bool = True) -> list[tuple[str, list[str]]]:
+def _sections(
+    judged: Judged,
+    what: str,
+    figure: str,
+    form: str,
+    headings: tuple[str, ...],
+    images: Callable[[str], tuple[np.ndarray, ...]],
+    shown: int = SHOWN,
+) -> Iterator[Section]:
+    """The worst and the best scenes by a figure."""
+    for end, names in _ends(judged, figure, more_is_better=_FIGURES[figure][2]):
+        items = (
+            Item(f"{name}  {form.format(judged.figures[name][figure])}", images(name))
+            for name in names[:shown]
+        )
+        yield Section(f"{end} {what}", headings, tuple(items))
+
+
+def _ends(judged: Judged, figure: str, *, more_is_better: bool) -> list[tuple[str, list[str]]]:
     """Scenes at both ends, none of them twice."""
     ranked = sorted(judged.figures, key=lambda name: (judged.figures[name][figure], name))
     if not more_is_better:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from pairbridge.datagen.models.weights.weight_folders import weights_root
+
 GIB = 2**30
 
 # Debian and Ubuntu packages of the system libraries that the bpy wheel links to (ldd on its __init__.so).
@@ -52,36 +54,34 @@ class State(StrEnum):
 class Check:
     """One finding; `remedy` is what to type or change, empty where nothing is wrong."""
 
-    name: str
     state: State
     found: str
     remedy: str = ""
 
 
-def examine(folder: Path) -> Iterator[Check]:
-    """Every check in turn; `folder` is where output would go."""
-    checks: tuple[Callable[[], Check], ...] = (
-        lambda: check_interpreter(sys.version_info[:2]),
-        check_packages,
-        check_blender,
-        check_cores,
-        lambda: check_memory(_memory_bytes()),
-        check_gpu,
-        lambda: check_disk(folder, shutil.disk_usage(folder).free),
-        lambda: check_shared_memory(Path("/dev/shm")),
-        lambda: check_weights(weights_folder()),
-        check_ray,
-    )
-    for check in checks:
-        yield check()
+def examine(folder: Path) -> Iterator[tuple[str, Check]]:
+    """Every check in turn, by name; `folder` is where output would go."""
+    checks: dict[str, Callable[[], Check]] = {
+        "interpreter": lambda: check_interpreter(sys.version_info[:2]),
+        "packages": check_packages,
+        "bpy": check_blender,
+        "cores": check_cores,
+        "memory": lambda: check_memory(_memory_bytes()),
+        "gpu": check_gpu,
+        "disk": lambda: check_disk(folder, shutil.disk_usage(folder).free),
+        "shared memory": lambda: check_shared_memory(Path("/dev/shm")),
+        "weights": lambda: check_weights(weights_root()),
+        "ray": check_ray,
+    }
+    for name, check in checks.items():
+        yield name, check()
 
 
 def check_interpreter(version: tuple[int, int]) -> Check:
     found = f"Python {version[0]}.{version[1]} at {sys.executable}"
     if version == (3, 11):
-        return Check("interpreter", State.OK, found)
+        return Check(State.OK, found)
     return Check(
-        "interpreter",
         State.FAILED,
         f"{found}; bpy 4.5 exists for CPython 3.11 only, so nothing can be rendered",
         "use Python 3.11: `make demo PYTHON=python3.11` (training alone runs on later ones)",
@@ -95,10 +95,10 @@ def check_packages() -> Check:
     missing = [name for name in names if not _installed(name)]
     if not missing:
         return Check(
-            "packages", State.OK, f"pairbridge {_version('pairbridge')} with all {len(names)} dependencies"
+            State.OK,
+            f"pairbridge {importlib.metadata.version('pairbridge')} with all {len(names)} dependencies",
         )
     return Check(
-        "packages",
         State.FAILED,
         f"not installed: {', '.join(missing)}",
         "pip install -c requirements/pins.txt -e '.[render]'",
@@ -109,7 +109,6 @@ def check_blender() -> Check:
     """bpy imports in a fresh process."""
     if not _installed("bpy"):
         return Check(
-            "bpy",
             State.FAILED,
             "not installed: nothing can be rendered (training and reading work without it)",
             "pip install -c requirements/pins.txt -e '.[render]'",
@@ -119,17 +118,15 @@ def check_blender() -> Check:
         timeout_s=120,
     )
     if done.returncode == 0:
-        return Check("bpy", State.OK, f"Blender {done.stdout.split()[-1]}")
+        return Check(State.OK, f"Blender {done.stdout.split()[-1]}")
     missing = sorted(missing_libraries(done.stderr) | missing_libraries(_ldd_of_bpy()))
     if missing:
         return Check(
-            "bpy", State.FAILED, f"system libraries are missing: {', '.join(missing)}", apt_command(missing)
+            State.FAILED, f"system libraries are missing: {', '.join(missing)}", apt_command(missing)
         )
-    last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
     return Check(
-        "bpy",
         State.FAILED,
-        f"does not import: {last[0]}",
+        f"does not import: {_last_words(done)}",
         "reinstall it: pip install --force-reinstall bpy~=4.5.0",
     )
 
@@ -158,10 +155,8 @@ def apt_command(libraries: list[str]) -> str:
 def check_cores() -> Check:
     cores = len(os.sched_getaffinity(0))
     if cores >= 2:
-        return Check("cores", State.OK, f"{cores} usable")
-    return Check(
-        "cores", State.NOTE, "1 usable: the demo takes about half an hour", "generate with --workers 1"
-    )
+        return Check(State.OK, f"{cores} usable")
+    return Check(State.NOTE, "1 usable: the demo takes about half an hour", "generate with --workers 1")
 
 
 def check_memory(available: int) -> Check:
@@ -170,9 +165,9 @@ def check_memory(available: int) -> Check:
     """
     found = f"{available / GIB:.1f} GiB available"
     if available >= 4 * GIB:
-        return Check("memory", State.OK, found)
+        return Check(State.OK, found)
     state = State.NOTE if available >= 2 * GIB else State.FAILED
-    return Check("memory", state, found, "close other programs, or generate with --workers 1")
+    return Check(state, found, "close other programs, or generate with --workers 1")
 
 
 def check_gpu() -> Check:
@@ -180,58 +175,42 @@ def check_gpu() -> Check:
 
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return Check("gpu", State.OK, f"{', '.join(names)} (CUDA {torch.version.cuda})")
+        return Check(State.OK, f"{', '.join(names)} (CUDA {torch.version.cuda})")
     if shutil.which("nvidia-smi") and _run(["nvidia-smi", "-L"], timeout_s=30).stdout.strip():
         return Check(
-            "gpu",
             State.NOTE,
             f"there is one, but torch {torch.__version__} cannot use it",
             "install a CUDA build of torch to train on it; rendering takes it with render.device: cuda",
         )
-    return Check("gpu", State.NOTE, "none: rendering and training use the CPU, as the demo expects")
+    return Check(State.NOTE, "none: rendering and training use the CPU, as the demo expects")
 
 
 def check_disk(folder: Path, free: int) -> Check:
     """`free` in bytes. The demo writes about 100 MB; a pair of 512x512 takes about 1 MB."""
     found = f"{free / GIB:.1f} GiB free for {folder.resolve()}"
     if free >= 5 * GIB:
-        return Check("disk", State.OK, found)
+        return Check(State.OK, found)
     state = State.NOTE if free >= GIB else State.FAILED
-    return Check(
-        "disk", state, found, "free some space or write elsewhere with --out; `pairbridge plan` estimates"
-    )
+    return Check(state, found, "free some space or write elsewhere with --out; `pairbridge plan` estimates")
 
 
 def check_shared_memory(folder: Path) -> Check:
     """Blender's images come through it, and Ray keeps its objects there."""
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        return Check(
-            "shared memory",
-            State.FAILED,
-            f"{folder} is missing or not writable",
-            f"mount a tmpfs at {folder}",
-        )
+        return Check(State.FAILED, f"{folder} is missing or not writable", f"mount a tmpfs at {folder}")
     free = shutil.disk_usage(folder).free
     found = f"{free / GIB:.2f} GiB free in {folder}"
     if free >= GIB // 2:
-        return Check("shared memory", State.OK, found)
-    return Check(
-        "shared memory", State.NOTE, f"{found}; Ray falls back to slow files", "docker run --shm-size=2g"
-    )
-
-
-def weights_folder() -> Path:
-    """Where model weights are looked for: $PAIRBRIDGE_WEIGHTS, else `weights` in the working directory."""
-    return Path(os.environ.get("PAIRBRIDGE_WEIGHTS", "weights"))
+        return Check(State.OK, found)
+    return Check(State.NOTE, f"{found}; Ray falls back to slow files", "docker run --shm-size=2g")
 
 
 def check_weights(folder: Path) -> Check:
     """Folders with safetensors files. None are needed: the embedded stand-ins work without."""
     found = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors")})
     if found:
-        return Check("weights", State.OK, f"in {folder}: {', '.join(found)}")
+        return Check(State.OK, f"in {folder}: {', '.join(found)}")
     return Check(
-        "weights",
         State.NOTE,
         f"none in {folder}: GrabCut and colour transfer stand in for matting and relighting models, "
         "and the Haar transform for an autoencoder",
@@ -244,12 +223,10 @@ def check_ray() -> Check:
     alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = _run([sys.executable, "-c", _TRY_RAY], timeout_s=120, env=alone | {"RAY_USAGE_STATS_ENABLED": "0"})
     if done.returncode == 0:
-        return Check("ray", State.OK, f"Ray {_version('ray')} starts on this machine")
-    last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+        return Check(State.OK, f"Ray {importlib.metadata.version('ray')} starts on this machine")
     return Check(
-        "ray",
         State.FAILED,
-        f"does not start: {last[0]}",
+        f"does not start: {_last_words(done)}",
         f"look into {tempfile.gettempdir()}/ray/session_latest/logs; RAY_TMPDIR moves a "
         "temporary folder that is full or has a long name",
     )
@@ -282,9 +259,9 @@ def _run(
         return subprocess.CompletedProcess(command, 124, "", f"no answer within {timeout_s:.0f} s")
 
 
+def _last_words(done: subprocess.CompletedProcess) -> str:
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+
+
 def _installed(distribution: str) -> bool:
     return bool(list(importlib.metadata.distributions(name=distribution)))
-
-
-def _version(distribution: str) -> str:
-    return importlib.metadata.version(distribution)

@@ -25,11 +25,9 @@ def doctor(
     styles = {State.OK: "green", State.NOTE: "yellow", State.FAILED: "bold red"}
     console = new_console()
     failed = 0
-    for check in examine(out):
+    for name, check in examine(out):
         failed += check.state is State.FAILED
-        console.print(
-            Text.assemble((f"{check.state:<8}", styles[check.state]), f"{check.name:<15}", check.found)
-        )
+        console.print(Text.assemble((f"{check.state:<8}", styles[check.state]), f"{name:<15}", check.found))
         if check.remedy:
             console.print(Text(f"{'':<23}-> {check.remedy}"))
     if failed:

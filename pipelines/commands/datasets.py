@@ -6,22 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import (
-    EXIT_PARTIAL,
-    AcceptQuarantine,
-    Address,
-    DatasetFolder,
-    DryRun,
-    RequireKnownLicences,
-    Seed,
-    Set,
-    Workers,
-    end_if_damaged,
-    place,
-    stop_interrupted,
-    usable_cores,
-)
 
 DatasetConfigName = Annotated[
     str,
@@ -49,8 +35,8 @@ def plan(
     seconds: Annotated[
         float, typer.Option("--seconds", min=10, help="Seconds that --cost may measure.")
     ] = 60.0,
-    workers: Workers = None,
-    address: Address = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     nodes: Annotated[
         int | None, typer.Option("--nodes", min=1, help="Estimate for a cluster of so many machines as well.")
     ] = None,
@@ -68,7 +54,7 @@ def plan(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the estimate of --cost as JSON, and nothing else.")
     ] = False,
-    settings: Set = None,
+    settings: options.Set = None,
 ) -> None:
     """Show what a dataset config would make, and what it costs.
 
@@ -92,7 +78,7 @@ def plan(
 
     cluster = Cluster(nodes=nodes, cpus=cpus, gpus=gpus) if nodes else None
     prices = Prices(node_hour=price_per_node_hour, core_hour=price_per_core_hour, gpu_hour=price_per_gpu_hour)
-    found = measure(loaded, workers=workers or usable_cores(), address=address, seconds=seconds)
+    found = measure(loaded, workers=workers or options.usable_cores(), address=address, seconds=seconds)
     estimate = estimate_cost(found, cluster, prices)
     if as_json:
         print(json.dumps(estimate, indent=1))
@@ -105,11 +91,13 @@ def generate(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", parser=place, help="The dataset's folder or s3:// URL; an unfinished one is resumed."
+            "--out",
+            parser=options.place,
+            help="The dataset's folder or s3:// URL; an unfinished one is resumed.",
         ),
     ],
-    workers: Workers = None,
-    address: Address = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     preview: Annotated[
         int | None,
         typer.Option(
@@ -129,9 +117,9 @@ def generate(
             "--work", help="For an URL: the folder of lock, staging and logs [default: one in the cache]."
         ),
     ] = None,
-    accept_quarantine: AcceptQuarantine = False,
-    settings: Set = None,
-    dry_run: DryRun = False,
+    accept_quarantine: options.AcceptQuarantine = False,
+    settings: options.Set = None,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Make a dataset with Ray workers; resumable.
 
@@ -150,7 +138,7 @@ def generate(
         # Imported late: ray.
         from pairbridge.pipelines.generation.preview import preview as make_preview
 
-        sheet = make_preview(loaded, out, preview, workers=workers or usable_cores())
+        sheet = make_preview(loaded, out, preview, workers=workers or options.usable_cores())
         print(f"{sheet}: look at it; nothing was committed")
         return
     # Imported late: ray.
@@ -161,13 +149,13 @@ def generate(
         result = run_generate(
             loaded,
             out,
-            workers=workers or usable_cores(),
+            workers=workers or options.usable_cores(),
             address=address,
             extend_assets=extend_assets,
             work_dir=work,
         )
     except Interrupted as error:
-        stop_interrupted(error)
+        options.stop_interrupted(error)
     print(f"{result.num_pairs} pairs in {result.num_shards} shards under {out}/shards")
     if result.unused_assets:
         print(
@@ -178,13 +166,13 @@ def generate(
     if result.num_quarantined:
         print(f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why")
         if not accept_quarantine:
-            raise typer.Exit(EXIT_PARTIAL)
+            raise typer.Exit(options.EXIT_PARTIAL)
 
 
 def verify(
-    dataset: DatasetFolder,
+    dataset: options.DatasetFolder,
     decode: Annotated[bool, typer.Option("--decode", help="Also decode every image and array.")] = False,
-    known_licences: RequireKnownLicences = False,
+    known_licences: options.RequireKnownLicences = False,
 ) -> None:
     """Prove from disk that every planned pair is there, undamaged.
 
@@ -199,19 +187,19 @@ def verify(
 
     # A Path is no URL (`place`), and an import lies in a folder.
     if isinstance(dataset, Path) and is_import(dataset):
-        end_if_damaged(verify_import(dataset, decode=decode))
+        options.end_if_damaged(verify_import(dataset, decode=decode))
         print("whole: every pair of the import is there" + (", and can be read" if decode else ""))
         return
     report = verify_dataset(dataset, decode=decode, require_known_licences=known_licences)
     show_status(report.streams)
     show_variety(report.streams)
-    end_if_damaged(report.findings)
+    options.end_if_damaged(report.findings)
     holes = sum(stream.holes for stream in report.streams)
     print(
         f"whole: every planned pair is accounted for ({report.num_bytes / 1e6:.1f} MB, {holes} in quarantine)"
     )
     if holes:
-        raise typer.Exit(EXIT_PARTIAL)
+        raise typer.Exit(options.EXIT_PARTIAL)
 
 
 def inspect(
@@ -219,7 +207,7 @@ def inspect(
         Path,
         typer.Argument(
             metavar="SHARD_OR_DATASET",
-            parser=place,
+            parser=options.place,
             help="A shard's .tar, or a dataset's or import's folder, or a dataset's s3:// URL.",
         ),
     ],
@@ -239,7 +227,7 @@ def inspect(
     limit: Annotated[
         int, typer.Option(min=1, help="Pairs on the page, spread over recipes and splits.")
     ] = 200,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
 ) -> None:
     """Show one sample, or with --page many in a browser.
 

@@ -5,32 +5,20 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import (
-    EXIT_PARTIAL,
-    ClassName,
-    Device,
-    Guidance,
-    LightMap,
-    Mask,
-    Model,
-    OutImages,
-    SamplerName,
-    Seed,
-    Set,
-    Steps,
-)
 
 
 def translate(
-    model: Model,
-    out: OutImages,
+    model: options.Model,
+    out: options.OutImages,
     image: Annotated[
         Path | None,
         typer.Argument(metavar="IMAGE", help="The image to translate, of any size, or a folder of images."),
     ] = None,
-    mask: Mask = None,
-    light_map: LightMap = None,
+    mask: options.Mask = None,
+    light_map: options.LightMap = None,
     foreground: Annotated[
         Path | None,
         typer.Option(
@@ -44,12 +32,12 @@ def translate(
     matting: Annotated[
         str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
     ] = "grabcut",
-    steps: Steps = 1,
-    seed: Seed = 0,
-    sampler: SamplerName = "posterior",
-    guidance: Guidance = 1.0,
-    class_name: ClassName = None,
-    device: Device = "cpu",
+    steps: options.Steps = 1,
+    seed: options.Seed = 0,
+    sampler: options.SamplerName = "posterior",
+    guidance: options.Guidance = 1.0,
+    class_name: options.ClassName = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Translate images with a trained model.
 
@@ -57,26 +45,31 @@ def translate(
     status 2 if images of a folder could not be translated.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.translating import run_translate
+    from pairbridge.pipelines.inference.image_files import each_image, files_of, read_image
+    from pairbridge.pipelines.inference.translating import named_matting, named_sampler, usage
+    from pairbridge.pipelines.inference.translation import open_model, request_of, translate_image
+    from pairbridge.pipelines.pages.sheets import write_png
+    from pairbridge.training.data.condition_specs import class_condition
 
-    failed = run_translate(
-        model,
-        image,
-        out,
-        mask=mask,
-        light_map=light_map,
-        foreground=foreground,
-        background=background,
-        matting=matting,
-        steps=steps,
-        seed=seed,
-        sampler=sampler,
-        guidance=guidance,
-        class_name=class_name,
-        device=device,
-    )
-    if failed:
-        raise typer.Exit(EXIT_PARTIAL)
+    if (image is None) == (foreground is None):
+        raise usage("give either IMAGE, or --foreground with --background")
+    if (foreground is None) != (background is None):
+        raise usage("--foreground and --background go together")
+    asked = {"steps": steps, "seed": seed, "guidance": guidance}
+    asked |= {"sampler": named_sampler(sampler), "matting": named_matting(matting)}
+    opened = open_model(model, device)
+    if class_name:
+        asked["conditions"] = dict([class_condition(opened.model.config.denoiser.conditions, class_name)])
+
+    def write(path: Path, target: Path) -> None:
+        behind = read_image(background) if background else None
+        request = request_of(files_of(path, mask, light_map), background=behind, **asked)
+        write_png(target, translate_image(opened, request))
+        print(target)
+
+    failed = each_image(image or foreground, out, write)
+    print(f"{opened.model.evaluations} network evaluations in all")
+    _end_if_failed(failed, "translated")
 
 
 def guide(
@@ -93,12 +86,12 @@ def guide(
     config: Annotated[
         str, typer.Option("--config", help="A guidance YAML file with the losses, or a shipped one's name.")
     ],
-    out: OutImages,
-    mask: Mask = None,
-    light_map: LightMap = None,
-    seed: Seed = 0,
-    settings: Set = None,
-    device: Device = "cpu",
+    out: options.OutImages,
+    mask: options.Mask = None,
+    light_map: options.LightMap = None,
+    seed: options.Seed = 0,
+    settings: options.Set = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Edit images by gradients of losses, without training.
 
@@ -107,58 +100,45 @@ def guide(
     folder could not be edited.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.guiding import run_guide
+    from pairbridge.pipelines.inference.guiding import open_guide
+    from pairbridge.pipelines.inference.image_files import each_image, files_of
 
-    if run_guide(
-        model,
-        image,
-        out,
-        load("guidance", config, settings),
-        mask=mask,
-        light_map=light_map,
-        seed=seed,
-        device=device,
-    ):
-        raise typer.Exit(EXIT_PARTIAL)
+    edit = open_guide(model, load("guidance", config, settings), seed, device)
+
+    def write(path: Path, target: Path) -> None:
+        print(f"{target}: {edit(files_of(path, mask, light_map), target)}")
+
+    _end_if_failed(each_image(image, out, write), "edited")
 
 
 def sample(
-    model: Model,
+    model: options.Model,
     out: Annotated[
         Path, typer.Option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
     ],
     size: Annotated[int, typer.Option(min=8, help="Side in pixels; best as in training.")],
     count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 16,
-    steps: Steps = 20,
-    seed: Seed = 0,
-    sampler: SamplerName = "heun",
-    guidance: Guidance = 1.0,
-    class_name: ClassName = None,
-    device: Device = "cpu",
+    steps: options.Steps = 20,
+    seed: options.Seed = 0,
+    sampler: options.SamplerName = "heun",
+    guidance: options.Guidance = 1.0,
+    class_name: options.ClassName = None,
+    device: options.Device = "cpu",
 ) -> None:
     """Generate images from noise with a flow (`bridge.start: noise`)."""
     # Imported late: torch.
     from pairbridge.pipelines.inference.sampling import run_sample
+    from pairbridge.pipelines.inference.translating import named_sampler
 
-    run_sample(
-        model,
-        out,
-        count=count,
-        size=size,
-        steps=steps,
-        seed=seed,
-        sampler=sampler,
-        guidance=guidance,
-        class_name=class_name,
-        device=device,
-    )
+    how = {"steps": steps, "sampler": named_sampler(sampler), "guidance": guidance}
+    print(run_sample(model, out, count, size, seed, class_name, device, **how))
 
 
 def browser_app(
-    model: Model,
+    model: options.Model,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
-    device: Device = "cpu",
+    device: options.Device = "cpu",
 ) -> None:
     """Translate in the browser, on this machine alone.
 
@@ -168,3 +148,11 @@ def browser_app(
     from pairbridge.pipelines.inference.browser_app import serve
 
     serve(model, host=host, port=port, device=device)
+
+
+def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> None:
+    """List the images of a folder that were not `done`, and end with status 2 where there are any."""
+    for path, error in failed:
+        print(f"not {done}: {path.name}: {error.cause}; {error.remedy}")
+    if failed:
+        raise typer.Exit(options.EXIT_PARTIAL)

@@ -8,15 +8,9 @@ def show_mix(mix: MixForecast) -> None:
     """Shares, epochs, and the first source to be exhausted."""
     table = new_table("source", "share", "exactly", "pairs", "draws", "epochs", "fresh batches")
     for source in mix.sources:
-        table.add_row(
-            source.name,
-            f"{float(source.share):.2%}",
-            str(source.share),
-            str(source.pairs),
-            str(source.draws),
-            f"{source.epochs:.2f}",
-            str(source.fresh_batches),
-        )
+        counts = map(str, (source.share, source.pairs, source.draws))
+        share, epochs = f"{float(source.share):.2%}", f"{source.epochs:.2f}"
+        table.add_row(source.name, share, *counts, epochs, str(source.fresh_batches))
     console = new_console()
     console.print(table)
     console.print(

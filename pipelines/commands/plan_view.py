@@ -24,8 +24,8 @@ def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
     config = plan.config
     console.print(f"dataset {config.name}, seed {config.seed}, {config.render.samples} samples a pixel")
     assets = new_table("assets", *SPLITS)
-    for entry in asset_counts(plan.catalogue):
-        assets.add_row(entry.kind, *map(str, entry.counts))
+    for kind, of_splits in asset_counts(plan.catalogue).items():
+        assets.add_row(kind, *map(str, of_splits))
     console.print(assets)
     _show_layout(plan, console)
     console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB on disk")
@@ -62,14 +62,9 @@ def status_table(streams: Iterable[StreamStatus]) -> Table:
     """Planned and committed counts, a row for each recipe and split."""
     table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards", left=2)
     for stream in streams:
-        table.add_row(
-            stream.recipe,
-            stream.split,
-            str(stream.pairs_made),
-            str(stream.pairs_planned),
-            str(stream.holes),
-            f"{stream.shards_committed}/{stream.shards_planned}",
-        )
+        counts = (stream.pairs_made, stream.pairs_planned, stream.holes)
+        shards = f"{stream.shards_committed}/{stream.shards_planned}"
+        table.add_row(stream.recipe, stream.split, *map(str, counts), shards)
     return table
 
 
@@ -81,14 +76,10 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
         if variety is None or variety.aspects is None:
             continue
         low, high = variety.aspects
-        table.add_row(
-            stream.recipe,
-            stream.split,
-            str(variety.objects),
-            str(variety.lightings),
-            " ".join(f"{side}²" for side in variety.budgets),
-            f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}",
-        )
+        sizes = " ".join(f"{side}²" for side in variety.budgets)
+        aspect = f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}"
+        counts = (variety.objects, variety.lightings)
+        table.add_row(stream.recipe, stream.split, *map(str, counts), sizes, aspect)
     new_console().print(table)
 
 

@@ -7,16 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pairbridge.pipelines.commands.options import (
-    EXIT_PARTIAL,
-    AcceptQuarantine,
-    Address,
-    DryRun,
-    Set,
-    Workers,
-    stop_interrupted,
-    usable_cores,
-)
+from pairbridge.pipelines.commands import options
 
 RunsFolder = Annotated[Path, typer.Option("--out", help="The folder in which the run's own folder is made.")]
 From = Annotated[
@@ -31,16 +22,16 @@ From = Annotated[
 
 def demo(
     out: RunsFolder = Path("runs"),
-    workers: Workers = None,
+    workers: options.Workers = None,
     from_stage: From = None,
-    settings: Set = None,
-    dry_run: DryRun = False,
+    settings: options.Set = None,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Run the shipped demo: the whole job, small, within minutes.
 
     It takes up to a quarter of an hour on two cores.
     """
-    _execute("demo", out, workers, None, from_stage, settings, dry_run)
+    run("demo", out, workers, None, from_stage, True, settings, dry_run)
 
 
 def run(
@@ -48,21 +39,33 @@ def run(
         str, typer.Argument(metavar="RUN", help="A run's YAML file, or the name of a shipped one.")
     ],
     out: RunsFolder = Path("runs"),
-    workers: Workers = None,
-    address: Address = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     from_stage: From = None,
-    accept_quarantine: AcceptQuarantine = False,
-    settings: Set = None,
-    dry_run: DryRun = False,
+    accept_quarantine: options.AcceptQuarantine = False,
+    settings: options.Set = None,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Generate, verify, train, evaluate and report; resumable.
 
     Interrupt it at any time: the same command resumes. --set takes dataset.KEY, mix.KEY, training.KEY,
     evaluation.KEY, and the run's own keys. Ends with status 2 if pairs are in quarantine, 130 if interrupted.
     """
-    quarantined = _execute(config, out, workers, address, from_stage, settings, dry_run)
-    if quarantined and not accept_quarantine:
-        raise typer.Exit(EXIT_PARTIAL)
+    # Imported late: torch and ray.
+    from pairbridge.pipelines.commands.metrics_view import show_run
+    from pairbridge.pipelines.runs.run import dry_run as foresee
+    from pairbridge.pipelines.runs.run import execute
+    from pairbridge.pipelines.runs.run_config import load_run
+
+    loaded = load_run(config, out, settings or ())
+    if dry_run:
+        foresee(loaded, forced_from=from_stage)
+        return
+    workers = workers or loaded.config.workers or options.usable_cores()
+    with _resumable(drop=["--from"]):
+        execute(loaded, workers=workers, address=address, forced_from=from_stage)
+    if show_run(loaded.folder) and not accept_quarantine:
+        raise typer.Exit(options.EXIT_PARTIAL)
 
 
 def sweep(
@@ -70,10 +73,10 @@ def sweep(
         str, typer.Argument(metavar="SWEEP", help="A sweep's YAML file, or the name of a shipped one.")
     ],
     out: RunsFolder = Path("runs"),
-    workers: Workers = None,
-    address: Address = None,
-    settings: Set = None,
-    dry_run: DryRun = False,
+    workers: options.Workers = None,
+    address: options.Address = None,
+    settings: options.Set = None,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Train and evaluate a run over a grid of hyperparameters; plot.
 
@@ -89,40 +92,9 @@ def sweep(
         dry_run_sweep(loaded)
         return
     with _resumable():
-        page = execute_sweep(
-            loaded, workers=workers or loaded.run.config.workers or usable_cores(), address=address
-        )
+        workers = workers or loaded.run.config.workers or options.usable_cores()
+        page = execute_sweep(loaded, workers=workers, address=address)
     print(page)
-
-
-def _execute(
-    config: str,
-    out: Path,
-    workers: int | None,
-    address: str | None,
-    from_stage: str | None,
-    settings: list[str] | None,
-    dry_run: bool,
-) -> int:
-    """Pairs in quarantine."""
-    # Imported late: torch and ray.
-    from pairbridge.pipelines.commands.metrics_view import show_run
-    from pairbridge.pipelines.runs.run import dry_run as foresee
-    from pairbridge.pipelines.runs.run import execute
-    from pairbridge.pipelines.runs.run_config import load_run
-
-    loaded = load_run(config, out, settings or ())
-    if dry_run:
-        foresee(loaded, forced_from=from_stage)
-        return 0
-    with _resumable(drop=["--from"]):
-        execute(
-            loaded,
-            workers=workers or loaded.config.workers or usable_cores(),
-            address=address,
-            forced_from=from_stage,
-        )
-    return show_run(loaded.folder)
 
 
 @contextmanager
@@ -135,6 +107,6 @@ def _resumable(drop: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except (Interrupted, TrainingInterrupted) as error:
-        stop_interrupted(error, drop=drop)
+        options.stop_interrupted(error, drop=drop)
     except KeyboardInterrupt:
-        stop_interrupted(None, drop=drop)
+        options.stop_interrupted(None, drop=drop)

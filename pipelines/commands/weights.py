@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     # Imported late: rich.
-    from pairbridge.datagen.models.weights.weight_folders import FileCheck, ModelCheck
+    from pairbridge.datagen.models.weights.weight_folders import ModelCheck
     from pairbridge.datagen.models.weights.weights_manifest import Model
 
 Folder = Annotated[
@@ -136,14 +136,10 @@ def _report(found: "ModelCheck") -> "Iterable[str]":
     yield f"\n{found.model.id}: {state}"
     yield f"  licence: {found.model.terms}"
     for checked in found.files:
-        yield _line(checked)
+        detail = f" ({checked.detail})" if checked.detail else ""
+        yield f"  {checked.finding:<9} {checked.file.path}{detail}"
     for name in found.unsafe:
         yield f"  ignored   {name}: it could run code, and is never loaded"
-
-
-def _line(checked: "FileCheck") -> str:
-    detail = f" ({checked.detail})" if checked.detail else ""
-    return f"  {checked.finding:<9} {checked.file.path}{detail}"
 
 
 group = command_group(

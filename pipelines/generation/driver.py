@@ -15,7 +15,7 @@ from pairbridge.datagen.core.atomic_files import DiskFull
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.layout import ShardSpec
-from pairbridge.datagen.shards.records import GroupRecord, ShardInfo, Sidecar, pack_group
+from pairbridge.datagen.shards.records import ShardInfo, Sidecar, pack_group
 from pairbridge.datagen.shards.tar import TRAILER
 from pairbridge.pipelines.attempts.agenda import Agenda, Attempt, OpenShard
 from pairbridge.pipelines.attempts.holes import asset_ids, given_up
@@ -24,7 +24,7 @@ from pairbridge.pipelines.generation.progress import OnProgress, Snapshot
 from pairbridge.pipelines.generation.stopping import DrainRequest, Interrupted
 from pairbridge.pipelines.shelves.ledger import Ledger
 from pairbridge.pipelines.shelves.shelf import FolderShelf
-from pairbridge.pipelines.shelves.staging import Staging, stage_part, stage_record
+from pairbridge.pipelines.shelves.staging import Staging, stage_group
 from pairbridge.pipelines.workers.crew import Crew, Finished
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
@@ -132,8 +132,7 @@ class Driver:
         folder.mkdir(exist_ok=True)
         keys_of_groups = ((group, shard.stream.keys(group)) for group in shard.groups)
         for part, record in self._shelf.split(sidecar, keys_of_groups):
-            stage_part(folder, part, record)
-            stage_record(folder, record)
+            stage_group(folder, part, record)
         self._shelf.uncommit(shard.name)
         self._ledger.write("reopened", shard=shard.name, groups=shard.num_groups)
 
@@ -168,7 +167,7 @@ class Driver:
         }
         if outcome.fault is None:
             if outcome.parcel is not None:
-                self._stage(task, *outcome.parcel)
+                stage_group(self._staging.shard_folder(task.shard), *outcome.parcel)
             self._ledger.write(
                 "group",
                 **facts,
@@ -208,7 +207,7 @@ class Driver:
     def _give_up(self, task: Attempt, draw: int, fault: Fault, reason: str) -> None:
         spec = self._plan.group(task.shard.stream, task.group, draw)
         part, record = pack_group(task.group, given_up(spec, fault, reason, self._plan.catalogue))
-        self._stage(task, part, record)
+        stage_group(self._staging.shard_folder(task.shard), part, record)
         self._ledger.write(
             "given up",
             shard=task.shard.name,
@@ -220,11 +219,6 @@ class Driver:
         )
         self._count(0, len(record.holes))
         self._agenda_of(task).settled(task)
-
-    def _stage(self, task: Attempt, part: bytes, record: GroupRecord) -> None:
-        folder = self._staging.shard_folder(task.shard)
-        stage_part(folder, part, record)
-        stage_record(folder, record)
 
     def _count(self, pairs: int, holes: int) -> None:
         self._pairs_done += pairs

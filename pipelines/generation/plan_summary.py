@@ -1,8 +1,6 @@
 """A dataset before it is made: its layout, its size on disk, and the parameters of any one group."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue
 from pairbridge.datagen.core.errors import ConfigError
@@ -19,22 +17,14 @@ BYTES_BESIDE_IMAGES = 5000
 COLOUR_IMAGES = ("source.png", "target.png")
 
 
-@dataclass(frozen=True, slots=True)
-class AssetCounts:
-    """How many assets of one kind each split has."""
-
-    kind: str
-    counts: tuple[int, ...]  # in the order of SPLITS
-
-
-def asset_counts(catalogue: Catalogue) -> Iterator[AssetCounts]:
-    """Every kind of asset that is there at all."""
-    for kind in ("family", "object", "photo"):
-        yield from _if_any(kind, [len(catalogue.of(kind, split)) for split in SPLITS])
+def asset_counts(catalogue: Catalogue) -> dict[str, list[int]]:
+    """How many assets each split has, in the order of SPLITS, by kind; of every kind that is there at all."""
+    counts = {
+        kind: [len(catalogue.of(kind, split)) for split in SPLITS] for kind in ("family", "object", "photo")
+    }
     for lighting in LIGHTING_KINDS:
-        yield from _if_any(
-            f"{lighting} lighting", [len(catalogue.lightings(lighting, split)) for split in SPLITS]
-        )
+        counts[f"{lighting} lighting"] = [len(catalogue.lightings(lighting, split)) for split in SPLITS]
+    return {kind: of_splits for kind, of_splits in counts.items() if any(of_splits)}
 
 
 def estimated_bytes(plan: DatasetPlan) -> int:
@@ -53,10 +43,12 @@ def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
     split, _, number = rest.partition("/")
     stream = plan.stream(recipe_id, split) if split in SPLITS else None
     if stream is None or not number.isdecimal() or int(number) >= stream.num_groups:
+        first = plan.streams[0]
+        example = f"{first.recipe_id}/{first.split}/{first.num_groups - 1}"
         raise ConfigError(
             f"the plan has no group {name!r}",
             consequence="there are no parameters to show",
-            remedy="write recipe/split/number, e.g. " + _example(plan),
+            remedy=f"write recipe/split/number, e.g. {example}",
         )
     return plan.group(stream, int(number))
 
@@ -68,13 +60,3 @@ def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:
     masks = sum(field.endswith(".png") for field in stream.fields) - colour
     bytes_per_pixel = colour * PNG_BYTES_PER_PIXEL + masks * MASK_BYTES_PER_PIXEL
     return round(pixels * bytes_per_pixel) + BYTES_BESIDE_IMAGES
-
-
-def _if_any(kind: str, counts: list[int]) -> Iterator[AssetCounts]:
-    if any(counts):
-        yield AssetCounts(kind, tuple(counts))
-
-
-def _example(plan: DatasetPlan) -> str:
-    stream = plan.streams[0]
-    return f"{stream.recipe_id}/{stream.split}/{stream.num_groups - 1}"

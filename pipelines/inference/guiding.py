@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ import torch
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.pipelines.inference.found_checkpoints import check_device
-from pairbridge.pipelines.inference.image_files import beside, each_image, read_image, read_mask
-from pairbridge.pipelines.inference.translation import TranslationRequest, as_trained, check_mask, open_model
+from pairbridge.pipelines.inference.image_files import read_image, read_mask
+from pairbridge.pipelines.inference.translation import (
+    TranslationRequest,
+    as_trained,
+    check_mask,
+    open_model,
+    request_of,
+)
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.data.condition_specs import LIGHT
 from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.guidance.guided_images import Edited, ImagePath, edit_images
@@ -26,52 +32,34 @@ from pairbridge.training.guidance.latent_diffusion import LatentDiffusion, is_la
 _Open = Callable[[TranslationRequest, torch.Generator], tuple[np.ndarray, np.ndarray | None, ImagePath]]
 
 
-class _ImageFiles:
-    """References, read as the images themselves are."""
-
-    def image(self, path: Path) -> np.ndarray:
-        return read_image(path)
-
-    def mask(self, path: Path) -> np.ndarray:
-        return read_mask(path)
+# References are read as the images themselves are.
+_FILES = SimpleNamespace(image=read_image, mask=read_mask)
 
 
-def run_guide(
-    model: Path,
-    image: Path,
-    out: Path,
-    config: GuideConfig,
-    *,
-    mask: Path | None,
-    light_map: Path | None,
-    seed: int,
-    device: str,
-    say: Callable[[str], None] = print,
-) -> int:
-    """Edit files; the number of images that could not be. Raises ConfigError for options that do not fit."""
+def open_guide(
+    model: Path, config: GuideConfig, seed: int, device: str
+) -> Callable[[dict[str, Path | None], Path], str]:
+    """An edit of an image's files (`image_files.files_of`) into a PNG, with a record of the same name beside
+    it; it says what the losses came to. Raises ConfigError for options that do not fit.
+    """
     check_device(device)
-    terms = build_terms(config.losses, _ImageFiles(), torch.device(device))
+    terms = build_terms(config.losses, _FILES, torch.device(device))
     opened = _open(model, config, device)
 
-    def write(path: Path, target: Path) -> None:
-        its_mask, light = beside(mask, path), beside(light_map, path)
-        request = TranslationRequest(
-            image=read_image(path),
-            mask=read_mask(its_mask) if its_mask else None,
-            conditions={LIGHT: read_image(light)} if light else {},
-            seed=seed,
-        )
-        edited = _edit(opened, request, terms, config)
+    def edit(files: dict[str, Path | None], target: Path) -> str:
+        generator = torch.Generator().manual_seed(seed31(seed, "guide"))
+        image, mask, path = opened(request_of(files, seed=seed), generator)
+        masks = None if mask is None else mask[None]
+        edited = edit_images(path, image[None], masks, terms, config, generator)
         write_png(target, edited.images[0])
-        inputs = {"image": path, "mask": its_mask, "light": light}
-        record = {"model": str(model), **_record(inputs, seed, config, terms, edited)}
+        record = {"model": str(model), **_record(files, seed, config, terms, edited)}
         target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
-        say(f"{target}: {_summary(record)}")
+        losses = ", ".join(
+            f"{label} {one['unguided']:.4g} -> {one['guided']:.4g}" for label, one in record["losses"].items()
+        )
+        return f"{losses}; {edited.evaluations} network evaluations"
 
-    failed = each_image(image, out, write)
-    for path, error in failed:
-        say(f"not edited: {path.name}: {error.cause}; {error.remedy}")
-    return len(failed)
+    return edit
 
 
 def _open(model: Path, config: GuideConfig, device: str) -> _Open:
@@ -102,15 +90,6 @@ def _open(model: Path, config: GuideConfig, device: str) -> _Open:
     return translate
 
 
-def _edit(
-    opened: _Open, request: TranslationRequest, terms: tuple[WeightedTerm, ...], config: GuideConfig
-) -> Edited:
-    generator = torch.Generator().manual_seed(seed31(request.seed, "guide"))
-    image, mask, path = opened(request, generator)
-    masks = None if mask is None else mask[None]
-    return edit_images(path, image[None], masks, terms, config, generator)
-
-
 def _record(
     inputs: dict[str, Path | None],
     seed: int,
@@ -137,10 +116,3 @@ def _record(
             for term in terms
         },
     }
-
-
-def _summary(record: dict[str, Any]) -> str:
-    losses = ", ".join(
-        f"{label} {one['unguided']:.4g} -> {one['guided']:.4g}" for label, one in record["losses"].items()
-    )
-    return f"{losses}; {record['evaluations']} network evaluations"

@@ -8,6 +8,7 @@ import numpy as np
 from pairbridge.datagen.assets.mask_files import decode_mask
 from pairbridge.datagen.assets.photographs import decode_image
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
+from pairbridge.training.data.condition_specs import LIGHT, MASK
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -48,6 +49,11 @@ def beside(given: Path | None, image: Path) -> Path | None:
             remedy="name the files alike, or give one file for all",
         )
     return found[0]
+
+
+def files_of(image: Path, mask: Path | None, light_map: Path | None) -> dict[str, Path | None]:
+    """An image with the mask and the light map that go with it, by name."""
+    return {"image": image, MASK: beside(mask, image), LIGHT: beside(light_map, image)}
 
 
 def read_image(path: Path) -> np.ndarray:

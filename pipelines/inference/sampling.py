@@ -1,14 +1,13 @@
 """`pairbridge sample`: images from noise."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.pipelines.inference.translating import named_sampler
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import class_condition
@@ -20,19 +19,16 @@ _BATCH = 16
 def run_sample(
     model: Path,
     out: Path,
-    *,
     count: int,
     size: int,
-    steps: int,
     seed: int,
-    sampler: str,
-    guidance: float,
     class_name: str | None,
     device: str,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Write the images and a sheet of them. Raises ConfigError for what the model cannot do."""
-    chosen = named_sampler(sampler)
+    **how: Any,
+) -> str:
+    """Write the images and a sheet of them; says what there is. `how`: as `TranslationModel.predict_batch`
+    is told to sample. Raises ConfigError for what the model cannot do.
+    """
     opened = open_model(model, device).model
     config = opened.config
     if config.bridge.start != "noise":
@@ -47,11 +43,9 @@ def run_sample(
         number = min(_BATCH, count - first)
         batch = opened.translate_batch(
             np.zeros((number, size, size, 3), np.uint8),
-            steps=steps,
             seed=seed31(seed, "sample", first),
-            sampler=chosen,
-            guidance=guidance,
             conditions={classes[0]: np.stack([classes[1]] * number)} if classes else {},
+            **how,
         )
         images.extend(batch)
     for place, image in enumerate(images):
@@ -59,7 +53,7 @@ def run_sample(
     sheet = out / "sheet.png"
     write_png(sheet, tiled(images))
     per_image = opened.evaluations / math.ceil(count / _BATCH)
-    say(f"{sheet}: {count} images, {per_image:.0f} network evaluations each")
+    return f"{sheet}: {count} images, {per_image:.0f} network evaluations each"
 
 
 def tiled(images: list[np.ndarray], gap: int = 2) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -17,7 +18,8 @@ from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matti
 from pairbridge.pipelines.inference.found_checkpoints import check_device, newest_checkpoint, removes, run_of
 from pairbridge.pipelines.inference.image_files import read_image, read_mask
 from pairbridge.training.bridge.samplers import Sampler
-from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
+from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, Sampling, TranslationModel
+from pairbridge.training.data.condition_specs import LIGHT, MASK
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.engine.checkpoint import read_state
 from pairbridge.training.published.pipeline import fill_hole, is_published, load_published
@@ -36,10 +38,7 @@ class OpenedModel:
         mask: np.ndarray | str | Path | None = None,
         *,
         conditions: Mapping[str, np.ndarray | str | Path] = MappingProxyType({}),
-        steps: int = 1,
-        seed: int = 0,
-        sampler: Sampler = DEFAULT_SAMPLER,
-        guidance: float = 1.0,
+        **how: Unpack[Sampling],
     ) -> np.ndarray:
         """`translate_image` of arrays as a TranslationRequest holds them, or of image files.
 
@@ -49,10 +48,7 @@ class OpenedModel:
             image=_given(image, read_image),
             mask=None if mask is None else _given(mask, read_mask),
             conditions={field: _given(one, read_image) for field, one in conditions.items()},
-            steps=steps,
-            seed=seed,
-            sampler=sampler,
-            guidance=guidance,
+            **how,
         )
         return translate_image(self, request)
 
@@ -73,6 +69,15 @@ class TranslationRequest:
     seed: int = 0
     sampler: Sampler = DEFAULT_SAMPLER
     guidance: float = 1.0
+
+
+def request_of(files: Mapping[str, Path | None], **asked: Any) -> TranslationRequest:
+    """What is asked of image files by name (`image_files.files_of`); `asked`: further fields."""
+    conditions = asked.pop("conditions", {})
+    if files[LIGHT]:
+        conditions = {**conditions, LIGHT: read_image(files[LIGHT])}
+    mask = read_mask(files[MASK]) if files[MASK] else None
+    return TranslationRequest(read_image(files["image"]), mask, conditions, **asked)
 
 
 def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:

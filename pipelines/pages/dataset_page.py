@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment
 from markupsafe import Markup
 
 from pairbridge.datagen.core.atomic_files import write_atomically
@@ -20,6 +19,7 @@ from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.pages.browsed_pairs import Browsed, PairStream
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
+from pairbridge.pipelines.pages.sheets import reduced
 
 # What the overview shows of a pair: two pictures of this side at most, some 10 kB each.
 THUMBNAIL_SIDE = 240
@@ -56,7 +56,7 @@ def render(browsed: Browsed, data: dict[str, Any]) -> str:
     `textContent`.
     """
     environment = page_environment()
-    script = _source(environment, "dataset.js")
+    script, _, _ = environment.loader.get_source(environment, "dataset.js")
     entries = [*data["pairs"], *data["holes"]]
     assets = {asset for pair in data["pairs"] for asset in pair["assets"]}
     assets |= {hole["asset"] for hole in data["holes"] if hole["asset"]}
@@ -94,16 +94,9 @@ def _write_pair(stream: PairStream, pair: Pair, out: Path) -> dict[str, Any]:
 
 
 def _thumbnail(picture: np.ndarray) -> bytes:
-    scale = THUMBNAIL_SIDE / max(picture.shape[:2])
-    if scale < 1:
-        size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    picture = reduced(picture, THUMBNAIL_SIDE)
     bgr = picture if picture.ndim == 2 else np.ascontiguousarray(picture[..., ::-1])
     done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     if not done:
         raise RuntimeError(f"OpenCV could not encode a thumbnail of shape {picture.shape}")
     return data.tobytes()
-
-
-def _source(environment: Environment, name: str) -> str:
-    return environment.loader.get_source(environment, name)[0]

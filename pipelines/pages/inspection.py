@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imports.import_manifest import ImportManifest
 from pairbridge.datagen.imports.imported import ImportedPairs
 from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.datagen.shards.reader import Shard, open_shard
-from pairbridge.datagen.shards.sample import decode_field
-from pairbridge.pipelines.pages.pair_pictures import depth_picture, normal_picture
+from pairbridge.datagen.shards.sample import Pair, decode_field
+from pairbridge.pipelines.pages.pair_pictures import pair_pictures
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 
 
@@ -29,52 +27,36 @@ def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str
     damage.
     """
     shard, index = _find(what, key)
-    files = shard.read(index)
+    files, name = shard.read(index), shard.key(index)
     out.mkdir(parents=True, exist_ok=True)
     for field, data in files.items():
-        write_atomically(out / f"{shard.key(index)}.{field}", [data])
+        write_atomically(out / f"{name}.{field}", [data])
     following = range(index, min(index + samples, len(shard)))
-    sheet = out / f"{shard.key(index)}-sheet.png"
-    write_png(
-        sheet, contact_sheet([sample_section(shard.name, [_item(shard, number) for number in following])])
+    pairs = [
+        {field: decode_field(field, data) for field, data in shard.read(number).items()}
+        for number in following
+    ]
+    place = f"{name} is sample {index + 1} of {len(shard)} in {shard.path}"
+    return _written(out, name, shard.name, pairs, json.loads(files["meta.json"]), place)
+
+
+def _written(out: Path, name: str, title: str, pairs: list[Pair], meta: dict[str, Any], place: str) -> str:
+    """Write the contact sheet; what there is to read."""
+    shown = [pair_pictures(pair) for pair in pairs]
+    headings = tuple(shown[0])
+    items = tuple(
+        Item(_caption(pair["meta.json"]), tuple(pictures[heading] for heading in headings))
+        for pair, pictures in zip(pairs, shown, strict=True)
     )
-    meta = json.loads(files["meta.json"])
+    sheet = out / f"{name}-sheet.png"
+    write_png(sheet, contact_sheet([Section(title, headings, items)]))
     readable = json.dumps({**meta, "params": json.loads(meta["params"])}, indent=2, ensure_ascii=False)
-    place = f"{shard.key(index)} is sample {index + 1} of {len(shard)} in {shard.path}"
     return f"{readable}\n{place}\nwritten: {sheet}"
 
 
-def sample_section(title: str, items: list[tuple[str, dict[str, np.ndarray]]]) -> Section:
-    """A section of pairs, each a caption and its images by field; fields in the order source, target,
-    mask, others.
-    """
-    order = ["source.png", "target.png", "mask.png"]
-    fields = sorted(
-        items[0][1], key=lambda field: (order.index(field) if field in order else len(order), field)
-    )
-    headings = tuple(field.removesuffix(".png") for field in fields)
-    rows = tuple(Item(caption, tuple(images[field] for field in fields)) for caption, images in items)
-    return Section(title, headings, rows)
-
-
-def pictures(files: dict[str, bytes]) -> dict[str, np.ndarray]:
-    """The images of a sample, decoded, and its depth and normals as pictures."""
-    found = {field: decode_field(field, data) for field, data in files.items() if field.endswith(".png")}
-    arrays = {"depth.npy": depth_picture, "normal.npy": normal_picture}
-    return found | {
-        field: shown(decode_field(field, files[field])) for field, shown in arrays.items() if field in files
-    }
-
-
-def caption(meta: dict[str, Any]) -> str:
+def _caption(meta: dict[str, Any]) -> str:
     """Key and what the sample shows, short enough for a caption."""
-    shown = [asset["id"] for asset in meta["assets"]]
-    return f"{meta['key']}: {', '.join(shown)}"
-
-
-def _item(shard: Shard, index: int) -> tuple[str, dict[str, np.ndarray]]:
-    files = shard.read(index)
-    return caption(json.loads(files["meta.json"])), pictures(files)
+    return f"{meta['key']}: {', '.join(asset['id'] for asset in meta['assets'])}"
 
 
 def _find(what: Path, key: str | None) -> tuple[Shard, int]:
@@ -125,18 +107,15 @@ def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> 
     out.mkdir(parents=True, exist_ok=True)
     for field, image in images.items():
         write_png(out / f"{name}.{field}.png", image)
-    following = range(index, min(index + samples, len(pairs)))
-    items = [(caption(meta), _named(images)) for meta, images in map(pairs.read, following)]
-    sheet = out / f"{name}-sheet.png"
-    write_png(sheet, contact_sheet([sample_section(f"{pairs.manifest.name}, {pairs.split}", items)]))
+    following = map(pairs.read, range(index, min(index + samples, len(pairs))))
+    shown = [
+        {"meta.json": each, **{f"{field}.png": image for field, image in found.items()}}
+        for each, found in following
+    ]
     files = {field: ref.model_dump(mode="json", exclude_none=True) for field, ref in entry.files.items()}
-    readable = {**meta, "params": json.loads(meta["params"]), "files": files}
     place = f"{name} is pair {index + 1} of {len(pairs)} of {pairs.split}; files lie in {pairs.manifest.root}"
-    return f"{json.dumps(readable, indent=2, ensure_ascii=False)}\n{place}\nwritten: {sheet}"
-
-
-def _named(images: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{field}.png": image for field, image in images.items()}
+    title = f"{pairs.manifest.name}, {pairs.split}"
+    return _written(out, name, title, shown, {**meta, "files": files}, place)
 
 
 def _find_imported(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:

@@ -57,6 +57,15 @@ def write_png(path: Path, image: np.ndarray) -> None:
     write_atomically(path, [encode_field("image.png", image)])
 
 
+def reduced(image: np.ndarray, side: int) -> np.ndarray:
+    """`image` with no side longer than `side`, its shape kept; as it is where it is small enough."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(length * scale)) for length in image.shape[1::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def fit(image: np.ndarray, side: int) -> np.ndarray:
     """`image` as uint8 RGB (side, side, 3): scaled to fit, centred on grey."""
     rgb = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pairbridge.datagen.dataset.manifest import DatasetManifest
@@ -20,7 +20,7 @@ from pairbridge.datagen.imports.import_manifest import is_import
 from pairbridge.datagen.shards.reader import open_shards
 from pairbridge.datagen.shards.sample import decode_field, encode_field
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
-from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
+from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, reduced, write_png
 from pairbridge.pipelines.runs.run_config import OtherSource
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.evaluation.metrics import METRICS
@@ -33,6 +33,7 @@ import matplotlib.pyplot as plt
 LARGEST_SIDE = 256
 SPLITS_SHOWN = ("train", "test", "validation")
 SHEET_NAME = "worst.png"
+INK = "#78716c"  # legible on light and on dark
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,7 @@ def shown_translations(evaluation_dir: Path, source: str, samples: Sequence[str]
 
 def data_uri(image: np.ndarray) -> str:
     """uint8 RGB or grey as a PNG inside a URI, reduced to LARGEST_SIDE."""
-    scale = LARGEST_SIDE / max(image.shape[:2])
-    if scale < 1:
-        size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = reduced(image, LARGEST_SIDE)
     return "data:image/png;base64," + base64.b64encode(encode_field("image.png", image)).decode()
 
 
@@ -99,7 +97,6 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
     images = np.array([line["images"] for line in lines])
     sources = sorted({name for line in lines for name in line["loss_per_source"]})
     colours = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb")
-    ink = "#78716c"
     figure, axes = plt.subplots(figsize=(8.4, 3.2), layout="constrained")
     for number, name in enumerate(sources):
         known = [
@@ -113,19 +110,14 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
         axes.plot(x, _smoothed(y), color=colour, linewidth=2, label=name)
     if len(sources) > 1:
         whole = _smoothed(np.array([line["loss"] for line in lines]))
-        axes.plot(images, whole, color=ink, linewidth=1.5, linestyle="--", label="whole mix")
+        axes.plot(images, whole, color=INK, linewidth=1.5, linestyle="--", label="whole mix")
     axes.set_yscale("log")
     for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         formatted(lambda value, _: f"{value:.3g}")
-    axes.set_xlabel("images seen", color=ink)
-    axes.set_ylabel("loss", color=ink)
-    axes.tick_params(colors=ink, which="both")
-    axes.grid(color=ink, alpha=0.2, linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(ink)
-    axes.legend(frameon=False, labelcolor=ink)
+    axes.set_xlabel("images seen", color=INK)
+    axes.set_ylabel("loss", color=INK)
+    quiet_axes(axes)
+    axes.legend(frameon=False, labelcolor=INK)
     return svg_uri(figure)
 
 
@@ -139,7 +131,6 @@ def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, 
     made = [name for name in workers_s if name not in idle]
     palette = ("#0d9488", "#d97706", "#2563eb", "#7c3aed", "#db2777", "#65a30d", "#0891b2", "#a16207")
     colours = {name: palette[number % len(palette)] for number, name in enumerate(made)} | idle
-    ink = "#78716c"
     figure, axes = plt.subplots(figsize=(8.4, 0.9 + 0.42 * len(rows)), layout="constrained")
     for row, seconds in enumerate(rows.values()):
         left, whole = 0.0, sum(seconds.values()) or 1.0
@@ -157,10 +148,9 @@ def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, 
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("share of worker seconds, %", color=ink)
-    axes.tick_params(colors=ink, length=0)
-    for side in axes.spines.values():
-        side.set_visible(False)
+    axes.set_xlabel("share of worker seconds, %", color=INK)
+    axes.tick_params(colors=INK, length=0)
+    axes.spines[:].set_visible(False)
     shown = [name for name in [*made, *idle] if name in workers_s]
     handles, labels = axes.get_legend_handles_labels()
     found = dict(zip(labels, handles, strict=True))
@@ -171,10 +161,18 @@ def utilisation_chart(workers_s: dict[str, float], recipes: dict[str, dict[str, 
         bbox_to_anchor=(0, 1),
         ncols=6,
         frameon=False,
-        labelcolor=ink,
+        labelcolor=INK,
         fontsize=8,
     )
     return svg_uri(figure)
+
+
+def quiet_axes(axes: Axes) -> None:
+    """Two spines, and a faint grid."""
+    axes.tick_params(colors=INK, which="both")
+    axes.grid(color=INK, alpha=0.2, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
 
 
 def svg_uri(figure: Figure) -> str:
@@ -201,9 +199,7 @@ def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> 
             ]
     for split, wanted in shares.items():
         pairs = PairSource(dataset_dir, recipe, split)
-        for index in sorted(
-            {round(place) for place in np.linspace(0, len(pairs) - 1, min(wanted, len(pairs)))}
-        ):
+        for index in pairs.spread(wanted):
             pair = pairs.pair(index)
             used = ", ".join(dict.fromkeys(asset["id"] for asset in pair.meta["assets"]))
             shown.append(ShownPair(pair.key, used, split, pair.source, pair.target, pair.mask))

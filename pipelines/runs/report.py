@@ -7,16 +7,7 @@ from typing import Any
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
-from pairbridge.pipelines.runs.pictures import (
-    ShownPair,
-    ShownTranslation,
-    data_uri,
-    loss_curve,
-    shown_others,
-    shown_pairs,
-    shown_translations,
-    utilisation_chart,
-)
+from pairbridge.pipelines.runs import pictures
 from pairbridge.pipelines.runs.run_config import Run, other_sources
 from pairbridge.pipelines.runs.run_metrics import collect
 from pairbridge.training.engine.run_log import read_lines
@@ -29,10 +20,10 @@ PAIRS_PER_RECIPE = 6
 def write_report(run: Run) -> None:
     """Write metrics.json, sheet.png and report.html into the run's folder; each appears whole."""
     metrics = collect(run)
-    pairs = shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
-    others = shown_others(other_sources(run), PAIRS_PER_RECIPE)
+    pairs = pictures.shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
+    others = pictures.shown_others(other_sources(run), PAIRS_PER_RECIPE)
     translations = {
-        name: shown_translations(run.evaluation_dir, name, source["samples"])
+        name: pictures.shown_translations(run.evaluation_dir, name, source["samples"])
         for name, source in metrics["evaluation"]["sources"].items()
     }
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
@@ -40,21 +31,22 @@ def write_report(run: Run) -> None:
     write_png(run.folder / "sheet.png", contact_sheet(_sections({**pairs, **others}, translations)))
     lines = read_lines(run.training_dir / "stats.jsonl")
     write_atomically(
-        run.folder / "report.html", [render(metrics, pairs, others, translations, loss_curve(lines)).encode()]
+        run.folder / "report.html",
+        [render(metrics, pairs, others, translations, pictures.loss_curve(lines)).encode()],
     )
 
 
 def render(
     metrics: dict[str, Any],
-    pairs: dict[str, list[ShownPair]],
-    others: dict[str, list[ShownPair]],
-    translations: dict[str, list[ShownTranslation]],
+    pairs: dict[str, list[pictures.ShownPair]],
+    others: dict[str, list[pictures.ShownPair]],
+    translations: dict[str, list[pictures.ShownTranslation]],
     curve: str,
 ) -> str:
     """The page. It shows no figure that is not in `metrics`; all text in it is escaped."""
     environment = page_environment()
     environment.filters |= {
-        "uri": data_uri,
+        "uri": pictures.data_uri,
         "duration": duration,
         "size": size,
         "percent": percent,
@@ -66,7 +58,7 @@ def render(
         others=others,
         translations=translations,
         curve=curve,
-        utilisation=utilisation_chart(
+        utilisation=pictures.utilisation_chart(
             metrics["timings"]["workers_s"],
             {recipe: times["phase_s"] for recipe, times in metrics["timings"]["recipes"].items()},
         ),
@@ -139,7 +131,7 @@ def percent(share: float) -> str:
 
 
 def _sections(
-    pairs: dict[str, list[ShownPair]], translations: dict[str, list[ShownTranslation]]
+    pairs: dict[str, list[pictures.ShownPair]], translations: dict[str, list[pictures.ShownTranslation]]
 ) -> list[Section]:
     made = [
         Section(

@@ -31,6 +31,7 @@ from pairbridge.pipelines.runs.stages import (
 )
 from pairbridge.pipelines.shelves.lock import dataset_lock
 from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.mix_config import MixConfig, dataset_folder
 from pairbridge.training.data.pairs import open_store
 from pairbridge.training.engine.checkpoint import CheckpointError, checkpoint_folders
@@ -96,26 +97,14 @@ def dataset_stages(run: Run, workers: int, address: str | None) -> tuple[Stage, 
 def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
     return (
         *dataset_stages(run, workers, address),
-        Stage(
-            name="train",
-            inputs=lambda: {
-                "training": {**run.training.meaning(), "steps": run.training.steps},
-                "mix": run.mix.model_dump(mode="json"),
-                "data": mixed_data(run.mix, run.folder),
-            },
-            make=lambda: _train(run),
-            outputs=lambda: checkpoint_digest(run.training_dir),
-            discard=lambda: set_aside(run.training_dir),
-        ),
-        Stage(
-            name="evaluate",
-            inputs=lambda: {
-                "evaluation": run.evaluation.model_dump(mode="json"),
-                "checkpoint": checkpoint_digest(run.training_dir),
-                "data": evaluated_data(run.evaluation, run.folder),
-            },
-            make=lambda: _evaluate(run),
-            outputs=lambda: folder_digest([run.evaluation_dir / "evaluation.json"]),
+        training_stage("train", run.training, run.mix, run.training_dir, run.folder, lambda: _train(run)),
+        evaluation_stage(
+            "evaluate",
+            run.evaluation,
+            run.training_dir,
+            run.evaluation_dir,
+            run.folder,
+            lambda: _evaluate(run),
         ),
         Stage(
             name="report",
@@ -129,6 +118,49 @@ def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
                 [run.folder / name for name in ("metrics.json", "report.html", "sheet.png")]
             ),
         ),
+    )
+
+
+def training_stage(
+    name: str,
+    training: TrainingConfig,
+    mix: MixConfig,
+    folder: Path,
+    run_root: Path,
+    make: Callable[[], None],
+) -> Stage:
+    """A training in `folder`, which `make` brings about."""
+    return Stage(
+        name=name,
+        inputs=lambda: {
+            "training": {**training.meaning(), "steps": training.steps},
+            "mix": mix.model_dump(mode="json"),
+            "data": mixed_data(mix, run_root),
+        },
+        make=make,
+        outputs=lambda: checkpoint_digest(folder),
+        discard=lambda: set_aside(folder),
+    )
+
+
+def evaluation_stage(
+    name: str,
+    evaluation: EvaluationConfig,
+    training_dir: Path,
+    out: Path,
+    run_root: Path,
+    make: Callable[[], Any],
+) -> Stage:
+    """The evaluation of a training in `out`, which `make` brings about."""
+    return Stage(
+        name=name,
+        inputs=lambda: {
+            "evaluation": evaluation.model_dump(mode="json"),
+            "checkpoint": checkpoint_digest(training_dir),
+            "data": evaluated_data(evaluation, run_root),
+        },
+        make=make,
+        outputs=lambda: folder_digest([out / "evaluation.json"]),
     )
 
 
@@ -155,14 +187,19 @@ def _verify(run: Run) -> None:
 def _train(run: Run) -> None:
     try:
         with show_training(run.training.steps) as on_progress:
-            result = train(
-                run.training, run.mix, run.training_dir, run_root=run.folder, on_progress=on_progress
-            )
+            finish_training(run.training, run.mix, run.training_dir, run.folder, on_progress=on_progress)
     except CheckpointError as error:
         raise _with_fresh_start(error, "train", run.training_dir) from error
+
+
+def finish_training(
+    training: TrainingConfig, mix: MixConfig, folder: Path, run_root: Path, **options: Any
+) -> None:
+    """Train to the last step. Raises TrainingInterrupted where a signal ends it before."""
+    result = train(training, mix, folder, run_root=run_root, **options)
     if result.interrupted:
         raise TrainingInterrupted(
-            f"stopped by {result.interrupted} at step {result.step} of {run.training.steps}",
+            f"stopped by {result.interrupted} at step {result.step} of {training.steps}",
             consequence=f"all of it is in {result.checkpoint}",
             remedy="run the same command again: it goes on from there",
         )

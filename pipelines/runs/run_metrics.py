@@ -125,8 +125,7 @@ def _mask_metrics(run: Run, dataset: dict[str, Any], others: list[OtherSource]) 
 def _masks(folder: Path, recipe: str, split: str) -> Iterator[np.ndarray]:
     """Spread evenly over the set."""
     pairs = PairSource(folder, recipe, split)
-    count = min(_MASKS, len(pairs))
-    for index in np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist():
+    for index in pairs.spread(_MASKS):
         yield pairs.pair(index).mask
 
 

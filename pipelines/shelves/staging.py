@@ -59,6 +59,12 @@ def stage_record(folder: Path, record: GroupRecord) -> None:
         write_atomically(record_path(folder, record.group), [record.to_json()])
 
 
+def stage_group(folder: Path, part: bytes, record: GroupRecord) -> None:
+    """Both halves: the group is finished when the second is there."""
+    stage_part(folder, part, record)
+    stage_record(folder, record)
+
+
 @contextlib.contextmanager
 def _fence(folder: Path) -> Iterator[None]:
     try:
@@ -132,12 +138,10 @@ class Staging:
         folder = self.shard_folder(shard)
         for group in shard.groups:
             record = _read_record(record_path(folder, group))
-            if record and record.group == group and _keys(record) == set(shard.stream.keys(group)):
+            if not record or record.group != group:
+                continue
+            if {entry.key for entry in (*record.samples, *record.holes)} == set(shard.stream.keys(group)):
                 yield record, part_path(folder, group)
-
-
-def _keys(record: GroupRecord) -> set[str]:
-    return {entry.key for entry in (*record.samples, *record.holes)}
 
 
 def _read_record(path: Path) -> GroupRecord | None:

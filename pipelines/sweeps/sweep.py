@@ -8,31 +8,17 @@ pairbridge.pipelines.runs.stages <run's folder>/sweeps/<name>/sweep.json, sweep.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pairbridge.pipelines.reading.config_files import find_config, load_config
-from pairbridge.pipelines.runs.run import (
-    TrainingInterrupted,
-    checkpoint_digest,
-    dataset_stages,
-    evaluated_data,
-    mixed_data,
-)
+from pairbridge.pipelines.runs.run import dataset_stages, evaluation_stage, finish_training, training_stage
 from pairbridge.pipelines.runs.run_config import Run, load_run
-from pairbridge.pipelines.runs.stages import (
-    Stage,
-    StageRecords,
-    folder_digest,
-    run_stages,
-    set_aside,
-    why_to_run,
-)
+from pairbridge.pipelines.runs.stages import Stage, StageRecords, run_stages, why_to_run
 from pairbridge.pipelines.shelves.lock import dataset_lock
 from pairbridge.pipelines.sweeps.cells import Cell, cells
 from pairbridge.pipelines.sweeps.sweep_config import SweepConfig
 from pairbridge.pipelines.sweeps.sweep_page import write_page
-from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.evaluation.evaluate import evaluate
 
 
@@ -103,45 +89,13 @@ def _stages(sweep: Sweep) -> tuple[Stage, ...]:
 
 
 def _training_stage(sweep: Sweep, cell: Cell) -> Stage:
-    folder = sweep.model_dir(cell) / "train"
-    return Stage(
-        name=f"train-{cell.model}",
-        inputs=lambda: {
-            "training": {**cell.training.meaning(), "steps": cell.training.steps},
-            "mix": cell.mix.model_dump(mode="json"),
-            "data": mixed_data(cell.mix, sweep.run.folder),
-        },
-        make=lambda: _train(sweep.run, cell, folder),
-        outputs=lambda: checkpoint_digest(folder),
-        discard=lambda: set_aside(folder),
-    )
+    folder, root = sweep.model_dir(cell) / "train", sweep.run.folder
+    make = partial(finish_training, cell.training, cell.mix, folder, root)
+    return training_stage(f"train-{cell.model}", cell.training, cell.mix, folder, root, make)
 
 
 def _evaluation_stage(sweep: Sweep, cell: Cell) -> Stage:
-    run, out = sweep.run, sweep.evaluation_dir(cell)
-    config = run.evaluation.model_copy(update={"sampling_steps": cell.nfe})
-    training_dir = sweep.model_dir(cell) / "train"
-
-    def inputs() -> dict[str, Any]:
-        return {
-            "evaluation": config.model_dump(mode="json"),
-            "checkpoint": checkpoint_digest(training_dir),
-            "data": evaluated_data(config, run.folder),
-        }
-
-    return Stage(
-        name=f"evaluate-{cell.model}-nfe-{cell.nfe}",
-        inputs=inputs,
-        make=lambda: evaluate(config, training_dir, out, run_root=run.folder),
-        outputs=lambda: folder_digest([out / "evaluation.json"]),
-    )
-
-
-def _train(run: Run, cell: Cell, folder: Path) -> None:
-    result = train(cell.training, cell.mix, folder, run_root=run.folder)
-    if result.interrupted:
-        raise TrainingInterrupted(
-            f"stopped by {result.interrupted} at step {result.step} of {cell.training.steps}",
-            consequence=f"all of it is in {result.checkpoint}",
-            remedy="run the same command again: it goes on from there",
-        )
+    out, root, training_dir = sweep.evaluation_dir(cell), sweep.run.folder, sweep.model_dir(cell) / "train"
+    config = sweep.run.evaluation.model_copy(update={"sampling_steps": cell.nfe})
+    make = partial(evaluate, config, training_dir, out, run_root=root)
+    return evaluation_stage(f"evaluate-{cell.model}-nfe-{cell.nfe}", config, training_dir, out, root, make)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.pipelines.pages.html import page_environment
-from pairbridge.pipelines.runs.pictures import svg_uri
+from pairbridge.pipelines.runs.pictures import INK, quiet_axes, svg_uri
 from pairbridge.pipelines.runs.placeholders import stand_ins
 from pairbridge.pipelines.runs.run_config import Run
 from pairbridge.pipelines.sweeps.cells import Cell
@@ -22,7 +22,6 @@ from pairbridge.training.data.pairs import open_store
 from pairbridge.training.evaluation.metrics import METRICS
 
 COLOURS = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb", "#65a30d")
-INK = "#78716c"
 AXIS_NAMES = {
     "synthetic_share": "share of synthetic samples",
     "sigma": "sigma of the bridge",
@@ -89,7 +88,10 @@ def _grid(
     sweep: SweepConfig, grid: Grid, cells: Sequence[Cell], evaluation_dir: Callable[[Cell], Path]
 ) -> dict[str, Any]:
     own = [cell for cell in cells if cell.grid == grid.name]
-    judged = {id(cell): _evaluation(evaluation_dir(cell)) for cell in own}
+    judged = {
+        id(cell): json.loads((evaluation_dir(cell) / "evaluation.json").read_bytes())["sources"]
+        for cell in own
+    }
     combinations = list({json.dumps(cell.values): cell.values for cell in own}.values())
     panels = []
     for source in judged[id(own[0])]:
@@ -122,10 +124,6 @@ def _grid(
             }
         )
     return {"name": grid.name, "title": grid.title, "x": grid.x, "lines": grid.lines, "panels": panels}
-
-
-def _evaluation(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "evaluation.json").read_bytes())["sources"]
 
 
 def _training_pairs(run: Run) -> dict[str, int]:
@@ -194,11 +192,6 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
     axes.set_title(panel["source"], color=INK, fontsize=10)
     axes.set_xticks(places if is_share else range(len(places)), [f"{place}" for place in places])
     axes.set_xlabel(AXIS_NAMES[grid["x"]], color=INK)
-    axes.tick_params(colors=INK, which="both")
-    axes.grid(color=INK, alpha=0.2, linewidth=0.6)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(INK)
+    quiet_axes(axes)
     if len(lines) > 1:
         axes.legend(frameon=False, labelcolor=INK, fontsize=8)

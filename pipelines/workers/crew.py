@@ -160,7 +160,8 @@ class Crew:
         self._next_look_s = now + self._limits.tick_s
         for slot in self._slots:
             if slot.task is not None and now - slot.began_s > self._limits.group_timeout_s:
-                yield self._time_out(slot)
+                reason = f"no result in {self._limits.group_timeout_s:g} s, last in phase"
+                yield self._without_result(slot, Fault.TIMED_OUT, reason)
             elif slot.info is None and now - slot.began_s > self._limits.start_timeout_s:
                 self._start_is_overdue(slot)
 
@@ -195,44 +196,38 @@ class Crew:
             self._restart(slot)
 
     def _died(self, slot: Slot, error: Exception) -> Iterator[Finished]:
-        dataset_dir = self._order.dataset_dir
-        signal_name = worker_logs.crash_signal(dataset_dir, slot.name)
-        phase = worker_logs.last_phase(dataset_dir, slot.name)
-        task, now = slot.task, time.monotonic()
-        if task is None:
+        if slot.task is None:
             self._failed_starts += 1
             if self._failed_starts >= MAX_FAILED_STARTS:
                 raise self._no_start(f"{self._failed_starts} workers in a row died while starting: {error}")
             self._restart(slot)
             return
-        if signal_name:
-            fault, reason = (
-                fault_of_signal(signal_name),
-                f"the worker ended with {signal_name} in phase {phase}",
-            )
-        else:
-            fault, reason = Fault.LOST, f"{type(error).__name__} in phase {phase}"
-        detail = worker_logs.tail(dataset_dir, slot.name)
-        finished = _finished(slot, task, _no_result(fault, reason, detail, now - slot.began_s), now)
-        self._restart(slot)
-        yield finished
+        signal_name = worker_logs.crash_signal(self._order.dataset_dir, slot.name)
+        fault = fault_of_signal(signal_name) if signal_name else Fault.LOST
+        how = f"the worker ended with {signal_name}" if signal_name else type(error).__name__
+        yield self._without_result(slot, fault, f"{how} in phase")
 
-    def _time_out(self, slot: Slot) -> Finished:
-        dataset_dir = self._order.dataset_dir
-        phase = worker_logs.last_phase(dataset_dir, slot.name)
-        reason = f"no result in {self._limits.group_timeout_s:g} s, last in phase {phase}"
-        detail = worker_logs.tail(dataset_dir, slot.name)
-        now = time.monotonic()
-        outcome = _no_result(Fault.TIMED_OUT, reason, detail, now - slot.began_s)
+    def _without_result(self, slot: Slot, fault: Fault, reason: str) -> Finished:
+        """The end of an attempt that gave nothing, in the phase that `reason` ends with; a new worker comes
+        up.
+        """
+        place, now = (self._order.dataset_dir, slot.name), time.monotonic()
+        outcome = GroupOutcome(
+            fault=fault,
+            reason=f"{reason} {worker_logs.last_phase(*place)}",
+            detail=worker_logs.tail(*place),
+            wall_s=round(now - slot.began_s, 4),
+            phase_s={},
+            rss_mib=0,
+        )
         finished = _finished(slot, slot.task, outcome, now)
         self._restart(slot)
         return finished
 
     def _start_is_overdue(self, slot: Slot) -> None:
         if any(other.info for other in self._slots):
-            slot.began_s = (
-                time.monotonic()
-            )  # the cluster has shrunk; the others go on, and this one waits for room
+            # The cluster has shrunk; the others go on, and this one waits for room.
+            slot.began_s = time.monotonic()
             return
         raise self._no_start(
             f"no worker was ready within {self._limits.start_timeout_s:g} s; "
@@ -317,12 +312,6 @@ def _finished(slot: Slot, task: Attempt, outcome: GroupOutcome, now: float) -> F
     wait_s = max(0.0, now - slot.free_s - outcome.wall_s)
     start_s, slot.start_s = slot.start_s, 0.0
     return Finished(task, outcome, slot.name, slot.info, round(wait_s, 4), round(start_s, 4))
-
-
-def _no_result(fault: Fault, reason: str, detail: str, seconds: float) -> GroupOutcome:
-    return GroupOutcome(
-        fault=fault, reason=reason, detail=detail, wall_s=round(seconds, 4), phase_s={}, rss_mib=0
-    )
 
 
 def _shown(resources: dict[str, float]) -> str:

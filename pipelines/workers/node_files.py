@@ -1,25 +1,23 @@
 """Assets and weights on machines that cannot see the driver's folders: fetched in pieces when they are first
 needed, kept in a cache on each node, and used only with the sha256 that the driver's side states.
 
-`FileSource` is the driver's side, and `FileServer` runs it as a Ray actor on the driver's own machine. It
+`FileServer` is the driver's side, a Ray actor on the driver's own machine. It
 gives out assets of the catalogue and the models that the recipes name and nothing else: a worker asks by id
 and by checksum, never by path.
 """
 
-import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.object_files import companions, is_beside
-from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.dataset.plan import DatasetPlan
@@ -44,22 +42,6 @@ class FileEntry(NamedTuple):
     size: int
 
 
-class FileSource(Protocol):
-    """Where the driver's files are read."""
-
-    def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
-        """The asset's file and, after it, what it refers to; empty if it is not there (any more)."""
-
-    def models(self) -> tuple[str, ...]:
-        """Ids of the models in the driver's weights folder that the dataset's recipes name."""
-
-    def model(self, model_id: str) -> tuple[FileEntry, ...]:
-        """The files of one model's folder."""
-
-    def piece(self, sha256: str, offset: int) -> bytes:
-        """At most PIECE_BYTES of a file that `asset` or `model` has named."""
-
-
 @dataclass(frozen=True)
 class NodeCatalogue(Catalogue):
     """A catalogue whose assets are at hand: `get` gives each the path under which it lies on this machine."""
@@ -75,7 +57,7 @@ class NodeCatalogue(Catalogue):
 class NodeFiles:
     """A worker's way to the driver's files."""
 
-    def __init__(self, source: FileSource, root: Path | None = None) -> None:
+    def __init__(self, source: "FileServer | RemoteFiles", root: Path | None = None) -> None:
         self._source = source
         self._root = root or cache_root() / "files"
         self._paths: dict[str, Path | None] = {}
@@ -99,7 +81,7 @@ class NodeFiles:
         folder.mkdir(parents=True, exist_ok=True)
         for model_id, entries in models.items():
             link = folder / model_id
-            with _locked(folder / f".{model_id}.lock"):
+            with held_lock(folder / f".{model_id}.lock"):
                 if not link.exists():
                     link.symlink_to(self._fetched(entries), target_is_directory=True)
         return folder
@@ -108,7 +90,7 @@ class NodeFiles:
         """The cache's folder with all of `entries`, each of them checked."""
         folder = self._root / digest(entries)[:32]
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / ".lock"):
+        with held_lock(folder / ".lock"):
             for entry in entries:
                 path = folder / entry.name
                 if not is_beside(entry.name):
@@ -149,15 +131,8 @@ def _not_served(entry: FileEntry, why: str) -> FilesNotServed:
     )
 
 
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
 class FileServer:
-    """The driver's side of `FileSource`, on its own machine; `weights` is the folder of models."""
+    """The driver's side, on its own machine; `weights` is the folder of models."""
 
     def __init__(self, plan: DatasetPlan, weights: Path) -> None:
         self._catalogue = plan.catalogue
@@ -168,15 +143,18 @@ class FileServer:
         self._paths: dict[str, Path] = {}
 
     def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
+        """The asset's file and, after it, what it refers to; empty if it is not there (any more)."""
         path = self._catalogue.get(asset_id).path
         if path is None or not path.is_file():
             return ()
         return self._listed(f"asset {asset_id}", path.parent, (path.name, *companions(path)))
 
     def models(self) -> tuple[str, ...]:
+        """Ids of the models in the driver's weights folder that the dataset's recipes name."""
         return self._models
 
     def model(self, model_id: str) -> tuple[FileEntry, ...]:
+        """The files of one model's folder."""
         if model_id not in self._models:
             return ()
         folder = self._weights / model_id
@@ -184,6 +162,7 @@ class FileServer:
         return self._listed(f"model {model_id}", folder, names)
 
     def piece(self, sha256: str, offset: int) -> bytes:
+        """At most PIECE_BYTES of a file that `asset` or `model` has named."""
         with open(self._paths[sha256], "rb") as stream:
             stream.seek(offset)
             return stream.read(PIECE_BYTES)
@@ -200,7 +179,7 @@ class FileServer:
 
 
 class RemoteFiles:
-    """A `FileSource` for workers; pickles."""
+    """A `FileServer` as workers see it; pickles."""
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor

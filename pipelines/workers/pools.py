@@ -64,7 +64,12 @@ def pools_of(config: DatasetConfig, workers: int, address: str | None) -> tuple[
     )
     wanted = _wanted(pools)
     _await_offer(wanted, join_timeout_s)
-    _check_offer(wanted)
+    if lacking := _lacking(wanted):
+        raise ConfigError(
+            f"execution.pools wants {', '.join(lacking)}",
+            consequence="the workers that find no room would never start",
+            remedy="lower the pools' workers, cpus or gpus, or connect to a larger cluster with `--address`",
+        )
     return pools
 
 
@@ -101,7 +106,8 @@ def _equal_shares(config: DatasetConfig, workers: int) -> Pool:
             remedy="set the device to cpu, or start Ray on machines with GPUs that it can see",
         )
     # The smallest machine decides how many cores a worker can have and still be placed.
-    smallest = min(int(node["Resources"].get("CPU", 0)) for node in _usable_nodes())
+    cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    smallest = min(count for count in cores if count)
     return Pool(
         name=ONE_POOL,
         workers=workers,
@@ -137,17 +143,3 @@ def _await_offer(wanted: Mapping[str, float], timeout_s: float) -> None:
     while lacking and time.monotonic() < deadline:
         time.sleep(JOIN_POLL_S)
         lacking = _lacking(wanted)
-
-
-def _check_offer(wanted: Mapping[str, float]) -> None:
-    lacking = _lacking(wanted)
-    if lacking:
-        raise ConfigError(
-            f"execution.pools wants {', '.join(lacking)}",
-            consequence="the workers that find no room would never start",
-            remedy="lower the pools' workers, cpus or gpus, or connect to a larger cluster with `--address`",
-        )
-
-
-def _usable_nodes() -> list[dict]:
-    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]

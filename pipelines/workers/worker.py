@@ -27,9 +27,9 @@ from pairbridge.datagen.shards.sample import Pair, encode_field
 from pairbridge.pipelines.attempts.holes import asset_ids, refused, refused_assets, rejection
 from pairbridge.pipelines.attempts.policy import Fault, fault_of_signal
 from pairbridge.pipelines.shelves.disk import disk_errors, scratch_folder
-from pairbridge.pipelines.shelves.staging import sees_staging, stage_part, stage_record
+from pairbridge.pipelines.shelves.staging import sees_staging, stage_group
 from pairbridge.pipelines.workers import worker_logs
-from pairbridge.pipelines.workers.node_files import FileSource, NodeCatalogue, NodeFiles
+from pairbridge.pipelines.workers.node_files import NodeCatalogue, NodeFiles, RemoteFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class WorkOrder:
     staging_dir: Path  # the folder of the run's token; the worker never creates it
     name: str
     threads: int
-    files: FileSource | None = None  # for a worker that does not see the folders above: where it gets files
+    files: RemoteFiles | None = None  # for a worker that does not see the folders above: where it gets files
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,7 @@ class GroupWorker:
 
     def stage(self, shard: ShardSpec, part: bytes, record: GroupRecord) -> None:
         """Part, then record: the group is finished when the second is there."""
-        folder = self.order.staging_dir / shard.name
-        stage_part(folder, part, record)
-        stage_record(folder, record)
+        stage_group(self.order.staging_dir / shard.name, part, record)
 
     def _attempt(self, shard: ShardSpec, spec: GroupSpec) -> dict:
         try:

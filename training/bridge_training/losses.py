@@ -188,17 +188,13 @@ class PixelLoss(nn.Module):
 
 def _window(images: Tensor, crops: Crops, factor: int) -> Tensor:
     """Each sample's crop, (B, C, rows * factor, columns * factor), without waiting for the device."""
-    rows, columns = (_in_pixels(cells, factor) for cells in crops)
+    rows, columns = ((cells[:, :, None] * factor + torch.arange(factor)).flatten(1) for cells in crops)
     if rows.shape[1] == images.shape[-2] and columns.shape[1] == images.shape[-1]:
         return images
     rows, columns = to_device(rows, images.device), to_device(columns, images.device)
     sample = torch.arange(len(images), device=images.device)[:, None, None]
     # Advanced indices around a slice put the channels last.
     return images[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _in_pixels(cells: Tensor, factor: int) -> Tensor:
-    return (cells[:, :, None] * factor + torch.arange(factor)).flatten(1)
 
 
 def _error(difference: Tensor, norm: str) -> Tensor:

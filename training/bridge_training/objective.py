@@ -81,7 +81,7 @@ def bridge_loss(
     target_kind: TargetKind = TargetKind.IMAGE,
 ) -> Loss:
     """The loss of `batch`, as `pairbridge.training.data.loader` yields it, under `draws` of the same rows."""
-    device = _device_of(denoiser)
+    device = next(denoiser.parameters()).device
     conditions = config.denoiser.conditions
     names = ("source", "target", "mask", "valid", *image_fields(conditions))
     images = {name: to_device(batch[name], device) for name in names if name in batch}
@@ -163,10 +163,6 @@ def _source_latent(config: TrainingConfig, autoencoder: Autoencoder, images: dic
     if config.hole == "smooth":
         source = fill_smoothly(source, images["mask"])
     return autoencoder.encode(source)
-
-
-def _device_of(denoiser: nn.Module) -> torch.device:
-    return next(denoiser.parameters()).device
 
 
 def predict(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -52,6 +52,15 @@ def build_denoiser(config: TrainingConfig, autoencoder: Autoencoder) -> Denoiser
 DEFAULT_SAMPLER = PosteriorSampler()
 
 
+class Sampling(TypedDict, total=False):
+    """How a model is sampled; `TranslationModel.predict_batch` has the defaults."""
+
+    steps: int
+    seed: int
+    sampler: Sampler
+    guidance: float
+
+
 class TranslationModel:
     """source -> target for uint8 images of any size."""
 
@@ -85,52 +94,29 @@ class TranslationModel:
         source: np.ndarray,
         mask: np.ndarray | None = None,
         *,
-        steps: int = 1,
-        seed: int = 0,
-        sampler: Sampler = DEFAULT_SAMPLER,
-        guidance: float = 1.0,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
+        **how: Unpack[Sampling],
     ) -> np.ndarray:
         """Translate one uint8 (H, W, 3) image; see `translate_batch`, whose arguments have a first axis
         more.
         """
         masks = None if mask is None else mask[None]
         batched = {name: image[None] for name, image in conditions.items()}
-        return self.translate_batch(
-            source[None],
-            masks,
-            steps=steps,
-            seed=seed,
-            sampler=sampler,
-            guidance=guidance,
-            conditions=batched,
-        )[0]
+        return self.translate_batch(source[None], masks, conditions=batched, **how)[0]
 
     def translate_batch(
         self,
         sources: np.ndarray,
         masks: np.ndarray | None = None,
         *,
-        steps: int = 1,
-        seed: int = 0,
-        sampler: Sampler = DEFAULT_SAMPLER,
-        guidance: float = 1.0,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
+        **how: Unpack[Sampling],
     ) -> np.ndarray:
         """`predict_batch` as uint8 images of the sources' shape.
 
         Where the training's `outside_mask` is `keep`, pixels of mask 0 come back byte for byte.
         """
-        predicted = self.predict_batch(
-            sources,
-            masks,
-            steps=steps,
-            seed=seed,
-            sampler=sampler,
-            guidance=guidance,
-            conditions=conditions,
-        )
-        outputs = to_picture(predicted)
+        outputs = to_picture(self.predict_batch(sources, masks, conditions=conditions, **how))
         if self.config.outside_mask == "keep" and masks is not None:
             return keep_outside(outputs, sources, masks)
         return outputs

@@ -115,9 +115,7 @@ def _pairs(config: TrainingConfig, mix: MixConfig, run_root: Path, size_WH: tupl
             target=source.target,
             conditions=config.denoiser.conditions,
         )
-        rows = min(rows, len(pairs))
-        for index in np.linspace(0, len(pairs) - 1, rows).round().astype(int).tolist():
-            chosen.append(pairs.pair(index, Frame(size_WH)))
+        chosen += [pairs.pair(index, Frame(size_WH)) for index in pairs.spread(rows)]
     return chosen
 
 

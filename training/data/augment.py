@@ -41,17 +41,14 @@ def augment(
     changed = {}
     for name, image in images.items():
         is_geometry = name == "target" and target is not TargetKind.IMAGE
-        changed[name] = _mirror(image if is_geometry else _reorder(image, order), flip)
+        image = image if is_geometry else _reorder(image, order)
+        changed[name] = torch.where(flip.to(image.device)[:, None, None, None], image.flip(-1), image)
     if target is TargetKind.NORMAL:
         mirrored = flip.to(images["target"].device)[:, None] & torch.tensor(
             [True, False, False], device=images["target"].device
         )
         changed["target"] = torch.where(mirrored[..., None, None], -changed["target"], changed["target"])
     return changed
-
-
-def _mirror(image: Tensor, flip: Tensor) -> Tensor:
-    return torch.where(flip.to(image.device)[:, None, None, None], image.flip(-1), image)
 
 
 def _reorder(image: Tensor, order: Tensor) -> Tensor:

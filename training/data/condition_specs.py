@@ -70,7 +70,7 @@ class ConditionConfig(FrozenModel):
     def through_autoencoder(self) -> bool:
         if self.classes:
             return False
-        encoding = self.encoding or _default_encoding(self.field)
+        encoding = self.encoding or ("resize" if self.field == MASK else "autoencoder")
         return self.field in (SOURCE, NOISE) or encoding == "autoencoder"
 
     @property
@@ -147,7 +147,3 @@ def image_conditions(configs: Sequence[ConditionConfig]) -> tuple[ConditionConfi
 def image_fields(configs: Sequence[ConditionConfig]) -> tuple[str, ...]:
     """Their fields."""
     return tuple(config.field for config in image_conditions(configs))
-
-
-def _default_encoding(field: str) -> str:
-    return "resize" if field == MASK else "autoencoder"

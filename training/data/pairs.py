@@ -128,6 +128,10 @@ class PairSource:
         """Whether sources have noise in the hole of the mask."""
         return self.store.is_removal
 
+    def spread(self, count: int) -> list[int]:
+        """Positions of `count` pairs, or of all, spread evenly from the first to the last."""
+        return np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(int).tolist()
+
     def key(self, index: int) -> str:
         return self.store.key(self._checked(index))
 

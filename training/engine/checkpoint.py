@@ -83,7 +83,8 @@ def write_checkpoint(
         save_file({key: value.contiguous() for key, value in weights.items()}, temp / f"{name}.safetensors")
     (temp / "state.json").write_bytes(canonical_json(state.model_dump(mode="json")))
     for path in sorted(temp.iterdir()):
-        _sync_file(path)
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
     sync_folder(temp)
     temp.rename(final)
     sync_folder(root)
@@ -144,11 +145,6 @@ def refuse_changes(folder: Path, saved: Mapping[str, Any], wanted: Mapping[str, 
             consequence="continuing would train a model that neither configuration describes",
             remedy=f"restore the old values, or start over by removing or renaming {folder.parent}",
         )
-
-
-def _sync_file(path: Path) -> None:
-    with open(path, "rb") as stream:
-        os.fsync(stream.fileno())
 
 
 def _unreadable(path: Path, why: str) -> CheckpointError:

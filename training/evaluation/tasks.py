@@ -17,7 +17,13 @@ class Task(StrEnum):
     @property
     def judged_by(self) -> str:
         """The one metric that decides which baseline is the best and whether the model beats it."""
-        return _JUDGED_BY[self]
+        others = {
+            Task.SHADOW: "psnr",
+            Task.RESTORATION: "psnr",
+            Task.DEPTH: "abs_rel",
+            Task.NORMALS: "mean_angle",
+        }
+        return others.get(self, "foreground_psnr")
 
     @property
     def has_foreground(self) -> bool:
@@ -33,14 +39,3 @@ class Task(StrEnum):
     def is_geometry(self) -> bool:
         """Whether the target is no image."""
         return self in (Task.DEPTH, Task.NORMALS)
-
-
-_JUDGED_BY = {
-    Task.RELIGHTING: "foreground_psnr",
-    Task.CONTROLLABLE_RELIGHTING: "foreground_psnr",
-    Task.REMOVAL: "foreground_psnr",
-    Task.SHADOW: "psnr",
-    Task.RESTORATION: "psnr",
-    Task.DEPTH: "abs_rel",
-    Task.NORMALS: "mean_angle",
-}

@@ -8,11 +8,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from pairbridge.datagen.assets.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.ply_files import ply_picture
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.assets.ply_files import ply_picture
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
-from pairbridge.datagen.assets.unusable_objects import unusable
 
 # Of a picture: where less of it is opaque, its alpha is taken for something else than coverage.
 _OPAQUE_SHARE = 0.05

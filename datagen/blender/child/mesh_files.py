@@ -16,8 +16,8 @@ import numpy as np
 from mathutils import Matrix
 
 from pairbridge.datagen.assets.object_files import check_object_file, default_up
+from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
-from pairbridge.datagen.assets.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.blender.child import usd_files
 from pairbridge.datagen.blender.child.imported_materials import settle_materials
 

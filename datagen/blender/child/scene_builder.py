@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from pairbridge.datagen.assets.far_origin import check_shape_kept
+from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from pairbridge.datagen.assets.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
 
 
 def with_pictures(path: Path, folder: Path) -> Path:
@@ -21,7 +21,8 @@ def with_pictures(path: Path, folder: Path) -> Path:
     def found(name: str) -> str:
         there = find_beside(path.parent, name) if name else None
         changed.append(there not in (None, str(Path(name))))
-        return str((path.parent / there).absolute()) if there else name
+        # The copy lies in another folder; names such as tile.<UDIM>.png are no files.
+        return str((path.parent / (there or name)).absolute()) if name else name
 
     pxr.UsdUtils.ModifyAssetPaths(layer, found)
     if not any(changed):

@@ -5,17 +5,14 @@ from typing import Protocol
 import numpy as np
 
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.models.provenance import Tool
 
 # Mean alpha of a whole photograph. Below, nothing was found; above, there is no background left.
 MIN_FOUND, MAX_FOUND = 0.01, 0.97
 
 
-class MattingModel(Protocol):
+class MattingModel(Tool, Protocol):
     """Cuts the foreground out of photographs. `name` and `revision` go into every sample it had a part in."""
-
-    name: str
-    revision: str
-    is_stand_in: bool  # True: takes the place of a learned model, and is named as such wherever it shows
 
     def alpha(self, image: np.ndarray) -> np.ndarray:
         """Alpha of the foreground, float32 (H, W) in 0..1, of a uint8 sRGB image (H, W, 3).

@@ -19,19 +19,8 @@ from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError, Rejected
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.models.relighting import iclight_images as pixels
 from pairbridge.datagen.models.relighting.detail import transfer_detail
-from pairbridge.datagen.models.relighting.iclight_images import (
-    back_to,
-    cover_crop,
-    enlarged,
-    grey_behind,
-    resized,
-    slope,
-    to_levels,
-    to_tensor,
-    to_uint8,
-    working_size,
-)
 from pairbridge.datagen.models.relighting.iclight_sampling import from_image, from_noise, stochastic_solver
 from pairbridge.datagen.models.relighting.iclight_settings import IcLightConfig, IcLightFcConfig
 from pairbridge.datagen.models.relighting.iclight_weights import LATENT_CHANNELS, load_models
@@ -82,61 +71,40 @@ class IcLight:
         """float32 (H, W, 3) in 0..255 for each request, at the last pass's size."""
         config, models = self.config, self._models
         height, width = requests[0].image.shape[:2]
-        size = working_size((width, height), config.resolution)
+        size = pixels.working_size((width, height), config.resolution)
         generators = [torch.Generator().manual_seed(request.seed) for request in requests]
         scheduler = stochastic_solver(config.beta_schedule)
-        shared = {"guidance": config.guidance, "generators": generators}
-        grey = [grey_behind(request.image, request.alpha) for request in requests]
+        shared = {"steps": config.steps, "guidance": config.guidance, "generators": generators}
+        grey = [pixels.grey_behind(request.image, request.alpha) for request in requests]
 
         conditions = self._conditions(requests, grey, size)
         light = self._light(requests, size)
         with models.at_work(models.unet) as unet:
+            network = (unet, scheduler)
             if light is None:
-                latents = from_noise(
-                    unet,
-                    scheduler,
-                    conditions,
-                    models.text,
-                    channels=LATENT_CHANNELS,
-                    steps=config.steps,
-                    **shared,
-                )
+                latents = from_noise(*network, conditions, models.text, channels=LATENT_CHANNELS, **shared)
             else:
-                latents = from_image(
-                    unet,
-                    scheduler,
-                    light,
-                    conditions,
-                    models.text,
-                    strength=config.light_strength,
-                    steps=config.steps,
-                    **shared,
-                )
+                strength = config.light_strength
+                latents = from_image(*network, light, conditions, models.text, strength=strength, **shared)
         if config.second_pass is not None:
-            size = enlarged(size, config.second_pass.scale)
-            first = [resized(image, size) for image in to_uint8(self._decode(latents))]
+            size = pixels.enlarged(size, config.second_pass.scale)
+            first = [pixels.resized(image, size) for image in pixels.to_uint8(self._decode(latents))]
             latents = self._encode(first)
             conditions = self._conditions(requests, grey, size)
             with models.at_work(models.unet) as unet:
+                strength = config.second_pass.strength
                 latents = from_image(
-                    unet,
-                    scheduler,
-                    latents,
-                    conditions,
-                    models.text,
-                    strength=config.second_pass.strength,
-                    steps=config.steps,
-                    **shared,
+                    unet, scheduler, latents, conditions, models.text, strength=strength, **shared
                 )
-        return to_levels(self._decode(latents))
+        return pixels.to_levels(self._decode(latents))
 
     def _conditions(
         self, requests: Sequence[ToRelight], grey: Sequence[np.ndarray], size_WH: tuple[int, int]
     ) -> Tensor:
         """(B, 4 or 8, h, w): the foreground's latent, then for fbc the background's."""
-        images = [resized(image, size_WH) for image in grey]
+        images = [pixels.resized(image, size_WH) for image in grey]
         if not isinstance(self.config, IcLightFcConfig):
-            images += [cover_crop(request.background, size_WH) for request in requests]
+            images += [pixels.cover_crop(request.background, size_WH) for request in requests]
         # In one batch, as the demonstrations do: its size can pick the kernel, and that the last bits.
         return torch.cat(self._encode(images).chunk(len(images) // len(grey)), dim=1)
 
@@ -146,15 +114,15 @@ class IcLight:
         if not isinstance(config, IcLightFcConfig) or config.light == "none":
             return None
         if config.light == "background":
-            return self._encode([cover_crop(request.background, size_WH) for request in requests])
-        return self._encode([slope(light_side(config, request.seed), size_WH) for request in requests])
+            return self._encode([pixels.cover_crop(request.background, size_WH) for request in requests])
+        return self._encode([pixels.slope(light_side(config, request.seed), size_WH) for request in requests])
 
     def _encode(self, images: list[np.ndarray]) -> Tensor:
         """Scaled latents, float32: the posterior's mode and not a sample of it, so nothing random enters."""
         models = self._models
         with models.at_work(models.vae) as vae:
-            pixels = to_tensor(images).to(models.device, vae.dtype)
-            return (vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor).float()
+            given = pixels.to_tensor(images).to(models.device, vae.dtype)
+            return (vae.encode(given).latent_dist.mode() * vae.config.scaling_factor).float()
 
     def _decode(self, latents: Tensor) -> Tensor:
         models = self._models
@@ -169,7 +137,7 @@ class IcLight:
                 gate="relighter_failed",
             )
         height, width = request.image.shape[:2]
-        relit = back_to(levels, (width, height))
+        relit = pixels.back_to(levels, (width, height))
         if self.config.detail is not None:
             relit = transfer_detail(request.image, relit, request.alpha, self.config.detail)
         return np.rint(relit.clip(0, 255)).astype(np.uint8)

@@ -69,7 +69,8 @@ def load_models(config: IcLightConfig) -> IcLightModels:
     require(offsets.parent, offsets.name)
     half = config.precision == "half"
     device = require_device(config.device, "relighter")
-    text = encode_prompts(base, (config.negative_prompt, _full_prompt(config)))
+    prompt = ", ".join(part for part in (config.prompt, config.added_prompt) if part)
+    text = encode_prompts(base, (config.negative_prompt, prompt))
     unet = merged_unet(base / "unet", offsets, CONDITIONS[config.kind])
     # The autoencoder in bfloat16 and not float16: half precision's range is too small for some decoders.
     vae = _load(AutoencoderKL, base / "vae", torch.bfloat16 if half else torch.float32)
@@ -139,10 +140,6 @@ def _chunks(tokenizer: CLIPTokenizer, prompt: str) -> list[list[int]]:
     start, end = tokenizer.bos_token_id, tokenizer.eos_token_id
     chunks = [tokens[at : at + length - 2] for at in range(0, max(len(tokens), 1), length - 2)]
     return [[start, *chunk, *[end] * (length - 1 - len(chunk))] for chunk in chunks]
-
-
-def _full_prompt(config: IcLightConfig) -> str:
-    return ", ".join(part for part in (config.prompt, config.added_prompt) if part)
 
 
 def _widen(unet: UNet2DConditionModel, channels: int) -> None:

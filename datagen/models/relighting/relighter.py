@@ -7,14 +7,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.models.provenance import Tool
 
 
-class Relighter(Protocol):
+class Relighter(Tool, Protocol):
     """Relights foregrounds. `name` and `revision` go into every sample it had a part in."""
-
-    name: str
-    revision: str
-    is_stand_in: bool  # True: takes the place of a learned model, and is named as such wherever it shows
 
     def relight(self, image: np.ndarray, alpha: np.ndarray, background: np.ndarray, seed: int) -> np.ndarray:
         """The image with its foreground lit for `background`, uint8 sRGB of the image's own size.

@@ -17,7 +17,8 @@ def model_terms(recipes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
         model_id
         for recipe in recipes
         for role in ("matting", "relighter")
-        for model_id in _model_ids(recipe.get(role) or {})
+        for key, model_id in (recipe.get(role) or {}).items()
+        if key in ("model", "base", "offsets")
     }
     known = {model.id: model for model in MODELS}
     found = [(model_id, known[model_id].terms if model_id in known else UNKNOWN_TERMS) for model_id in named]
@@ -25,7 +26,3 @@ def model_terms(recipes: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
         found,
         key=lambda entry: (entry[0] not in known or known[entry[0]].commercial_use, entry[0]),
     )
-
-
-def _model_ids(tool: Mapping[str, Any]) -> list[str]:
-    return [tool[key] for key in ("model", "base", "offsets") if key in tool]

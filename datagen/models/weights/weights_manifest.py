@@ -55,27 +55,30 @@ def _stable_diffusion(*, unet_sha256: str | None = None) -> tuple[WeightFile, ..
     )
 
 
-def _birefnet(
-    model_id: str,
-    purpose: str,
-    repository: str,
-    revision: str | None,
-    sha256: str | None = None,
-    *,
-    licence: str = "MIT",
-    licence_note: str = "",
-    commercial_use: bool = True,
-) -> Model:
-    return Model(
-        id=model_id,
-        purpose=purpose,
-        repository=repository,
-        revision=revision,
-        licence=licence,
-        licence_note=licence_note,
-        commercial_use=commercial_use,
-        files=(WeightFile(path="model.safetensors", sha256=sha256),),
-    )
+# Of ZhengPeng7/<id> on the hub: what for, the pinned revision, and the checksum of model.safetensors.
+_BIREFNET = {
+    "BiRefNet-matting": "masks with soft edges, 1024 x 1024",
+    "BiRefNet_HR-matting": "masks with soft edges, 2048 x 2048",
+    "BiRefNet_dynamic": "masks at the image's own size, 256 to 2304",
+    "BiRefNet_dynamic-matting": "masks with soft edges at the image's own size, 256 to 2304",
+    "BiRefNet": "masks with nearly binary edges, 1024 x 1024",
+    "BiRefNet_lite": "masks by a small backbone, 1024 x 1024",
+    "BiRefNet_HR": "masks with nearly binary edges, 2048 x 2048",
+    "BiRefNet_lite-2K": "masks by a small backbone, 2560 x 1440",
+    "BiRefNet_512x512": "masks with nearly binary edges, 512 x 512",
+    "BiRefNet-portrait": "masks of people, 1024 x 1024",
+}
+_REVISIONS = {
+    "BiRefNet-matting": "57f9f68b43ba337c75762b14cf3075d659007268",
+    "BiRefNet_HR-matting": "5d6b6f8adcb5b417c871b1d84ceaae9871355b7f",
+    "BiRefNet_dynamic": "280306042f57b7a33854319da62fd86aaa89ec4c",
+    "BiRefNet": "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
+    "BiRefNet_lite": "aa62cd87eafb9cc43056d08ef3615a14628b831d",
+}
+_SHA256 = {
+    "BiRefNet-matting": "a9875de5b1e6c8eb5fdaa8c727a82927ce442cdc87ba3abee6a77e6fa46c25bb",
+    "BiRefNet_dynamic": "e3d2e4884e51ff30f0cd630edc6b1e41b06b7f23a0a2a5169f7b7cb33a711c2d",
+}
 
 
 MODELS: tuple[Model, ...] = (
@@ -117,76 +120,26 @@ MODELS: tuple[Model, ...] = (
             unet_sha256="19da7aaa4b880e59d56843f1fcb4dd9b599c28a1d9d9af7c1143057c8ffae9f1"
         ),
     ),
-    _birefnet(
-        "BiRefNet-matting",
-        "masks with soft edges, 1024 x 1024",
-        "ZhengPeng7/BiRefNet-matting",
-        "57f9f68b43ba337c75762b14cf3075d659007268",
-        "a9875de5b1e6c8eb5fdaa8c727a82927ce442cdc87ba3abee6a77e6fa46c25bb",
+    *(
+        Model(
+            id=model_id,
+            purpose=purpose,
+            repository=f"ZhengPeng7/{model_id}",
+            revision=_REVISIONS.get(model_id),
+            licence="MIT",
+            files=(WeightFile(path="model.safetensors", sha256=_SHA256.get(model_id)),),
+        )
+        for model_id, purpose in _BIREFNET.items()
     ),
-    _birefnet(
-        "BiRefNet_HR-matting",
-        "masks with soft edges, 2048 x 2048",
-        "ZhengPeng7/BiRefNet_HR-matting",
-        "5d6b6f8adcb5b417c871b1d84ceaae9871355b7f",
-    ),
-    _birefnet(
-        "BiRefNet_dynamic",
-        "masks at the image's own size, 256 to 2304",
-        "ZhengPeng7/BiRefNet_dynamic",
-        "280306042f57b7a33854319da62fd86aaa89ec4c",
-        "e3d2e4884e51ff30f0cd630edc6b1e41b06b7f23a0a2a5169f7b7cb33a711c2d",
-    ),
-    _birefnet(
-        "BiRefNet_dynamic-matting",
-        "masks with soft edges at the image's own size, 256 to 2304",
-        "ZhengPeng7/BiRefNet_dynamic-matting",
-        None,
-    ),
-    _birefnet(
-        "BiRefNet",
-        "masks with nearly binary edges, 1024 x 1024",
-        "ZhengPeng7/BiRefNet",
-        "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4",
-    ),
-    _birefnet(
-        "BiRefNet_lite",
-        "masks by a small backbone, 1024 x 1024",
-        "ZhengPeng7/BiRefNet_lite",
-        "aa62cd87eafb9cc43056d08ef3615a14628b831d",
-    ),
-    _birefnet(
-        "BiRefNet_HR",
-        "masks with nearly binary edges, 2048 x 2048",
-        "ZhengPeng7/BiRefNet_HR",
-        None,
-    ),
-    _birefnet(
-        "BiRefNet_lite-2K",
-        "masks by a small backbone, 2560 x 1440",
-        "ZhengPeng7/BiRefNet_lite-2K",
-        None,
-    ),
-    _birefnet(
-        "BiRefNet_512x512",
-        "masks with nearly binary edges, 512 x 512",
-        "ZhengPeng7/BiRefNet_512x512",
-        None,
-    ),
-    _birefnet(
-        "BiRefNet-portrait",
-        "masks of people, 1024 x 1024",
-        "ZhengPeng7/BiRefNet-portrait",
-        None,
-    ),
-    _birefnet(
-        "RMBG-2.0",
-        "masks with nearly binary edges, 1024 x 1024 (BiRefNet's architecture)",
-        "briaai/RMBG-2.0",
-        None,
+    Model(
+        id="RMBG-2.0",
+        purpose="masks with nearly binary edges, 1024 x 1024 (BiRefNet's architecture)",
+        repository="briaai/RMBG-2.0",
+        revision=None,
         licence="CC BY-NC 4.0",
         licence_note="commercial use needs an agreement with BRIA; its download asks for a login",
         commercial_use=False,
+        files=(WeightFile(path="model.safetensors"),),
     ),
 )
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pairbridge.datagen.assets.file_references import find_beside
 from pairbridge.datagen.assets.object_files import companions
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.object_files import check_object_file
+from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.assets.unusable_objects import importer_reason
 from pairbridge.datagen.core.errors import AssetError
 from tests.datagen.blender.asset_files import gltf_of_two_boxes
 

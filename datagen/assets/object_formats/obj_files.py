@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from pairbridge.datagen.assets.far_origin import far_centre
-from pairbridge.datagen.assets.file_references import find_beside
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.far_origin import far_centre
+from pairbridge.datagen.assets.object_formats.file_references import find_beside
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 BOM = b"\xef\xbb\xbf"
 _VERTEX = re.compile(rb"(?m)^([ \t]*v[ \t]+)([^\s#]+)[ \t]+([^\s#]+)[ \t]+([^\s#]+)")
@@ -172,7 +172,8 @@ def _mended_library(folder: Path, content: bytes) -> tuple[str, bool]:
             options, name = _picture(value)
             found = find_beside(folder, name)
             changed |= found is not None and found != name
-            value = f"{options}{(folder / found).absolute() if found else name}"
+            # Names such as tile.<UDIM>.png are no files, but lie in the folder as well.
+            value = f"{options}{(folder / (found or name)).absolute()}"
         lines.append(f"{key} {value}")
     return "\n".join(lines) + "\n", changed
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 # Distance of the farthest coordinate over the extent: beyond it the centre is subtracted before Blender,
 # which computes in single precision, reads the file.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.assets.far_origin import check_shape_kept, far_centre
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept, far_centre
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 STL_HEADER = 84
 _FACET = np.dtype([("normal", "<3f4"), ("corners", "<9f4"), ("attribute", "<u2")])

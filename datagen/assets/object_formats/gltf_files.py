@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
-from pairbridge.datagen.assets.file_references import find_beside, is_beside
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.file_references import find_beside, is_beside
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 _BOM = b"\xef\xbb\xbf"
 _FLOAT = 5126

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.assets.far_origin import check_shape_kept, far_centre
-from pairbridge.datagen.assets.file_references import PICTURES, find_beside
-from pairbridge.datagen.assets.unusable_objects import unusable
+from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept, far_centre
+from pairbridge.datagen.assets.object_formats.file_references import PICTURES, find_beside
+from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 
 _BOM = b"\xef\xbb\xbf"
 _TYPES = {

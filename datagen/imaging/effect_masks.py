@@ -10,47 +10,62 @@ import cv2
 import numpy as np
 
 from pairbridge.datagen.imaging.colour import srgb_encode
-from pairbridge.datagen.imaging.filters import disc
 from pairbridge.datagen.imaging.view import ViewTransform
 
-# Radius of what is closed and opened, as a fraction of the shorter side.
-_GRAIN = 0.006
-# Area of the smallest region and of the smallest hole, as a fraction of the frame.
+# Area of the smallest faint region and of the smallest hole, as a fraction of the frame.
 _SMALLEST = 0.001
+# A region that anywhere differs by this many thresholds is seen, however small: the tip of a thin shadow.
+_PLAIN = 3
+
+
+def seen_difference(with_object: np.ndarray, without: np.ndarray, view: ViewTransform) -> np.ndarray:
+    """Float (H, W): the largest difference of a channel of two linear images (H, W, 3) as it is seen, that is
+    after exposure, clipped at white and sRGB-encoded to [0, 1].
+
+    In linear light one threshold would pass plain shadows on dark ground and catch noise on bright.
+    """
+    return np.abs(as_seen(with_object, view) - as_seen(without, view)).max(axis=-1)
 
 
 def effect_mask(
     with_object: np.ndarray, without: np.ndarray, *, view: ViewTransform, threshold: float
 ) -> np.ndarray:
-    """Bool (H, W): some channel of the two linear images (H, W, 3) differs by more than
-    `threshold` as it is seen, that is after exposure, clipped at white and sRGB-encoded to [0, 1].
+    """Bool (H, W): where the `seen_difference` of two linear images (H, W, 3) is above `threshold`."""
+    return seen_difference(with_object, without, view) > threshold
 
-    In linear light one threshold would pass plain shadows on dark ground and catch noise on bright.
+
+def effect_regions(difference: np.ndarray, seen: np.ndarray, threshold: float) -> np.ndarray:
+    """Bool (H, W): where a `seen_difference` is above `threshold` or the object is `seen`, as few whole
+    regions.
+
+    Single pixels are taken out by a median, small faint regions and small holes dropped. What is seen of the
+    object always stays, and so does what differs plainly.
     """
-    return np.abs(as_seen(with_object, view) - as_seen(without, view)).max(axis=-1) > threshold
+    plain = (difference > _PLAIN * threshold) | seen
+    changed = (cv2.medianBlur(difference.astype(np.float32), 3) > threshold) | plain
+    labels, small = _regions(changed, connectivity=8)
+    small[np.unique(labels[plain])] = False
+    kept = changed & ~small[labels]
+    labels, small = _regions(~kept, connectivity=4)
+    return kept | small[labels]
 
 
-def effect_regions(changed: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Bool (H, W): `changed` (an `effect_mask`) and where the object is `seen`, as few whole regions.
-
-    Gaps are closed and threads cut at `_GRAIN`, then components and holes below `_SMALLEST` are dropped.
-    What is seen of the object always stays.
+def blended(inside: np.ndarray, outside: np.ndarray, effect: np.ndarray, reach_px: int) -> np.ndarray:
+    """uint8 (H, W, 3): `inside` where the effect is, `outside` from `reach_px` off, one fading into the other
+    between. A step of what the threshold let pass would be a contour on smooth ground.
     """
-    grain = disc(max(1, round(_GRAIN * min(changed.shape))))
-    closed = cv2.morphologyEx((changed | seen).astype(np.uint8), cv2.MORPH_CLOSE, grain)
-    solid = cv2.morphologyEx(closed, cv2.MORPH_OPEN, grain) > 0
-    kept = ~_small(solid | seen, connectivity=8) & solid | seen
-    return kept | _small(~kept, connectivity=4)
+    away = cv2.distanceTransform((~effect).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    weight = np.clip(1 - away / max(reach_px, 1), 0, 1)[..., None]
+    return np.rint(outside + weight * (inside.astype(np.float32) - outside)).astype(np.uint8)
 
 
-def _small(mask: np.ndarray, connectivity: int) -> np.ndarray:
-    """Bool (H, W): the components of `mask` that cover less than `_SMALLEST` of the frame."""
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity
-    )
+def _regions(mask: np.ndarray, connectivity: int) -> tuple[np.ndarray, np.ndarray]:
+    """The labels (H, W) of the components of `mask`, and for each label whether it is below `_SMALLEST`."""
+    parts = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=connectivity)
+    _, labels, statistics, _ = parts
     small = statistics[:, cv2.CC_STAT_AREA] < _SMALLEST * mask.size
     small[0] = False
-    return small[labels]
+    return labels, small
 
 
 def as_seen(linear: np.ndarray, view: ViewTransform) -> np.ndarray:

@@ -30,7 +30,7 @@ from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_u
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import effect_mask, effect_regions
+from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.exposure import key_factor
@@ -97,8 +97,8 @@ class ObjectRemovalConfig(LitConfig):
     """Least difference between the renders with and without the object that counts as its effect, as a
     fraction of white in the finished picture."""
     effect_dilation: NonNegativeFloat = 0.015
-    """Growth of the effect's region, as a fraction of the shorter side; outside it source and target are
-    equal."""
+    """Growth of the effect's region, as a fraction of the shorter side, over which the two fade into each
+    other; outside it source and target are equal."""
     mask_grow: Range = (0.0, 0.03)
     """Growth of the mask around the object, as a fraction of the shorter side; drawn for each pair, from a
     fine to a coarse mask."""
@@ -196,12 +196,12 @@ class ObjectRemoval:
         exposure = key_factor(empty.picture, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
-        changed = effect_mask(full.picture, empty.picture, view=exposed, threshold=config.effect_threshold)
-        effect = effect_regions(changed, visible > 0)
+        difference = seen_difference(full.picture, empty.picture, exposed)
+        effect = effect_regions(difference, visible > 0, config.effect_threshold)
         shorter = min(effect.shape)
         target = exposed.apply(empty.picture)
-        replaced = grown(effect, round(config.effect_dilation * shorter)) > 0
-        source = np.where(replaced[..., None], exposed.apply(full.picture), target)
+        reach_px = round(config.effect_dilation * shorter)
+        source = blended(exposed.apply(full.picture), target, effect, reach_px)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
         check_foreground(source, mask, "source", config.gates)

@@ -24,8 +24,7 @@ from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_u
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import effect_mask, effect_regions
-from pairbridge.datagen.imaging.filters import grown
+from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
@@ -93,8 +92,8 @@ class ShadowGenerationConfig(RenderedConfig):
     """Least difference between the renders with and without the object that counts as its effect, as a
     fraction of white in the finished picture."""
     effect_dilation: NonNegativeFloat = 0.02
-    """Growth of the effect's region, as a fraction of the shorter side; outside it source and target are
-    equal."""
+    """Growth of the effect's region, as a fraction of the shorter side, over which the two fade into each
+    other; outside it source and target are equal."""
     smallest_shadow: NonNegativeFloat = 0.005
     """Fraction of the frame that the shadow covers at least; a pair with less is refused."""
 
@@ -159,13 +158,12 @@ class ShadowGeneration:
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
         target = workbench.view.apply(whole_rgb)
         mask = alpha_to_mask(own.rgba[..., 3])
-        changed = effect_mask(whole_rgb, bare_rgb, view=workbench.view, threshold=config.effect_threshold)
-        effect = effect_regions(changed, own.rgba[..., 3] > 0)
+        difference = seen_difference(whole_rgb, bare_rgb, workbench.view)
+        effect = effect_regions(difference, own.rgba[..., 3] > 0, config.effect_threshold)
         reach = round(config.effect_dilation * min(mask.shape))
         unshadowed = workbench.view.apply(over_linear(own.rgba, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
-        replaced = (grown(effect, reach) > 0) & (mask < 255)
-        source = np.where(replaced[..., None], unshadowed, target)
+        source = np.where(mask[..., None] < 255, blended(unshadowed, target, effect, reach), target)
         try:
             check_foreground(target, mask, "target", config.gates)
             check_effect(effect & (mask == 0), config.smallest_shadow)

@@ -10,7 +10,7 @@ import pytest
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.imaging.compositing import over_linear
-from pairbridge.datagen.imaging.effect_masks import as_seen, effect_mask, effect_regions
+from pairbridge.datagen.imaging.effect_masks import as_seen, effect_mask, effect_regions, seen_difference
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -92,7 +92,6 @@ def test_the_effect_of_a_sphere_is_its_silhouette_and_its_shadow(
     # What is stored: of the denoised renders, whole.
     surroundings = np.full(3, 0.1, np.float32)
     pictures = [over_linear(shot.rgba, surroundings) for shot in shots]
-    changed = effect_mask(*pictures, view=view, threshold=THRESHOLD)
-    stored = effect_regions(changed, shots[0].coverage[0] > 0)
+    stored = effect_regions(seen_difference(*pictures, view), shots[0].coverage[0] > 0, THRESHOLD)
     assert (stored & truth).sum() / (stored | truth).sum() >= 0.9
     assert cv2.connectedComponents(stored.astype(np.uint8))[0] - 1 == 1

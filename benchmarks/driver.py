@@ -28,10 +28,10 @@ import ray
 
 from benchmarks.driver_simulation import VirtualShelf, VirtualStaging, simulate
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.shards.layout import ShardSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation.driver import Driver
 from pairbridge.pipelines.generation.stopping import DrainRequest

@@ -18,9 +18,9 @@ from typing import Any
 
 from benchmarks import render_fixed, render_memory, render_quality, render_throughput
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import ObjectSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 Verdict = dict[str, Any]
 

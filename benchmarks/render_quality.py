@@ -14,12 +14,12 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 AUTOMATIC_MAP = 4096
 REFERENCE_SAMPLES = 1024

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,12 +30,20 @@ def ray_address() -> Iterator[str]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def user_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache, in a folder of this test run."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PAIRBRIDGE_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def s3(user_cache: Path) -> Iterator[str]:
     """The URL of an empty bucket of a real S3 server on loopback (moto's).
 
-    Credentials and endpoint are in the environment, as a user gives them; caches of remote datasets go to a
-    folder of this test run.
+    Credentials and endpoint are in the environment, as a user gives them.
     """
     import boto3
     from moto.server import ThreadedMotoServer
@@ -50,7 +59,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "not-to-be-written-anywhere",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "PAIRBRIDGE_CACHE": str(tmp_path_factory.mktemp("cache")),
     }
     with pytest.MonkeyPatch.context() as environment:
         for name, value in given.items():

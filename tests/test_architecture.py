@@ -25,7 +25,7 @@ ROOMS = (
     *(
         f"datagen/{room}"
         for room in (
-            *("core", "shards", "imaging", "assets/object_formats", "assets"),
+            *("core", "shards", "imaging", "assets/object_formats", "assets", "sourcing"),
             *("scene", "lighting"),
             *("blender/shading", "blender/modelling", "blender/families", "blender", "blender/child"),
             *("models/weights", "models", "models/matting", "models/relighting"),

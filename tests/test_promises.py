@@ -17,11 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
+from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.shards.reader import open_shard, open_shards
 from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.datagen.sourcing.placement import split_by_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.training.data.buckets import BucketSequence
@@ -138,6 +143,20 @@ def test_no_leakage(dataset: Path) -> None:
             splits_of.setdefault(asset["id"].partition(":")[0], set()).add(meta["split"])
     assert len(splits_of) > 5
     assert {asset: splits for asset, splits in splits_of.items() if len(splits) > 1} == {}
+
+
+def test_no_leakage_by_content(tmp_path: Path) -> None:
+    # One photograph under names that alone would lie in different splits, as itself and as what phones and
+    # web pages make of it.
+    names = [f"img_{number:04d}" for number in range(40)]
+    image = Image.fromarray(skimage.data.chelsea())
+    for number, name in enumerate(names):
+        size = [side // (1 + number % 3) for side in image.size]
+        image.resize(size).save(tmp_path / f"{name}.jpg", quality=60 + number)
+    assert {split_by_hash(name.replace("_", "-")) for name in names} == {"train", "validation", "test"}
+    catalogue = build_catalogue(AssetsConfig(embedded=False, photos=(tmp_path,)), None)
+    assert len(catalogue.assets) == 40
+    assert len({(asset.split, asset.group) for asset in catalogue.assets}) == 1
 
 
 def test_exact_mixing(dataset: Path) -> None:

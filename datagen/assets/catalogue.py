@@ -1,21 +1,22 @@
 """What there is to make pairs from: objects, lightings and photographs, each with licence, hash and split.
 
-Every asset belongs to exactly one split. The embedded ones are pinned by `blender_assets/catalogue.yaml`;
-a user's file is placed by the hash of its id, unless a `catalogue.yaml` in its folder pins it:
+Every asset belongs to exactly one split, with all that it is one and the same with under other names
+(`pairbridge.datagen.sourcing`). The embedded ones are pinned by `blender_assets/catalogue.yaml`; a file of
+yours is placed by the hash of its group's name, unless a `catalogue.yaml` in its folder pins it:
 
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
 
-Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.assets.credits` looks for what
+Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.sourcing.credits` looks for what
 downloads carry.
 
-Nothing here opens an image or a mesh: a broken file is catalogued like any other and ends in quarantine
-when a group uses it, so that one bad file costs its own samples and not the run.
+Files are read once, and one that cannot be used is left out of what plans draw from. What only Blender can
+tell costs the groups that use the file, which go to quarantine.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -31,6 +32,8 @@ LightingKind = Literal["hdri", "sky", "rig", "blend"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
+# The fault of a file that its folder's catalogue.yaml gives a reason to leave out.
+EXCLUDED = "excluded"
 
 _ID_PATTERN = re.compile(r"[a-z0-9_-]+\Z")
 
@@ -45,7 +48,7 @@ class AssetsConfig(FrozenModel):
     hdris: tuple[Path, ...] = ()
     """Folders of environment maps (HDRIs): equirectangular .exr and .hdr files."""
     photos: tuple[Path, ...] = ()
-    """Folders of photographs: .jpg, .jpeg, .png, .webp."""
+    """Folders of photographs: .jpg (.jpeg, .jpe, .jfif), .png, .webp."""
     families: tuple[str, ...] | None = None
     """Procedural families to use; null means all embedded ones."""
     photo_rules: PhotoRules = PhotoRules()
@@ -65,7 +68,8 @@ class Asset:
     `lighting` says
     what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
     catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's file, None
-    where the file itself states it.
+    where the file itself states it. `group` names what the asset is one and the same with, `fingerprint` says
+    what a picture looks like (`pairbridge.datagen.sourcing`).
     """
 
     id: str
@@ -80,18 +84,43 @@ class Asset:
     lighting: LightingKind | None = None
     tags: tuple[str, ...] = ()
     up: UpAxis | None = None
+    group: str = ""
+    fingerprint: str = ""
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""
-        names = ("id", "kind", "split", "licence", "author", "source", "sha256", "family", "lighting", "up")
-        return {name: getattr(self, name) for name in names} | {"tags": list(self.tags)}
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "path"}
+        return kept | {"tags": list(self.tags)}
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file of the user's that is no asset: refused for a `fault`, or `excluded` by a catalogue.yaml."""
+
+    id: str
+    kind: AssetKind
+    path: Path
+    sha256: str
+    fault: str
+    reason: str
+
+    @property
+    def refused(self) -> bool:
+        return self.fault != EXCLUDED
+
+    def record(self) -> dict[str, str]:
+        """As JSON, without its path."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "path"}
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All assets, sorted by id. Raises CatalogueError if two share an id or one is malformed."""
+    """All assets, sorted by id, and the user's files that are none. Raises CatalogueError if two assets share
+    an id or one is malformed.
+    """
 
     assets: tuple[Asset, ...]
+    left_out: tuple[LeftOut, ...] = field(default=(), compare=False)
     _by_id: dict[str, Asset] = field(init=False, repr=False, compare=False)
     _by_kind: dict[tuple[str, str], tuple[Asset, ...]] = field(init=False, repr=False, compare=False)
 
@@ -166,6 +195,8 @@ class Catalogue:
     def too_few(self, kind: str, split: Split, recipe: str, at_least: int) -> CatalogueError:
         """The error for a split that lacks assets of `kind` (an asset kind, or `hdri/<lighting kind>`)."""
         counts = ", ".join(f"{name} {len(self._by_kind.get((kind, name), ()))}" for name in SPLITS)
+        refused = [left.reason for left in self.left_out if left.refused and left.kind == kind.split("/")[0]]
+        counts += f"; {len(refused)} refused, the first because {refused[0]}" if refused else ""
         return CatalogueError(
             f"recipe {recipe!r} needs at least {at_least} asset(s) of kind {kind} in split {split!r}; "
             f"the catalogue has: {counts}",
@@ -176,5 +207,6 @@ class Catalogue:
 
     @property
     def digest(self) -> str:
-        """Hex digest of every entry, hashes included; independent of where the files lie."""
-        return digest([asset.record() for asset in self.assets])
+        """Hex digest of every entry, hashes included; independent of where the files lie. Fingerprints, whose
+        last bit may depend on the processor, take no part."""
+        return digest([asset.record() | {"fingerprint": ""} for asset in self.assets])

@@ -59,7 +59,7 @@ def frozen_assets(found: Catalogue, manifest: DatasetManifest, *, extend: bool) 
     """
     listed = {asset.id: asset for asset in manifest.assets if asset.lighting not in _BAKED}
     there = {asset.id: asset for asset in found.assets}
-    changes = list(_changed(listed, there))
+    changes = list(_changed(listed, there, {left.id: left.reason for left in found.left_out}))
     if changes:
         raise CatalogueError(
             f"assets have changed since this dataset was begun: {'; '.join(changes[:8])}"
@@ -78,7 +78,9 @@ def frozen_assets(found: Catalogue, manifest: DatasetManifest, *, extend: bool) 
         extensions = (*extensions, Extension(frozenset(new), planned))
         new = ()
     return FrozenAssets(
-        catalogue=Catalogue(tuple(there[asset_id] for asset_id in sorted(there) if asset_id not in new)),
+        catalogue=Catalogue(
+            tuple(there[asset_id] for asset_id in sorted(there) if asset_id not in new), found.left_out
+        ),
         first=Catalogue(tuple(there[asset_id] for asset_id, asset in listed.items() if asset.since == 0)),
         extensions=extensions,
         unused=new,
@@ -96,14 +98,18 @@ def manifest_extensions(manifest: DatasetManifest) -> tuple[Extension, ...]:
     )
 
 
-def _changed(listed: dict[str, AssetEntry], there: dict[str, Asset]) -> Iterator[str]:
+def _changed(
+    listed: dict[str, AssetEntry], there: dict[str, Asset], left_out: dict[str, str]
+) -> Iterator[str]:
     for asset_id, entry in sorted(listed.items()):
         asset = there.get(asset_id)
         if asset is None:
-            yield f"{asset_id} is gone"
+            reason = left_out.get(asset_id)
+            yield f"{asset_id} is gone" if reason is None else f"{asset_id} cannot be used now: {reason}"
             continue
-        old = entry.model_dump(mode="json", exclude={"since"})
-        yield from (f"{asset_id}: {change}" for change in changed_fields(old, asset.record()))
+        old = entry.model_dump(mode="json", exclude={"since", "fingerprint"})
+        new = {name: value for name, value in asset.record().items() if name != "fingerprint"}
+        yield from (f"{asset_id}: {change}" for change in changed_fields(old, new))
 
 
 def _without_groups(content: dict[str, Any]) -> dict[str, Any]:

@@ -78,10 +78,24 @@ class AssetEntry(FrozenModel):
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
+    group: str = ""
+    """What it is one and the same with under other names; a group is in one split."""
+    fingerprint: str = ""
+    """What a picture looks like, for finding it under another name."""
     up: str | None = None
     """The axis that is up in an object's file, y or z; null where the file itself states it."""
     since: NonNegativeInt = 0
     """The number of the extension that brought it in."""
+
+
+class RefusedEntry(FrozenModel):
+    """A file of the asset folders that the dataset does not draw from, since it cannot be used."""
+
+    id: str
+    kind: str
+    sha256: str
+    fault: str
+    reason: str
 
 
 class ExtensionEntry(FrozenModel):
@@ -124,6 +138,8 @@ class DatasetManifest(PlanEntry):
     format: Literal["pairbridge-dataset/1"] = MANIFEST_FORMAT
     recipes: dict[str, RecipeEntry] = Field(min_length=1)
     assets: tuple[AssetEntry, ...]
+    refused_assets: tuple[RefusedEntry, ...] = ()
+    """What the asset folders held beside, when the dataset was last worked on."""
     parts: tuple[PartEntry, ...] = ()
 
     @model_validator(mode="after")
@@ -198,6 +214,9 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
         assets=tuple(
             AssetEntry(**asset.record(), since=_since(asset.id, plan)) for asset in plan.catalogue.assets
         ),
+        refused_assets=tuple(
+            RefusedEntry(**left.record()) for left in plan.catalogue.left_out if left.refused
+        ),
         extensions=tuple(
             ExtensionEntry(plan_digest=plan_digest, first_groups=extension.first_groups)
             for extension, plan_digest in zip(plan.extensions, plan.digests[1:], strict=True)
@@ -230,13 +249,15 @@ def write_manifest(dataset_dir: Path, manifest: DatasetManifest) -> None:
 
 
 def _fixed_part(manifest: DatasetManifest) -> dict[str, Any]:
-    """What neither growth nor an extension changes; that the numbers only grow is checked with the config
-    (`pairbridge.datagen.dataset.extension`).
+    """What neither growth nor an extension nor, of fingerprints, another processor changes; that the numbers
+    only grow is checked with the config (`pairbridge.datagen.dataset.extension`).
     """
-    content = manifest.model_dump(mode="json", exclude={"config", "extensions"})
+    content = manifest.model_dump(mode="json", exclude={"config", "extensions", "refused_assets"})
     for recipe in content["recipes"].values():
         del recipe["splits"]
-    content["assets"] = {asset["id"]: asset for asset in content["assets"] if not asset["since"]}
+    content["assets"] = {
+        asset["id"]: asset | {"fingerprint": ""} for asset in content["assets"] if not asset["since"]
+    }
     return content
 
 

@@ -25,6 +25,7 @@ from pairbridge.datagen.shards.object_store import ObjectStore, cache_root, is_u
 from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import Sidecar
 from pairbridge.datagen.shards.tar import walk_tar
+from pairbridge.datagen.sourcing.content_groups import leaks
 
 _REBUILD = "delete the shard's .tar and .json and run `pairbridge generate` again: only it is rebuilt"
 _RESUME = "run `pairbridge generate` with the same config: it makes what is missing"
@@ -151,7 +152,7 @@ def _verify(
     except ShardError as error:
         finding = Finding(MANIFEST_NAME, error.cause, error.remedy)
         return Report(dataset=dataset_dir.name, streams=(), findings=(finding,), num_bytes=0)
-    findings: list[Finding] = [*_check_licences(manifest, require_known_licences)]
+    findings: list[Finding] = [*_check_licences(manifest, require_known_licences), *_check_leaks(manifest)]
     checks = SampleCheck(manifest, decode=decode)
     statuses, readable = [], []
     for stream in manifest_streams(manifest):
@@ -308,6 +309,16 @@ def _check_licences(manifest: DatasetManifest, require_known: bool) -> Iterator[
                 "state an SPDX licence in the catalogue.yaml of its folder, or leave the asset out, and "
                 "generate the dataset anew",
             )
+
+
+def _check_leaks(manifest: DatasetManifest) -> Iterator[Finding]:
+    for first, second, why in leaks(manifest.assets):
+        one, other = manifest.assets[first], manifest.assets[second]
+        yield Finding(
+            MANIFEST_NAME,
+            f"assets {one.id} ({one.split}) and {other.id} ({other.split}) belong together: {why}",
+            "generate the dataset anew: what belongs together is then put into one split",
+        )
 
 
 def _check_folder(manifest: DatasetManifest, names: list[str]) -> Iterator[Finding]:

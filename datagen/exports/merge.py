@@ -13,8 +13,8 @@ from pairbridge.datagen.core.atomic_files import folder_atomically
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.card import write_card
+from pairbridge.datagen.dataset.leakage import refuse_leaks
 from pairbridge.datagen.dataset.manifest import (
-    AssetEntry,
     DatasetManifest,
     PartEntry,
     PlanEntry,
@@ -53,7 +53,7 @@ def merged_manifest(
 ) -> DatasetManifest:
     """dataset.json of the whole; pure. `places` name the parts in errors."""
     _refuse_common_recipes(manifests, places)
-    _refuse_leaks(manifests, places)
+    refuse_leaks(manifests, places)
     parts = [part for manifest in manifests for part in _parts(manifest)]
     assets = {
         (asset.id, asset.sha256, asset.licence): asset.model_copy(update={"since": 0})
@@ -73,6 +73,7 @@ def merged_manifest(
         groups_per_shard=parts[0].groups_per_shard,
         recipes={id: recipe for manifest in manifests for id, recipe in manifest.recipes.items()},
         assets=tuple(assets[key] for key in sorted(assets)),
+        refused_assets=tuple(entry for manifest in manifests for entry in manifest.refused_assets),
         versions=parts[0].versions,
         parts=tuple(parts),
     )
@@ -111,27 +112,4 @@ def _refuse_common_recipes(manifests: Sequence[DatasetManifest], places: Sequenc
             consequence="their keys and shards have the same names; one would stand for the other",
             remedy="give the recipe another id in the config of one of them and generate that anew; or leave "
             "them apart: a mix takes any number of datasets as sources",
-        )
-
-
-def _refuse_leaks(manifests: Sequence[DatasetManifest], places: Sequence[str]) -> None:
-    """An id, or a content under whatever id, belongs to one split."""
-    where: dict[str, tuple[AssetEntry, str]] = {}
-    leaks = []
-    for manifest, place in zip(manifests, places, strict=True):
-        for asset in manifest.assets:
-            for what in dict.fromkeys((asset.id, asset.sha256)):
-                other, other_place = where.setdefault(what, (asset, place))
-                if other.split != asset.split:
-                    leaks.append(
-                        f"{other.id} is in {other.split} of {other_place}, "
-                        f"{asset.id} in {asset.split} of {place}"
-                    )
-    if leaks:
-        unique = list(dict.fromkeys(leaks))
-        raise ConfigError(
-            f"assets that are the same, or have one id, in different splits: {'; '.join(unique[:8])}"
-            + (f"; and {len(unique) - 8} more" if len(unique) > 8 else ""),
-            consequence="a model would be judged on what it was trained on",
-            remedy="pin each of them to one split (catalogue.yaml) and generate one of the parts anew",
         )

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED
-from pairbridge.datagen.assets.sources import split_by_hash
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate
@@ -17,6 +16,7 @@ from pairbridge.datagen.imports.paired_folders import FoldersLayout
 from pairbridge.datagen.imports.replica import ReplicaLayout
 from pairbridge.datagen.imports.rord import RordLayout
 from pairbridge.datagen.imports.vkitti import VkittiLayout
+from pairbridge.datagen.sourcing.placement import split_by_hash
 
 AnyLayout = Annotated[
     FoldersLayout | ForeignTarsLayout | RordLayout | HypersimLayout | VkittiLayout | ReplicaLayout,

@@ -19,7 +19,6 @@ from pydantic import Field, NonNegativeInt
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
-from pairbridge.datagen.assets.sources import baked_asset
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
@@ -29,6 +28,7 @@ from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions,
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
 from pairbridge.datagen.scene.specs import SkySpec
+from pairbridge.datagen.sourcing.sources import baked_asset
 
 BakedKind = Literal["sky", "rig", "blend"]
 

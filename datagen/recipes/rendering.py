@@ -19,7 +19,6 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import Asset
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import embedded_assets
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import Device, RenderSettings
 from pairbridge.datagen.core.errors import ConfigError
@@ -29,6 +28,7 @@ from pairbridge.datagen.lighting.equirect import background, lighting_copy, load
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.recipes.scene_draws import LitConfig
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec, PlacedObject, SceneSpec
+from pairbridge.datagen.sourcing.sources import embedded_assets
 
 LightingName = str | Path | tuple[str | Path, float]
 

@@ -5,21 +5,17 @@ names, or that lies in a folder of textures, is no photograph and no environment
 """
 
 import math
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
-from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
+from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.photographs import read_photograph
-from pairbridge.datagen.assets.sources import user_assets
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -34,6 +30,7 @@ from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.pipelines.checks.texture_names import textures_of
 from pairbridge.pipelines.pages.sheets import reduced
 
 USABLE = "usable"
@@ -43,15 +40,6 @@ BACKDROP = 0.35
 # Of depth over height: what is flatter may lie.
 _TALLER = 2.0
 VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
-# Files that name their pictures in plain bytes.
-_DESCRIPTIONS = frozenset({".gltf", ".mtl", ".fbx", ".usd", ".usda", ".usdc", ".blend"})
-_ENDING = re.compile(rb"\.(?:png|jpe?g|webp|exr|hdr)", re.IGNORECASE)
-# What cannot be in a file's name, or stands around one: separators, quotes, USD's @, bytes of a binary file.
-_AROUND = re.compile(rb"[\x00-\x1f\"<>|:*?/\\\\@]")
-_LONGEST_NAME = 200
-_TEXTURE_FOLDERS = frozenset({"textures", "texture", "tex", "maps"})
-# Of each description; a mesh may follow, but the names come early or the file is small.
-_READ_BYTES = 64 << 20
 
 _KIND_FOLDERS = ("objects", "hdris", "photos")
 
@@ -79,7 +67,9 @@ class Checked:
             "outcome": self.outcome,
             "reason": self.reason,
             "hint": self.hint,
-            **{name: known[name] for name in ("id", "kind", "split", "licence", "author", "source", "tags")},
+            **{name: known[name] for name in ("id", "kind", "licence", "author", "source", "tags")},
+            # What is refused has no place in a split.
+            **{name: known[name] if self.usable else None for name in ("split", "group")},
         }
 
 
@@ -190,55 +180,32 @@ def folder_config(folder: Path) -> AssetsConfig:
     return AssetsConfig(embedded=False, **{kind: (root,) for kind, root in roots.items()})
 
 
-def folder_assets(config: AssetsConfig) -> list[Asset]:
-    """The assets of the config's folders without the textures of objects, sorted by kind and id.
-
-    Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit.
+def folder_assets(config: AssetsConfig, catalogue: Catalogue) -> list[Asset]:
+    """Of the config's `catalogue` what is in its folders, without the textures of objects, sorted by kind and
+    id; files that the catalogue refuses are among them.
     """
-    names = {root: _TextureNames(root) for root in (*config.objects, *config.hdris, *config.photos)}
+    textures = textures_of(config)
+    folders = (*config.objects, *config.hdris, *config.photos)
+    refused = [
+        Asset(
+            id=left.id,
+            kind=left.kind,
+            split="train",
+            licence=UNSPECIFIED,
+            author=UNSPECIFIED,
+            source=left.path.name,
+            sha256=left.sha256,
+            path=left.path,
+        )
+        for left in catalogue.left_out
+        if left.refused
+    ]
     kept = [
         asset
-        for asset in user_assets(config, frozenset())
-        if asset.kind == "object" or not any(known.has(asset.path) for known in names.values())
+        for asset in (*catalogue.assets, *refused)
+        if asset.path is not None
+        and any(asset.path.is_relative_to(folder) for folder in folders)
+        and (asset.kind == "object" or not any(known.has(asset.path) for known in textures))
     ]
     order = ("object", "hdri", "photo")
     return sorted(kept, key=lambda asset: (order.index(asset.kind), asset.id))
-
-
-class _TextureNames:
-    """The pictures under one root that belong to objects."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def has(self, picture: Path) -> bool:
-        if not picture.is_relative_to(self._root):
-            return False
-        inside = picture.relative_to(self._root).parent
-        if any(part.lower() in _TEXTURE_FOLDERS for part in inside.parts):
-            return True
-        above = [self._root / inside, *(self._root / part for part in inside.parents)]
-        return any(picture.name in self._named.get(folder, ()) for folder in above)
-
-    @cached_property
-    def _named(self) -> dict[Path, set[str]]:
-        """Folder -> the names of pictures in the object files that lie in it."""
-        named: dict[Path, set[str]] = {}
-        for path in sorted(self._root.rglob("*")):
-            if path.suffix.lower() in _DESCRIPTIONS and path.is_file():
-                with open(path, "rb") as stream:
-                    data = stream.read(_READ_BYTES)
-                named.setdefault(path.parent, set()).update(_pictures(data))
-        return named
-
-
-def _pictures(data: bytes) -> set[str]:
-    """The names of pictures in an object's file, and a few strings beside."""
-    names = set()
-    # The ending first, and only then what stands before it: linear in the data, whatever it is.
-    for match in _ENDING.finditer(data):
-        name = _AROUND.split(data[max(0, match.start() - _LONGEST_NAME) : match.end()])[-1]
-        # "map_Kd old wood.png" may mean "old wood.png" or "wood.png".
-        words = unquote(name.decode("utf-8", "replace")).split(" ")
-        names.update(" ".join(words[start:]) for start in range(len(words)))
-    return names

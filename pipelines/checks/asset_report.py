@@ -1,7 +1,7 @@
 """What a check of assets found: contact sheets, a page, JSON and a list for the terminal."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from pairbridge.datagen.assets.catalogue import UNSPECIFIED
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.pipelines.checks.asset_check import Checked
+from pairbridge.pipelines.checks.file_accounts import FileAccount, shown, summary
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 
@@ -20,7 +21,9 @@ PER_SHEET = 240
 _TILE = 160
 
 
-def write_asset_report(found: Sequence[Checked], root: Path, out: Path) -> None:
+def write_asset_report(
+    found: Sequence[Checked], accounts: Sequence[FileAccount], root: Path, out: Path
+) -> None:
     """Write assets.json, index.html, thumbnails/ and assets.png (assets-2.png and so on where one is not
     enough) into `out`.
     """
@@ -31,7 +34,10 @@ def write_asset_report(found: Sequence[Checked], root: Path, out: Path) -> None:
     for number, sheet in enumerate(_sheets(found), start=1):
         write_png(out / ("assets.png" if number == 1 else f"assets-{number}.png"), sheet)
     records = [checked.record(root) for checked in found]
-    write_atomically(out / "assets.json", [canonical_json({"assets": records})])
+    write_atomically(
+        out / "assets.json",
+        [canonical_json({"assets": records, "files": [a.record(root) for a in accounts]})],
+    )
     environment = page_environment()
     page = environment.get_template("assets.html.j2").render(
         root=root.as_posix(),
@@ -45,9 +51,11 @@ def write_asset_report(found: Sequence[Checked], root: Path, out: Path) -> None:
     write_atomically(out / "index.html", [page.encode()])
 
 
-def listing(found: Sequence[Checked], root: Path) -> str:
-    """Counts, every refused asset with its outcome and reason, hints, and how many have no licence."""
-    lines = []
+def listing(found: Sequence[Checked], accounts: Sequence[FileAccount], root: Path) -> str:
+    """Counts, then everything refused with its outcome and reason, hints, what is one under several names,
+    and what has no licence.
+    """
+    lines = [summary(accounts)]
     for kind, title in KINDS.items():
         usable, refused = _counts(found, kind)
         if usable or refused:
@@ -57,10 +65,24 @@ def listing(found: Sequence[Checked], root: Path) -> str:
             lines.append(f"{checked.record(root)['path']}: {checked.outcome}\n  {checked.reason}")
         if checked.hint:
             lines.append(f"{checked.record(root)['path']}: lies?\n  {checked.hint}")
+    known = {checked.asset.path for checked in found}
+    for account in accounts:
+        if account.fate == "refused" and account.path not in known:
+            lines.append(f"{shown(account.path, root)}: not an asset\n  {account.reason}")
+    for names in _same(found):
+        lines.append(f"one and the same, in one split: {', '.join(names)}")
     nameless = sum(checked.asset.licence == UNSPECIFIED for checked in found if checked.usable)
     if nameless:
         lines.append(f"{nameless} usable assets state no licence; a catalogue.yaml in their folder can")
     return "\n".join(lines)
+
+
+def _same(found: Sequence[Checked]) -> Iterator[list[str]]:
+    groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for checked in found:
+        if checked.usable:
+            groups[checked.asset.kind, checked.asset.group].append(checked.asset.id)
+    yield from (names for names in groups.values() if len(names) > 1)
 
 
 def _counts(found: Sequence[Checked], kind: str) -> tuple[int, int]:

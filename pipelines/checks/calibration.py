@@ -22,7 +22,6 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, field_validator
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError, Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -53,6 +52,7 @@ from pairbridge.datagen.models.relighting import (
 from pairbridge.datagen.recipes.relighting_swap import RelightingSwap, RelightingSwapConfig
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.layout import GroupSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
 from pairbridge.pipelines.generation.open_plan import show_model_terms
 from pairbridge.pipelines.shelves.disk import scratch_folder

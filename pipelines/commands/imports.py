@@ -75,18 +75,21 @@ def photos(
     Ends with status 2 if there are any. With --exclude datasets leave them out.
     """
     # Imported late: numpy and OpenCV.
-    from pairbridge.datagen.assets.photo_audit import audit_photographs, write_exclusions
     from pairbridge.datagen.assets.photographs import PhotoRules
+    from pairbridge.datagen.sourcing.photo_audit import audit_photographs, write_exclusions
+    from pairbridge.datagen.sourcing.sources import PIN_FILE
 
     given = {"min_side": min_side, "max_aspect": max_aspect}
     rules = PhotoRules(**{name: value for name, value in given.items() if value is not None})
     audit = audit_photographs(folder, rules, distance=distance)
-    print(f"{audit.usable} of {audit.usable + len(audit.problems)} photographs are fit for use")
-    for asset_id, problem in sorted(audit.problems.items()):
-        print(f"  {asset_id}: {problem}")
+    found = {**audit.problems, **audit.others}
+    print(f"{audit.usable} of {audit.usable + len(found)} photographs are fit for use")
+    for name, problem in sorted(found.items()):
+        print(f"  {name}: {problem}")
     if exclude and audit.problems:
-        print(f"written: {write_exclusions(folder, audit)}")
-    if audit.problems:
+        write_exclusions(folder / PIN_FILE, audit.problems)
+        print(f"written: {folder / PIN_FILE}")
+    if found:
         raise typer.Exit(EXIT_PARTIAL)
 
 

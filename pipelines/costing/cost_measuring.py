@@ -19,7 +19,6 @@ import numpy as np
 import ray
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -28,6 +27,7 @@ from pairbridge.datagen.lighting.baked import Planned, bake_lighting, planned_li
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.shards.layout import GroupSpec, ShardSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.agenda import Attempt
 from pairbridge.pipelines.attempts.holes import texts
 from pairbridge.pipelines.generation.open_plan import show_model_terms
@@ -102,7 +102,7 @@ def measure(config: DatasetConfig, *, workers: int, address: str | None, seconds
         found = build_catalogue(config.assets, None)
         before_s = time.monotonic() - began
         lightings, bake_s = _baked(config, found, out)
-        plan = make_plan(config, Catalogue((*found.assets, *lightings)))
+        plan = make_plan(config, Catalogue((*found.assets, *lightings), found.left_out))
         population = tuple(group for recipe in plan.recipes for group in planned_groups(plan, recipe))
         weights = weights_root()
         before_s += bake_s - time.monotonic()

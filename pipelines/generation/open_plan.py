@@ -11,7 +11,6 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from pairbridge.datagen.assets.catalogue import Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -21,9 +20,12 @@ from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.models.weights.model_terms import model_terms
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
     show_model_terms(config.recipes.values())
     # Before anything is baked: that would replace the environment maps of the other config.
     manifest = begun_dataset(config, out)
-    found = build_catalogue(config.assets, None)
+    settled = {asset.id: asset for asset in manifest.assets} if manifest else {}
+    found = build_catalogue(config.assets, None, settled)
+    show_refused(found)
     assets = frozen_assets(found, manifest, extend=extend_assets) if manifest else first_assets(found)
     (out / LOGS_NAME).mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch:
@@ -58,8 +62,9 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
             )
 
         bake_lightings(config.seed, config.lightings, assets.first, out, blender)
-    baked = build_catalogue(config.assets, out / LIGHTINGS_NAME).assets
-    catalogue = Catalogue(tuple(asset for asset in baked if asset.id not in assets.unused))
+    baked = build_catalogue(config.assets, out / LIGHTINGS_NAME, settled)
+    used = tuple(asset for asset in baked.assets if asset.id not in assets.unused)
+    catalogue = Catalogue(used, baked.left_out)
     return OpenedPlan(make_plan(config, catalogue, assets.extensions), assets.unused)
 
 
@@ -71,7 +76,7 @@ def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
     """
     found = build_catalogue(config.assets, None)
     lightings = [planned.asset() for planned in planned_lightings(config.seed, config.lightings, found)]
-    return make_plan(config, Catalogue((*found.assets, *lightings)))
+    return make_plan(config, Catalogue((*found.assets, *lightings), found.left_out))
 
 
 def begun_dataset(config: DatasetConfig, out: Path) -> DatasetManifest | None:
@@ -89,6 +94,19 @@ def begun_dataset(config: DatasetConfig, out: Path) -> DatasetManifest | None:
             remedy="generate into a new folder, or restore the configuration that made this one",
         )
     return manifest
+
+
+def show_refused(catalogue: Catalogue) -> None:
+    """Files that cannot be used, a line on standard error for each of the first few: nothing is drawn from
+    them."""
+    refused = [left for left in catalogue.left_out if left.refused]
+    for left in refused[:_SHOWN]:
+        print(f"left out: {left.reason}", file=sys.stderr)
+    if refused:
+        print(
+            f"{len(refused)} asset files are left out; dataset.json and `pairbridge assets check` say which",
+            file=sys.stderr,
+        )
 
 
 def show_model_terms(recipes: Iterable[BaseModel]) -> None:

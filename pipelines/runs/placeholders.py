@@ -4,10 +4,10 @@ import json
 import re
 from typing import Any
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.models.provenance import STAND_IN
 from pairbridge.datagen.shards.reader import open_shards
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.runs.run_config import Run
 
 _MARKED = re.compile(r"([\w.-]+)" + re.escape(STAND_IN))

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.verify import verify_dataset
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.inference.training_progress import show_training
 from pairbridge.pipelines.runs.pictures import write_worst_sheet

@@ -46,7 +46,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
 def test_one_command_does_the_whole_job(smoke) -> None:
     folder, done = smoke
     for stage in STAGES:
-        assert f"{stage}: done in" in done.stdout
+        assert f"finished stage {stage} in" in done.stdout
     assert f"report: {folder / 'report.html'}" in done.stdout
 
     report = verify_dataset(folder / "dataset", decode=True)
@@ -97,7 +97,7 @@ def test_the_same_command_again_skips_everything_and_changes_nothing(smoke) -> N
     again = run_smoke(folder.parent)
     assert again.returncode == first.returncode
     for stage in STAGES:
-        assert f"{stage}: skipped, nothing it depends on has changed" in again.stdout
+        assert f"skipping stage {stage}: nothing it depends on has changed" in again.stdout
     assert digests(folder) == before
 
 

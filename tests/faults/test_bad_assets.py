@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -11,17 +10,18 @@ import pytest
 import ray
 from launching import promised
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings
 from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.holes import assets_used
 from pairbridge.pipelines.generation.driver import CrashesEverywhere
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.shelves.ledger import read_ledger
 from pairbridge.pipelines.workers.worker import GroupWorker
+from tests.public.readme_examples import glb
 from tests.support.tiny_rendered import pin, tiny_config
 
 pytestmark = pytest.mark.render
@@ -73,21 +73,26 @@ def assert_only_the_bad_asset_is_missing(config, out: Path, asset: str) -> list[
         pytest.param("hdris", "broken.hdr", marks=pytest.mark.long),
     ],
 )
-def test_a_corrupt_file_is_quarantined_by_name(assets, tmp_path, ray_address, folder, name):
+def test_a_corrupt_file_is_left_out_and_named(assets, tmp_path, ray_address, capfd, folder, name):
     (assets / folder / name).write_bytes(b"not what its suffix says" * 10)
     pin(assets / folder, ["broken"])
     config = tiny_config(assets, groups=8)
     out = tmp_path / "out"
-    generate(config, out, workers=2, on_progress=LogLines())
-    for hole in assert_only_the_bad_asset_is_missing(config, out, "broken"):
-        assert hole["asset"] == "broken"
-        assert name in hole["reason"]
-        assert str(tmp_path) not in hole["reason"]
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (16, 0)
+    assert verify_dataset(out).ok
+    manifest = json.loads((out / "dataset.json").read_text())
+    assert "broken" not in [asset["id"] for asset in manifest["assets"]]
+    [refused] = manifest["refused_assets"]
+    assert (refused["id"], refused["kind"]) == ("broken", {"objects": "object", "hdris": "hdri"}[folder])
+    assert name in refused["reason"]
+    assert str(tmp_path) not in refused["reason"]
+    assert f"left out: {refused['reason']}" in capfd.readouterr().err
 
 
 @pytest.fixture
 def poisoned_assets(assets):
-    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "poison.glb")
+    (assets / "objects" / "poison.glb").write_bytes(glb((assets / "objects" / "shape-0.obj").read_text()))
     pin(assets / "objects", ["poison"])
     return assets
 
@@ -116,7 +121,7 @@ def test_an_object_that_kills_the_process_is_quarantined_and_the_rest_is_made(
 def test_an_object_whose_loading_never_ends_is_quarantined_and_the_rest_is_made(
     assets, tmp_path, ray_address
 ):
-    shutil.copy(assets / "objects" / "shape-0.obj", assets / "objects" / "endless.glb")
+    (assets / "objects" / "endless.glb").write_bytes(glb((assets / "objects" / "shape-0.obj").read_text()))
     pin(assets / "objects", ["endless"])
     config = tiny_config(assets, groups=4)
     config = config.model_copy(
@@ -186,29 +191,21 @@ def test_a_machine_on_which_every_render_crashes_stops_the_run_and_quarantines_n
     assert promised(out) == promised(calm)
 
 
-def test_a_damaged_parent_of_a_blend_costs_the_groups_that_draw_the_blend(assets, tmp_path, ray_address):
+def test_no_blend_is_made_of_a_damaged_environment_map(assets, tmp_path, ray_address):
     (assets / "hdris" / "lamp-1.exr").write_bytes(b"not what its suffix says" * 10)
     config = tiny_config(assets, groups=8, lighting_kinds={"hdri": 1.0, "blend": 1.0})
     config = config.model_copy(update={"lightings": LightingsConfig(width=64, blends={"train": 2})})
     out = tmp_path / "out"
-    generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=2, on_progress=LogLines())
+    assert (result.num_pairs, result.num_quarantined) == (16, 0)
+    planned = planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
+    parents = {parent["id"] for lighting in planned for parent in lighting.params["parents"]}
+    assert parents
+    assert "lamp-1" not in parents
     catalogue = build_catalogue(config.assets, out / "lightings")
-    fallen = [
-        lighting.id
-        for lighting in planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
-        if "lamp-1" in {parent["id"] for parent in lighting.params["parents"]}
-    ]
-    assert fallen
-    bad = set().union(*(keys_of_groups_using(config, out, asset) for asset in (*fallen, "lamp-1")))
-    holes = quarantined(out)
-    assert {hole["key"] for hole in holes} == bad
-    assert 0 < len(bad) < 16
+    assert len(catalogue.lightings("blend", "train")) == 2
+    assert [left.id for left in catalogue.left_out] == ["lamp-1"]
     assert verify_dataset(out).ok
-    of_blends = [hole for hole in holes if hole["asset"] in fallen]
-    assert of_blends
-    assert all("its parent lamp-1 cannot be used" in hole["reason"] for hole in of_blends)
-    assert not [hole for hole in holes if str(tmp_path) in hole["reason"]]
-    assert {asset.id for asset in catalogue.lightings("blend", "train")} >= set(fallen)
     before = promised(out)
     generate(config, out, workers=2, on_progress=LogLines())
     assert promised(out) == before

@@ -19,12 +19,13 @@ import torch
 from datasets import load_dataset
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.sources import user_assets
 from pairbridge.datagen.exports.finished import open_finished
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.runs.run_config import Run
 from tests.pipelines.inference.translating_models import write_model
+from tests.public.readme_examples import glb
 from tests.support.fences import ROOT, Fence, documented, fences_of, parse
 from tests.support.foreign_datasets import encode, hole, picture, put, write_folders, write_rord, write_tar
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
@@ -252,9 +253,12 @@ def check_pins(fence: Fence) -> None:
     folder.mkdir()
     names = ("red-chair", "lamp-06", "lamp-07")
     for name in names:
-        (folder / f"{name}.glb").write_bytes(name.encode())
+        (folder / f"{name}.glb").write_bytes(
+            glb(f"v 0 0 0\nv {len(name)} 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n")
+        )
     (folder / "catalogue.yaml").write_text(fence.text)
-    found = {one.id: one for one in user_assets(AssetsConfig(objects=(folder,)), set())}
+    config = AssetsConfig(embedded=False, objects=(folder,))
+    found = {one.id: one for one in build_catalogue(config, None).assets}
     if "human" in fence.text:
         assert {one.tags for one in found.values()} == {("human",)}
         assert {one.licence for one in found.values()} == {"CC0-1.0"}

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.sample import Pair
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 
 def plan_of(recipe: dict[str, Any], *, samples: int = 4, seed: int = 3, **assets: Any) -> DatasetPlan:

@@ -4,10 +4,10 @@ training.
 A fifth of its mix is a folder of removal pairs that was imported.
 """
 
-import shutil
 from pathlib import Path
 
 import skimage
+from PIL import Image
 
 from pairbridge.datagen.imports.import_config import ImportConfig
 from pairbridge.datagen.imports.indexing import import_dataset
@@ -91,9 +91,9 @@ def write_small_run(folder: Path) -> Path:
     """The five files, two photographs of their own, and an import; returns the run's YAML."""
     (folder / "photos").mkdir(parents=True)
     for name in ("chelsea", "coffee"):
-        shutil.copy(
-            Path(skimage.__file__).parent / "data" / f"{name}.png", folder / "photos" / f"own-{name}.png"
-        )
+        # Upside down it is another picture than the embedded one, which is in another split.
+        with Image.open(Path(skimage.__file__).parent / "data" / f"{name}.png") as picture:
+            picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(folder / "photos" / f"own-{name}.png")
     (folder / "photos" / "catalogue.yaml").write_text(CATALOGUE)
     root = write_folders(folder / "elsewhere", [f"scene{number}/a" for number in range(4)])
     import_dataset(ImportConfig.model_validate({**IMPORT, "root": root}), folder / "imported")

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.photo_backgrounds import show_background
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 SIZE = 96
 
@@ -41,8 +41,8 @@ def write_photo_assets(root: Path) -> Path:
         for name, split in pins.items()
     ]
     (root / "photos" / "catalogue.yaml").write_text("\n".join(lines))
-    light = rng(0, "light").uniform(0.1, 2, (16, 32, 3)).astype(np.float32)
     for name in ("light-train", "light-test"):
+        light = rng(0, name).uniform(0.1, 2, (16, 32, 3)).astype(np.float32)
         write_exr(root / "hdris" / f"{name}.exr", cv2.GaussianBlur(light, (0, 0), 3))
     pins = "\n".join(f"light-{split}: {{split: {split}}}" for split in ("train", "test"))
     (root / "hdris" / "catalogue.yaml").write_text(pins)

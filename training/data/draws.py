@@ -18,6 +18,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.dataset.leakage import refuse_leaks
+from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.datagen.imports.import_manifest import is_import
 from pairbridge.training.data.buckets import BucketMix, BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.mix_config import MixConfig
@@ -121,7 +124,14 @@ class DrawPlan:
 def plan_draws(
     mix: MixConfig, *, run_root: Path, buckets: BucketSequence, conditions: Sequence[ConditionConfig] = ()
 ) -> tuple[DrawPlan, list[PairSource]]:
-    """Open every source of a mix and plan its draws; the sources are in the mix's order."""
+    """Open every source of a mix and plan its draws; the sources are in the mix's order.
+
+    Raises ConfigError for datasets of which one trains on what another holds out.
+    """
+    folders = dict.fromkeys(source.folder(run_root) for source in mix.sources)
+    made = [folder for folder in folders if not is_import(folder)]
+    if len(made) > 1:
+        refuse_leaks([DatasetManifest.from_folder(folder) for folder in made], [str(f) for f in made])
     pairs = [
         PairSource(
             source.folder(run_root), source.recipe, source.split, target=source.target, conditions=conditions

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.recipes import RECIPES
 from pairbridge.datagen.recipes.object_draws import ObjectShares, draw_object
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 
 def folder_of(root: Path, *names: str, pins: str) -> Path:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pairbridge.datagen.assets.photo_audit import near_duplicates, perceptual_hash
 from pairbridge.datagen.assets.photographs import (
     PhotoRules,
     decode_grey16,
@@ -18,12 +17,12 @@ from pairbridge.datagen.assets.photographs import (
     read_header,
     read_photograph,
 )
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
-from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.fingerprints import near_duplicates, perceptual_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.broken_photographs import BROKEN, IMAGE, encoded, png, scene, with_alpha
 
 
@@ -102,7 +101,7 @@ def test_depth_is_read_exactly_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_photograph_costs_its_own_groups_and_no_others(tmp_path: Path, kind: str) -> None:
+def test_a_broken_photograph_is_left_out_by_the_plan_and_named(tmp_path: Path, kind: str) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     (photos / "broken.png").write_bytes(BROKEN[kind][0])
@@ -116,23 +115,13 @@ def test_a_broken_photograph_costs_its_own_groups_and_no_others(tmp_path: Path, 
     )
     plan = make_plan(config, build_catalogue(config.assets, None))
     stream = plan.streams[0]
-    outcomes = []
-    with Workbench(
-        config.workbench,
-        plan.catalogue,
-        scratch_dir=tmp_path / "s",
-        threads=1,
-        log_path=tmp_path / "l",
-    ) as it:
-        for group in range(stream.num_groups):
-            spec = plan.group(stream, group)
-            drawn = "broken" in str(spec.params)
-            try:
-                plan.recipes["r"].make(spec, it)
-                outcomes.append((drawn, ""))
-            except AssetError as error:
-                outcomes.append((drawn, error.cause[:33]))
-    assert set(outcomes) == {(True, "image broken.png cannot be used: "), (False, "")}
+    left = plan.catalogue.left_out
+    assert [(one.id, one.kind, one.refused) for one in left] == [("broken", "photo", True)]
+    assert left[0].reason.startswith("image broken.png cannot be used: ")
+    assert str(tmp_path) not in left[0].reason
+    drawn = str([plan.group(stream, group).params for group in range(stream.num_groups)])
+    assert "broken" not in drawn
+    assert all(f"'{name}'" in drawn for name in ("a", "b", "c"))
 
 
 def test_near_duplicates_are_copies_and_nothing_else() -> None:

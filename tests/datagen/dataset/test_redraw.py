@@ -84,9 +84,11 @@ def test_what_fails_to_the_last_draw_is_refused_and_counted(assets: Path, tmp_pa
 def test_a_broken_asset_is_not_drawn_again(assets: Path, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     folder.mkdir()
-    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
+    (folder / "broken.png").write_bytes((assets / "photos" / "a.png").read_bytes())
     (folder / "catalogue.yaml").write_text("broken: {split: train}")
     plan = plan_of(assets, folder, kind="photo_removal")
+    # After the plan was made: what is broken before is not in it.
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n but no more")
     made = make(plan, 0, tmp_path)
     assert made.rejected == []
     assert all(isinstance(outcome.error, AssetError) for outcome in made.outcomes)

@@ -17,8 +17,10 @@ from pairbridge.datagen.dataset.verify import dataset_status, manifest_streams, 
 from pairbridge.datagen.shards.records import Sidecar
 from pairbridge.datagen.shards.sample import Pair
 from pairbridge.datagen.shards.tar import walk_tar
+from pairbridge.datagen.sourcing.fingerprints import map_fingerprint
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe, asset
 
+LIGHT = map_fingerprint(np.random.default_rng(1).uniform(0.01, 9, (16, 32, 3)).astype(np.float32))
 TINY = TinyDataset(
     recipes={
         "relight": TinyRecipe(groups={"train": 5, "test": 2}),
@@ -246,3 +248,24 @@ def test_streams_of_the_manifest_are_those_of_the_shards(dataset: Path) -> None:
         ]
         there = [entry.key for sidecar in sidecars for entry in (*sidecar.samples, *sidecar.holes)]
         assert sorted(there) == keys
+
+
+@pytest.mark.parametrize(
+    ("same", "why"),
+    [
+        ({"kind": "photo", "sha256": "5a" * 32}, "their bytes are equal"),
+        ({"kind": "photo", "fingerprint": "0123456789abcdef" * 2}, "they show the same picture"),
+        ({"kind": "hdri", "fingerprint": LIGHT}, "they are environment maps of one scene"),
+        ({"kind": "object", "group": "chair"}, "their names differ only in size, detail or version"),
+    ],
+)
+def test_what_is_one_and_the_same_in_two_splits_is_found_from_the_disk(
+    tmp_path: Path, same: dict[str, str], why: str
+) -> None:
+    drawn = TINY.assets
+    leaking = replace(TINY, assets=(*drawn, asset("train", "cup", **same), asset("test", "mug", **same)))
+    [finding] = verify_dataset(leaking.write(tmp_path / "leaking")).findings
+    assert finding.where == "dataset.json"
+    assert finding.problem == f"assets cup-train (train) and mug-test (test) belong together: {why}"
+    apart = replace(TINY, assets=(*drawn, asset("train", "cup", **same), asset("train", "mug", **same)))
+    assert verify_dataset(apart.write(tmp_path / "apart")).ok

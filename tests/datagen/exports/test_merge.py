@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.sources import embedded_assets
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.manifest import AssetEntry, DatasetManifest
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.exports.merge import merge_datasets
+from pairbridge.datagen.sourcing.sources import embedded_assets
 from pairbridge.training.data.pairs import PairSource
 from tests.support.foreign_readers import assert_readable_by_webdataset
 from tests.support.tiny_dataset import SPLITS, TinyDataset, TinyRecipe, asset
@@ -160,11 +160,14 @@ def test_what_cannot_be_merged_is_refused_by_name(parts: list[Path], tmp_path: P
         TinyDataset(name="by-id", recipes=recipes, assets=by_id),
         "chair-train is in train of .*chairs, chair-train in test of .*by-id",
     )
-    by_content = (asset("train", "cup"), asset("test", "cup", sha256=asset("train").sha256))
-    refused(
-        TinyDataset(name="by-content", recipes=recipes, assets=by_content),
-        "chair-train is in train of .*chairs, cup-test in test of .*by-content",
+    same = {"name": "cup", "sha256": "5a" * 32, "kind": "object"}
+    there = replace(CHAIRS, name="there", assets=(asset("train", id="mug", **same), asset("test"))).write(
+        tmp_path / "there"
     )
+    by_content = (asset("train"), asset("test", **same))
+    here = TinyDataset(name="by-content", recipes=recipes, assets=by_content).write(tmp_path / "by-content")
+    with pytest.raises(ConfigError, match=r"mug is in train of .*there, cup-test in test of .*by-content"):
+        merge_datasets([there, here], tmp_path / "merged")
     (tmp_path / "merged").mkdir()
     with pytest.raises(ConfigError, match="merged exists"):
         merge_datasets(parts, tmp_path / "merged")

@@ -8,13 +8,13 @@ import pytest
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 TETRAHEDRON = "v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 3 2\nf 1 2 4\nf 2 3 4\nf 1 4 3\n"
 

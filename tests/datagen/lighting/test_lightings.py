@@ -9,7 +9,6 @@ import pytest
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.assets.exr_files import exr_attribute, write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS
@@ -19,6 +18,7 @@ from pairbridge.datagen.lighting.equirect import Environment, equirect_direction
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 
 def box(**changes: object) -> SoftBox:

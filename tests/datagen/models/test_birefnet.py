@@ -11,7 +11,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError, Rejected
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -22,6 +21,7 @@ from pairbridge.datagen.models.torch_runtime import fixed_threads
 from pairbridge.datagen.models.weights.weight_folders import WeightsError
 from pairbridge.datagen.models.weights.weights_manifest import MODELS
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.reading.config_files import load_config
 from tests.datagen.models.birefnet_models import BIAS, GAIN, red_finder_state, write_folder
 

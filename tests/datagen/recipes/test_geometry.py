@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.tiny_rendered import lamp
 
 pytestmark = pytest.mark.render
@@ -47,7 +47,7 @@ PLANE = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nf 1 2 3 4\n"
 def plan_of(root: Path, shape: str, families: list[str] | None = None, **recipe: object) -> DatasetPlan:
     """Scenes of the `shape` of a file, or of embedded `families` instead."""
     for folder in ("objects", "hdris"):
-        (root / folder).mkdir()
+        (root / folder).mkdir(exist_ok=True)
     (root / "objects" / "shape.obj").write_text(shape)
     (root / "objects" / "catalogue.yaml").write_text("shape: {split: train, licence: CC0-1.0}\n")
     write_exr(root / "hdris" / "room.exr", lamp(0.0))
@@ -225,9 +225,10 @@ def test_what_is_seen_through_a_hole_has_its_own_normals(tmp_path: Path) -> None
     slanted = "v -1 -1 0.2\nv 1 -1 -0.6\nv 1 1 -0.6\nv -1 1 0.2\n"
     shape = f"mtllib shape.mtl\n{near}{slanted}usemtl gone\nf 1 2 3 4\nusemtl here\nf 5 6 7 8\n"
     gates = {"contrast": 0.0, "mask": [0.02, 1], "border": 1.0}
-    plan = plan_of(tmp_path, shape, gates=gates, pairs_per_group=2)
     materials = "newmtl gone\nKd 1 0 0\nd 0\nnewmtl here\nKd 0 0.5 1\nd 1\n"
+    (tmp_path / "objects").mkdir()
     (tmp_path / "objects" / "shape.mtl").write_text(materials)
+    plan = plan_of(tmp_path, shape, gates=gates, pairs_per_group=2)
     for pair in made(plan, tmp_path):
         from_depth, smooth = normals_of_depth(pair)
         difference = degrees_between(from_depth, pair["normal.npy"].astype(np.float64))[smooth]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.lighting.equirect import load_environment
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.sample import Pair, encode_field
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 CONFIG = {
     "name": "demo",

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.lighting.equirect import load_environment
 from pairbridge.datagen.recipes import workbench as workbench_module
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 IMAGE = np.random.default_rng(6).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -65,9 +65,13 @@ def test_a_photograph_is_turned_as_its_exif_says(root: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"not an image"])
 def test_a_broken_photograph_is_named(root: Path, content: bytes) -> None:
-    (root / "photos" / "broken.jpg").write_bytes(content)
-    with open_studio(root) as workbench, pytest.raises(AssetError, match=r"broken\.jpg"):
-        workbench.photo("broken")
+    path = root / "photos" / "broken.jpg"
+    cv2.imwrite(str(path), IMAGE[::-1])
+    with open_studio(root) as workbench:
+        # Afterwards: what is broken before is in no catalogue.
+        path.write_bytes(content)
+        with pytest.raises(AssetError, match=r"broken\.jpg"):
+            workbench.photo("broken")
 
 
 def test_lightings_are_cached_within_bounds_and_copied_once(

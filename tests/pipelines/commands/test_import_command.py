@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
-from pairbridge.datagen.assets.sources import build_catalogue
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.reading.config_files import load_config
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig

@@ -8,11 +8,11 @@ import json
 import numpy as np
 import pytest
 
-from pairbridge.datagen.assets.sources import build_catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
+from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.costing import cost_estimate
 from pairbridge.pipelines.costing.cost_estimate import (
     Cluster,

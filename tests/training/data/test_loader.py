@@ -28,7 +28,7 @@ from pairbridge.training.data.draws import Draw
 from pairbridge.training.data.loader import MAX_BAD_IN_A_ROW, LoaderWorkerDied, MixedLoader, SourceUnreadable
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.ranks import Ranks
-from tests.support.tiny_dataset import TinyDataset, TinyRecipe
+from tests.support.tiny_dataset import SPLITS, TinyDataset, TinyRecipe, asset
 
 WEIGHTS = {2: (0.9, 0.1), 3: (0.55, 0.25, 0.2), 5: (0.4, 0.3, 0.15, 0.1, 0.05)}
 BATCH = 8
@@ -352,3 +352,22 @@ def test_substitutes_come_from_a_stream_of_their_own(run_root: Path) -> None:
     assert stand_ins == [draws.substitute(draw, attempt) for attempt in range(MAX_BAD_IN_A_ROW)]
     assert {(s.source, s.number) for s in stand_ins} == {(0, 5)}
     assert len({s.index for s in stand_ins}) > 2
+
+
+def test_a_mix_that_trains_on_what_another_of_its_datasets_holds_out_is_refused(tmp_path: Path) -> None:
+    same = {"kind": "photo", "sha256": "5a" * 32}
+    recipes = {"a": TinyRecipe(groups={"train": 2})}
+    for name, split in (("one", "train"), ("two", "test"), ("three", "train")):
+        drawn = tuple(asset(one) for one in SPLITS)
+        assets = (*drawn, asset(split, f"picture-{name}", **same))
+        TinyDataset(name=name, recipes=recipes, assets=assets).write(tmp_path / name)
+
+    def mixed(*names: str) -> MixedLoader:
+        sources = [{"name": name, "path": f"run:{name}", "recipe": "a"} for name in names]
+        return _loader(tmp_path, MixConfig.model_validate({"sources": sources}), batch_size=2)
+
+    with pytest.raises(
+        ConfigError, match=r"picture-one-train is in train of .*one, picture-two-test in test of .*two"
+    ):
+        mixed("one", "two")
+    assert mixed("one", "three").num_batches is None

@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig, Catalogue
-from pairbridge.datagen.assets.sources import build_catalogue, split_by_hash
 from pairbridge.datagen.blender.families import FAMILIES
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.lighting.equirect import load_environment
+from pairbridge.datagen.sourcing.placement import split_by_hash
+from pairbridge.datagen.sourcing.sources import build_catalogue
+from tests.public.readme_examples import glb
+from tests.support.broken_photographs import png, scene
 
 EMBEDDED = build_catalogue(AssetsConfig(), None)
 
 
 def photo_folder(root: Path, *names: str) -> Path:
+    """A photograph of its own for each name; text where the name is that of a text."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(name.encode())
+        path.write_bytes(name.encode() if name.endswith(".txt") else png(scene(name)))
     return root
 
 
@@ -78,7 +82,7 @@ def test_embedded_photographs_have_licences_and_train_can_form_pairs() -> None:
 
 
 def test_catalogue_code_imports_neither_ray_nor_bpy_nor_torch() -> None:
-    for name in ("assets/catalogue", "assets/sources", "dataset/plan", "dataset/dataset_config"):
+    for name in ("assets/catalogue", "sourcing/sources", "dataset/plan", "dataset/dataset_config"):
         tree = ast.parse((Path(__file__).parents[3] / "datagen" / f"{name}.py").read_text())
         imported = {
             alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
@@ -89,11 +93,11 @@ def test_catalogue_code_imports_neither_ray_nor_bpy_nor_torch() -> None:
 
 
 def test_a_users_files_get_ids_hashes_and_splits_from_their_names_alone(tmp_path: Path) -> None:
-    names = ["Red Chair.JPG", "a/b c.png", "x.webp", "notes.txt", "broken.jpeg"]
+    names = ["Red Chair.JPG", "a/b c.png", "x.webp", "notes.txt", "one.jfif"]
     catalogue = of_folder(photo_folder(tmp_path, *names))
-    assert [asset.id for asset in catalogue.assets] == ["a-b-c", "broken", "red-chair", "x"]
+    assert [asset.id for asset in catalogue.assets] == ["a-b-c", "one", "red-chair", "x"]
     red = catalogue.get("red-chair")
-    assert red.sha256 == hashlib.sha256(b"Red Chair.JPG").hexdigest()
+    assert red.sha256 == hashlib.sha256(png(scene("Red Chair.JPG"))).hexdigest()
     assert (red.licence, red.source) == ("unspecified", "Red Chair.JPG")
     assert red.split == split_by_hash("red-chair")
     elsewhere = of_folder(photo_folder(tmp_path / "moved", *names))
@@ -156,10 +160,22 @@ def test_wrong_pins_are_refused_by_name(tmp_path: Path, pins: str, named: str) -
 
 
 def test_up_is_stated_by_folder_and_by_file(tmp_path: Path) -> None:
-    names = ("a.obj", "a.ply", "a.stl", "a.glb", "a.fbx", "a.usdc", "a.blend")
-    for name in names:
-        (tmp_path / Path(name).suffix[1:]).mkdir()
-        (tmp_path / Path(name).suffix[1:] / name).write_bytes(b"x")
+    square = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n"
+    ply = "ply\nformat ascii 1.0\nelement vertex 3\n" + "".join(f"property float {c}\n" for c in "xyz")
+    ply += "element face 1\nproperty list uchar int vertex_indices\n"
+    files = {
+        "obj": square.encode(),
+        "ply": f"{ply}end_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n".encode(),
+        "stl": b"solid a\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\nvertex 1 0 0\nvertex 0 1 0\n"
+        b"endloop\nendfacet\nendsolid a\n",
+        "glb": glb(square),
+        "fbx": b"Kaydara FBX Binary",
+        "usdc": b"PXR-USDC",
+        "blend": b"BLENDER",
+    }
+    for suffix, data in files.items():
+        (tmp_path / suffix).mkdir()
+        (tmp_path / suffix / f"a.{suffix}").write_bytes(data)
 
     def ups() -> dict[str, str | None]:
         catalogue = build_catalogue(AssetsConfig(objects=(tmp_path,), embedded=False), None)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pairbridge.datagen.assets.catalogue import Asset, AssetsConfig
-from pairbridge.datagen.assets.credits import spdx
-from pairbridge.datagen.assets.sources import build_catalogue
+from pairbridge.datagen.sourcing.credits import spdx
+from pairbridge.datagen.sourcing.sources import build_catalogue
 
 
 def glb(path: Path, asset: dict) -> None:

@@ -4,52 +4,69 @@ import difflib
 import hashlib
 import importlib.util
 import re
-from collections import Counter
-from collections.abc import Set
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import pairbridge.blender_assets
-from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetKind, AssetsConfig, Catalogue
-from pairbridge.datagen.assets.credits import Credit, CreditReader
+from pairbridge.datagen.assets.catalogue import (
+    EXCLUDED,
+    UNSPECIFIED,
+    Asset,
+    AssetKind,
+    AssetsConfig,
+    Catalogue,
+    LeftOut,
+)
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, default_up
-from pairbridge.datagen.assets.object_rules import UpAxis
+from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
+from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
-from pairbridge.datagen.core.splits import SPLITS, Split
+from pairbridge.datagen.core.splits import SPLITS
+from pairbridge.datagen.sourcing.content_groups import Comparable, common_name, haven_name
+from pairbridge.datagen.sourcing.credits import Credit, CreditReader
+from pairbridge.datagen.sourcing.file_facts import FactReader, FileToRead, beside_digests
+from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.placement import FoundAsset, place_assets
 
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "object": OBJECT_SUFFIXES,
     "hdri": frozenset({".exr", ".hdr"}),
-    "photo": frozenset({".jpg", ".jpeg", ".png", ".webp"}),
+    "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
-_PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up"})
+PIN_FILE = "catalogue.yaml"
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "group"})
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
-# Of a hash's range: the first eight tenths train, the next validation, the last test.
-_SPLIT_BOUNDS: tuple[tuple[float, Split], ...] = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
 
-
-def build_catalogue(config: AssetsConfig, lightings_dir: Path | None) -> Catalogue:
+def build_catalogue(
+    config: AssetsConfig, lightings_dir: Path | None, settled: Mapping[str, Comparable] | None = None
+) -> Catalogue:
     """Every asset the config names, plus the lightings baked in `lightings_dir` (None: none are baked yet).
 
-    Raises ConfigError for a folder that is missing and CatalogueError for an entry that contradicts another.
+    What belongs together comes into one split. `settled` are the assets, by id, of a dataset that was begun:
+    they stay where they are, and what joins them goes there. Raises ConfigError for a folder that is missing
+    and CatalogueError for an entry that contradicts another.
     """
     embedded = embedded_assets(config.families) if config.embedded else []
     found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
-    taken = {asset.id for asset in found}
-    return Catalogue((*found, *user_assets(config, taken)))
+    own, left_out = user_files(config, {asset.id for asset in found})
+    known = [FoundAsset(asset, _names_of(asset), asset.split) for asset in found]
+    placed, astray = place_assets([*known, *own], settled or {})
+    return Catalogue(tuple(placed), (*left_out, *astray))
 
 
-def split_by_hash(asset_id: str) -> Split:
-    """Where an asset goes that nobody pinned: 0.8 train, 0.1 validation, 0.1 test, by the hash of its id."""
-    position = int.from_bytes(hashlib.sha256(asset_id.encode()).digest()[:8], "big") / 2**64
-    return next(split for bound, split in _SPLIT_BOUNDS if position < bound)
+def _names_of(asset: Asset) -> frozenset[str]:
+    haven = haven_name(asset.source) if asset.kind == "hdri" else None
+    # A user's file of an embedded asset's name is another thing, but for Poly Haven's own names.
+    return frozenset({haven or f"pairbridge/{asset.id}"})
 
 
 def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
@@ -90,7 +107,7 @@ def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
     photos = _package_folder("skimage", "data")
     if photos:
         found += [_photo(name, entry, photos) for name, entry in catalogue["photos"].items()]
-    return found
+    return _with_facts(found)
 
 
 def baked_assets(lightings_dir: Path) -> list[Asset]:
@@ -99,10 +116,8 @@ def baked_assets(lightings_dir: Path) -> list[Asset]:
     for path in sorted(lightings_dir.glob("*.exr")):
         match = _BAKED_NAME.match(path.stem)
         if match:
-            found.append(
-                baked_asset(path.stem, match["lighting"], match["split"], path=path, sha256=file_sha256(path))
-            )
-    return found
+            found.append(baked_asset(path.stem, match["lighting"], match["split"], path=path, sha256=""))
+    return _with_facts(found)
 
 
 def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, sha256: str) -> Asset:
@@ -120,12 +135,12 @@ def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, 
     )
 
 
-def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
-    """Every file of the user's folders. An id is the sanitised relative stem; where it is taken, or two files
-    share it, a short hash of folder number and relative path is appended to each. A file that its folder's
-    catalogue.yaml gives a reason to `exclude` is left out.
+def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset], list[LeftOut]]:
+    """Every file of the user's folders: those that can be used, and the others with the reason.
 
-    Raises ConfigError for a missing folder, CatalogueError for a catalogue.yaml that does not fit its folder.
+    An id is the sanitised relative stem; where it is taken, or two files share it, a short hash of folder
+    number and relative path is appended to each. Raises ConfigError for a missing folder, CatalogueError for
+    a catalogue.yaml that does not fit its folder.
     """
     own = {suffix: addon for addon in config.addons for suffix in addon.imports}
     codes = {addon.path: _code_sha256(addon.path) for addon in config.addons}
@@ -139,16 +154,22 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
         for position, folder in enumerate(kind_folders)
     ]
     files = [
-        (kind, position, folder, path)
+        (kind, position, folder, read)
         for kind, position, folder in folders
-        for path in _asset_files(kind, folder, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        for read in _asset_files(kind, folder, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
     ]
-    stems = Counter(_sanitised(path.relative_to(folder)) for _, _, folder, path in files)
-    found: list[Asset] = []
+    stems = Counter(_sanitised(read.path.relative_to(folder)) for _, _, folder, read in files)
+    beside: defaultdict[Path, set[str]] = defaultdict(set)
+    for _, _, _, read in files:
+        beside[read.path.parent].add(read.path.stem.lower())
+    facts = FactReader(config.photo_rules, config.object_rules).read([read for *_, read in files])
+    found: list[FoundAsset] = []
+    left_out: list[LeftOut] = []
     pins = {folder: _pins(folder) for _, _, folder in folders}
     used: dict[Path, set[str]] = {folder: {_EVERY_FILE} for folder in pins}
     credits = {folder: CreditReader(folder) for folder in pins}
-    for kind, position, folder, path in files:
+    for (kind, position, folder, read), fact in zip(files, facts, strict=True):
+        path = read.path
         relative = path.relative_to(folder)
         asset_id = _sanitised(relative)
         if stems[asset_id] > 1 or asset_id in taken:
@@ -156,40 +177,67 @@ def user_assets(config: AssetsConfig, taken: Set[str]) -> list[Asset]:
             asset_id = f"{asset_id}-{hashlib.sha256(where.encode()).hexdigest()[:8]}"
         pin = pins[folder].get(_EVERY_FILE, {}) | pins[folder].get(asset_id, {})
         used[folder].add(asset_id)
-        if "exclude" in pin:
+        fault, reason = (EXCLUDED, pin["exclude"]) if "exclude" in pin else (fact.fault, fact.reason)
+        if fault:
+            left_out.append(LeftOut(asset_id, kind, path, fact.sha256, fault, reason))
             continue
         stated = credits[folder].read(path) if not {"licence", "author"} <= pin.keys() else Credit()
-        sha256, addon = file_sha256(path), own.get(path.suffix.lower())
-        found.append(
-            Asset(
-                id=asset_id,
-                kind=kind,
-                split=pin.get("split", split_by_hash(asset_id)),
-                licence=pin.get("licence", stated.licence or UNSPECIFIED),
-                author=pin.get("author", stated.author or UNSPECIFIED),
-                source=pin.get("source", stated.source or relative.as_posix()),
-                # Code that reads the file decides what it shows as much as its bytes do.
-                sha256=sha256 if addon is None else digest([sha256, codes[addon.path]]),
-                path=path,
-                lighting="hdri" if kind == "hdri" else None,
-                tags=tuple(pin.get("tags", ())),
-                up=pin.get("up", default_up(path)) if kind == "object" else None,
-            )
+        addon = own.get(path.suffix.lower())
+        source = pin.get("source", stated.source or relative.as_posix())
+        names = {pin.get("group") or common_name(PurePosixPath(relative), frozenset(beside[path.parent]))}
+        if kind == "hdri" and (haven := haven_name(source)):
+            names.add(haven)
+        asset = Asset(
+            id=asset_id,
+            kind=kind,
+            split=pin.get("split", "train"),
+            licence=pin.get("licence", stated.licence or UNSPECIFIED),
+            author=pin.get("author", stated.author or UNSPECIFIED),
+            source=source,
+            # Code that reads the file decides what it shows as much as its bytes do.
+            sha256=fact.sha256 if addon is None else digest([fact.sha256, codes[addon.path]]),
+            path=path,
+            lighting="hdri" if kind == "hdri" else None,
+            tags=tuple(pin.get("tags", ())),
+            up=pin.get("up", default_up(path)) if kind == "object" else None,
+            fingerprint=fact.fingerprint,
         )
+        found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
     for folder, entries in pins.items():
-        for asset_id in sorted(entries.keys() - used[folder]):
+        unused = entries.keys() - used[folder]
+        # A folder of several kinds of assets has one catalogue.yaml for all of them.
+        there = (one.path.relative_to(folder) for one in listed_files(folder)) if unused else ()
+        for asset_id in sorted(unused.difference(map(_sanitised, there))):
             near = difflib.get_close_matches(asset_id, sorted(used[folder]), n=1)
             raise CatalogueError(
-                f"{folder / _PIN_FILE} pins {asset_id!r}, but no file in the folder has this id",
+                f"{folder / PIN_FILE} pins {asset_id!r}, but no file in the folder has this id",
                 consequence="a file could land in another split than intended",
                 remedy=f"did you mean {near[0]!r}?" if near else "remove the entry, or name a file's id",
             )
-    return found
+    return found, left_out
+
+
+def _with_facts(assets: Sequence[Asset]) -> list[Asset]:
+    """The assets of this package and its lightings, hashed and looked at."""
+    # What is baked looks alike by intention; a family has no file.
+    files = [
+        FileToRead(asset.kind if asset.lighting in (None, "hdri") else "baked", path, path.parent)
+        for asset in assets
+        if (path := asset.path)
+    ]
+    read = FactReader(PhotoRules(), ObjectRules()).read(files)
+    facts = {file.path: fact for file, fact in zip(files, read, strict=True)}
+    return [
+        replace(asset, sha256=facts[asset.path].sha256, fingerprint=facts[asset.path].fingerprint)
+        if asset.path
+        else asset
+        for asset in assets
+    ]
 
 
 def families_sha256() -> str:
     """One digest of all code that builds procedural objects: families share materials."""
-    # Found by its place and not by an import: the catalogue knows nothing of Blender.
+    # FoundAsset by its place and not by an import: the catalogue knows nothing of Blender.
     folder = Path(__file__).parents[1] / "blender"
     rooms = ("families", "modelling", "shading")
     files = sorted(path for room in rooms for path in (folder / room).rglob("*.py"))
@@ -205,7 +253,7 @@ def _wheel_hdri(name: str, entry: dict[str, Any], folder: Path) -> Asset:
         licence="CC0-1.0",
         author="Greg Zaal (Poly Haven)",
         source=entry["source"],
-        sha256=file_sha256(path),
+        sha256="",
         path=path,
         lighting="hdri",
     )
@@ -220,7 +268,7 @@ def _photo(name: str, entry: dict[str, Any], folder: Path) -> Asset:
         licence=entry["licence"],
         author=entry["author"],
         source=entry["source"],
-        sha256=file_sha256(path),
+        sha256="",
         path=path,
     )
 
@@ -240,14 +288,21 @@ def _code_sha256(path: Path) -> str:
     return digest({file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files})
 
 
-def _asset_files(kind: AssetKind, folder: Path, suffixes: Set[str]) -> list[Path]:
+def _asset_files(kind: AssetKind, folder: Path, suffixes: Set[str]) -> list[FileToRead]:
     if not folder.is_dir():
         raise ConfigError(
             f"assets: {folder} is not a folder",
             consequence=f"its {kind} assets would silently be missing from the dataset",
             remedy="create it, or correct the path (paths are relative to the YAML file)",
         )
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes and path.is_file())
+    listed = [one.path for one in listed_files(folder) if not one.ignored]
+    # What an object refers to decides whether it can be used.
+    beside = beside_digests(listed, folder) if kind == "object" else {}
+    return [
+        FileToRead(kind, path, folder, beside.get(path.parent, ""))
+        for path in listed
+        if path.suffix.lower() in suffixes
+    ]
 
 
 def _sanitised(relative: Path) -> str:
@@ -257,7 +312,7 @@ def _sanitised(relative: Path) -> str:
 
 
 def _pins(folder: Path) -> dict[str, dict[str, Any]]:
-    path = folder / _PIN_FILE
+    path = folder / PIN_FILE
     if not path.is_file():
         return {}
     pins = _load_yaml(path)

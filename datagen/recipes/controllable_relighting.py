@@ -28,7 +28,7 @@ from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_u
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask
-from pairbridge.datagen.imaging.quality import check_foreground, check_mix, check_render
+from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mix, check_render
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
@@ -58,6 +58,9 @@ class ControllableRelightingConfig(LitConfig):
     """Selects this recipe."""
     pairs_per_group: PositiveInt = 4
     """Pairs of one group: mixes of its lamps in other colours and intensities."""
+    gates: Gates = Gates(blown_frame=1.0)
+    """Filters. Around a small object nearly all of the frame is white paper, which is not blown; of the
+    object itself `blown` is asked."""
     lamps: RangeOf[PositiveInt] = (1, 3)
     """Least and largest number of lamps."""
     lamp_elevation_deg: RangeOf[Annotated[float, Field(ge=0, le=90)]] = (0.0, 90.0)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.blender.child.camera_framing import frame
 from pairbridge.datagen.core.errors import Rejected
+from pairbridge.datagen.imaging.quality import Gates, check_pair
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.controllable_relighting import ControllableRelightingConfig
 from pairbridge.datagen.scene.specs import CameraSpec, from_json
@@ -136,6 +137,20 @@ def test_a_group_repeats_to_the_byte(pairs: list[Pair], tmp_path: Path) -> None:
     for pair, other in zip(pairs, make(plan, 0, tmp_path, threads=2), strict=True):
         for field in pair:
             assert encode_field(field, pair[field]) == encode_field(field, other[field]), field
+
+
+def test_white_paper_is_not_blown() -> None:
+    white = np.full((40, 40, 3), 255, np.uint8)
+    grey = white.copy()
+    grey[18:22, 18:22] = 120
+    mask = np.zeros((40, 40), np.uint8)
+    mask[18:22, 18:22] = 255
+    target = grey.copy()
+    target[18:22, 18:22] = 60
+    pair = {"source.png": grey, "target.png": target, "mask.png": mask}
+    check_pair(pair, ControllableRelightingConfig().gates)
+    with pytest.raises(Rejected, match="blown"):
+        check_pair(pair, Gates())
 
 
 @pytest.mark.render

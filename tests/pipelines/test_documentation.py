@@ -154,7 +154,13 @@ def training(text: str) -> str:
 # Blocks of YAML in the order of each page: the kind of file, and the rest of it.
 YAML = {
     "README.md": [("dataset", recipes)],
-    "docs/assets.md": [("dataset", dataset), ("pins", None), ("pins", None), ("dataset", dataset)],
+    "docs/assets.md": [
+        ("dataset", dataset),
+        ("pins", None),
+        ("pins", None),
+        ("pins", None),
+        ("dataset", dataset),
+    ],
     "docs/cluster.md": [("dataset", pools)],
     "docs/flow.md": [("training", training)],
     "docs/guidance.md": [("guidance", str)],
@@ -251,7 +257,7 @@ def check_pins(fence: Fence) -> None:
     """A catalogue.yaml: what it pins is so."""
     folder = Path(f"pinned-{fence.number}")
     folder.mkdir()
-    names = ("red-chair", "lamp-06", "lamp-07")
+    names = ("bust-3", "lamp-08") if "up:" in fence.text else ("red-chair", "lamp-06", "lamp-07")
     for name in names:
         (folder / f"{name}.glb").write_bytes(
             glb(f"v 0 0 0\nv {len(name)} 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n")
@@ -262,6 +268,8 @@ def check_pins(fence: Fence) -> None:
     if "human" in fence.text:
         assert {one.tags for one in found.values()} == {("human",)}
         assert {one.licence for one in found.values()} == {"CC0-1.0"}
+    elif "up:" in fence.text:
+        assert {name: one.up for name, one in found.items()} == {"bust-3": "y", "lamp-08": "z"}
     else:
         assert found.keys() == {"red-chair", "lamp-06"}
         assert (found["red-chair"].split, found["red-chair"].author) == ("test", "Jo Smith")

@@ -3,6 +3,7 @@ shard is made.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import ray
 
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.models.relighting import ColourTransferConfig
 from pairbridge.datagen.shards.commit import read_sidecars
@@ -69,7 +71,9 @@ def pin(folder: Path, names: list[str]) -> None:
     (folder / "catalogue.yaml").write_text("".join(f"{name}: {{split: train}}\n" for name in names))
 
 
-def test_every_way_to_break_a_photograph_has_its_name_in_quarantine(tmp_path: Path, ray_address: str) -> None:
+def test_every_way_to_break_a_photograph_has_its_name_and_costs_no_sample(
+    tmp_path: Path, ray_address: str
+) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for kind, (data, _) in BROKEN.items():
@@ -79,15 +83,15 @@ def test_every_way_to_break_a_photograph_has_its_name_in_quarantine(tmp_path: Pa
         (photos / f"{name}.png").write_bytes(png(scene(name)))
     pin(photos, [*BROKEN, *sound])
     recipe = {"kind": "photo_removal", "groups": {"train": 120}, "size_WH": [32, 32]}
-    holes = run({"r": recipe}, photos, tmp_path / "out")
-    reasons: dict[str, set[str]] = {}
-    for hole in holes:
-        reasons.setdefault(hole["asset"], set()).add(hole["reason"])
-    assert reasons.keys() == BROKEN.keys()
-    for kind, found in reasons.items():
-        (reason,) = found
+    assert run({"r": recipe}, photos, tmp_path / "out") == []
+    assert made(tmp_path / "out", "r") == 120
+    refused = {
+        asset.id: asset.reason for asset in DatasetManifest.from_folder(tmp_path / "out").refused_assets
+    }
+    assert refused.keys() == BROKEN.keys()
+    for kind, reason in refused.items():
         assert reason.startswith(f"image {kind}.png cannot be used: ")
-    assert made(tmp_path / "out", "r") == 120 - len(holes) > 0
+        assert re.search(BROKEN[kind][1], reason)
 
 
 def test_matting_models_and_relighters_that_fail_are_named_and_the_rest_is_made(

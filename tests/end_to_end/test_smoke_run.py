@@ -111,7 +111,7 @@ def test_a_longer_training_reuses_the_data_and_starts_afresh_where_it_is_told(sm
     assert "--from train" in refused.stderr
     done = run_smoke(folder.parent, "--set", "training.steps=45", "--from", "train")
     assert done.returncode in (0, 2), done.stderr
-    assert "generate: skipped" in done.stdout
+    assert "skipping stage generate" in done.stdout
     assert checkpoint_folders(folder / "train" / "checkpoints")[-1].name == "step-000045"
     assert (folder / "train.replaced-1" / "checkpoints" / "step-000040").is_dir()
     assert {path.name: file_sha256(path) for path in (folder / "dataset" / "shards").iterdir()} == shards

@@ -42,9 +42,13 @@ _AMBIENT = {"map_Ka": "map_Kd", "Ka": "Kd"}
 def mend_obj(path: Path, data: bytes) -> dict[str, bytes]:
     """The files, by name, that Blender shall read in the place of the OBJ; none where it reads it as it is.
 
-    Raises AssetError for vertices or colours that are not finite, and for materials that are not there.
+    Raises AssetError for a text without vertices, for vertices or colours that are not finite, and for
+    materials that are not there.
     """
-    text = _near_origin(path, _plain(data))
+    text = _plain(data)
+    if not _VERTEX.search(text):
+        raise unusable(path, "no_geometry", "no line of it states a vertex")
+    text = _near_origin(path, text)
     names = _libraries(path, text)
     contents = [_read(path.parent / name) for name in names]
     _check_materials(path, text, contents)

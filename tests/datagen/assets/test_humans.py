@@ -15,7 +15,7 @@ from pairbridge.datagen.sourcing.sources import build_catalogue
 def folder_of(root: Path, *names: str, pins: str) -> Path:
     root.mkdir()
     for name in names:
-        (root / f"{name}.obj").write_text(f"# {name}")
+        (root / f"{name}.obj").write_text(f"# {name}\nv 0 0 0\n")
     (root / "catalogue.yaml").write_text(pins)
     return root
 

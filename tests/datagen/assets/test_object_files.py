@@ -89,7 +89,7 @@ def test_a_wrong_suffix_says_what_the_file_is(tmp_path: Path, name: str, data: b
 
 
 def test_size_limits_and_unknown_suffixes(tmp_path: Path) -> None:
-    heavy = b"#" * (3 << 20)
+    heavy = b"v 0 0 0\n" + b"#" * (3 << 20)
     assert fault_of(tmp_path / "a.obj", heavy, ObjectRules(max_file_mib=1)) == "file_too_large"
     assert fault_of(tmp_path / "a.obj", heavy, ObjectRules(max_file_mib=4)) is None
     assert fault_of(tmp_path / "a.obj", b"") == "empty_file"

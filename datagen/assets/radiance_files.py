@@ -71,7 +71,9 @@ def read_radiance_header(data: bytes) -> RadianceHeader:
         factor = factor * _numbers(correction, 3, "COLORCORR")
     if not (np.isfinite(factor) & (factor > 0)).all():
         raise RadianceDamaged(f"its exposure is {factor.tolist()}")
+    # Eight zeros are what common tools write where they know nothing: nothing is stated.
     stated = variables.get(b"PRIMARIES")
+    primaries = tuple(_numbers(stated[-1], 8, "PRIMARIES")) if stated else ()
     # The usual order: downwards, then to the right.
     usual = {(b"-", b"Y"), (b"+", b"X")}
     return RadianceHeader(
@@ -82,7 +84,7 @@ def read_radiance_header(data: bytes) -> RadianceHeader:
         flip_columns=(found[4], found[5]) not in usual,
         is_xyze=kind == _FORMATS[1],
         factor=factor,
-        primaries=tuple(_numbers(stated[-1], 8, "PRIMARIES")) if stated else None,
+        primaries=primaries if any(primaries) else None,
         end=place,
     )
 

@@ -108,6 +108,7 @@ RADIANCE: dict[str, bytes] = {
     "pixel by pixel": radiance(QUADS.tobytes()),
     "older run lengths": radiance(by_repetition(QUADS)),
     "other first line": radiance(by_component(QUADS), magic="#?RGBE"),
+    "primaries of zeros": radiance(by_component(QUADS), "PRIMARIES=0 0 0 0 0 0 0 0"),
     "line ends of Windows": radiance(by_component(QUADS), line_end="\r\n"),
     "exposed": radiance(by_component(rgbe(LIGHT * 4)), "EXPOSURE=8", "EXPOSURE= 0.5"),
     "colour corrected": radiance(

@@ -2,7 +2,12 @@
 PYTHON ?=
 export PYTHON
 
-.PHONY: rooms setup demo test test-all lint reference benchmark clean
+# Three processes on two cores: one works while two wait for clocks, machines and Blender. Together they take some 7 GB;
+# tests/conftest.py deals tests out to them. They start hundreds of others, so byte code is kept, and a thread each is what they
+# get.
+TEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -q -n 3
+
+.PHONY: rooms setup demo test test-all test-other-blender test-image lint reference docs benchmark clean
 
 setup:
 	@bash .ci/setup
@@ -10,21 +15,43 @@ setup:
 demo: setup
 	.venv/bin/pairbridge demo
 
+# A file's tests stay together, and those over Ray, in the order of the folders: what they share is made once.
 test: setup
-	.venv/bin/python -m pytest -q
+	$(TEST) --dist loadfile --no-loadscope-reorder
 
-# The long tests alone; together with `make test` they are all of them.
+# The long tests alone; together with `make test` they are all of them. Each goes where there is room, but for those of an
+# xdist_group, which share something large, or take a cluster's machines: the groups come first.
 test-all: setup
 	@bash .ci/setup browser
-	.venv/bin/python -m pytest -q -m long
+	@bash .ci/setup docs
+	$(TEST) --dist loadgroup -m long
+
+# The renderer on Blender's other line, 5.2 on Python 3.13: its tests in an environment without the trainer. Where there is
+# no such Python nothing is tested, and that is said.
+test-other-blender: setup
+	@bash .ci/setup other-blender
+	@test ! -x .venv-3.13/bin/python || OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv-3.13/bin/python -m pytest -q \
+		-n 2 --dist loadfile tests/datagen/blender
+
+# The Dockerfile's steps in a clean Debian below a folder, as root: ten minutes, 4 GB.
+test-image: setup
+	@bash .ci/setup clean-root
+	.venv/bin/python -m pytest -q -m clean_root
 
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	@bash .ci/audit
 
 # The JSON schemas and the page of all configuration keys, from their models.
 reference: setup
 	.venv/bin/pairbridge config reference docs
+
+# The site: build/site/index.html, to be opened from the disk; its search wants a server (python -m http.server).
+# Quiet, mkdocs would not count the warnings that `strict` makes errors.
+docs: setup
+	@bash .ci/setup docs
+	cd .ci/site && NO_MKDOCS_2_WARNING=1 ../../.venv/bin/python -m mkdocs build --clean
 
 benchmark: setup
 	.venv/bin/python -m benchmarks.render

@@ -104,7 +104,7 @@ def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
 def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dict) -> np.ndarray:
     weight = config.losses[0].weight
     guidance = GuidanceConfig.model_validate({**config.guidance.model_dump(), **changes})
-    generator = torch.Generator().manual_seed(0)
+    generator = [torch.Generator().manual_seed(0)]
     sources, masks = case.source[None], case.mask[None]
     path = translation_path(model, sources, masks, {}, steps=config.steps, generator=generator)
     chosen = config.model_copy(update={"guidance": guidance})

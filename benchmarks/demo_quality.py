@@ -4,7 +4,8 @@
 
 Renders the dataset of the run `demo_quality` (resumable), trains it once per seed and judges every model on
 the same test pairs: objects of families, under HDRIs, that training never saw. Writes `demo_quality.json` and
-`demo_quality.md`. Gains are paired per image and averaged over seeds; 95 % bootstrap intervals over objects.
+`demo_quality.md`. Gains are paired per image and averaged over seeds; 95 % bootstrap intervals over
+objects and lightings.
 """
 
 import argparse
@@ -77,11 +78,12 @@ def judged(run: Run, source: str, seeds: int) -> dict:
         for seed in range(seeds)
     ]
     objects = [row["object"] for row in by_seed[0]["model"]]
+    lightings = [row["lighting"] for row in by_seed[0]["model"]]
     model = np.array([[row[METRIC] for row in methods["model"]] for methods in by_seed])
     result = {
         "pairs": len(objects),
         "objects": len(set(objects)),
-        "model": interval(model.mean(axis=0), objects),
+        "model": interval(model.mean(axis=0), objects, lightings),
         "methods": {},
         "gains": {},
     }
@@ -89,9 +91,9 @@ def judged(run: Run, source: str, seeds: int) -> dict:
         # The baselines are the same for every seed.
         theirs = np.array([row[METRIC] for row in by_seed[0][baseline]])
         gains = model - theirs
-        result["methods"][baseline] = interval(theirs, objects)
+        result["methods"][baseline] = interval(theirs, objects, lightings)
         result["gains"][baseline] = {
-            **interval(gains.mean(axis=0), objects),
+            **interval(gains.mean(axis=0), objects, lightings),
             "of_seeds": [round(float(gain), 3) for gain in gains.mean(axis=1)],
         }
     return result
@@ -107,8 +109,8 @@ def figures_of_images(path: Path) -> dict[str, list[dict]]:
     return methods
 
 
-def interval(values: np.ndarray, objects: list[str]) -> dict[str, float]:
-    found = bootstrap_interval(values.tolist(), objects, seed=0, resamples=5000)
+def interval(values: np.ndarray, objects: list[str], lightings: list[str]) -> dict[str, float]:
+    found = bootstrap_interval(values.tolist(), objects, lightings, seed=0, resamples=5000)
     return {"mean": round(found.mean, 3), "low": round(found.low, 3), "high": round(found.high, 3)}
 
 
@@ -129,9 +131,9 @@ def markdown(result: dict) -> str:
         "# Demo quality",
         "",
         "Foreground PSNR in dB of a one-step bridge on test pairs of unseen object families; 95 % bootstrap",
-        f"intervals over objects, {result['seeds']} training seeds. Strength 0.45 to 2.2, tint up to 30 % a",
-        "channel. Written by `benchmarks/demo_quality.py`; data, training and evaluation are the shipped",
-        "configs `demo_quality`.",
+        f"intervals over objects and lightings, {result['seeds']} training seeds. Strength 0.45 to 2.2, tint",
+        "up to 30 % a channel. Written by `benchmarks/demo_quality.py`; data, training and evaluation are",
+        "the shipped configs `demo_quality`.",
         "",
     ]
     lines += [

@@ -34,7 +34,8 @@ from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.latent_cache import CachedWith
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.role_choice import RoleChoice
+from pairbridge.training.data.tensors import network_images
 from pairbridge.training.networks.autoencoders import build_autoencoder
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
@@ -66,7 +67,7 @@ def measure(root: Path, pairs: int, rounds: int, workers: list[int]) -> dict:
     write_pairs(root / "dataset", pairs)
     config = training_config(write_autoencoder(root / "autoencoder"))
     began = time.perf_counter()
-    encode_dataset(config, root / "dataset", recipes=(), split="train", target=TargetKind.IMAGE)
+    encode_dataset(config, root / "dataset", recipes=(), split="train", roles=RoleChoice())
     encode_s = time.perf_counter() - began
     autoencoder = build_autoencoder(config.autoencoder)
     cached = CachedWith(autoencoder.name, autoencoder.digest, with_pixels=False)
@@ -74,7 +75,7 @@ def measure(root: Path, pairs: int, rounds: int, workers: list[int]) -> dict:
     for count in workers:
         loaders: dict[str, Callable[[], Iterator[dict]]] = {
             "plain": lambda count=count: plain(root / "dataset", count),
-            "decoded": lambda count=count: mixed(root, count, None).batches(),
+            "decoded": lambda count=count: floats(mixed(root, count, None).batches()),
             "latents": lambda count=count: mixed(root, count, cached).batches(),
         }
         speeds: dict[str, list[float]] = {name: [] for name in loaders}
@@ -148,6 +149,12 @@ def mixed(root: Path, workers: int, cached: CachedWith | None) -> MixedLoader:
         conditions=(ConditionConfig(field="mask"),),
         cached=cached,
     )
+
+
+def floats(batches: Iterator[dict]) -> Iterator[dict]:
+    """With the pictures as a step computes with them, which on the CPU the training's own process makes."""
+    for batch in batches:
+        yield network_images({name: own for name, own in batch.items() if isinstance(own, torch.Tensor)})
 
 
 def write_pairs(folder: Path, pairs: int) -> None:

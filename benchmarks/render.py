@@ -1,6 +1,7 @@
-"""The renderer's figures as a table, and as JSON: fixed cost, quality, smooth materials, scaling, memory.
+"""The renderer's figures as a table, and as JSON: fixed cost, quality, smooth materials, scaling, memory, the
+cost of confinement.
 
-    python -m benchmarks.render [--parts fixed quality smooth scaling encoding memory] [--json FILE] ...
+    python -m benchmarks.render [--parts fixed quality smooth scaling encoding memory confined] [--json FILE]
 
 Each part replaces its own entry of the JSON file and leaves the others as they are, so that parts can be run
 one at a time on an idle machine (the parts quality and smooth do not depend on its load). Targets are printed
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import render_fixed, render_memory, render_quality, render_throughput
+from benchmarks import render_confined, render_fixed, render_memory, render_quality, render_throughput
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import ObjectSpec
@@ -128,6 +129,28 @@ def memory(folder: Path, arguments: argparse.Namespace) -> Verdict:
     }
 
 
+def confined(folder: Path, arguments: argparse.Namespace) -> Verdict:
+    rows = _printed(
+        render_confined.confinement(
+            folder, turns=arguments.turns, size=arguments.size, threads=arguments.threads
+        )
+    )
+    medians = {
+        mode: {
+            name: statistics.median(row[name] for row in rows if row["confinement"] == mode)
+            for name in ("start_cpu_s", "render_cpu_s")
+        }
+        for mode in ("on", "off")
+    }
+    ratios = {name: round(medians["on"][name] / off, 3) for name, off in medians["off"].items()}
+    return {
+        "target": f"<= {render_confined.LARGEST_RATIO} of the CPU time without",
+        "measured": ratios,
+        "met": max(ratios.values()) <= render_confined.LARGEST_RATIO,
+        "rows": rows,
+    }
+
+
 PARTS: dict[str, Callable[[Path, argparse.Namespace], Verdict]] = {
     "fixed": fixed,
     "quality": quality,
@@ -135,6 +158,7 @@ PARTS: dict[str, Callable[[Path, argparse.Namespace], Verdict]] = {
     "scaling": scaling,
     "encoding": encoding,
     "memory": memory,
+    "confined": confined,
 }
 
 
@@ -176,6 +200,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30, help="renders of each change, part fixed")
     parser.add_argument("--groups", type=int, default=24, help="of two pairs: a turn of scaling, encoding")
     parser.add_argument("--objects", type=int, default=500, help="part memory")
+    parser.add_argument("--turns", type=int, default=10, help="with and without: part confined")
     arguments = parser.parse_args()
     for name in arguments.parts:
         before = os.getloadavg()[0]

@@ -1,6 +1,7 @@
 """Where does the time of a training step go, for the smallest shipped recipes?
 
     python -m benchmarks.train [--recipes smoke relighting-small] [--steps 60] [--out docs/benchmarks]
+    python -m benchmarks.train --beside COMMIT      # and beside a former commit, step by step in turns
 
 Trains each recipe as `pairbridge train` does, loader processes and telemetry included, on pairs made here,
 and takes the time inside forward (encoding, bridge, network, loss), backward and optimiser (clipping, step,
@@ -20,13 +21,14 @@ from typing import Any
 from unittest import mock
 
 import torch
-from diffusers.training_utils import EMAModel
 
+from benchmarks.train_beside import beside
 from pairbridge.pipelines.reading.config_files import find_config, load_config
-from pairbridge.training.bridge_training import loop
+from pairbridge.training.bridge_training import bridge_learner
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.engine.ema import Ema
 from pairbridge.training.engine.run_log import read_lines
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
@@ -34,9 +36,9 @@ from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 WARM_UP = 10
 WANTED = 0.03
 PHASES: dict[str, tuple[tuple[Any, str], ...]] = {
-    "forward": ((loop, "bridge_loss"),),
+    "forward": ((bridge_learner, "bridge_loss"),),
     "backward": ((torch.Tensor, "backward"),),
-    "optimiser": ((torch.nn.utils, "clip_grad_norm_"), (torch.optim.AdamW, "step"), (EMAModel, "step")),
+    "optimiser": ((torch.nn.utils, "clip_grad_norm_"), (torch.optim.AdamW, "step"), (Ema, "step")),
 }
 
 
@@ -89,11 +91,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipes", nargs="+", default=["smoke", "relighting-small"])
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--beside", metavar="COMMIT")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     arguments = parser.parse_args()
     rows = [measure(name, arguments.steps) for name in arguments.recipes]
     arguments.out.mkdir(parents=True, exist_ok=True)
     result = {"steps": arguments.steps, "warm_up": WARM_UP, "rows": rows}
+    if arguments.beside:
+        result["beside"] = beside(arguments.beside, arguments.recipes, arguments.steps)
     (arguments.out / "train.json").write_text(json.dumps(result, indent=1) + "\n")
     page = markdown(result)
     (arguments.out / "train.md").write_text(page)
@@ -102,8 +107,9 @@ def main() -> None:
 
 def measure(recipe: str, steps: int) -> dict[str, Any]:
     config = load_config(find_config("training", recipe), TrainingConfig)
-    # One checkpoint at the end: what is measured is the step.
-    config = config.model_copy(update={"steps": steps, "checkpoint_every": steps})
+    # One checkpoint at the end and no validation: what is measured is the step.
+    still = config.validation.model_copy(update={"every_images": None})
+    config = config.model_copy(update={"steps": steps, "checkpoint_every": steps, "validation": still})
     mix = MixConfig.model_validate(
         {"sources": [{"name": "pairs", "path": "run:dataset", "recipe": "relighting"}]}
     )
@@ -151,7 +157,32 @@ def markdown(result: dict[str, Any]) -> str:
         "take, and a loader that they hold up, is not in it.",
         "",
     ]
+    if "beside" in result:
+        lines += _beside_lines(result["beside"])
     return "\n".join(lines)
+
+
+def _beside_lines(found: dict[str, Any]) -> list[str]:
+    commit, _, subject = found["commit"].partition(" ")
+    lines = [
+        f"## Beside {commit}",
+        "",
+        "Milliseconds of processor time of a step on one thread, medians; this commit and",
+        f"{commit} ({subject})",
+        "took steps in turns. The ratio is the median over pairs of steps, in brackets its 95 % interval;",
+        "beside it the means of the loader's processes. Validation, which the former had none of, is off.",
+        "",
+        "| recipe | steps | then | now | now / then | loader then | loader now |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        low, high = row["interval"]
+        lines.append(
+            f"| {row['recipe']} | {row['steps']} | {row['former_ms']:.1f} | {row['now_ms']:.1f} |"
+            f" {row['ratio']:.3f} [{low:.3f}, {high:.3f}] | {row['former_loader_ms']:.1f} |"
+            f" {row['now_loader_ms']:.1f} |"
+        )
+    return [*lines, ""]
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ every program, a wrong command line), 130 interrupted and resumable.
 """
 
 import sys
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.pipelines.commands import (
@@ -18,16 +19,18 @@ from pairbridge.pipelines.commands import (
     datasets,
     images,
     imports,
+    options,
     products,
     runs,
     training,
     watching,
     weights,
 )
+from pairbridge.pipelines.generation.stopping import sigterm_interrupts
 
 # The headings of --help and the commands below each, in their order.
 PANELS = {
-    "Whole job": {"demo": runs.demo, "run": runs.run, "sweep": runs.sweep},
+    "Whole job": {"try": datasets.try_, "demo": runs.demo, "run": runs.run, "sweep": runs.sweep},
     "Make data": {
         "plan": datasets.plan,
         "generate": datasets.generate,
@@ -50,6 +53,7 @@ PANELS = {
         "distill": training.distill,
         "evaluate": training.evaluate,
         "publish": training.publish,
+        "export-model": training.export_model,
     },
     "Use models": {
         "translate": images.translate,
@@ -61,9 +65,31 @@ PANELS = {
 }
 
 
+# Options whose value may be left out, which is an empty one then.
+OPTIONAL_VALUES = frozenset({"--retry-quarantined"})
+
+
+class WithOptionalValues(TyperCommand):
+    """Typer's parser has no options with a value that may be left out."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        full = [
+            f"{arg}=" if arg in OPTIONAL_VALUES and after.startswith("-") else arg
+            for arg, after in pairwise([*args, "-"])
+        ]
+        return super().parse_args(ctx, full)
+
+
 class Panels(TyperGroup):
     """Lists commands under headings. Typer's own panels are drawn by rich, whose import would double the time
     of --help."""
+
+    def invoke(self, ctx: Any) -> Any:
+        # Before typer does, which ends with 130 and says nothing.
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            options.stop_started_again()
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [name for commands in PANELS.values() for name in commands]
@@ -115,13 +141,14 @@ for commands in PANELS.values():
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name, cls=WithOptionalValues)(command)
 
 
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        with sigterm_interrupts():
+            app()
     except PairbridgeError as error:
         print(
             f"error: {error.cause}\n  consequence: {error.consequence}\n  remedy: {error.remedy}",

@@ -2,10 +2,50 @@
 
 import logging
 import os
+import re
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from pairbridge.pipelines.cli import main
+
+# Fixtures that use the one Ray of a test run.
+OVER_RAY = re.compile(r"\b(ray_address|finished_run|launcher)\b")
+GROUP = re.compile(r'xdist_group\("(\w+)"\)')
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How tests are dealt out to the processes of a run.
+
+    loadfile: files over Ray go to one process, so that there is one Ray, and of the others each file as a
+    whole, for what it makes once. Tests over Ray mostly wait; the others compute.
+    loadgroup: each test goes alone, but for the files of an xdist_group. xdist 3.8 hands groups over in node
+    ids, which pytest 9.2 does not let it change.
+    """
+    dist = config.getoption("dist")
+    if dist not in ("loadfile", "loadgroup"):
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # a bare `pytest` does without
+
+    @cache
+    def text(file: str) -> str:
+        return (config.rootpath / file).read_text()
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if group := GROUP.search(text(file)):
+                return group[1]
+            if dist == "loadgroup":
+                return nodeid
+            return "ray" if OVER_RAY.search(text(file)) else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +106,18 @@ def s3(user_cache: Path) -> Iterator[str]:
         boto3.client("s3").create_bucket(Bucket="pairs")
         yield "s3://pairs"
     server.stop()
+
+
+@pytest.fixture
+def pairbridge(monkeypatch, capsys):
+    """Run one command in this process: (exit status, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pairbridge", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return run

@@ -18,7 +18,9 @@ tell costs the groups that use the file, which go to quarantine.
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
@@ -38,17 +40,27 @@ EXCLUDED = "excluded"
 _ID_PATTERN = re.compile(r"[a-z0-9_-]+\Z")
 
 
+# One folder or file may be given as it is, without a list around it.
+Folders = Annotated[
+    tuple[Path, ...],
+    BeforeValidator(
+        lambda given: (given,) if isinstance(given, str) else given,
+        json_schema_input_type=str | tuple[Path, ...],
+    ),
+]
+
+
 class AssetsConfig(FrozenModel):
     """Which assets a dataset draws from. Folders are absolute once a YAML file was loaded."""
 
     embedded: bool = True
     """Use the assets that come with the package."""
-    objects: tuple[Path, ...] = ()
-    """Folders of objects: glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend."""
-    hdris: tuple[Path, ...] = ()
-    """Folders of environment maps (HDRIs): equirectangular .exr and .hdr files."""
-    photos: tuple[Path, ...] = ()
-    """Folders of photographs: .jpg (.jpeg, .jpe, .jfif), .png, .webp."""
+    objects: Folders = ()
+    """Folders of objects, or single files: glb, gltf, obj, fbx, ply, stl, usd, usda, usdc, usdz, blend."""
+    hdris: Folders = ()
+    """Folders of environment maps (HDRIs), or single files: equirectangular .exr and .hdr files."""
+    photos: Folders = ()
+    """Folders of photographs, or single files: .jpg (.jpeg, .jpe, .jfif), .png, .webp."""
     families: tuple[str, ...] | None = None
     """Procedural families to use; null means all embedded ones."""
     photo_rules: PhotoRules = PhotoRules()
@@ -65,11 +77,12 @@ class Asset:
 
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
     sha256 is that of its name and of the code that builds the families. `path` is set for everything else.
-    `lighting` says
-    what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset. `tags` are the
-    catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's file, None
-    where the file itself states it. `group` names what the asset is one and the same with, `fingerprint` says
-    what a picture looks like (`pairbridge.datagen.sourcing`).
+    `beside` is the number and one digest of the files that an object's file refers to (materials, buffers,
+    textures), empty where there are none. `lighting` says what kind of light an `hdri` asset holds: a
+    captured one, or one baked for the dataset. `tags` are the catalogue's; of them `human` has a meaning
+    here. `up` is the axis that is up in an object's file, None where the file itself states it. `group` names
+    what the asset is one and the same with, `fingerprint` says what a picture looks like
+    (`pairbridge.datagen.sourcing`).
     """
 
     id: str
@@ -79,6 +92,7 @@ class Asset:
     author: str
     source: str
     sha256: str
+    beside: str = ""
     path: Path | None = None
     family: str | None = None
     lighting: LightingKind | None = None

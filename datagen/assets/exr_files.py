@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import OpenEXR
 
+from pairbridge.datagen.assets.exr_claims import check_exr
 from pairbridge.datagen.assets.radiance_files import RadianceDamaged, decode_radiance
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 from pairbridge.datagen.core.atomic_files import write_atomically
-from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable
+from pairbridge.datagen.core.limits import MAX_RADIANCE_BYTES, MAX_TEXELS
+from pairbridge.datagen.core.picture_claims import PictureRefused
 from pairbridge.datagen.imaging.primaries import D65, REC709, XY, light_to_srgb, rgb_to_xyz
-
-# 16384 x 8192 float RGB is 1.6 GB; a header can claim far more in a few bytes.
-MAX_TEXELS = 16384 * 8192
 
 # The sun's disc in a physical sky stays below 1e6 times the sky; what is above this is no measurement.
 MAX_RADIANCE = 1e9
@@ -55,20 +55,22 @@ def read_pixels(path: Path) -> np.ndarray:
     """Linear sRGB (H, W, 3) float32 of an OpenEXR or Radiance file, whatever primaries it is stored in.
 
     Raises AssetError for a file that is damaged, empty, too large or not RGB or grey, and for one that stands
-    for a lighting which could not be made (`write_unusable`).
+    for a lighting which could not be made (`write_unusable`); FileUnreadable for one that cannot be opened.
     """
     if path.suffix.lower() == ".exr":
+        _check_exr(path)
         why = exr_attribute(path, UNUSABLE)
         if why is not None:
             raise broken_lighting(path, "not_made", why)
-        if path.is_file() and path.stat().st_size == 0:
-            raise broken_lighting(path, "empty_file", "it is damaged: 0 bytes")
         return _read_exr(path)
     try:
+        if path.stat().st_size > MAX_RADIANCE_BYTES:
+            raise broken_lighting(path, "too_large", f"it has more than {MAX_RADIANCE_BYTES} bytes")
         data = path.read_bytes()
-        return decode_radiance(data, MAX_TEXELS)
     except OSError as error:
-        raise broken_lighting(path, "unreadable", error.strerror or str(error)) from error
+        raise FileUnreadable.of(path, error) from error
+    try:
+        return decode_radiance(data, MAX_TEXELS)
     except RadianceDamaged as error:
         found = content_of(data[:SIGNATURE_BYTES])
         mistaken = found and not data.startswith(b"#?")
@@ -120,16 +122,25 @@ def broken_lighting(path: Path, fault: str, why: str) -> AssetError:
     )
 
 
+def _check_exr(path: Path) -> None:
+    try:
+        with open(path, "rb") as stream:
+            if not stream.read(1):
+                raise broken_lighting(path, "empty_file", "it is damaged: 0 bytes")
+            check_exr(stream)
+    except OSError as error:
+        raise FileUnreadable.of(path, error) from error
+    except PictureRefused as error:
+        fault = "damaged" if "damaged" in str(error) else "too_large"
+        raise broken_lighting(path, fault, str(error)) from error
+
+
 def _read_exr(path: Path) -> np.ndarray:
     try:
         with OpenEXR.File(str(path), header_only=True) as file:
             header = dict(file.header())
         low, high = (np.array(corner, int) for corner in header["dataWindow"])
         width, height = (high - low + 1).tolist()
-        if width * height > MAX_TEXELS:
-            raise broken_lighting(
-                path, "too_large", f"it claims {width}x{height} pixels, above the cap of {MAX_TEXELS}"
-            )
         with OpenEXR.File(str(path), separate_channels=True) as file:
             channels = {name: channel.pixels for name, channel in file.channels().items()}
     except (RuntimeError, ValueError, OSError, KeyError) as error:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from pairbridge.datagen.assets.photographs import PhotographError, load_still
+from pairbridge.datagen.assets.photographs import PhotographError, load_still, refusing_damage
 
 # How far JPEG moves the flat parts of a mask, and the share of pixels that must lie there: of masks at
 # JPEG quality 20 to 95 it is 0.91 or more, of one blurred by a tenth of its radius 0.85, of photographs
@@ -29,7 +29,8 @@ def decode_mask(data: bytes, name: str, *, threshold: int | None = None) -> np.n
     from it on. One level everywhere is black or white, if it is near either. Raises PhotographError.
     """
     image = load_still(data, name)
-    levels = _plane(image, name)
+    with refusing_damage(name):
+        levels = _plane(image, name)
     found = np.unique(levels)
     if len(found) == 2:
         return (levels == found[1]).astype(np.uint8) * 255

@@ -6,11 +6,13 @@ Blender's importers set NaN to 0 without a word, take a cut STL for a short one,
 importers would misread is written anew for them (`Mended`); the file itself stays as it is.
 """
 
-from collections.abc import Iterator
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pairbridge.datagen.assets.object_formats.file_references import PICTURE_FOLDERS, PICTURES, is_beside
-from pairbridge.datagen.assets.object_formats.gltf_files import gltf_companions, mend_gltf
+from pairbridge.datagen.assets.object_formats.gltf_files import gltf_companions, gltf_pictures, mend_gltf
 from pairbridge.datagen.assets.object_formats.obj_files import mend_obj, obj_companions
 from pairbridge.datagen.assets.object_formats.ply_files import mend_ply, ply_picture
 from pairbridge.datagen.assets.object_formats.stl_files import (
@@ -22,7 +24,8 @@ from pairbridge.datagen.assets.object_formats.stl_files import (
 from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
-from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.assets.texture_files import file_problem, texture_problem
+from pairbridge.datagen.core.errors import AssetError, is_of_machine
 
 OBJECT_SUFFIXES = frozenset(
     {".glb", ".gltf", ".obj", ".fbx", ".ply", ".stl", ".usd", ".usda", ".usdc", ".usdz", ".blend"}
@@ -58,8 +61,8 @@ def default_up(path: Path) -> UpAxis | None:
 def check_object_file(path: Path, rules: ObjectRules) -> dict[str, bytes]:
     """The files, by name, that Blender shall read in the place of this one; none where it reads it as it is.
 
-    Raises AssetError for a file that is missing, empty, above the limit, not what its suffix says, shorter
-    than it states, or that holds a vertex which is not finite.
+    Raises OSError where a file cannot be read, AssetError for one that is missing, empty, above the limit,
+    not what its suffix says, shorter than it states, or that holds a vertex which is not finite.
 
     Suffixes that are not in OBJECT_SUFFIXES belong to add-ons; their contents are not looked into.
     """
@@ -83,7 +86,9 @@ def check_object_file(path: Path, rules: ObjectRules) -> dict[str, bytes]:
         raise unusable(path, "wrong_suffix", f"its contents are not those of a {suffix} file{_found(start)}")
     mender = _MENDERS.get(suffix)
     try:
-        return mender(path, path.read_bytes()) if mender else {}
+        data = path.read_bytes()
+        _check_pictures(path, data)
+        return mender(path, data) if mender else {}
     except (
         ArithmeticError,
         LookupError,
@@ -93,8 +98,41 @@ def check_object_file(path: Path, rules: ObjectRules) -> dict[str, bytes]:
         TypeError,
         ValueError,
     ) as error:
+        if isinstance(error, OSError) and is_of_machine(error):
+            raise
         # Headers may state anything: none of it may stop a run.
         raise unusable(path, "damaged", importer_reason(f"its header is broken ({error})")) from error
+
+
+def _check_pictures(path: Path, data: bytes) -> None:
+    """Raise AssetError for a picture beside the file, or inside it, that claims more than it can hold."""
+    suffix = path.suffix.lower()
+    inside: Iterable[tuple[str, bytes]] = ()
+    if suffix in (".glb", ".gltf"):
+        inside = gltf_pictures(path, data)
+    elif suffix == ".usdz":
+        inside = _stored(path)
+    found = [(name, texture_problem(io.BytesIO(content), name)) for name, content in inside]
+    for name in companions(path):
+        # Pictures beside formats that only Blender reads may be another object's.
+        if suffix not in _OPAQUE or Path(name).name.encode() in data:
+            found.append((name, file_problem(path.parent / name)))
+    for name, problem in found:
+        if problem is not None:
+            raise unusable(path, "missing_texture", f"its texture {name} cannot be used: {problem}")
+
+
+def _stored(path: Path) -> Iterator[tuple[str, bytes]]:
+    """The pictures in a .usdz, which is a ZIP archive of files as they are."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.compress_type != zipfile.ZIP_STORED or member.file_size > path.stat().st_size:
+                    raise unusable(path, "damaged", f"{member.filename} in it is packed, which USDZ forbids")
+                if Path(member.filename).suffix.lower() in PICTURES:
+                    yield member.filename, archive.read(member)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        raise unusable(path, "damaged", f"its archive cannot be read: {error}") from error
 
 
 def _starts_as(suffix: str, start: bytes, size: int) -> bool:
@@ -126,7 +164,16 @@ _OPAQUE = frozenset({".fbx", ".usd", ".usda", ".usdc", ".blend"})
 
 
 def companions(path: Path) -> tuple[str, ...]:
-    """Relative names, sorted, of the existing files that the object at `path` needs beside itself."""
+    """Relative names, sorted, of the existing files that the object at `path` needs beside itself: those that
+    it names, and of a format that only Blender can read every picture that it may name. Raises OSError.
+    """
+    if path.suffix.lower() in _OPAQUE:
+        return _existing(path.parent, _pictures(path.parent))
+    return stated_companions(path)
+
+
+def stated_companions(path: Path) -> tuple[str, ...]:
+    """As `companions`, of formats alone whose references can be read: none of the others. Raises OSError."""
     suffix = path.suffix.lower()
     if suffix == ".gltf":
         named = set(gltf_companions(path))
@@ -134,17 +181,19 @@ def companions(path: Path) -> tuple[str, ...]:
         named = set(obj_companions(path))
     elif suffix == ".ply":
         named = set(_ply_pictures(path))
-    elif suffix in _OPAQUE:
-        named = set(_pictures(path.parent))
     else:
         named = set()
-    return tuple(sorted(name for name in named if is_beside(name) and (path.parent / name).is_file()))
+    return _existing(path.parent, named)
+
+
+def _existing(folder: Path, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in set(names) if is_beside(name) and (folder / name).is_file()))
 
 
 def _ply_pictures(path: Path) -> Iterator[str]:
     try:
         picture = ply_picture(path)
-    except (AssetError, OSError):
+    except AssetError:
         return  # said when it is loaded
     if picture is not None:
         yield picture

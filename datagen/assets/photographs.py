@@ -9,6 +9,9 @@ profile, HDR transfer curves, grey values of more than 8 bits. 16-bit colour kee
 import io
 import struct
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,18 +22,19 @@ from pydantic import Field, PositiveInt
 
 from pairbridge.datagen.assets.colour_spaces import UnknownColours, in_srgb
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
-from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.shards.sample import MAX_PIXELS
+from pairbridge.datagen.core.limits import MAX_PICTURE_BYTES
+from pairbridge.datagen.core.picture_claims import PictureRefused, check_picture, check_scans
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 
-# A photograph of MAX_PIXELS, uncompressed; whatever is larger is no photograph.
-MAX_FILE_BYTES = 3 * MAX_PIXELS
-
 _ORIENTATION = 0x0112
-# What Pillow raises for damaged files, beside OSError; SyntaxError is its word for a broken PNG.
-_DAMAGE = (OSError, SyntaxError, ValueError, KeyError, IndexError, struct.error, EOFError, TypeError)
+# What Pillow raises for damaged files, beside OSError; SyntaxError is its word for a broken PNG or EXIF.
+_DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error, zlib.error),
+)
 
 
 class PhotoRules(FrozenModel):
@@ -66,13 +70,14 @@ class Photograph:
 
 
 def read_photograph(path: Path, rules: PhotoRules) -> Photograph:
-    """The photograph, turned as its EXIF says. Raises PhotographError for whatever is not usable."""
+    """The photograph, turned as its EXIF says. Raises PhotographError for whatever is not usable, and
+    FileUnreadable."""
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _refused(path.name, f"the file is larger than {MAX_FILE_BYTES} bytes")
+        if path.stat().st_size > MAX_PICTURE_BYTES:
+            raise _refused(path.name, f"the file is larger than {MAX_PICTURE_BYTES} bytes")
         data = path.read_bytes()
     except OSError as error:
-        raise _refused(path.name, error.strerror or str(error)) from error
+        raise FileUnreadable.of(path, error) from error
     header = read_header(io.BytesIO(data), path.name)
     short, long = sorted((header.width, header.height))
     if short < rules.min_side:
@@ -86,14 +91,15 @@ def read_photograph(path: Path, rules: PhotoRules) -> Photograph:
 
 
 def read_header(stream: BinaryIO, name: str) -> Header:
-    """The header of a JPEG, PNG or WebP. Raises PhotographError for other formats, damage, and images above
-    MAX_PIXELS.
+    """The header of a JPEG, PNG or WebP. Raises PhotographError for other formats, damage, and claims above
+    the limits or the file.
     """
     image = _open(stream, name)
-    # A PNG may carry its EXIF after the pixels; looking for it there would decode them.
-    exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
-    width, height = image.size[::-1] if exif.get(_ORIENTATION) in (5, 6, 7, 8) else image.size
-    return Header(width, height, image.mode, _frames(image))
+    with refusing_damage(name):
+        # A PNG may carry its EXIF after the pixels; looking for it there would decode them.
+        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+        width, height = image.size[::-1] if exif.get(_ORIENTATION) in (5, 6, 7, 8) else image.size
+        return Header(width, height, image.mode, _frames(image))
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
@@ -108,13 +114,14 @@ def decode_photograph(data: bytes, name: str) -> Photograph:
         raise _refused(
             name, "it holds grey values of more than 8 bits: a measurement of unknown scale, no photograph"
         )
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-        raise _refused(name, "it is transparent in places, and what lies behind them is not known")
-    try:
-        in_place, converted_from = in_srgb(image, data)
-    except UnknownColours as error:
-        raise _refused(name, str(error)) from error
-    return Photograph(np.array(in_place.convert("RGB")), converted_from)
+    with refusing_damage(name):
+        if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+            raise _refused(name, "it is transparent in places, and what lies behind them is not known")
+        try:
+            in_place, converted_from = in_srgb(image, data)
+        except UnknownColours as error:
+            raise _refused(name, str(error)) from error
+        return Photograph(np.array(in_place.convert("RGB")), converted_from)
 
 
 def decode_grey16(data: bytes, name: str) -> np.ndarray:
@@ -129,22 +136,34 @@ def load_still(data: bytes, name: str) -> Image.Image:
     """The decoded picture, turned by its EXIF, in the mode of its file; `format` is the file's. Raises
     PhotographError for animations and damage.
     """
-    image = _open(io.BytesIO(data), name)
-    frames = _frames(image)
-    if frames > 1:
-        raise _refused(name, f"it is animated: {frames} frames")
-    encoding = image.format
     try:
+        check_scans(data)
+    except PictureRefused as error:
+        raise _refused(name, str(error)) from error
+    image = _open(io.BytesIO(data), name)
+    with refusing_damage(name):
+        frames = _frames(image)
+        if frames > 1:
+            raise _refused(name, f"it is animated: {frames} frames")
+        encoding = image.format
         image.load()
         turned = ImageOps.exif_transpose(image)
+        turned.format = encoding
+        return turned
+
+
+@contextmanager
+def refusing_damage(name: str) -> Iterator[None]:
+    """Whatever Pillow stumbles over inside becomes PhotographError, naming `name`."""
+    try:
+        yield
     except _DAMAGE as error:
         raise _refused(name, f"it is damaged: {error}") from error
-    turned.format = encoding
-    return turned
 
 
 def _open(stream: BinaryIO, name: str) -> Image.Image:
     try:
+        check_picture(stream)
         with warnings.catch_warnings():
             # Pillow warns below our own cap, and only our cap decides.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -154,10 +173,10 @@ def _open(stream: BinaryIO, name: str) -> Image.Image:
         found = content_of(stream.read(SIGNATURE_BYTES))
         what = f"it is {found}" if found else "it is damaged, or of another format"
         raise _refused(name, f"{what}; only JPEG, PNG and WebP are read") from error
+    except PictureRefused as error:
+        raise _refused(name, str(error)) from error
     except (Image.DecompressionBombError, *_DAMAGE) as error:
         raise _refused(name, f"its header cannot be used: {error}") from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _refused(name, f"it claims {image.width}x{image.height} pixels, above {MAX_PIXELS}")
     return image
 
 

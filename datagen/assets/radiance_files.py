@@ -8,13 +8,12 @@ to the pixels (EXPOSURE, COLORCORR). Pixels are brought into the usual form, dec
 import re
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from pairbridge.datagen.imaging.primaries import REC709, light_to_srgb, xyz_to_srgb
 
 _RESOLUTION = re.compile(rb"([+-])([XY])\s+(\d{1,7})\s+([+-])([XY])\s+(\d{1,7})\s*\Z")
-_MAGIC = (b"#?RADIANCE", b"#?RGBE", b"#?AUTOPANO")
+RADIANCE_SIGNATURES = (b"#?RADIANCE", b"#?RGBE", b"#?AUTOPANO")
 _MAX_HEADER_BYTES = 65536
 # By component 32; the older code has no bound, but a picture that repeats one pixel so often lights nothing.
 _MOST_TEXELS_A_BYTE = 1000
@@ -48,7 +47,7 @@ class RadianceHeader:
 
 def read_radiance_header(data: bytes) -> RadianceHeader:
     """Raises RadianceDamaged for what is no Radiance picture."""
-    if not data.startswith(_MAGIC):
+    if not data.startswith(RADIANCE_SIGNATURES):
         raise RadianceDamaged("it does not begin as a Radiance picture does (#?RADIANCE)")
     variables: dict[bytes, list[bytes]] = {}
     line, place = _next_line(data, 0)
@@ -97,17 +96,26 @@ def _next_line(data: bytes, place: int) -> tuple[bytes, int]:
     return data[place:end].rstrip(b"\r"), end + 1
 
 
-def decode_radiance(data: bytes, max_texels: int) -> np.ndarray:
-    """Linear sRGB (H, W, 3) float32 in radiance, exposure taken back. Raises RadianceDamaged."""
+def check_radiance(data: bytes, max_texels: int) -> RadianceHeader:
+    """The header of a picture that its file can hold. Raises RadianceDamaged."""
     header = read_radiance_header(data)
-    texels = header.rows * header.columns
+    texels, there = header.rows * header.columns, len(data) - header.end
     if not 0 < texels <= max_texels:
         raise RadianceDamaged(
             f"it claims {header.rows}x{header.columns} pixels, above the cap of {max_texels}"
         )
+    if texels > _MOST_TEXELS_A_BYTE * there:
+        raise RadianceDamaged(f"it claims {header.rows}x{header.columns} pixels in {there} bytes")
+    return header
+
+
+def decode_radiance(data: bytes, max_texels: int) -> np.ndarray:
+    """Linear sRGB (H, W, 3) float32 in radiance, exposure taken back. Raises RadianceDamaged."""
+    # Imported late: Blender's process checks headers alone, in an environment that may lack OpenCV.
+    import cv2
+
+    header = check_radiance(data, max_texels)
     pixels = data[header.end :]
-    if texels > _MOST_TEXELS_A_BYTE * len(pixels):
-        raise RadianceDamaged(f"it claims {header.rows}x{header.columns} pixels in {len(pixels)} bytes")
     if not _is_run_length_coded(header, pixels):
         pixels = _flat(header, pixels)
     usual = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % (header.rows, header.columns) + pixels

@@ -13,6 +13,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftypqt", "a QuickTime film"),
     (4, b"ftyp", "an MP4 film"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "a JPEG 2000"),
     (0, b"II*\x00", "a TIFF, or a camera's raw file"),
     (0, b"MM\x00*", "a TIFF, or a camera's raw file"),
     (0, b"BM", "a BMP"),

@@ -17,12 +17,15 @@ from pairbridge.datagen.blender.blender_errors import (
     BlenderTimedOut,
     BlenderUnavailable,
 )
+from pairbridge.datagen.blender.confinement import Grants, folders_beyond, gpu_grants
 from pairbridge.datagen.blender.exr_passes import read_alpha, read_passes, read_radiance
+from pairbridge.datagen.blender.interpreter import LINES
 from pairbridge.datagen.blender.panorama import join, plan_panorama
 from pairbridge.datagen.blender.process import BlenderLog, BlenderProcess, Died, Hung
 from pairbridge.datagen.blender.render_devices import one_at_a_time
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.core.errors import AssetError, PairbridgeError
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable, PairbridgeError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.scene.specs import (
     CameraPose,
@@ -43,7 +46,12 @@ ReceiverRole = Literal["shown", "holdout"]
 
 
 class ProcessLimits(FrozenModel):
-    """How long Blender may take, and how much memory."""
+    """How long Blender may take, how much memory, and what it may reach."""
+
+    confinement: Literal["on", "off"] = "on"
+    """Blender's process reads the folders of objects and its own installation, writes its scratch folder and
+    has no network, as far as the kernel can hold it to that (docs/security.md). Off is for the driver of a
+    GPU that does not work so, and for files you trust."""
 
     request_timeout_s: PositiveFloat = 120.0
     """Timeout of one request to Blender in seconds; set it far above the slowest object you have."""
@@ -63,14 +71,18 @@ class BlenderClient:
     within the limits' `warm_up_timeout_s`: the first use of a card compiles kernels for minutes.
 
     Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
-    AssetError when a file is broken, BlenderUnavailable when bpy or the requested GPU is missing,
-    BlenderRequestFailed for anything else that Blender refuses. After a time-out or a crash the next
-    `load_scene` or `bake_sky` starts a fresh process; `load_scene` also does once the process has grown past
-    `recycle_rss_mib`.
+    AssetError when a file is broken, FileUnreadable when the process cannot read one (which says nothing of
+    it), BlenderUnavailable when bpy or the requested GPU is missing, BlenderRequestFailed for anything else
+    that Blender refuses. After a time-out or a crash the next `load_scene` or `bake_sky` starts a fresh
+    process; `load_scene` also does once the process has grown past `recycle_rss_mib`.
 
     `scratch_dir` takes Blender's temporary and preference folders, removed at the end of each process; the
     caller removes what is left after a kill of the worker itself. `log_path` is appended to, and cut at
     16 MiB between objects. Use a client from one thread that outlives it: the process dies with the thread.
+
+    What the process reads of files is confined (docs/security.md): below `object_folders`, an object's file
+    may name any other of the same folder; of an object from elsewhere, what lies in the file's own folder
+    and below, and such a scene gets a process of its own.
     """
 
     def __init__(
@@ -83,6 +95,7 @@ class BlenderClient:
         limits: ProcessLimits,
         object_rules: ObjectRules = DEFAULT_RULES,
         addons: tuple[AddonConfig, ...] = (),
+        object_folders: tuple[Path, ...] = (),
     ) -> None:
         self._settings = settings
         self._scratch_dir = Path(scratch_dir)
@@ -91,6 +104,10 @@ class BlenderClient:
         self._limits = limits
         self._object_rules = object_rules
         self._addons = addons
+        # A file that is given alone counts as from elsewhere.
+        folders = (Path(place).absolute() for place in object_folders)
+        self._object_folders = tuple(folder for folder in folders if not folder.is_file())
+        self._readable = self._object_folders
         self._process: BlenderProcess | None = None
         self._object: str | None = None
         self.smoothest = 1.0
@@ -129,8 +146,12 @@ class BlenderClient:
         Lights, cameras and animation of a file are dropped. Raises AssetError for a file that is missing or
         unreadable, lacks an image that it names, or has no finite visible geometry.
         """
-        if self._process and self._process.rss_mib() > self._limits.recycle_rss_mib:
+        paths = [placed.object.path for placed in scene.objects if placed.object.path is not None]
+        missing = self._limits.confinement == "on" and folders_beyond(paths, self._readable)
+        grown = self._process and self._process.rss_mib() > self._limits.recycle_rss_mib
+        if missing or grown:
             self.close()
+            self._readable = self._object_folders + folders_beyond(paths, self._object_folders)
         self._log.limit()
         self._object = ", ".join(placed.object.name for placed in scene.objects)
         self._num_objects = len(scene.objects)
@@ -167,7 +188,7 @@ class BlenderClient:
         start_s = time.perf_counter()
         self._request(
             "render",
-            environment_path=str(environment_path),
+            environment_path=self._handed_over(environment_path),
             seed=seed,
             film="transparent",
             strength=strength,
@@ -190,7 +211,7 @@ class BlenderClient:
         """
         self._request(
             "render",
-            environment_path=str(environment_path),
+            environment_path=self._handed_over(environment_path),
             seed=seed,
             film="opaque",
         )
@@ -215,6 +236,14 @@ class BlenderClient:
             self._process.end()
             self._process = None
 
+    def _handed_over(self, environment_path: Path) -> str:
+        if self._process is None:
+            self._start()
+        try:
+            return str(self._process.hand_over(Path(environment_path)))
+        except FileNotFoundError as error:
+            raise FileUnreadable.of(Path(environment_path), error) from error
+
     def _request(self, operation: str, **arguments: Any) -> dict[str, Any]:
         if self._process is None:
             self._start()
@@ -233,6 +262,7 @@ class BlenderClient:
             self._threads,
             self._object_rules,
             self._addons,
+            self._grants(),
         )
         reply = self._exchange(None, "start", self._limits.start_timeout_s, printed)
         if "error" in reply:
@@ -241,6 +271,13 @@ class BlenderClient:
         if self._settings.device != "cpu":
             with one_at_a_time():
                 self.warm_up()
+
+    def _grants(self) -> Grants | None:
+        if self._limits.confinement == "off":
+            return None
+        gpu = gpu_grants() if self._settings.device != "cpu" else Grants()
+        read = (*self._readable, *(addon.path.absolute() for addon in self._addons))
+        return dataclasses.replace(gpu, read=tuple(map(str, read)))
 
     def _exchange(
         self, message: dict[str, Any] | None, phase: str, timeout_s: float, printed: int
@@ -275,6 +312,8 @@ class BlenderClient:
         match error:
             case {"kind": "asset", **fields}:
                 return AssetError(**fields)
+            case {"kind": "unreadable", **fields}:
+                return FileUnreadable(**fields)
             case {"kind": "unavailable", **fields}:
                 return BlenderUnavailable(**fields)
         return BlenderRequestFailed(
@@ -288,6 +327,6 @@ def _unavailable(cause: str, log_tail: str) -> BlenderUnavailable:
     return BlenderUnavailable(
         f"Blender cannot start ({cause}); last lines of its log:\n{log_tail}",
         consequence="nothing can be rendered on this machine",
-        remedy="install the render extra (pip install 'pairbridge[render]', CPython 3.11), or run `pairbridge"
-        " doctor`: it names the missing package or system library",
+        remedy=f"{install_command('render')} (Python {' or '.join(LINES.values())}), or name the Python of"
+        " another environment as render.python; `pairbridge doctor` says what is missing",
     )

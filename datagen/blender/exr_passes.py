@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import OpenEXR
 
-from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL, OBJECT_NAME, RenderedPasses
+from pairbridge.datagen.scene.specs import (
+    GEOMETRIC_HITS,
+    GEOMETRIC_NORMAL,
+    OBJECT_NAME,
+    SURFACE,
+    RenderedPasses,
+)
 
 # The view layer's name in every factory scene, and thus the prefix of every channel.
 LAYER = "ViewLayer"
@@ -36,6 +42,8 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
     # which.
     one = (hits > 0) & (hits < 1 + 1e-3)
     normal = np.where(one, _unit(channels[f"{LAYER}.{GEOMETRIC_NORMAL}"][..., :3]), shading_normal)
+    # A mean over the surfaces that wrote one: at an edge the empty background counts nothing.
+    surface = channels[f"{LAYER}.{SURFACE}"][..., :2] / np.maximum(hits, np.float32(1e-6))
     return RenderedPasses(
         rgba=rgba,
         noisy=channels[f"{LAYER}.Noisy Image"][..., :3],
@@ -44,6 +52,8 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
         normal=normal,
         shading_normal=shading_normal,
         albedo=channels[f"{LAYER}.Denoising Albedo"],
+        roughness=np.clip(surface[..., 0], 0, 1),
+        metallic=np.clip(surface[..., 1], 0, 1),
         wall_s=time.perf_counter() - start_s,
         render_s=render_s,
     )

@@ -5,12 +5,12 @@ started it (PR_SET_PDEATHSIG), and when its request pipe closes.
 """
 
 import contextlib
+import dataclasses
 import os
 import select
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.confinement import Grants
+from pairbridge.datagen.blender.interpreter import command_of, environment_of
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.blender.wire import decode_line, encode_line
 
@@ -46,27 +48,45 @@ class BlenderProcess:
         threads: int,
         object_rules: ObjectRules,
         addons: Sequence[AddonConfig],
+        grants: Grants | None,
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="blender-", dir=scratch_dir))
-        (self._folder / "user").mkdir()
+        # What is handed over is read there, and only there: it may be a link to a file that others use.
+        self._given = self._folder / "given"
+        for place in (self._folder / "user", self._folder / "scratch", self._given):
+            place.mkdir()
+        self._environment: tuple[Path, Path] | None = None
+        self._num_environments = 0
         self._image_fd = os.memfd_create("pairbridge-image")
         self.image_path = f"/proc/self/fd/{self._image_fd}"
         requests_read, self._requests_fd = os.pipe()
         self._replies_fd, replies_write = os.pipe()
         self._buffer = b""
         # A user's own preferences would change results; temporary files go where we remove them.
-        environment = os.environ | {
+        environment = environment_of(settings.python) | {
             "BLENDER_USER_RESOURCES": str(self._folder / "user"),
-            "TMPDIR": str(self._folder),
+            "TMPDIR": str(self._folder / "scratch"),
         }
-        # -P: what lies in the working folder, a checkout or a random.py, is not imported.
-        command = [sys.executable, "-P", "-m", "pairbridge.datagen.blender.child.server"]
-        command += ["--requests-fd", str(requests_read), "--replies-fd", str(replies_write)]
+        command = [
+            *command_of(settings.python),
+            "--requests-fd",
+            str(requests_read),
+            "--replies-fd",
+            str(replies_write),
+        ]
         command += ["--image-fd", str(self._image_fd), "--parent-pid", str(os.getpid())]
         command += ["--threads", str(threads), "--settings", settings.model_dump_json()]
         command += ["--object-rules", object_rules.model_dump_json()]
         for addon in addons:
             command += ["--addon", addon.model_dump_json()]
+        if grants is not None:
+            path = self._folder / "grants.json"
+            dataclasses.replace(
+                grants,
+                read=(*grants.read, str(self._given)),
+                write=(*grants.write, str(self._folder / "user"), str(self._folder / "scratch")),
+            ).write_to(path)
+            command += ["--grants", str(path)]
         try:
             with open(log_path, "ab") as log:
                 self._process = subprocess.Popen(
@@ -117,6 +137,24 @@ class BlenderProcess:
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         return decode_line(line)
+
+    def hand_over(self, environment_path: Path) -> Path:
+        """Where the process reads this environment map, for it sees no folder of such. Raises OSError."""
+        if self._environment is None or self._environment[0] != environment_path:
+            # Another folder each time: Blender keeps the image of a path that it is given again.
+            self._num_environments += 1
+            folder = self._given / str(self._num_environments)
+            folder.mkdir()
+            inside = folder / environment_path.name
+            whole = environment_path.resolve(strict=True)
+            try:
+                os.link(whole, inside)
+            except OSError:  # another file system, one without hard links, or a file of somebody else's
+                shutil.copyfile(whole, inside)
+            if self._environment is not None:
+                shutil.rmtree(self._environment[1].parent)
+            self._environment = environment_path, inside
+        return self._environment[1]
 
     def rss_mib(self) -> int:
         """Resident memory now."""

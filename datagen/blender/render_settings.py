@@ -5,6 +5,7 @@ The values are recorded in the dataset's configuration. Times and decibels in th
 """
 
 import math
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -22,6 +23,11 @@ Device = Literal["cpu", "cuda", "optix", "hip", "oneapi", "metal"]
 
 class RenderSettings(FrozenModel):
     """Settings of Cycles."""
+
+    python: Path | None = None
+    """Path of the Python interpreter that has bpy; null: the one that runs pairbridge. Another environment's
+    (`renderer/bin/python`) has packages of its own, which need not agree with these; it is needed on every
+    machine that renders. The path is no part of a dataset, its version of Blender is."""
 
     device: Device = "cpu"
     """Device that renders. A GPU that is missing is an error, never a fallback."""

@@ -10,9 +10,10 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 
@@ -35,18 +36,19 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> Written:
 
     Raises DiskFull on ENOSPC and EDQUOT. On any error the temp file is removed and `path` is as it was.
     """
-    temp = path.with_name(f".{path.name}{TEMP_MARK}{os.getpid()}")
     written = 0
     hasher = hashlib.sha256()
+    stream = _temporary(path)
+    temp = Path(stream.name)
     try:
-        with open(temp, "wb") as stream:
+        with stream:
             for chunk in chunks:
                 stream.write(chunk)
                 hasher.update(chunk)
                 written += len(chunk)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temp, path)
+            os.replace(temp, path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temp.unlink(missing_ok=True)
@@ -58,6 +60,50 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> Written:
         raise
     sync_folder(path.parent)
     return Written(written, hasher.hexdigest())
+
+
+def _temporary(path: Path) -> BinaryIO:
+    """The empty temp file of `path`, locked. What a killed writer of this path left is taken over, so that
+    nothing is left for ever of a file that is written again; only beside a living one a second is made.
+    """
+    temp = path.with_name(f".{path.name}{TEMP_MARK}0")
+    with contextlib.suppress(OSError):  # another user's, or a link: if it is the disk, it shows again below
+        stream = open(temp, "r+b", opener=_created_no_link)  # noqa: SIM115 (the caller's)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Renamed by its writer between the two calls, it would be a finished file that is emptied.
+            if os.path.samestat(os.fstat(stream.fileno()), os.stat(temp)):
+                _emptied(stream, temp)
+                return stream
+        except BaseException:
+            stream.close()
+            raise
+        stream.close()
+    return open(path.with_name(f".{path.name}{TEMP_MARK}{os.getpid()}-{threading.get_ident()}"), "wb")
+
+
+def _emptied(stream: BinaryIO, temp: Path) -> None:
+    if os.fstat(stream.fileno()).st_size:
+        try:
+            stream.truncate()
+        except OSError:
+            # The caller writes beside it, and nobody would come back for this one.
+            temp.unlink()
+            raise
+
+
+def _created_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Delete what a killed `write_atomically` left in `folder`, if it exists. The caller holds its lock,
+    so that no other process is writing there.
+    """
+    if folder.is_dir():
+        for path in sorted(folder.glob(f".*{TEMP_MARK}*")):
+            if path.is_file():
+                path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,9 @@
 """Errors that a user reads at a terminal: what happened, what it means for the run, what to do next."""
 
 import copyreg
+import errno
+from pathlib import Path
+from typing import Self
 
 
 class PairbridgeError(Exception):
@@ -50,6 +53,31 @@ class AssetError(PairbridgeError):
 
 class ShardError(PairbridgeError):
     """A shard or its sidecar on disk is not what it should be."""
+
+
+# What an OSError says of a name or of contents. Any other speaks of the machine: disk, mount, rights, limits.
+_OF_CONTENTS = frozenset({None, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR})
+
+
+class FileUnreadable(PairbridgeError):
+    """A file or folder could not be read: a fault of the machine, never of what the file holds."""
+
+    @classmethod
+    def of(cls, path: Path, error: OSError) -> Self:
+        return cls(
+            f"{path} cannot be read: {error.strerror or error}",
+            consequence="that says nothing about what it holds: nothing is left out or quarantined for it",
+            remedy="see to it that the file is there and this user may read it (mounts, permissions, limits "
+            "of open files), and run the same command again",
+        )
+
+
+def is_of_machine(error: OSError) -> bool:
+    """Whether a failed reading speaks of the machine rather than of a name that a file holds.
+
+    Libraries raise an OSError without a number for contents that they cannot decode.
+    """
+    return error.errno not in _OF_CONTENTS
 
 
 class Rejected(PairbridgeError):

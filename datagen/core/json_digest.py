@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from pairbridge.datagen.core.bounded_files import open_regular
 
 
 def canonical_json(value: Any) -> bytes:
@@ -17,10 +21,21 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
-def file_sha256(path) -> str:
-    """Hex sha256 of a file's bytes."""
-    with open(path, "rb") as stream:
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes. Raises OSError, also for what is no regular file."""
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+Stamp = tuple[int, ...]
+
+
+def file_stamp(path: Path) -> Stamp:
+    """Changes when the file does. The time of the inode's change is one that no tool sets back. Raises
+    OSError.
+    """
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino
 
 
 # What differs between two JSON-able values, in words for an error message.
@@ -31,7 +46,7 @@ _ABSENT = "absent"
 
 def changed_fields(old: Any, new: Any, limit: int = 8) -> list[str]:
     """Leaves that differ, as `path: old there, new now`, sorted by path; beyond `limit` they are counted."""
-    before, after = dict(_leaves(old, "")), dict(_leaves(new, ""))
+    before, after = dict(leaves(old)), dict(leaves(new))
     changes = [
         f"{path}: {_shown(before.get(path, _ABSENT))} there, {_shown(after.get(path, _ABSENT))} now"
         for path in sorted(before.keys() | after.keys())
@@ -41,13 +56,14 @@ def changed_fields(old: Any, new: Any, limit: int = 8) -> list[str]:
     return changes if more <= 0 else [*changes[:limit], f"and {more} more"]
 
 
-def _leaves(value: Any, path: str):
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """What a JSON-able value holds, each with its path: `a.b[2]`, below `path`. Empty ones are leaves."""
     if isinstance(value, dict) and value:
         for name in value:
-            yield from _leaves(value[name], f"{path}.{name}" if path else str(name))
+            yield from leaves(value[name], f"{path}.{name}" if path else str(name))
     elif isinstance(value, list | tuple) and value:
         for index, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{index}]")
+            yield from leaves(item, f"{path}[{index}]")
     else:
         yield path, value
 

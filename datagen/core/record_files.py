@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from pairbridge.datagen.core.bounded_files import read_at_most
+from pairbridge.datagen.core.bounded_json import JsonRefused, check_json, read_json_object
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -14,14 +19,31 @@ def read_record(
 ) -> Record:
     """The record at `path`. Raises what `unusable` makes of the path and of what is wrong with it."""
     try:
-        size = path.stat().st_size
-        if size > most_bytes:
-            raise unusable(path, f"{size} bytes are above the cap of {most_bytes}")
-        return model.model_validate_json(path.read_bytes())
+        return parse_record(model, read_at_most(path, most_bytes), most_bytes)
     except OSError as error:
         raise unusable(path, error.strerror or str(error)) from error
+    except JsonRefused as error:
+        raise unusable(path, str(error)) from error
     except ValidationError as error:
         raise unusable(path, first_problem(error)) from error
+
+
+def read_output(path: Path, command: str) -> dict[str, Any]:
+    """The JSON that a command left for others. Raises ConfigError, naming the command that writes it anew."""
+    try:
+        return read_json_object(path, MAX_RECORD_BYTES)
+    except (OSError, JsonRefused) as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}",
+            consequence="what rests on it is not shown",
+            remedy=f"delete it and run `pairbridge {command}` again, which writes it anew",
+        ) from error
+
+
+def parse_record(model: type[Record], data: bytes, most_bytes: int) -> Record:
+    """The record in a text. Raises JsonRefused for one above a limit, ValidationError for another one."""
+    check_json(data, most_bytes)
+    return model.model_validate_json(data)
 
 
 def first_problem(error: ValidationError) -> str:

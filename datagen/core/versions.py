@@ -16,9 +16,13 @@ _RECORDED_DISTRIBUTIONS = (
 )
 
 
-def recorded_versions() -> dict[str, str]:
-    """Installed versions of the distributions that shape a sample; `absent` for one that is not installed."""
-    return {name: _version(name) for name in _RECORDED_DISTRIBUTIONS}
+def recorded_versions(bpy: str | None = None) -> dict[str, str]:
+    """Installed versions of the distributions that shape a sample; `absent` for one that is not installed.
+
+    `bpy` is the version of the one that renders, where that is in another environment.
+    """
+    beside = {} if bpy is None else {"bpy": bpy}
+    return {name: _version(name) for name in _RECORDED_DISTRIBUTIONS} | beside
 
 
 @cache

@@ -3,7 +3,7 @@ alone; croissant.json beside it."""
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,10 +13,12 @@ from pairbridge.datagen.assets.licences import hub_licence, strictest_licence, u
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.dataset.croissant import CROISSANT_NAME, croissant_json
 from pairbridge.datagen.dataset.manifest import DatasetManifest, RecipeEntry
-from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.dataset.verify import StreamStatus, stream_counts
 from pairbridge.datagen.models.weights.model_terms import model_terms
-from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
-from pairbridge.datagen.shards.records import Sidecar
+from pairbridge.datagen.shards.commit import rejection_counts
+from pairbridge.datagen.shards.fields import FieldSpec, HoleContent
+from pairbridge.datagen.shards.indexed_shard import IndexedShard
+from pairbridge.datagen.shards.shard_index import ShardIndex
 
 _SIZES = (
     (10**3, "n<1K"),
@@ -31,18 +33,18 @@ def write_card(dataset_dir: Path) -> None:
     """Write README.md and croissant.json for what is committed now. Raises ShardError if dataset.json or a
     sidecar is unusable."""
     manifest = DatasetManifest.from_folder(dataset_dir)
-    sidecars = list(read_sidecars(dataset_dir / "shards"))
-    text = dataset_card(manifest, dataset_status(dataset_dir), sidecars)
-    write_atomically(dataset_dir / CROISSANT_NAME, [croissant_json(manifest, sidecars)])
+    shards = list(ShardIndex(dataset_dir / "shards"))
+    text = dataset_card(manifest, stream_counts(manifest, shards), shards)
+    write_atomically(dataset_dir / CROISSANT_NAME, [croissant_json(manifest, shards)])
     write_atomically(dataset_dir / "README.md", [text.encode()])
 
 
 def dataset_card(
-    manifest: DatasetManifest, streams: Sequence[StreamStatus], sidecars: Sequence[Sidecar]
+    manifest: DatasetManifest, streams: Sequence[StreamStatus], shards: Sequence[IndexedShard]
 ) -> str:
     """The card: front matter with one configuration per recipe, counts, fields, licences, quarantine."""
-    reasons = Counter(hole.reason for sidecar in sidecars for hole in sidecar.holes)
-    filled = [sidecar.shard.name for sidecar in sidecars if sidecar.count]
+    reasons = Counter(hole.reason for shard in shards for hole in shard.holes)
+    filled = [shard.name for shard in shards if shard.count]
     return "\n".join(
         (
             *front_matter(
@@ -79,7 +81,7 @@ def dataset_card(
             "`pairbridge verify` proves from this folder alone that every planned sample is here or in",
             "`quarantine.jsonl` with a reason.\n",
             *licence_section(manifest),
-            *_gates_section(sidecars),
+            *_gates_section(shards),
             *_quarantine_section(reasons),
         )
     )
@@ -166,15 +168,22 @@ def _data_files(status: StreamStatus, filled: Sequence[str]) -> str | list[str]:
 
 
 def _recipe_section(recipe_id: str, recipe: RecipeEntry) -> list[str]:
-    fields = table(("file", "content"), [(f"`{name}`", text) for name, text in sorted(recipe.fields.items())])
-    derived = (
-        []
-        if "source.png" in recipe.fields
-        else [
-            "\nThe source is not stored: it is the target with the masked region replaced by uniform noise,",
-            "seeded by the sample's `meta.json`.",
+    fields = field_table(recipe.fields)
+    roles = recipe.roles
+    given = ", ".join(
+        [
+            f"source `{roles.source}`, target `{roles.target}`",
+            *(f"`{field}`" for field in roles.conditions.values()),
         ]
     )
+    derived = [f"\nBy default: {given}."]
+    if roles.hole is HoleContent.NOISE:
+        derived += [
+            "Readers replace what the mask covers of the source by uniform noise, seeded by the sample's",
+            "`meta.json`.",
+        ]
+    elif roles.hole is HoleContent.SMOOTH:
+        derived.append("Readers fill what the mask covers of the source smoothly from its surroundings.")
     return [f"## Recipe `{recipe_id}` ({recipe.kind})\n", *fields, *derived, ""]
 
 
@@ -194,8 +203,8 @@ def _models_section(manifest: DatasetManifest) -> list[str]:
     return ["Models that masks and relit foregrounds come from:\n", *table(("model", "terms"), rows), ""]
 
 
-def _gates_section(sidecars: Sequence[Sidecar]) -> list[str]:
-    counts = rejection_counts(sidecars)
+def _gates_section(shards: Sequence[IndexedShard]) -> list[str]:
+    counts = rejection_counts(shards)
     if not counts:
         return []
     rows = [(recipe, gate, count) for (recipe, gate), count in sorted(counts.items())]
@@ -214,6 +223,21 @@ def _quarantine_section(hole_reasons: Counter[str]) -> list[str]:
         ((count, reason) for reason, count in hole_reasons.items()), key=lambda row: (-row[0], row[1])
     )
     return ["## Quarantine\n", *table(("samples", "reason"), rows), ""]
+
+
+def field_table(fields: Mapping[str, FieldSpec]) -> list[str]:
+    """Lines of a Markdown table of fields by file name: kind, what a value is, and what it shows."""
+    return table(
+        ("file", "kind", "values", "content"),
+        [(f"`{name}`", spec.kind, values_of(spec), spec.shows) for name, spec in sorted(fields.items())],
+    )
+
+
+def values_of(spec: FieldSpec) -> str:
+    """A pixel's values in words, such as `uint8 x 3, srgb`."""
+    if spec.dtype is None:
+        return spec.encoding
+    return f"{spec.dtype} x {spec.channels}, {spec.encoding}" + (f", {spec.unit}" if spec.unit else "")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

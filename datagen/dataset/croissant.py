@@ -11,7 +11,7 @@ from typing import Any
 
 from pairbridge.datagen.assets.licences import licence_url, strictest_licence
 from pairbridge.datagen.dataset.manifest import DatasetManifest
-from pairbridge.datagen.shards.records import Sidecar
+from pairbridge.datagen.shards.indexed_shard import IndexedShard
 
 CROISSANT_NAME = "croissant.json"
 
@@ -43,10 +43,10 @@ _ENCODINGS = {"png": "image/png", "json": "application/json", "npy": "applicatio
 _TYPES = {"png": "sc:ImageObject", "json": "sc:Text"}
 
 
-def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> bytes:
+def croissant_json(manifest: DatasetManifest, committed: Sequence[IndexedShard]) -> bytes:
     """The file's content, a function of the two; shards without a sample are left out."""
     shards = {
-        recipe_id: [sidecar for sidecar in sidecars if sidecar.count and sidecar.shard.recipe == recipe_id]
+        recipe_id: [shard for shard in committed if shard.count and shard.shard.recipe == recipe_id]
         for recipe_id in manifest.recipes
     }
     filled = {recipe_id: of for recipe_id, of in shards.items() if of}
@@ -60,7 +60,7 @@ def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> by
         "license": licence_url(strictest_licence(asset.licence for asset in manifest.assets)),
         "keywords": ["image-to-image", "paired", "pairbridge"],
         "distribution": [
-            *(_file_object(sidecar) for of in filled.values() for sidecar in of),
+            *(_file_object(shard) for of in filled.values() for shard in of),
             *(
                 _file_set(recipe_id, field, text, filled[recipe_id])
                 for recipe_id, field, text in _fields(manifest, filled)
@@ -76,34 +76,34 @@ def croissant_json(manifest: DatasetManifest, sidecars: Sequence[Sidecar]) -> by
 
 
 def _fields(
-    manifest: DatasetManifest, filled: Mapping[str, Sequence[Sidecar]]
+    manifest: DatasetManifest, filled: Mapping[str, Sequence[IndexedShard]]
 ) -> Iterator[tuple[str, str, str]]:
     """(recipe, field, what it holds)."""
     for recipe_id in filled:
-        for field, text in sorted(manifest.recipes[recipe_id].fields.items()):
-            yield recipe_id, field, text
+        for field, spec in sorted(manifest.recipes[recipe_id].fields.items()):
+            yield recipe_id, field, f"{spec.kind}; {spec.shows}"
 
 
-def _file_object(sidecar: Sidecar) -> dict[str, Any]:
-    path = f"shards/{sidecar.shard.name}.tar"
+def _file_object(shard: IndexedShard) -> dict[str, Any]:
+    path = f"shards/{shard.name}.tar"
     return {
         "@type": "cr:FileObject",
         "@id": path,
-        "name": f"{sidecar.shard.name}.tar",
+        "name": f"{shard.name}.tar",
         "contentUrl": path,
-        "contentSize": f"{sidecar.bytes} B",
+        "contentSize": f"{shard.bytes} B",
         "encodingFormat": "application/x-tar",
-        "sha256": sidecar.sha256,
+        "sha256": shard.sha256,
     }
 
 
-def _file_set(recipe_id: str, field: str, text: str, shards: Sequence[Sidecar]) -> dict[str, Any]:
+def _file_set(recipe_id: str, field: str, text: str, shards: Sequence[IndexedShard]) -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": f"{recipe_id}.{field}",
         "name": f"{recipe_id}.{field}",
         "description": text,
-        "containedIn": [{"@id": f"shards/{sidecar.shard.name}.tar"} for sidecar in shards],
+        "containedIn": [{"@id": f"shards/{shard.name}.tar"} for shard in shards],
         "encodingFormat": _ENCODINGS[field.rpartition(".")[2]],
         "includes": f"*.{field}",
     }

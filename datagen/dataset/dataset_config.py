@@ -53,15 +53,17 @@ class PoolConfig(FrozenModel):
 class ExecutionConfig(ProcessLimits):
     """How the work is done. Nothing here can change a byte, so nothing here is part of a digest."""
 
-    join_timeout_s: NonNegativeFloat = 120.0
-    """How long to wait for the machines of a cluster (`--address`) to join, in seconds: a job's driver often
-    starts before its workers."""
+    join_timeout_s: NonNegativeFloat = 900.0
+    """How long to wait for the first machine of a cluster (`--address`) that has room for a worker, in
+    seconds: one that grows with the demand boots it and fetches the image first. The others join while pairs
+    are made."""
     workers_per_gpu: PositiveInt | None = None
     """Number of workers that share one GPU; null: as many as there are. One alone leaves a card idle most of
     the time, two to four fill it; each needs its part of the card's memory."""
     stop_after_given_up: PositiveInt = 10
-    """Number of groups given up in a row, after crashes or timeouts, that stops the run: then a driver, a
-    library or a machine is broken, not an asset. None of them is quarantined."""
+    """Number of groups given up in a row, after crashes or timeouts or for a broken asset each (groups of one
+    asset count once), that stops the run: then a driver, a library, a disk or a machine is broken, not the
+    assets. None of them is quarantined."""
     pools: dict[str, PoolConfig] = Field(default_factory=dict)
     """Pools of workers by name, such as render workers beside model workers. Without any, all workers make
     everything, and `--workers` of them share the cluster's cores and GPUs equally."""
@@ -82,8 +84,9 @@ class DatasetConfig(FrozenModel):
     """Settings of Blender's renderer, Cycles."""
     view: ViewTransform = ViewTransform()
     """Transform from linear light to 8-bit sRGB."""
-    groups_per_shard: PositiveInt = 20
-    """Number of groups in each shard, the file that is committed at once."""
+    groups_per_shard: PositiveInt = 250
+    """Number of groups in each shard, the file that is committed at once: such that it has 1 to 4 GB, as 250
+    groups of four pairs of 512x512 pixels do. `pairbridge plan` prints the expected size."""
     recipes: Annotated[dict[str, AnyRecipeConfig], Field(min_length=1)]
     """Recipes by name, [a-z0-9_-]; each is one way of making pairs and fills shards of its own."""
     execution: ExecutionConfig = ExecutionConfig()
@@ -124,14 +127,15 @@ class DatasetConfig(FrozenModel):
             photo_rules=self.assets.photo_rules,
             object_rules=self.assets.object_rules,
             addons=self.assets.addons,
+            object_folders=self.assets.objects,
         )
 
     def content(self) -> dict[str, Any]:
-        """The config as JSON without what cannot change a byte: execution, and the place of asset folders.
+        """The config as JSON without what cannot change a byte: execution, and places of assets and renderer.
 
-        What lies in the folders is in the catalogue, with its hashes.
+        Assets are in the catalogue, with hashes; the renderer's version is among the recorded ones.
         """
-        full = self.model_dump(mode="json", exclude={"execution": True})
+        full = self.model_dump(mode="json", exclude={"execution": True, "render": {"python"}})
         kept = ("embedded", "families", "photo_rules", "object_rules")
         full["assets"] = {name: full["assets"][name] for name in kept} | {
             "addons": [

@@ -11,39 +11,24 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.licences import unknown_licences
+from pairbridge.datagen.blender.interpreter import bpy_version
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, changed_fields
+from pairbridge.datagen.core.limits import MAX_DATASET_JSON_BYTES
 from pairbridge.datagen.core.record_files import read_record
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.versions import recorded_versions
+from pairbridge.datagen.shards.fields import FIELDS, FieldSpec, Roles, check_roles, stem_of
+from pairbridge.datagen.shards.records import FieldName, RecipeId
 
 if TYPE_CHECKING:  # training reads manifests and has no use for the recipes
     from pairbridge.datagen.dataset.plan import DatasetPlan
     from pairbridge.datagen.recipes.base import Recipe
 
 MANIFEST_NAME = "dataset.json"
-MANIFEST_FORMAT = "pairbridge-dataset/1"
-
-# Assets of a large user folder take about 300 bytes each; beyond this the file is not one of ours.
-MAX_MANIFEST_BYTES = 256 * 2**20
-
-FIELD_DESCRIPTIONS = {
-    "amodal.png": "8 bit; the removed object's whole outline, as if nothing stood before it",
-    "depth.npy": "planar depth, float32 (H, W), relative (params.depth_unit): in radii of the first object's "
-    "bounding sphere, since assets carry no real size; 0 where mask.png is not 255",
-    "effect.png": "8 bit; 255 where the object changes the picture: itself, shadow and reflections; else 0",
-    "light.png": "8 bit light map (docs/scenes.md): grey for shadows, RGB for coloured lights",
-    "mask.png": "8 bit; relighting: foreground alpha, 255 = foreground; removal: 255 = region to remove; "
-    "geometry: 255 = depth and normal are valid; restoration: 255 = degraded",
-    "meta.json": "provenance: key, place in the plan, assets, licences, versions; params is one JSON string",
-    "normal.npy": "unit normals of the geometry in camera space (x right, y up, z to the camera), float16 "
-    "(H, W, 3); with bump maps where params.normals is shading; 0 where mask.png is not 255",
-    "source.png": "model input, sRGB, 8 bit RGB",
-    "target.png": "model output, sRGB, 8 bit RGB: an untouched render or photograph",
-    "visible.png": "8 bit; share of each pixel in which the removed object is seen",
-}
+MANIFEST_FORMAT = "pairbridge-dataset/2"
 
 
 class SplitEntry(FrozenModel):
@@ -61,8 +46,19 @@ class RecipeEntry(FrozenModel):
     pairs_per_group: PositiveInt
     redraws: NonNegativeInt = 0
     """Draws of a group after its first, for pairs that a gate refused."""
-    fields: dict[str, str]
+    fields: dict[FieldName, FieldSpec]
+    roles: Roles
+    """Which field plays which part, where a mix does not say otherwise."""
     splits: dict[Split, SplitEntry]
+
+    @model_validator(mode="after")
+    def _roles_have_fields(self) -> Self:
+        check_roles(self.roles, self.fields)
+        return self
+
+    def spec_of(self, stem: str) -> FieldSpec | None:
+        """The declaration of a field by its name without suffix; None if there is none."""
+        return next((spec for name, spec in self.fields.items() if stem_of(name) == stem), None)
 
 
 class AssetEntry(FrozenModel):
@@ -75,6 +71,8 @@ class AssetEntry(FrozenModel):
     author: str
     source: str
     sha256: str
+    beside: str = ""
+    """Number and digest of the files that an object's file refers to; empty where there are none."""
     family: str | None
     lighting: str | None
     tags: tuple[str, ...] = ()
@@ -127,7 +125,7 @@ class PlanEntry(FrozenModel):
 class PartEntry(PlanEntry):
     """A dataset that was merged into this one, with the recipes that came from it."""
 
-    recipes: tuple[str, ...] = Field(min_length=1)
+    recipes: tuple[RecipeId, ...] = Field(min_length=1)
 
 
 class DatasetManifest(PlanEntry):
@@ -135,8 +133,8 @@ class DatasetManifest(PlanEntry):
     `parts`: then each recipe falls under the plan of its own (`pairbridge.datagen.exports.merge`).
     """
 
-    format: Literal["pairbridge-dataset/1"] = MANIFEST_FORMAT
-    recipes: dict[str, RecipeEntry] = Field(min_length=1)
+    format: Literal["pairbridge-dataset/2"] = MANIFEST_FORMAT
+    recipes: dict[RecipeId, RecipeEntry] = Field(min_length=1)
     assets: tuple[AssetEntry, ...]
     refused_assets: tuple[RefusedEntry, ...] = ()
     """What the asset folders held beside, when the dataset was last worked on."""
@@ -159,7 +157,7 @@ class DatasetManifest(PlanEntry):
     @classmethod
     def from_folder(cls, dataset_dir: Path) -> Self:
         """Raises ShardError if dataset.json is missing or is not one of ours."""
-        return read_record(cls, dataset_dir / MANIFEST_NAME, MAX_MANIFEST_BYTES, _unusable)
+        return read_record(cls, dataset_dir / MANIFEST_NAME, MAX_DATASET_JSON_BYTES, _unusable)
 
 
 def assets_of_unknown_licence(assets: Iterable[AssetEntry]) -> list[AssetEntry]:
@@ -183,9 +181,10 @@ def refuse_unknown_licences(dataset: str, assets: Iterable[AssetEntry]) -> None:
 
 
 def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
-    """The manifest of a plan, with the versions installed here.
+    """The manifest of a plan, with the versions installed here and the renderer's.
 
-    Raises ConfigError for a recipe whose fields have no description in FIELD_DESCRIPTIONS.
+    Raises ConfigError for a recipe with a field that is declared nowhere, BlenderUnavailable for a renderer
+    that cannot work.
     """
     return DatasetManifest(
         name=plan.config.name,
@@ -200,7 +199,8 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
                 kind=recipe.kind,
                 pairs_per_group=recipe.config.pairs_per_group,
                 redraws=recipe.config.redraws,
-                fields={field: _description(recipe, field) for field in recipe.fields},
+                fields={field: declared_field(recipe, field) for field in recipe.fields},
+                roles=recipe.roles,
                 splits={
                     stream.split: SplitEntry(
                         groups=stream.num_groups, pairs=stream.num_pairs, shards=stream.num_shards
@@ -221,7 +221,7 @@ def build_manifest(plan: "DatasetPlan") -> DatasetManifest:
             ExtensionEntry(plan_digest=plan_digest, first_groups=extension.first_groups)
             for extension, plan_digest in zip(plan.extensions, plan.digests[1:], strict=True)
         ),
-        versions=recorded_versions(),
+        versions=recorded_versions(bpy_version(plan.config.render.python)),
     )
 
 
@@ -268,13 +268,14 @@ def _since(asset_id: str, plan: "DatasetPlan") -> int:
     return next(numbers, 0)
 
 
-def _description(recipe: "Recipe", field: str) -> str:
-    known = FIELD_DESCRIPTIONS | getattr(recipe, "descriptions", {})
+def declared_field(recipe: "Recipe", field: str) -> FieldSpec:
+    """What a recipe's field holds. Raises ConfigError if that is declared nowhere."""
+    known = {**FIELDS, **getattr(recipe, "declares", {})}
     if field not in known:
         raise ConfigError(
-            f"recipe kind {recipe.kind} makes the field {field}, which dataset.json cannot describe",
+            f"recipe kind {recipe.kind} makes the field {field}, of which nothing is declared",
             consequence="readers would not know what it holds",
-            remedy="add it to the recipe's `descriptions`, or to FIELD_DESCRIPTIONS (manifest.py)",
+            remedy="add it to the recipe's `declares`, or to FIELDS (pairbridge.datagen.shards.fields)",
         )
     return known[field]
 

@@ -75,11 +75,9 @@ class DatasetPlan:
     def shard(self, name: str) -> ShardSpec:
         """The shard of this name. Raises ConfigError if the plan has none."""
         for stream in self.streams:
-            index = name.removeprefix(f"{stream.name}-")
-            if index != name and index.isdecimal() and int(index) < stream.num_shards:
-                shard = stream.shard(int(index))
-                if shard.name == name:
-                    return shard
+            index = stream.number_of(name)
+            if index is not None:
+                return stream.shard(index)
         raise ConfigError(
             f"the plan has no shard {name!r}",
             consequence="it cannot be made or checked",

@@ -22,6 +22,7 @@ class SampleCheck:
         for asset in manifest.assets:
             self._assets[asset.id].append(asset)
         self._decode = decode
+        self._fields = {recipe_id: entry.fields for recipe_id, entry in manifest.recipes.items()}
         # Readers take the columns of `meta.json` from the first samples and lose what only later ones have.
         self._meta_keys: dict[str, list[str]] = {}
         self._varieties: defaultdict[tuple[str, str], VarietyCount] = defaultdict(VarietyCount)
@@ -49,7 +50,14 @@ class SampleCheck:
                         self._varieties[stream.recipe_id, stream.split].add(sample, value)
                     except ShardError as error:
                         yield f"{key}: {error.cause}"
-            elif field.endswith(".png"):
+                continue
+            # Samples with other fields than planned are named with their shard.
+            spec = self._fields[stream.recipe_id].get(field)
+            if spec is None:
+                continue
+            if problem := spec.problem(value):
+                yield f"{key}: field {field}: {problem}"
+            elif spec.kind.has_pixels_of_the_view:
                 shapes[field] = value.shape[:2]
         if len(set(shapes.values())) > 1:
             yield f"{key}: its images differ in size: {shapes}"

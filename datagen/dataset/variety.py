@@ -1,12 +1,12 @@
 """How varied the samples of one recipe and split are: distinct objects, lightings and image sizes."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.shards.sample import png_size
+from pairbridge.datagen.shards.sample import params_of, png_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ def nominal_side(pixels: int) -> int:
 
 def _lamps(meta: dict[str, Any]) -> list[dict[str, Any]]:
     try:
-        lights = json.loads(meta["params"]).get("lights", [])
-    except (KeyError, ValueError, TypeError, AttributeError):
+        lights = params_of(meta).get("lights", [])
+    except ShardError:
         return []
     return [light for light in lights if isinstance(light, dict)] if isinstance(lights, list) else []

@@ -6,9 +6,10 @@ goes on.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import pairwise, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,12 +19,14 @@ from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest, assets_of_unknown_licence
 from pairbridge.datagen.dataset.sample_check import SampleCheck
 from pairbridge.datagen.dataset.variety import Variety
-from pairbridge.datagen.shards.commit import check_tar_size, quarantine_jsonl, sidecar_path, tar_path
-from pairbridge.datagen.shards.layout import ShardSpec, Stream
+from pairbridge.datagen.shards.commit import check_tar_size, quarantine_jsonl
+from pairbridge.datagen.shards.indexed_shard import IndexedShard
+from pairbridge.datagen.shards.layout import ShardSpec, Stream, sidecar_path, tar_path
 from pairbridge.datagen.shards.mirror import local_folder, origin, sync
 from pairbridge.datagen.shards.object_store import ObjectStore, cache_root, is_url
 from pairbridge.datagen.shards.reader import Shard
 from pairbridge.datagen.shards.records import Sidecar
+from pairbridge.datagen.shards.shard_index import ShardIndex
 from pairbridge.datagen.shards.tar import walk_tar
 from pairbridge.datagen.sourcing.content_groups import leaks
 
@@ -90,17 +93,49 @@ def manifest_streams(manifest: DatasetManifest) -> Iterator[Stream]:
 
 
 def dataset_status(dataset: str | Path) -> tuple[StreamStatus, ...]:
-    """Planned and committed counts per recipe and split; reads sidecars only, so it is quick and can be
-    wrong about damaged tars. Raises ShardError if dataset.json or a sidecar is unusable."""
+    """Planned and committed counts per recipe and split; looks at no tar, so it is quick and can be wrong
+    about damaged ones. Raises ShardError if dataset.json or a sidecar is unusable."""
     dataset_dir = local_folder(dataset)
     manifest = DatasetManifest.from_folder(dataset_dir)
-    shards_dir = dataset_dir / "shards"
-    statuses = []
-    for stream in manifest_streams(manifest):
-        names = [stream.shard(index).name for index in range(stream.num_shards)]
-        paths = [path for name in names if (path := sidecar_path(shards_dir, name)).exists()]
-        statuses.append(_status(stream, [Sidecar.from_file(path) for path in paths]))
-    return tuple(statuses)
+    return stream_counts(manifest, ShardIndex(dataset_dir / "shards"))
+
+
+def stream_counts(manifest: DatasetManifest, shards: Iterable[IndexedShard]) -> tuple[StreamStatus, ...]:
+    """Planned counts per recipe and split, and those of the committed `shards` that are planned."""
+    streams = {stream.name: stream for stream in manifest_streams(manifest)}
+    counts = {name: _Count() for name in streams}
+    for shard in shards:
+        name = shard.name.rpartition("-")[0]
+        # By what there is: a manifest may plan more shards than anyone could look for.
+        if name in streams and streams[name].number_of(shard.name) is not None:
+            counts[name].add(shard.count, shard.num_holes)
+    return tuple(counts[name].status(stream) for name, stream in streams.items())
+
+
+@dataclass(slots=True)
+class _Count:
+    """Of the committed shards of one stream."""
+
+    shards: int = 0
+    pairs: int = 0
+    holes: int = 0
+
+    def add(self, pairs: int, holes: int) -> None:
+        self.shards += 1
+        self.pairs += pairs
+        self.holes += holes
+
+    def status(self, stream: Stream, variety: Variety | None = None) -> StreamStatus:
+        return StreamStatus(
+            recipe=stream.recipe_id,
+            split=stream.split,
+            pairs_planned=stream.num_pairs,
+            pairs_made=self.pairs,
+            holes=self.holes,
+            shards_planned=stream.num_shards,
+            shards_committed=self.shards,
+            variety=variety,
+        )
 
 
 def verify_dataset(
@@ -118,7 +153,8 @@ def verify_dataset(
     what counts is what the store holds, not what a cache remembers. Raises StoreFailed if it does not answer.
     """
     if not is_url(dataset):
-        return _verify(Path(dataset), nullcontext, decode, require_known_licences, on_shard)
+        tars = _stems(Path(dataset) / "shards", ".tar")
+        return _verify(Path(dataset), tars, nullcontext, decode, require_known_licences, on_shard)
     cache_root().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="verify-", dir=cache_root()) as scratch:
         folder = Path(scratch) / Path(str(dataset)).name
@@ -134,7 +170,8 @@ def verify_dataset(
             yield
             (folder / name).unlink(missing_ok=True)
 
-        report = _verify(folder, tar_of, decode, require_known_licences, on_shard)
+        tars = {Path(name).stem for name in listed if name.endswith(".tar")}
+        report = _verify(folder, tars, tar_of, decode, require_known_licences, on_shard)
         manifest = DatasetManifest.from_folder(folder) if (folder / MANIFEST_NAME).is_file() else None
         foreign = _check_folder(manifest, sorted(Path(name).name for name in listed)) if manifest else ()
         return replace(report, findings=(*report.findings, *foreign))
@@ -142,6 +179,7 @@ def verify_dataset(
 
 def _verify(
     dataset_dir: Path,
+    tars: Set[str],
     tar_of: Callable[[str], AbstractContextManager],
     decode: bool,
     require_known_licences: bool,
@@ -154,42 +192,62 @@ def _verify(
         return Report(dataset=dataset_dir.name, streams=(), findings=(finding,), num_bytes=0)
     findings: list[Finding] = [*_check_licences(manifest, require_known_licences), *_check_leaks(manifest)]
     checks = SampleCheck(manifest, decode=decode)
-    statuses, readable = [], []
+    index = ShardIndex(dataset_dir / "shards")
+    statuses: list[StreamStatus] = []
+    readable: list[str] = []
+    num_bytes = 0
     for stream in manifest_streams(manifest):
-        sidecars = []
-        for index in range(stream.num_shards):
-            shard = stream.shard(index)
+        count = _Count()
+        there = _numbers_there(stream, tars | _stems(dataset_dir / "shards", ".json"))
+        findings += _not_made(stream, there)
+        for number in there:
+            shard = stream.shard(number)
             on_shard(shard.name)
             with tar_of(shard.name):
                 sidecar, problems = _check_shard(dataset_dir / "shards", manifest, shard, checks)
             findings += problems
-            sidecars += [sidecar] if sidecar else []
-        variety = checks.variety(stream)
-        statuses.append(replace(_status(stream, sidecars), variety=variety))
-        readable += sidecars
+            if sidecar is not None:
+                # One at a time: those of ten million pairs take 24 GB. What the quarantine needs is then in
+                # the index, which is held against each of them here.
+                index.prove(sidecar)
+                readable.append(shard.name)
+                count.add(sidecar.count, len(sidecar.holes))
+                num_bytes += sidecar.bytes
+        statuses.append(count.status(stream, checks.variety(stream)))
     shards_dir = dataset_dir / "shards"
     if origin(shards_dir) is None:
         names = sorted(path.name for path in shards_dir.iterdir()) if shards_dir.is_dir() else []
         findings += _check_folder(manifest, names)
-    findings += _check_quarantine(dataset_dir, readable)
+    committed = [shard for name in readable if (shard := index.find(name)) is not None]
+    findings += _check_quarantine(dataset_dir, committed)
     return Report(
         dataset=manifest.name,
         streams=tuple(statuses),
         findings=tuple(findings),
-        num_bytes=sum(sidecar.bytes for sidecar in readable),
+        num_bytes=num_bytes,
     )
 
 
-def _status(stream: Stream, sidecars: list[Sidecar]) -> StreamStatus:
-    return StreamStatus(
-        recipe=stream.recipe_id,
-        split=stream.split,
-        pairs_planned=stream.num_pairs,
-        pairs_made=sum(sidecar.count for sidecar in sidecars),
-        holes=sum(len(sidecar.holes) for sidecar in sidecars),
-        shards_planned=stream.num_shards,
-        shards_committed=len(sidecars),
-    )
+def _stems(shards_dir: Path, suffix: str) -> set[str]:
+    return {path.stem for path in shards_dir.glob(f"*{suffix}")}
+
+
+def _numbers_there(stream: Stream, names: Iterable[str]) -> list[int]:
+    """Ascending numbers of the stream's shards among `names`."""
+    return sorted(index for name in names if (index := stream.number_of(name)) is not None)
+
+
+def _not_made(stream: Stream, there: list[int]) -> Iterator[Finding]:
+    """One finding for each run of shards of which there is nothing at all."""
+    for before, after in pairwise([-1, *there, stream.num_shards]):
+        count = after - before - 1
+        if count == 1:
+            yield Finding(
+                stream.shard(before + 1).name, "the shard is not committed: it was not made yet", _RESUME
+            )
+        elif count:
+            problem = f"it and the {count - 1} shards after it are not committed: they were not made yet"
+            yield Finding(stream.shard(before + 1).name, problem, _RESUME)
 
 
 def _check_shard(
@@ -199,8 +257,8 @@ def _check_shard(
     name = shard.name
     tar = tar_path(shards_dir, name)
     if not sidecar_path(shards_dir, name).exists():
-        state = "its tar has no sidecar, so it was interrupted" if tar.exists() else "it was not made yet"
-        return None, [Finding(name, f"the shard is not committed: {state}", _RESUME)]
+        problem = "the shard is not committed: its tar has no sidecar, so it was interrupted"
+        return None, [Finding(name, problem, _RESUME)]
     try:
         sidecar = Sidecar.from_file(sidecar_path(shards_dir, name))
     except ShardError as error:
@@ -224,13 +282,19 @@ def _compare_with_plan(manifest: DatasetManifest, shard: ShardSpec, sidecar: Sid
     if (info.first_group, info.num_groups) != (shard.first_group, shard.num_groups):
         planned = f"{shard.first_group}+{shard.num_groups}"
         yield f"it holds groups {info.first_group}+{info.num_groups} instead of {planned}"
-    expected = [key for group in shard.groups for key in shard.stream.keys(group)]
     made = [sample.key for sample in sidecar.samples]
     accounted = {*made, *(hole.key for hole in sidecar.holes)}
-    missing = [key for key in expected if key not in accounted]
+    extra = sorted(key for key in accounted if not shard.stream.holds(shard, key))
+    missing = shard.num_groups * shard.stream.pairs_per_group - (len(accounted) - len(extra))
     if missing:
-        yield f"{len(missing)} planned samples are neither there nor in quarantine, first {missing[0]}"
-    extra = sorted(accounted - set(expected))
+        # One by one, and no further than the first: the plan may claim more than memory holds.
+        planned = (
+            shard.stream.key(group, pair)
+            for group in shard.groups
+            for pair in range(shard.stream.pairs_per_group)
+        )
+        first = next(key for key in planned if key not in accounted)
+        yield f"{missing} planned samples are neither there nor in quarantine, first {first}"
     if extra:
         yield f"{len(extra)} samples were never planned, first {extra[0]}"
     if made != sorted(made):
@@ -286,7 +350,7 @@ def _check_samples(
     shards_dir: Path, shard: ShardSpec, sidecar: Sidecar, checks: SampleCheck
 ) -> Iterator[str]:
     try:
-        reader = Shard(shards_dir, sidecar)
+        reader = Shard.of(shards_dir, sidecar)
     except ShardError:
         return  # `_compare_with_tar` and `_compare_with_plan` have said so
     draws = Counter(rejection.key for rejection in sidecar.rejections)
@@ -322,24 +386,26 @@ def _check_leaks(manifest: DatasetManifest) -> Iterator[Finding]:
 
 
 def _check_folder(manifest: DatasetManifest, names: list[str]) -> Iterator[Finding]:
-    expected = {
-        f"{stream.shard(index).name}{suffix}"
-        for stream in manifest_streams(manifest)
-        for index in range(stream.num_shards)
-        for suffix in (".tar", ".json")
-    }
+    streams = {stream.name: stream for stream in manifest_streams(manifest)}
     for name in names:
-        if name not in expected:
+        stem, suffix = Path(name).stem, Path(name).suffix
+        stream = streams.get(stem.rpartition("-")[0])
+        if suffix not in (".tar", ".json") or stream is None or stream.number_of(stem) is None:
             yield Finding(
                 f"shards/{name}", "the plan has no such file", "move it out of the dataset's folder"
             )
 
 
-def _check_quarantine(dataset_dir: Path, sidecars: list[Sidecar]) -> Iterator[Finding]:
+def _check_quarantine(dataset_dir: Path, committed: list[IndexedShard]) -> Iterator[Finding]:
     path = dataset_dir / "quarantine.jsonl"
-    content = path.read_bytes() if path.is_file() else None
-    if content is None and not sidecars:
+    there = path.is_file()
+    if not there and not committed:
         return
-    if content != quarantine_jsonl(sidecars):
-        state = "is missing" if content is None else "does not list exactly the holes of the shards"
+    if not there or not _is_quarantine(path, committed):
+        state = "does not list exactly the holes of the shards" if there else "is missing"
         yield Finding(path.name, f"quarantine.jsonl {state}", f"{_RESUME}, this file included")
+
+
+def _is_quarantine(path: Path, committed: list[IndexedShard]) -> bool:
+    with open(path, "rb") as stream:
+        return all(line == there for line, there in zip_longest(quarantine_jsonl(committed), stream))

@@ -26,7 +26,7 @@ from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.dataset.card import as_yaml
 from pairbridge.datagen.dataset.verify import StreamStatus
 from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, write_export_card
-from pairbridge.datagen.shards.commit import sidecar_path
+from pairbridge.datagen.shards.layout import sidecar_path
 from pairbridge.datagen.shards.records import SampleRecord, Sidecar
 from pairbridge.datagen.shards.tar import BLOCK, TRAILER
 

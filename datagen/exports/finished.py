@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.dataset.card import front_matter, licence_section, table
-from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS, DatasetManifest
+from pairbridge.datagen.dataset.card import field_table, front_matter, licence_section, table
+from pairbridge.datagen.dataset.manifest import DatasetManifest, RecipeEntry
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
 from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
 from pairbridge.datagen.imports.import_manifest import is_import
 from pairbridge.datagen.shards.commit import check_tar_bytes
+from pairbridge.datagen.shards.fields import FIELDS, FieldSpec, HoleContent, stem_of
 from pairbridge.datagen.shards.mirror import local_folder
 from pairbridge.datagen.shards.reader import Shard, open_shards
-from pairbridge.datagen.shards.sample import decode_field, encode_field
+from pairbridge.datagen.shards.sample import decode_field, decode_meta, encode_field
 
 # Where a filesystem has no hard links, or the two places are not on one.
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EACCES)
@@ -37,9 +38,29 @@ class FinishedDataset:
 
     def fields(self, recipe: str) -> tuple[str, ...]:
         """What `samples` gives for each sample of a recipe, sorted."""
-        stored = set(self.manifest.recipes[recipe].fields)
-        derived = {"source.png"} if {"target.png", "mask.png"} <= stored else set()
-        return tuple(sorted(stored | derived))
+        return tuple(sorted(self.declared(recipe)))
+
+    def declared(self, recipe: str) -> dict[str, FieldSpec]:
+        """The declarations of `fields`."""
+        entry = self.manifest.recipes[recipe]
+        derived = {"source.png": FIELDS["source.png"]} if _derives_source(entry) else {}
+        return {**derived, **entry.fields}
+
+    def samples(self, recipe: str, shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """(key, {field: encoded bytes}) of each sample of a shard of `recipe`, as stored. Where the source is
+        another field with a hole in it, a source.png comes along as training sees it: with its own seed's
+        noise in the hole.
+        """
+        entry = self.manifest.recipes[recipe]
+        filled = next((name for name in entry.fields if stem_of(name) == entry.roles.source), "")
+        for index in range(len(shard)):
+            sample = shard.read(index)
+            if _derives_source(entry):
+                source, mask, meta = (
+                    decode_field(field, sample[field]) for field in (filled, "mask.png", "meta.json")
+                )
+                sample["source.png"] = encode_field("source.png", fill_noise(source, mask, fill_seed(meta)))
+            yield shard.key(index), sample
 
     def shards(self, stream: StreamStatus) -> Iterator[Shard]:
         """Those that hold a sample, in order. Raises ShardError for one whose tar is not as committed."""
@@ -47,6 +68,7 @@ class FinishedDataset:
             if len(shard):
                 shard.fetch()
                 check_tar_bytes(shard.path, shard.sha256)
+                check_metas(shard)
                 yield shard
 
 
@@ -79,18 +101,16 @@ def open_finished(dataset: str | Path) -> FinishedDataset:
     return FinishedDataset(folder, DatasetManifest.from_folder(folder), filled)
 
 
-def samples(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """(key, {field: encoded bytes}) of each sample, as stored. A removal pair that stores no source gets the
-    one that training sees: the target, with its own seed's noise in the hole.
+def check_metas(shard: Shard) -> None:
+    """Raise ShardError unless every sample says that it is the one its shard holds under its key. Readers of
+    what is passed on may name files by either.
     """
     for index in range(len(shard)):
-        sample = shard.read(index)
-        if "source.png" not in sample and {"target.png", "mask.png"} <= sample.keys():
-            target, mask, meta = (
-                decode_field(field, sample[field]) for field in ("target.png", "mask.png", "meta.json")
-            )
-            sample["source.png"] = encode_field("source.png", fill_noise(target, mask, fill_seed(meta)))
-        yield shard.key(index), sample
+        decode_meta(shard.key(index), shard.read(index, ("meta.json",)).get("meta.json", b""))
+
+
+def _derives_source(entry: RecipeEntry) -> bool:
+    return entry.roles.hole is HoleContent.NOISE and entry.spec_of("source") is None
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -132,10 +152,6 @@ def write_export_card(
         "",
     ]
     for recipe, names in fields.items():
-        described = FIELD_DESCRIPTIONS | manifest.recipes[recipe].fields
-        lines += [
-            f"## Recipe `{recipe}`\n",
-            *table(("file", "content"), [(f"`{name}`", described[name]) for name in names]),
-            "",
-        ]
+        declared = dataset.declared(recipe)
+        lines += [f"## Recipe `{recipe}`\n", *field_table({name: declared[name] for name in names}), ""]
     (out / "README.md").write_text("\n".join([*lines, "## Use\n", *use, "", *licence_section(manifest)]))

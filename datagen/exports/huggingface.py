@@ -8,15 +8,15 @@
 | `meta` | string: the sample's meta.json |
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.dataset.verify import StreamStatus
-from pairbridge.datagen.exports.finished import FinishedDataset, samples, write_export_card
-from pairbridge.datagen.shards.reader import Shard
+from pairbridge.datagen.exports.finished import FinishedDataset, write_export_card
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ def _export_stream(
         path = folder / f"{stream.split}-{shard.name[-6:]}.parquet"
         # Images are compressed already; arrays are not.
         with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
-            for rows, num_bytes in _row_groups(shard, fields):
+            for rows, num_bytes in _row_groups(dataset.samples(stream.recipe, shard), fields):
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
                 total["num_bytes"] += num_bytes
                 total["num_examples"] += len(rows)
@@ -89,9 +89,11 @@ def _export_stream(
     return total
 
 
-def _row_groups(shard: Shard, fields: tuple[str, ...]) -> Iterator[tuple[list[dict[str, Any]], int]]:
+def _row_groups(
+    samples: Iterable[tuple[str, dict[str, bytes]]], fields: tuple[str, ...]
+) -> Iterator[tuple[list[dict[str, Any]], int]]:
     rows, num_bytes = [], 0
-    for key, sample in samples(shard):
+    for key, sample in samples:
         size = sum(map(len, sample.values()))
         if rows and (len(rows) == _ROWS or num_bytes + size > _ROW_GROUP_BYTES):
             yield rows, num_bytes
@@ -141,6 +143,6 @@ def _pyarrow() -> tuple[Any, Any]:
         raise ConfigError(
             "pyarrow is not installed",
             consequence="parquet files cannot be written",
-            remedy="pip install 'pairbridge[hf]'",
+            remedy=install_command("hf"),
         ) from error
     return pyarrow, pyarrow.parquet

@@ -10,7 +10,7 @@ Files of one name belong together, and their bytes are those of the shards.
 
 from pathlib import Path
 
-from pairbridge.datagen.exports.finished import FinishedDataset, samples, write_export_card
+from pairbridge.datagen.exports.finished import FinishedDataset, write_export_card
 
 _USE = (
     "`<recipe>/<split>/source/<key>.png` leads to `target/<key>.png` beside it; `mask/`, `meta/` and further",
@@ -29,7 +29,7 @@ def export_folders(dataset: FinishedDataset, out: Path) -> None:
             places[field] = (folder / name, suffix)
             (folder / name).mkdir(parents=True)
         for shard in dataset.shards(stream):
-            for key, sample in samples(shard):
+            for key, sample in dataset.samples(stream.recipe, shard):
                 for field, data in sample.items():
                     place, suffix = places[field]
                     (place / f"{key}.{suffix}").write_bytes(data)

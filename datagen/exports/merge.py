@@ -21,10 +21,10 @@ from pairbridge.datagen.dataset.manifest import (
     write_manifest,
 )
 from pairbridge.datagen.dataset.verify import manifest_streams
-from pairbridge.datagen.exports.finished import FinishedDataset, link_or_copy, open_finished
-from pairbridge.datagen.shards.commit import check_tar_bytes, sidecar_path, write_quarantine
-from pairbridge.datagen.shards.reader import Shard
-from pairbridge.datagen.shards.records import Sidecar
+from pairbridge.datagen.exports.finished import FinishedDataset, check_metas, link_or_copy, open_finished
+from pairbridge.datagen.shards.commit import check_tar_bytes, write_quarantine
+from pairbridge.datagen.shards.layout import sidecar_path, tar_path
+from pairbridge.datagen.shards.reader import open_shard
 
 
 def merge_datasets(datasets: Sequence[str | Path], out: Path) -> DatasetManifest:
@@ -92,11 +92,11 @@ def _take_shards(part: FinishedDataset, shards_dir: Path) -> None:
     there = part.folder / "shards"
     for stream in manifest_streams(part.manifest):
         for index in range(stream.num_shards):
-            sidecar = sidecar_path(there, stream.shard(index).name)
-            shard = Shard(there, Sidecar.from_file(sidecar))
+            shard = open_shard(tar_path(there, stream.shard(index).name))
             shard.fetch()
             check_tar_bytes(shard.path, shard.sha256)
-            for path in (shard.path, sidecar):
+            check_metas(shard)
+            for path in (shard.path, sidecar_path(there, shard.name)):
                 link_or_copy(path, shards_dir / path.name)
 
 

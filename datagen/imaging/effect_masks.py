@@ -14,6 +14,7 @@ from pairbridge.datagen.imaging.view import ViewTransform
 
 # Area of the smallest faint region and of the smallest hole, as a fraction of the frame.
 _SMALLEST = 0.001
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 # A region that anywhere differs by this many thresholds is seen, however small: the tip of a thin shadow.
 _PLAIN = 3
 
@@ -32,6 +33,17 @@ def effect_mask(
 ) -> np.ndarray:
     """Bool (H, W): where the `seen_difference` of two linear images (H, W, 3) is above `threshold`."""
     return seen_difference(with_object, without, view) > threshold
+
+
+def effects_by_sign(
+    with_object: np.ndarray, without: np.ndarray, beside: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bool (H, W) twice: where of `beside`, an effect without the object itself, two linear images (H, W, 3)
+    are darker with the object, and where brighter, in luminance. A reflection is either, as what it shows and
+    what it hides.
+    """
+    change = (with_object - without) @ _LUMINANCE
+    return beside & (change < 0), beside & (change > 0)
 
 
 def effect_regions(difference: np.ndarray, seen: np.ndarray, threshold: float) -> np.ndarray:

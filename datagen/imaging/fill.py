@@ -1,11 +1,12 @@
 """Noise that fills the hole of a removal pair: what the source shows in place of the object."""
 
-import json
 from typing import Any
 
 import numpy as np
 
+from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.shards.sample import params_of
 
 
 def fill_noise(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
@@ -25,5 +26,12 @@ def fill_noise(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
 
 
 def fill_seed(meta: dict[str, Any]) -> int:
-    """The seed of the noise in a removal pair's hole, from its meta.json."""
-    return json.loads(meta["params"])["fill_seed"]
+    """The seed of the noise in a removal pair's hole, from its meta.json. Raises ShardError without one."""
+    seed = params_of(meta).get("fill_seed")
+    if not isinstance(seed, int):
+        raise ShardError(
+            "meta.json states no fill_seed, a whole number, among its params",
+            consequence="the noise in the hole of its source is not known",
+            remedy="run `pairbridge verify` on the dataset; it names what is damaged",
+        )
+    return seed

@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.imaging.filters import box_blur, masked_mean
 
 # The foreground's own colour at soft edges, by either of two published estimators behind one function.
@@ -82,7 +83,7 @@ def _multilevel(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         raise ConfigError(
             "foreground colours are to be estimated by `multilevel`, and pymatting is not installed",
             consequence="no relit foreground could be pasted back",
-            remedy='pip install "pairbridge[matting]", or set `foreground_colour: blur_fusion`',
+            remedy=f"{install_command('matting')}, or set `foreground_colour: blur_fusion`",
         )
     # Here: importing it loads a compiler.
     from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml

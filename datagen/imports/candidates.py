@@ -1,6 +1,6 @@
 """What a layout hands over: pairs found in a data set, before anything in them was opened.
 
-A layout is a frozen configuration model with `kind`, `import_kind` and `codecs` (by field). Its `find(root,
+A layout is a frozen configuration model with `kind`, `roles` and `codecs` (by field). Its `find(root,
 sidecars)` gives every pair below `root`, or raises ConfigError if the folder is not laid out like this at
 all; its `refuse(candidate, read)` says why a candidate is not to be used after a look at its pixels, or None.
 """
@@ -13,17 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, TarInfo
+from pairbridge.datagen.imports.import_manifest import FileRef, TarInfo
+from pairbridge.datagen.shards.fields import FieldStem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One pair. `split` is the layout's own, None where it has none."""
+    """One pair. `split` is the layout's own, None where it has none; `size_WH` that of its images, once they
+    were looked at.
+    """
 
     id: str
     group: str
-    files: Mapping[FieldKind, FileRef]
+    files: Mapping[FieldStem, FileRef]
     split: Split | None = None
+    size_WH: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Found:
 
 
 # Decodes one field of a candidate, for layouts that must look at pixels.
-ReadField = Callable[[FieldKind], np.ndarray]
+ReadField = Callable[[FieldStem], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)

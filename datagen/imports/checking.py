@@ -57,6 +57,6 @@ def _check_pairs(pairs: ImportedPairs, decode: bool) -> Iterator[Finding]:
         else:
             if decode:
                 try:
-                    pairs.read(index)
+                    pairs.read(index, tuple(pairs.fields))
                 except ShardError as error:
                     yield Finding(entry.key, error.cause, _AGAIN)

@@ -4,6 +4,7 @@ A codec is data: it stands in an import's manifest, so that what a pair looks li
 """
 
 import io
+import math
 from typing import Annotated, BinaryIO, Literal
 
 import cv2
@@ -18,14 +19,14 @@ from pairbridge.datagen.assets.photographs import (
     read_header,
 )
 from pairbridge.datagen.core.errors import AssetError, ConfigError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.limits import MAX_ARRAY_BYTES, MAX_RATIO_OF_DEFLATE
 from pairbridge.datagen.imaging.filters import disc
-from pairbridge.datagen.shards.sample import MAX_PIXELS
+from pairbridge.datagen.shards.fields import FieldKind, FieldSpec, mask_field, picture_field
 
 # Hypersim was rendered at 1024x768 with a focal length of 886.81 pixels; other widths scale it.
 HYPERSIM_WIDTH, HYPERSIM_FOCAL_PX = 1024, 886.81
-# Share of the valid depths left out at either end (arXiv 2312.02145, equation 3).
-_TAIL_PERCENT = 2.0
 
 
 class ImageCodec(FrozenModel):
@@ -57,8 +58,17 @@ class MaskCodec(FrozenModel):
     image alone."""
 
 
+class NormalCodec(FrozenModel):
+    """Unit normals in camera space as an 8-bit picture, 0 to 255 for -1 to 1; black where there are none."""
+
+    kind: Literal["normal"] = "normal"
+    """Selects normals."""
+    y: Literal["up", "down"] = "up"
+    """Direction of the second component; x points right and z to the camera."""
+
+
 class DepthCodec(FrozenModel):
-    """A depth map, turned into a grey image: 0 is near, 255 far or beyond. It also says where it is valid.
+    """A depth map, turned into metres along the camera's axis; 0 where nothing was measured.
 
     png16: 16-bit grey PNG of planar depth. hypersim_hdf5: Hypersim's distance to the camera's centre in
     metres, made planar.
@@ -71,13 +81,35 @@ class DepthCodec(FrozenModel):
     units_per_m: PositiveFloat = 1000.0
     """Values per metre in png16; 0 means that nothing was measured."""
     far_m: PositiveFloat | None = None
-    """Distance in metres beyond which depth is white and not valid; null: none."""
-    span: Literal["percentiles", "far"] = "percentiles"
-    """Depth range that black to white covers: the 2nd to 98th percentile of the image's valid depths, or 0 to
-    far_m."""
+    """Distance in metres from which on depth is not valid; null: none."""
 
 
-Codec = Annotated[ImageCodec | MaskCodec | DepthCodec, Field(discriminator="kind")]
+Codec = Annotated[ImageCodec | MaskCodec | NormalCodec | DepthCodec, Field(discriminator="kind")]
+
+
+def declared(codec: Codec) -> FieldSpec:
+    """What `decode` gives."""
+    match codec:
+        case MaskCodec():
+            return mask_field("imported mask")
+        case DepthCodec():
+            return FieldSpec(
+                kind=FieldKind.DEPTH,
+                encoding="planar",
+                channels=1,
+                dtype="float32",
+                unit="metre",
+                shows="imported depth; 0 where nothing was measured",
+            )
+        case NormalCodec():
+            return FieldSpec(
+                kind=FieldKind.NORMAL,
+                encoding="vector_unsigned",
+                channels=3,
+                dtype="uint8",
+                shows="imported normals; black where there are none",
+            )
+    return picture_field("imported image")
 
 
 def field_size(codec: Codec, stream: BinaryIO, name: str) -> tuple[int, int]:
@@ -92,32 +124,34 @@ def field_size(codec: Codec, stream: BinaryIO, name: str) -> tuple[int, int]:
 
 
 def decode(codec: Codec, data: bytes, name: str) -> np.ndarray:
-    """uint8 (H, W, 3) of an image or depth map, (H, W) of a mask. Raises AssetError, naming `name`."""
-    if isinstance(codec, MaskCodec):
-        return _decode_mask(codec, data, name)
-    if isinstance(codec, DepthCodec):
-        return decode_depth(codec, data, name)[0]
+    """The field as `declared` says: float32 (H, W) of depth, uint8 (H, W) of a mask, (H, W, 3) of all else.
+    Raises AssetError, naming `name`.
+    """
+    match codec:
+        case MaskCodec():
+            return _decode_mask(codec, data, name)
+        case DepthCodec():
+            return decode_depth(codec, data, name)
+        case NormalCodec():
+            return _decode_normals(codec, data, name)
     return decode_image(data, name)
 
 
-def decode_depth(codec: DepthCodec, data: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """(grey uint8 (H, W, 3), validity uint8 (H, W) with 255 = valid). Raises AssetError where nothing is
-    valid.
-    """
+def decode_depth(codec: DepthCodec, data: bytes, name: str) -> np.ndarray:
+    """float32 (H, W) in metres, 0 where it is not valid. Raises AssetError where nothing is."""
     depth_m = _depth_m(codec, data, name)
     far_m = np.inf if codec.far_m is None else codec.far_m
-    measured = np.isfinite(depth_m) & (depth_m > 0)
-    valid = measured & (depth_m < far_m)
+    valid = np.isfinite(depth_m) & (depth_m > 0) & (depth_m < far_m)
     if not valid.any():
         raise _unusable(name, "no pixel holds a usable depth")
-    if codec.span == "far":
-        low, high = 0.0, far_m
-    else:
-        low, high = np.percentile(depth_m[valid], [_TAIL_PERCENT, 100 - _TAIL_PERCENT])
-    # A wall seen straight on has one depth; then everything is near.
-    scaled = (np.where(measured, depth_m, np.inf) - low) / max(high - low, 1e-6)
-    grey = np.round(255 * np.clip(scaled, 0, 1)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2), valid.astype(np.uint8) * 255
+    return np.where(valid, depth_m, np.float32(0))
+
+
+def _decode_normals(codec: NormalCodec, data: bytes, name: str) -> np.ndarray:
+    normals = decode_image(data, name)
+    if codec.y == "down":
+        normals[..., 1] = np.where(normals.any(axis=2), 255 - normals[..., 1], 0)
+    return normals
 
 
 def _depth_m(codec: DepthCodec, data: bytes, name: str) -> np.ndarray:
@@ -182,6 +216,10 @@ def _unusable(name: str, why: str) -> AssetError:
 # One numeric array out of an HDF5 file (Hypersim's geometry), and nothing else that HDF5 can do.
 
 
+# What h5py raises for damage, beside OSError.
+_DAMAGED_HDF5 = (RuntimeError, ValueError, TypeError, KeyError, MemoryError, OverflowError)
+
+
 def array_shape(stream: BinaryIO, name: str, dataset: str = "dataset") -> tuple[int, ...]:
     """The array's shape, without reading its values."""
     with _opened(stream, name) as file:
@@ -196,7 +234,7 @@ def read_array(data: bytes, name: str, dataset: str = "dataset") -> np.ndarray:
         checked = _checked(file, name, dataset)
         try:
             return checked[()]
-        except OSError as error:
+        except (OSError, *_DAMAGED_HDF5) as error:
             raise _unusable(name, f"it is damaged: {error}") from error
 
 
@@ -207,22 +245,40 @@ def _opened(stream: BinaryIO, name: str):
         raise ConfigError(
             f"{name} is an HDF5 file, and h5py is not installed",
             consequence="Hypersim's geometry cannot be read",
-            remedy='install it with the extra: pip install "pairbridge[hypersim]"',
+            remedy=install_command("hypersim"),
         ) from error
     try:
         return h5py.File(stream, "r")
-    except OSError as error:
+    except (OSError, *_DAMAGED_HDF5) as error:
         raise _unusable(name, f"it is damaged, or no HDF5 file: {error}") from error
 
 
 def _checked(file, name: str, dataset: str):
     import h5py
 
-    if not isinstance(file.get(dataset, getlink=True), h5py.HardLink):
-        raise _unusable(name, f"it has no array {dataset!r} of its own")
-    found = file[dataset]
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise _unusable(name, f"{dataset!r} is no array stored in the file itself")
-    if found.dtype.kind not in "fiu" or found.size > 4 * MAX_PIXELS:
-        raise _unusable(name, f"{dataset!r} holds {found.shape} values of type {found.dtype}")
+    try:
+        if not isinstance(file.get(dataset, getlink=True), h5py.HardLink):
+            raise _unusable(name, f"it has no array {dataset!r} of its own")
+        found = file[dataset]
+        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+            raise _unusable(name, f"{dataset!r} is no array stored in the file itself")
+        _check_claims(found, name, dataset)
+    except (OSError, *_DAMAGED_HDF5) as error:
+        raise _unusable(name, f"it is damaged: {error}") from error
     return found
+
+
+def _check_claims(found, name: str, dataset: str) -> None:
+    """Raise AssetError for an array that its file cannot hold: a header may claim any shape."""
+    import h5py
+
+    claimed, stored = found.nbytes, found.id.get_storage_size()
+    if found.dtype.kind not in "fiu" or claimed > MAX_ARRAY_BYTES:
+        raise _unusable(name, f"{dataset!r} holds {found.shape} values of type {found.dtype}")
+    made = found.id.get_create_plist()
+    filters = {made.get_filter(place)[0] for place in range(made.get_nfilters())}
+    if not filters <= {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}:
+        raise _unusable(name, f"{dataset!r} is packed by other filters than gzip")
+    chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
+    if claimed > stored * (MAX_RATIO_OF_DEFLATE if filters else 1) or chunk > MAX_ARRAY_BYTES:
+        raise _unusable(name, f"{dataset!r} claims {claimed} bytes, and {stored} are stored")

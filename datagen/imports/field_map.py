@@ -16,7 +16,8 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imports.candidates import Refused, walk_files
 from pairbridge.datagen.imports.field_codecs import Codec
-from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef
+from pairbridge.datagen.imports.import_manifest import FileRef
+from pairbridge.datagen.shards.fields import FieldStem
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _ID = "id"
@@ -83,8 +84,8 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def find_pairs(
-    root: Path, fields: Mapping[FieldKind, FieldFiles]
-) -> tuple[dict[str, tuple[Values, dict[FieldKind, FileRef]]], list[Refused]]:
+    root: Path, fields: Mapping[FieldStem, FieldFiles]
+) -> tuple[dict[str, tuple[Values, dict[FieldStem, FileRef]]], list[Refused]]:
     """({id: (values, files)} sorted by id, refused) of every pair whose fields are all there, once each.
 
     Raises ConfigError if the fields' templates hold different names, or if no file at all fits one of them.
@@ -98,7 +99,7 @@ def find_pairs(
                 consequence="it is not clear which of its files belong to which pair",
                 remedy="use the same names in braces for every field",
             )
-    found: dict[str, dict[FieldKind, list[str]]] = {}
+    found: dict[str, dict[FieldStem, list[str]]] = {}
     values_of: dict[str, Values] = {}
     for path in walk_files(root):
         for field, files in fields.items():
@@ -130,7 +131,7 @@ def find_pairs(
     return pairs, refused
 
 
-def _incomplete(fields: Mapping[FieldKind, FieldFiles], there: dict[FieldKind, list[str]]) -> str | None:
+def _incomplete(fields: Mapping[FieldStem, FieldFiles], there: dict[FieldStem, list[str]]) -> str | None:
     for field in fields:
         paths = there.get(field, [])
         if not paths:

@@ -13,18 +13,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
 
 from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.bounded_files import read_at_most
+from pairbridge.datagen.core.bounded_json import JsonRefused
 from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
+from pairbridge.datagen.core.record_files import parse_record
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec
-from pairbridge.datagen.imports.import_manifest import FieldKind, FileRef, TarInfo
+from pairbridge.datagen.imports.import_manifest import FileRef, TarInfo
 from pairbridge.datagen.imports.pair_layout import PairLayout
+from pairbridge.datagen.shards.fields import FieldStem
 from pairbridge.datagen.shards.records import Sha256
 from pairbridge.datagen.shards.tar import BLOCK
+
+# What a malformed header makes of tarfile, which recurses into extended ones.
+_MALFORMED = (EOFError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError)
 
 SIDECAR_SUFFIX = ".members.json"
 
@@ -70,7 +78,7 @@ class ForeignTarsLayout(PairLayout):
     """Selects this layout."""
     tars: tuple[str, ...] = ("**/*.tar",)
     """Glob patterns of the tar files, below the root."""
-    fields: dict[FieldKind, TarField]
+    fields: dict[FieldStem, TarField]
     """Members that hold source, target and mask: extensions, or {extensions: [...], codec: {...}}."""
     group_by: Literal["id", "tar"] = "id"
     """What must not be split up: each sample alone, or all of one tar."""
@@ -127,7 +135,7 @@ class ForeignTarsLayout(PairLayout):
     def _sample(
         self, tar: str, sample_id: str, by_extension: Mapping[str, list[Member]]
     ) -> Candidate | Refused:
-        files: dict[FieldKind, FileRef] = {}
+        files: dict[FieldStem, FileRef] = {}
         for name, field in self.fields.items():
             there = [member for ending in field.extensions for member in by_extension.get(ending, ())]
             if len(there) != 1:
@@ -188,9 +196,17 @@ class TarMembers(FrozenModel):
     def from_file(cls, path: Path) -> Self | None:
         """None if there is no sidecar, or none that can be used: then the tar is walked again."""
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
+            return parse_record(cls, read_at_most(path, MAX_RECORD_BYTES), MAX_RECORD_BYTES)
+        except (OSError, ValidationError, JsonRefused):
             return None
+
+    @model_validator(mode="after")
+    def _inside(self) -> Self:
+        # A sidecar beside a tar from elsewhere was made by others, too.
+        for name, offset, size in self.members:
+            if offset + size > self.bytes:
+                raise ValueError(f"{name} ends behind the tar")
+        return self
 
 
 def tar_members(tar: Path, sidecar: Path, *, hash_file: bool) -> TarMembers:
@@ -227,14 +243,19 @@ def _walk(path: Path) -> Iterator[tuple[tarfile.TarInfo, str | None]]:
     try:
         # "r:" refuses compression, which leaves no byte at a known place.
         with tarfile.open(path, "r:") as tar:
+            place = -1
             for member in tar:
+                # A negative size leads back to where the walk has been, for ever.
+                if member.size < 0 or member.offset <= place:
+                    raise _not_indexed(path, f"a header at byte {member.offset} leads nowhere")
+                place = member.offset
                 if not member.isdir():
                     _check_name(path, member.name)
                     if member.offset_data + member.size > size:
                         raise _not_indexed(path, f"it ends inside {member.name}; it was cut")
                     yield member, _kind(member)
             end = tar.offset
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, *_MALFORMED) as error:
         raise _not_indexed(path, f"it is no plain, uncompressed tar: {error}") from error
     # tarfile takes a damaged header for the end of the archive.
     with open(path, "rb") as stream:

@@ -14,8 +14,8 @@ from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind
 from pairbridge.datagen.imports.pair_layout import DepthLayout
+from pairbridge.datagen.shards.fields import FieldStem
 
 _IMAGES = "{scene}/images/scene_{camera}_final_preview/frame.{frame}.tonemap.jpg"
 _DEPTHS = "{scene}/images/scene_{camera}_geometry_hdf5/frame.{frame}.depth_meters.hdf5"
@@ -30,8 +30,8 @@ class HypersimLayout(DepthLayout):
     """Selects this layout."""
 
     @property
-    def codecs(self) -> dict[FieldKind, Codec]:
-        depth = DepthCodec(file="hypersim_hdf5", far_m=self.far_m, span=self.span)
+    def codecs(self) -> dict[FieldStem, Codec]:
+        depth = DepthCodec(file="hypersim_hdf5", far_m=self.far_m)
         return {"source": ImageCodec(), "target": depth}
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
@@ -70,7 +70,7 @@ def _official_splits(path: Path) -> dict[tuple[str, str, int], Split] | None:
                 for row in csv.DictReader(stream)
                 if row["included_in_public_release"] == "True"
             }
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
             raise ConfigError(
                 f"{path} is not Hypersim's table of splits: {type(error).__name__}: {error}",
                 consequence="frames withdrawn from the release, and the split of the rest, are not known",

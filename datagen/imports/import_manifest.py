@@ -8,28 +8,24 @@ digest: a data set that moved is imported again, and a training on it resumes.
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, field_validator
 
+from pairbridge.datagen.core.bounded_files import read_at_most
+from pairbridge.datagen.core.bounded_json import JsonRefused
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json, digest
-from pairbridge.datagen.core.record_files import read_record
+from pairbridge.datagen.core.limits import MAX_FIELD_JSON_BYTES, MAX_PIXELS, MAX_RECORD_BYTES
+from pairbridge.datagen.core.record_files import first_problem, parse_record, read_record
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.field_codecs import Codec
-from pairbridge.datagen.shards.records import Key, Sha256
+from pairbridge.datagen.shards.fields import FieldStem, Roles
+from pairbridge.datagen.shards.records import Key, RecipeId, Sha256
 
 IMPORT_NAME = "import.json"
-IMPORT_FORMAT = "pairbridge-import-1"
+IMPORT_FORMAT = "pairbridge-import-2"
 INDEX_FOLDER = "index"
 REJECTED_NAME = "rejected.jsonl"
-
-# A list of a hundred thousand tars takes about 20 MB; beyond this the file is not one of ours.
-MAX_MANIFEST_BYTES = 64 * 2**20
-
-FieldKind = Literal["source", "target", "mask"]
-# imported_removal: the hole of the mask is filled with noise as it is read; see
-# pairbridge.datagen.imaging.fill.
-ImportKind = Literal["imported_pairs", "imported_removal"]
 
 
 def _safe_path(path: str) -> str:
@@ -55,16 +51,28 @@ class FileRef(FrozenModel):
         return self.path if self.offset is None else f"the {field} at byte {self.offset} of {self.path}"
 
 
+_Side = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+
+
 class IndexEntry(FrozenModel):
     """One pair. `group`: what it shares with others that are not independent of it (a scene, a video)."""
 
     key: Key
     id: str
     group: str
-    files: dict[FieldKind, FileRef]
+    files: dict[FieldStem, FileRef]
+    size_WH: tuple[_Side, _Side]
+    """Of its images."""
 
     def to_line(self) -> bytes:
         return canonical_json(self.model_dump(mode="json", exclude_none=True)) + b"\n"
+
+
+class RejectedEntry(FrozenModel):
+    """A line of rejected.jsonl: what looked like a pair and is not used."""
+
+    id: str
+    reason: str
 
 
 class IndexInfo(FrozenModel):
@@ -84,15 +92,16 @@ class TarInfo(FrozenModel):
 class ImportManifest(FrozenModel):
     """The content of import.json."""
 
-    format: Literal["pairbridge-import-1"] = IMPORT_FORMAT
-    name: str
-    kind: ImportKind
+    format: Literal["pairbridge-import-2"] = IMPORT_FORMAT
+    name: RecipeId
+    roles: Roles
+    """Which field plays which part, where a mix does not say otherwise."""
     root: Path
     """Where the files lie; absolute."""
     licence: str
     author: str
     layout: dict[str, Any]
-    codecs: dict[FieldKind, Codec]
+    codecs: dict[FieldStem, Codec]
     splits: Annotated[dict[Split, IndexInfo], Field(min_length=1)]
     tars: dict[str, TarInfo]
     rejected: NonNegativeInt
@@ -103,10 +112,10 @@ class ImportManifest(FrozenModel):
         return digest(self.model_dump(mode="json", exclude={"root"}))
 
     def split_digest(self, split: str) -> str:
-        """Equal digests are equal pairs in equal order: files, sizes and what their values mean."""
+        """Equal digests are equal fields in equal order: files, sizes and what their values mean."""
         tars = {path: info.model_dump(mode="json") for path, info in self.tars.items()}
         codecs = {name: codec.model_dump(mode="json") for name, codec in self.codecs.items()}
-        return digest([self.kind, codecs, tars, self.splits[split].sha256])
+        return digest([codecs, tars, self.splits[split].sha256])
 
     def to_json(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
@@ -114,12 +123,28 @@ class ImportManifest(FrozenModel):
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
         """Raises ShardError if import.json is missing or is not one of ours."""
-        return read_record(cls, folder / IMPORT_NAME, MAX_MANIFEST_BYTES, unusable)
+        return read_record(cls, folder / IMPORT_NAME, MAX_RECORD_BYTES, unusable)
 
 
 def is_import(folder: Path) -> bool:
     """Whether a folder was made by `pairbridge import`."""
     return (folder / IMPORT_NAME).is_file()
+
+
+def read_rejected(folder: Path) -> list[RejectedEntry]:
+    """What the import found and did not use. Raises ShardError for a list that is damaged."""
+    path = folder / REJECTED_NAME
+    try:
+        lines = read_at_most(path, MAX_RECORD_BYTES).splitlines()
+        return [parse_record(RejectedEntry, line, MAX_FIELD_JSON_BYTES) for line in lines]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise unusable(path, error.strerror or str(error)) from error
+    except ValidationError as error:
+        raise unusable(path, first_problem(error)) from error
+    except JsonRefused as error:
+        raise unusable(path, str(error)) from error
 
 
 def index_path(folder: Path, split: str) -> Path:

@@ -9,15 +9,19 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from pairbridge.datagen.core.bounded_json import JsonRefused
 from pairbridge.datagen.core.errors import AssetError, ConfigError, ShardError
+from pairbridge.datagen.core.limits import MAX_FIELD_JSON_BYTES, MAX_PICTURE_BYTES
+from pairbridge.datagen.core.record_files import parse_record
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.imports.field_codecs import DepthCodec, decode, decode_depth
+from pairbridge.datagen.imports.field_codecs import declared, decode
 from pairbridge.datagen.imports.import_manifest import (
     FileRef,
     ImportManifest,
@@ -26,6 +30,9 @@ from pairbridge.datagen.imports.import_manifest import (
     index_path,
     unusable,
 )
+from pairbridge.datagen.shards.fields import FieldSpec, Roles
+from pairbridge.datagen.shards.picture_sizes import PictureSizes
+from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.datagen.shards.tar import pread_exactly, read_span
 
 Images = dict[str, np.ndarray]
@@ -65,13 +72,20 @@ class ImportedPairs:
     def digest(self) -> str:
         return self.manifest.split_digest(self.split)
 
-    @property
-    def fields(self) -> set[str]:
-        return {*self.manifest.codecs, "mask"}
+    @cached_property
+    def sizes(self) -> PictureSizes:
+        """Width and height of each pair's images, by the index. Raises ShardError."""
+        lines = self._path.read_bytes().splitlines()
+        sizes = [self._parsed(line, index).size_WH for index, line in enumerate(lines)]
+        return PictureSizes.of(np.array(sizes, dtype=np.int32).reshape(len(sizes), 2))
 
     @property
-    def is_removal(self) -> bool:
-        return self.manifest.kind == "imported_removal"
+    def fields(self) -> dict[str, FieldSpec]:
+        return {field: declared(codec) for field, codec in self.manifest.codecs.items()}
+
+    @property
+    def roles(self) -> Roles:
+        return self.manifest.roles
 
     def key(self, index: int) -> str:
         return self.entry(index).key
@@ -83,47 +97,50 @@ class ImportedPairs:
             line = read_span(self._path, start, end)
         except OSError as error:
             raise unusable(self._path, error.strerror or str(error)) from error
+        return self._parsed(line, index)
+
+    def _parsed(self, line: bytes, index: int) -> IndexEntry:
         try:
-            return IndexEntry.model_validate_json(line)
-        except ValidationError as error:
+            return parse_record(IndexEntry, line, MAX_FIELD_JSON_BYTES)
+        except (ValidationError, JsonRefused) as error:
             raise unusable(self._path, f"line {index + 1} is no entry: {error}") from error
 
-    def read(self, index: int, fields: Sequence[str] = ()) -> tuple[dict[str, Any], Images]:
-        """(meta, images) of pair `index`: `target` uint8 (H, W, 3), `mask` (H, W), and `source` where there
-        is one; all that the import has, whatever `fields` asks for.
+    def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], Images]:
+        """(meta, fields) of pair `index`: those of `fields` that the import has, as `self.fields` says.
 
-        The mask is the data set's; else where the target's depth is valid; else 255 everywhere. Raises
-        ShardError, naming file and key, for what has gone, changed its size or cannot be decoded.
+        Raises ShardError, naming file and key, for what has gone, changed its size or cannot be decoded.
         """
         entry = self.entry(index)
         try:
-            return self._meta(entry), self._images(entry)
+            return self._meta(entry), self._images(entry, fields)
         except AssetError as error:
             raise self._damaged(entry.key, error.cause) from error
+        except KeyError as error:
+            raise self._damaged(entry.key, f"the index names no file for its {error}") from error
 
     def describe(self, index: int) -> str:
         return f"{self._path}, pair {self.key(index)}"
 
-    def _images(self, entry: IndexEntry) -> Images:
-        images: Images = {}
-        valid = None
-        for field, codec in self.manifest.codecs.items():
-            data = self._bytes(entry, field)
-            name = entry.files[field].name_of(field)
-            if isinstance(codec, DepthCodec):
-                images[field], valid = decode_depth(codec, data, name)
-            else:
-                images[field] = decode(codec, data, name)
-        if "mask" not in images:
-            images["mask"] = np.full(images["target"].shape[:2], 255, np.uint8) if valid is None else valid
-        return images
+    def _images(self, entry: IndexEntry, fields: Sequence[str]) -> Images:
+        return {
+            field: decode(codec, self._bytes(entry, field), entry.files[field].name_of(field))
+            for field, codec in self.manifest.codecs.items()
+            if field in fields
+        }
 
     def _bytes(self, entry: IndexEntry, field: str) -> bytes:
+        ref = entry.files[field]
         try:
-            return read_file(self.manifest.root, entry.files[field], self.manifest.tars)
+            data = read_file(self.manifest.root, ref, self.manifest.tars)
         except OSError as error:
-            why = f"{entry.files[field].name_of(field)}: {error.strerror or error}"
-            raise self._damaged(entry.key, why) from error
+            raise self._damaged(entry.key, f"{ref.name_of(field)}: {error.strerror or error}") from error
+        if ref.sha256 is not None and hashlib.sha256(data).hexdigest() != ref.sha256:
+            raise DataReplaced(
+                f"{self._path}, pair {entry.key}: {ref.name_of(field)} is not what was imported (sha256)",
+                consequence="it may show something else than the import says; it is not used",
+                remedy="bring the file back; if the data set changed on purpose, import it into a new folder",
+            )
+        return data
 
     def _meta(self, entry: IndexEntry) -> dict[str, Any]:
         """The same keys as a generated pair's meta.json, where they mean something here."""
@@ -132,7 +149,7 @@ class ImportedPairs:
             "key": entry.key,
             "dataset": manifest.name,
             "recipe": manifest.name,
-            "kind": manifest.kind,
+            "kind": "imported",
             "split": self.split,
             "assets": [
                 {
@@ -168,6 +185,9 @@ def read_file(root: Path, ref: FileRef, tars: Mapping[str, TarInfo]) -> bytes:
         expected = ref.size if ref.offset is None else tars[ref.path].bytes
         if not stat.S_ISREG(state.st_mode) or state.st_size != expected:
             raise OSError(f"it has {state.st_size} bytes; when it was imported it had {expected}")
+        # The index is held against the file before its size is allocated.
+        if (ref.offset or 0) + ref.size > state.st_size or ref.size > MAX_PICTURE_BYTES:
+            raise OSError(f"{ref.size} bytes are not in it, or above the cap of {MAX_PICTURE_BYTES}")
         return pread_exactly(fd, ref.size, ref.offset or 0)
     finally:
         os.close(fd)

@@ -5,16 +5,16 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from pairbridge.datagen.assets.photographs import MAX_FILE_BYTES
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
 from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
+from pairbridge.datagen.core.limits import MAX_PICTURE_BYTES
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import MaskCodec, decode, field_size
@@ -23,7 +23,6 @@ from pairbridge.datagen.imports.import_manifest import (
     IMPORT_NAME,
     INDEX_FOLDER,
     REJECTED_NAME,
-    FieldKind,
     FileRef,
     ImportManifest,
     IndexEntry,
@@ -31,6 +30,7 @@ from pairbridge.datagen.imports.import_manifest import (
     index_path,
 )
 from pairbridge.datagen.imports.imported import read_file
+from pairbridge.datagen.shards.fields import FieldStem
 
 MEMBERS_FOLDER = "members"
 # Headers are read from disks that answer slowly, and Python waits for them without holding its lock.
@@ -111,28 +111,37 @@ class _Checker:
         self._hash_files = hash_files
 
     def checked(self, candidate: Candidate) -> Candidate | Refused:
-        """The candidate with its hashes, or why it is not used."""
+        """The candidate with its size and hashes, or why it is not used."""
         try:
-            reason = self._reason(candidate)
+            sizes = self._sizes(candidate)
+            reason = self._reason(candidate, sizes)
         except AssetError as error:
             reason = error.cause
         except OSError as error:
             reason = f"{error.strerror or error}"
         if reason:
             return Refused(candidate.id, reason)
+        sized = replace(candidate, size_WH=sizes["target"])
         if not self._hash_files:
-            return candidate
-        files = {name: self._hashed(ref) for name, ref in candidate.files.items()}
-        return Candidate(id=candidate.id, group=candidate.group, files=files, split=candidate.split)
+            return sized
+        return replace(sized, files={name: self._hashed(ref) for name, ref in candidate.files.items()})
 
-    def _reason(self, candidate: Candidate) -> str | None:
-        sizes: dict[FieldKind, tuple[int, int]] = {}
+    def _sizes(self, candidate: Candidate) -> dict[FieldStem, tuple[int, int]]:
+        """From the files' headers. Raises AssetError."""
+        sizes: dict[FieldStem, tuple[int, int]] = {}
         for field, codec in self._codecs.items():
             ref = candidate.files[field]
-            if ref.size > MAX_FILE_BYTES:
-                return f"its {field} has {ref.size} bytes, above {MAX_FILE_BYTES}"
+            if ref.size > MAX_PICTURE_BYTES:
+                raise AssetError(
+                    f"its {field} has {ref.size} bytes, above {MAX_PICTURE_BYTES}",
+                    consequence="the pair is not used",
+                    remedy="make the file smaller",
+                )
             with _Span(self._root / ref.path, ref) as stream:
                 sizes[field] = field_size(codec, stream, ref.name_of(field))
+        return sizes
+
+    def _reason(self, candidate: Candidate, sizes: Mapping[FieldStem, tuple[int, int]]) -> str | None:
         if len(set(sizes.values())) > 1:
             listed = ", ".join(f"{name} {width}x{height}" for name, (width, height) in sizes.items())
             return f"its images differ in size: {listed}"
@@ -142,7 +151,7 @@ class _Checker:
                 read(field)
         return self._layout.refuse(candidate, read)
 
-    def _decode(self, candidate: Candidate, field: FieldKind):
+    def _decode(self, candidate: Candidate, field: FieldStem):
         ref = candidate.files[field]
         return decode(self._codecs[field], read_file(self._root, ref, self._tars), ref.name_of(field))
 
@@ -238,7 +247,11 @@ def _write(
     indexes = {
         split: [
             IndexEntry(
-                key=keys[candidate.id], id=candidate.id, group=candidate.group, files=candidate.files
+                key=keys[candidate.id],
+                id=candidate.id,
+                group=candidate.group,
+                files=candidate.files,
+                size_WH=candidate.size_WH,
             ).to_line()
             for candidate in candidates
         ]
@@ -247,7 +260,7 @@ def _write(
     }
     manifest = ImportManifest(
         name=config.name,
-        kind=config.layout.import_kind,
+        roles=config.layout.roles,
         root=config.root,
         licence=config.licence,
         author=config.author,

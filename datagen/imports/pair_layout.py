@@ -5,15 +5,17 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import PositiveFloat, field_validator, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
-from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec, MaskCodec, NormalCodec
+from pairbridge.datagen.shards.fields import FieldStem, HoleContent, Roles
 
 Task = Literal["translation", "removal"]
 
-DEFAULT_CODECS: dict[FieldKind, Codec] = {
+DEFAULT_CODECS: dict[FieldStem, Codec] = {
     "source": ImageCodec(),
     "target": ImageCodec(),
     "mask": MaskCodec(),
+    "depth": DepthCodec(),
+    "normal": NormalCodec(),
 }
 
 
@@ -27,8 +29,9 @@ class PairLayout(FrozenModel):
 
     task: Task = "translation"
     """What the pairs are for: translation needs source and target, removal target and mask."""
-    fields: dict[FieldKind, Any]
-    """Source, target and mask: which files they are, and what those hold."""
+    fields: dict[FieldStem, Any]
+    """Source, target, mask and any further fields: which files they are, and what those hold. Without a
+    codec, fields called mask, depth and normal hold these, and all others images."""
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -41,7 +44,7 @@ class PairLayout(FrozenModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
         """With the short forms of a field."""
-        schema = handler(core)
+        schema = super().__get_pydantic_json_schema__(core, handler)
         fields = handler.resolve_ref_schema(schema)["properties"]["fields"]
         whole = fields["additionalProperties"]
         handler.resolve_ref_schema(whole)["required"] = [cls.bare]
@@ -53,8 +56,8 @@ class PairLayout(FrozenModel):
     def _written_out(cls, name: str, value: Any) -> Any:
         if isinstance(value, (str, list, tuple)):
             value = {cls.bare: value}
-        if isinstance(value, dict) and name in DEFAULT_CODECS:
-            value = {"codec": DEFAULT_CODECS[name], **value}
+        if isinstance(value, dict):
+            value = {"codec": DEFAULT_CODECS.get(name, ImageCodec()), **value}
         return value
 
     @model_validator(mode="after")
@@ -67,11 +70,13 @@ class PairLayout(FrozenModel):
         return self
 
     @property
-    def import_kind(self) -> ImportKind:
-        return "imported_removal" if self.task == "removal" else "imported_pairs"
+    def roles(self) -> Roles:
+        if self.task == "translation":
+            return Roles()
+        return Roles(source="source" if "source" in self.fields else "target", hole=HoleContent.NOISE)
 
     @property
-    def codecs(self) -> dict[FieldKind, Codec]:
+    def codecs(self) -> dict[FieldStem, Codec]:
         return {name: field.codec for name, field in self.fields.items()}
 
 
@@ -79,11 +84,8 @@ class DepthLayout(FrozenModel):
     """What layouts of depth data sets share; source is the image, target the depth."""
 
     far_m: PositiveFloat | None = None
-    """Distance in metres beyond which depth is white and not valid; null: none."""
-    span: Literal["percentiles", "far"] = "percentiles"
-    """Depth range that black to white covers: the 2nd to 98th percentile of the image's valid depths, or 0 to
-    far_m."""
+    """Distance in metres from which on depth is not valid; null: none."""
 
     @property
-    def import_kind(self) -> ImportKind:
-        return "imported_pairs"
+    def roles(self) -> Roles:
+        return Roles()

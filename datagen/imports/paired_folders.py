@@ -5,8 +5,8 @@ from typing import ClassVar, Literal
 
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind
 from pairbridge.datagen.imports.pair_layout import PairLayout
+from pairbridge.datagen.shards.fields import FieldStem
 
 
 class FoldersLayout(PairLayout):
@@ -20,7 +20,7 @@ class FoldersLayout(PairLayout):
 
     kind: Literal["folders"] = "folders"
     """Selects this layout."""
-    fields: dict[FieldKind, FieldFiles]
+    fields: dict[FieldStem, FieldFiles]
     """Files of source, target and mask: path templates with {id}, or {paths: [...], codec: {...}}."""
     group_by: Literal["id", "folder"] = "id"
     """Pairs that stay in one split: each pair alone, or all of one folder."""

@@ -4,18 +4,19 @@
 official split: scenes are split by hash unless the import says otherwise.
 """
 
-import json
 from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveFloat
 
+from pairbridge.datagen.core.bounded_json import read_json
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.limits import MAX_SIDE_JSON_BYTES
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind
 from pairbridge.datagen.imports.pair_layout import DepthLayout
+from pairbridge.datagen.shards.fields import FieldStem
 
 _CAMERA = "cam_params.json"
 
@@ -29,8 +30,8 @@ class ReplicaLayout(DepthLayout):
     """Values per metre in the depth images."""
 
     @property
-    def codecs(self) -> dict[FieldKind, Codec]:
-        depth = DepthCodec(units_per_m=self.units_per_m, far_m=self.far_m, span=self.span)
+    def codecs(self) -> dict[FieldStem, Codec]:
+        depth = DepthCodec(units_per_m=self.units_per_m, far_m=self.far_m)
         return {"source": ImageCodec(), "target": depth}
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:
@@ -56,8 +57,8 @@ class ReplicaLayout(DepthLayout):
         if not path.is_file():
             return
         try:
-            scale = float(json.loads(path.read_bytes())["camera"]["scale"])
-        except (ValueError, KeyError, TypeError) as error:
+            scale = float(read_json(path, MAX_SIDE_JSON_BYTES)["camera"]["scale"])
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise ConfigError(
                 f"{path} does not state camera.scale: {type(error).__name__}: {error}",
                 consequence="depth would have an unknown unit",

@@ -15,7 +15,7 @@ from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, ImageCodec, MaskCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind, ImportKind
+from pairbridge.datagen.shards.fields import FieldStem, HoleContent, Roles
 
 _SPLIT_FOLDERS: dict[str, Split] = {
     "train": "train",
@@ -47,11 +47,11 @@ class RordLayout(FrozenModel):
     image alone."""
 
     @property
-    def import_kind(self) -> ImportKind:
-        return "imported_removal"
+    def roles(self) -> Roles:
+        return Roles(hole=HoleContent.NOISE)
 
     @property
-    def codecs(self) -> dict[FieldKind, Codec]:
+    def codecs(self) -> dict[FieldStem, Codec]:
         mask = MaskCodec(
             foreground="black",
             threshold=128,

@@ -12,8 +12,8 @@ from pydantic import PositiveFloat
 from pairbridge.datagen.imports.candidates import Candidate, Found, ReadField, SidecarPlace
 from pairbridge.datagen.imports.field_codecs import Codec, DepthCodec, ImageCodec
 from pairbridge.datagen.imports.field_map import FieldFiles, find_pairs
-from pairbridge.datagen.imports.import_manifest import FieldKind
 from pairbridge.datagen.imports.pair_layout import DepthLayout
+from pairbridge.datagen.shards.fields import FieldStem
 
 _UNITS_PER_M = 100.0
 _FRAMES = "{scene}/{variation}/frames"
@@ -35,8 +35,8 @@ class VkittiLayout(DepthLayout):
     """Scenes of the test split."""
 
     @property
-    def codecs(self) -> dict[FieldKind, Codec]:
-        depth = DepthCodec(units_per_m=_UNITS_PER_M, far_m=self.far_m, span=self.span)
+    def codecs(self) -> dict[FieldStem, Codec]:
+        depth = DepthCodec(units_per_m=_UNITS_PER_M, far_m=self.far_m)
         return {"source": ImageCodec(), "target": depth}
 
     def find(self, root: Path, sidecars: SidecarPlace) -> Found:

@@ -19,6 +19,7 @@ from pydantic import Field, NonNegativeInt
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.assets.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
+from pairbridge.datagen.assets.files_in_use import FilesInUse, ProvenCatalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
@@ -147,15 +148,23 @@ def bake_lightings(
 def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Callable[[], SkyBaker]) -> None:
     """Write one lighting to `path`, whatever is there; `baker` is asked for a sky alone.
 
-    Raises the errors of the baker.
+    Raises the errors of the baker; FileUnreadable and AssetChanged for a parent that is not the catalogue's.
     """
     if lighting.lighting == "sky":
         pixels = bake_sky(lighting.params, baker())
     elif lighting.lighting == "rig":
         pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
     else:
+        files = FilesInUse()
+        proven = ProvenCatalogue(catalogue.assets, files=files)
         try:
-            pixels = blend(lighting.params, catalogue)
+            try:
+                pixels = blend(lighting.params, proven)
+            except AssetError:
+                # As in a group: a verdict stands for the catalogue's bytes, given twice.
+                files.prove_again()
+                pixels = blend(lighting.params, proven)
+            files.settle()
         except AssetError as error:
             reason = _without_paths(error, lighting, catalogue)
             write_unusable(path, reason, {_PARAMETERS: _stated(lighting)})

@@ -10,6 +10,10 @@ import numpy as np
 
 from pairbridge.datagen.lighting.equirect import LUMINANCE, Environment
 
+# What recipes expose lightings for, unless their configuration says otherwise: arguments of
+# `normalising_factor`.
+PICTURE_LEVEL, LIGHT_LIMIT = 0.4, 0.8
+
 
 def normalising_factor(environment: Environment, *, picture: float, limit: float) -> float:
     """The factor that brings any lighting to one exposure, as a photographer would meter it.

@@ -32,7 +32,12 @@ def recorded(tool: Tool, settings: BaseModel) -> dict[str, Any]:
     }
 
 
+def models_of(recipes: Iterable[BaseModel]) -> list[BaseModel]:
+    """The settings of every matting model and relighter of these recipes' configs."""
+    found = [getattr(recipe, role, None) for recipe in recipes for role in ("matting", "relighter")]
+    return [settings for settings in found if settings is not None]
+
+
 def ask_for_gpu(recipes: Iterable[BaseModel]) -> bool:
     """Whether any matting or relighter of these recipes' configs wants to run on a GPU."""
-    tools = [getattr(recipe, role, None) for recipe in recipes for role in ("matting", "relighter")]
-    return any(getattr(tool, "device", "cpu") != "cpu" for tool in tools)
+    return any(getattr(settings, "device", "cpu") != "cpu" for settings in models_of(recipes))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig
+from pairbridge.datagen.recipes.composite_removal import CompositeRemoval, CompositeRemovalConfig
 from pairbridge.datagen.recipes.controllable_relighting import (
     ControllableRelighting,
     ControllableRelightingConfig,
@@ -30,5 +31,6 @@ RECIPES: dict[str, tuple[type[RecipeConfig], Callable[[Any], Recipe]]] = {
     "controllable_relighting": (ControllableRelightingConfig, ControllableRelighting),
     "shadow_generation": (ShadowGenerationConfig, ShadowGeneration),
     "photo_removal": (PhotoRemovalConfig, PhotoRemoval),
+    "composite_removal": (CompositeRemovalConfig, CompositeRemoval),
     "own": (OwnRecipeConfig, open_own_recipe),
 }

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.blender.interpreter import bpy_version
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
@@ -18,6 +19,7 @@ from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.versions import recorded_versions
 from pairbridge.datagen.imaging.quality import Gates
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -44,6 +46,8 @@ class Recipe(Protocol):
     kind: str
     config: RecipeConfig
     fields: tuple[str, ...]  # the file suffixes of every sample, sorted
+    roles: Roles  # which of them is source, target, mask and condition by default
+    # Beside these it may have `declares`, the FieldSpec of every field that FIELDS does not have.
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless `split` has the assets this recipe needs."""
@@ -118,6 +122,6 @@ def sample_meta(
         "assets": entries,
         "mask_source": mask_source,
         "relighter": relighter,
-        "versions": recorded_versions(),
+        "versions": recorded_versions(bpy_version(workbench.settings.render.python)),
         "params": canonical_json(params).decode(),
     }

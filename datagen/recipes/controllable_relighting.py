@@ -17,6 +17,8 @@ is c_i as a share of the recipe's strongest. `meta.json` states the lamps in cam
 import colorsys
 import dataclasses
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -29,6 +31,7 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask
 from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mix, check_render
+from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
@@ -44,9 +47,17 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.stored_fields import (
+    SurfaceField,
+    declared,
+    stored,
+    surface_makers,
+    with_stored,
+)
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import upper_hemisphere
-from pairbridge.datagen.scene.specs import CameraPose
+from pairbridge.datagen.scene.specs import CameraPose, RenderedPasses
+from pairbridge.datagen.shards.fields import Roles, light_map_field
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -78,6 +89,8 @@ class ControllableRelightingConfig(LitConfig):
     background: Fraction = 1.0
     """Linear grey level behind the object, within [0, 1], whatever the exposure; 1 is white, 255 in the
     pictures."""
+    store: tuple[SurfaceField | Literal["light_source", "light_target"], ...] = ()
+    """Further fields that the renders hold; see docs/scenes.md."""
     smallest_difference: NonNegativeFloat = 4.0
     """Least mean difference of the object, in levels of 255, between the target, the targets of the group's
     earlier pairs, and the target with its lamps off; a pair with less is refused [bland]."""
@@ -85,14 +98,18 @@ class ControllableRelightingConfig(LitConfig):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Shots:
-    """A group's pictures, uint8: the source, and for each mix its target and the same with its lamps off."""
+    """A group's pictures, uint8: the source, and for each mix its target and the same with its lamps off.
+    `passes` are the source's, `light` makes its environment map.
+    """
 
     source: np.ndarray
     targets: list[np.ndarray]
     unlit: list[np.ndarray]
     mask: np.ndarray
+    passes: RenderedPasses
     pose: CameraPose
     factor: float
+    light: Callable[[], np.ndarray]
 
 
 class ControllableRelighting:
@@ -100,9 +117,12 @@ class ControllableRelighting:
 
     kind = "controllable_relighting"
     fields = ("light.png", "mask.png", "meta.json", "source.png", "target.png")
+    roles = Roles(conditions={"light": "light"})
 
     def __init__(self, config: ControllableRelightingConfig) -> None:
         self.config = config
+        self.fields = with_stored(type(self).fields, config.store)
+        self.declares = {"light.png": light_map_field(3), **declared(config.store)}
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object, and lightings for the source."""
@@ -162,8 +182,10 @@ class ControllableRelighting:
             targets=[on_paper(mix["colours"], mix["ambient"]) for mix in params["mixes"]],
             unlit=[on_paper(off, mix["ambient"]) for mix in params["mixes"]],
             mask=alpha_to_mask(lit.rgba[..., 3]),
+            passes=lit,
             pose=pose,
             factor=lighting.factor,
+            light=cache(lambda: lighting.factor * lighting.in_camera(pose)),
         )
         return each_pair(len(params["mixes"]), lambda number: self._pair(spec, number, shots, workbench))
 
@@ -197,6 +219,18 @@ class ControllableRelighting:
                 "lights": lights,
             },
         )
+
+        def lamps() -> np.ndarray:
+            """The lamps are white and of strength 1; the mix says their colours."""
+            return sum(
+                np.array(colour) * lamp_map(lamp_spec(lamp), shots.pose.camera_to_world)
+                for lamp, colour in zip(params["lamps"], mix["colours"], strict=True)
+            )
+
+        makers = surface_makers(shots.passes, shots.pose, params, workbench) | {
+            "light_source": lambda: stored_light(shots.light()),
+            "light_target": lambda: stored_light(mix["ambient"] * shots.light() + lamps()),
+        }
         map_lights = [MapLight.from_params(light) for light in lights]
         return {
             "source.png": shots.source,
@@ -204,6 +238,7 @@ class ControllableRelighting:
             "mask.png": mask,
             "light.png": encode_light_map(map_lights, tuple(params["size_WH"]), grey=False),
             "meta.json": meta,
+            **stored(config.store, makers),
         }
 
     def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:

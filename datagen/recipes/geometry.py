@@ -14,7 +14,7 @@ the pixel and not anti-aliased; normals are averaged over the pixel, are those o
 depth shows (bump maps and smooth shading are left out, unless `normals` asks for them) and of the side that
 faces the camera. Behind glass the glass counts.
 
-The reader makes the target: `target: depth` or `target: normal` in the mix (docs/recipes.md).
+Depth is the target unless a mix says otherwise, as in `roles: {target: normal}` (docs/recipes.md).
 """
 
 import math
@@ -37,6 +37,7 @@ from pairbridge.datagen.imaging.quality import (
     check_framing,
     check_textures,
 )
+from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import clipped_luminance
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
@@ -45,6 +46,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     LitConfig,
     LitSceneConfig,
+    PlacedLighting,
     camera_record,
     draw_camera,
     draw_turned_lighting,
@@ -53,17 +55,24 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.stored_fields import (
+    SOLID,
+    declared,
+    geometry_of,
+    stored,
+    surface_makers,
+    with_stored,
+)
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
 # Of `depth_unit` in a sample's params: an object is scaled to its radius in the plan, whatever its real size.
 DEPTH_UNIT = "relative"
-# A pixel that a surface fills; thinner ones mix it with what is behind.
-_SOLID = 0.99
 # Walls stand within this angle of straight behind the objects, so that none is between them and a camera.
 _WALL_SPREAD_RAD = math.radians(70)
 # From lower down a ground is seen edge-on.
@@ -108,6 +117,8 @@ class GeometryConfig(ViewsConfig, LitConfig):
     far: PositiveFloat = 40.0
     """Depth beyond which pixels are not valid, in radii of the first object: a ground reaches to the
     horizon."""
+    store: tuple[Literal["albedo", "roughness", "metallic", "instance", "category", "light_source"], ...] = ()
+    """Further fields of each view that its render holds; see docs/scenes.md."""
     normals: Literal["geometric", "shading"] = "geometric"
     """Normals that are stored: those of the geometry, which agree with depth, or those that it is shaded
     with, which follow bump maps, normal maps and smooth shading."""
@@ -120,6 +131,8 @@ class Seen:
     image: np.ndarray  # uint8 (H, W, 3) sRGB
     passes: RenderedPasses
     pose: CameraPose
+    lighting: PlacedLighting
+    factor: float  # of the lighting in the picture
     assets: list[tuple[str, str]]  # (role, id), for `sample_meta`
     record: dict[str, Any]  # JSON-able, for `params`
 
@@ -129,9 +142,12 @@ class Geometry:
 
     kind = "geometry"
     fields = ("depth.npy", "mask.png", "meta.json", "normal.npy", "source.png")
+    roles = Roles(target="depth")
 
     def __init__(self, config: GeometryConfig) -> None:
         self.config = config
+        self.fields = with_stored(type(self).fields, config.store)
+        self.declares = declared(config.store)
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
@@ -186,7 +202,7 @@ class Geometry:
         factor = lighting.factor
         if params["receivers"]:
             factor = config.room_level / max(
-                clipped_luminance(passes.rgba[passes.rgba[..., 3] > _SOLID, :3]), 1e-6
+                clipped_luminance(passes.rgba[passes.rgba[..., 3] > SOLID, :3]), 1e-6
             )
         behind = lighting.behind(pose, tuple(params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
@@ -196,6 +212,8 @@ class Geometry:
             image=image,
             passes=passes,
             pose=pose,
+            lighting=lighting,
+            factor=factor,
             assets=[
                 *(("object", item["id"]) for item in params["objects"]),
                 ("lighting", view["lighting"]["id"]),
@@ -210,7 +228,9 @@ class Geometry:
 
     def _pair(self, spec: GroupSpec, number: int, workbench: Workbench) -> Pair:
         seen = self.see(spec.params, number, workbench)
-        depth, normal, valid = geometry_of(seen.passes, seen.pose, self.config)
+        depth, normal, valid = geometry_of(
+            seen.passes, seen.pose, far=self.config.far, normals=self.config.normals
+        )
         meta = sample_meta(
             spec,
             number,
@@ -220,12 +240,16 @@ class Geometry:
             relighter="none",
             params={**seen.record, "depth_unit": DEPTH_UNIT, "normals": self.config.normals},
         )
+        makers = surface_makers(seen.passes, seen.pose, spec.params, workbench) | {
+            "light_source": lambda: stored_light(seen.factor * seen.lighting.in_camera(seen.pose))
+        }
         return {
             "source.png": seen.image,
             "depth.npy": depth,
             "normal.npy": normal,
             "mask.png": valid.astype(np.uint8) * 255,
             "meta.json": meta,
+            **stored(self.config.store, makers),
         }
 
     def _plan_objects(
@@ -263,16 +287,3 @@ class Geometry:
                 )
             )
         return receivers
-
-
-def geometry_of(
-    passes: RenderedPasses, pose: CameraPose, config: GeometryConfig
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Depth float32 (H, W), camera-space normals float16 (H, W, 3) and where they hold, bool (H, W)."""
-    # The columns of the matrix are the camera's axes in the world, so this is the transpose's product.
-    world = passes.normal if config.normals == "geometric" else passes.shading_normal
-    normal = world @ np.array(pose.camera_to_world, np.float32)[:3, :3]
-    valid = (passes.rgba[..., 3] > _SOLID) & (passes.depth > 0) & (passes.depth <= config.far)
-    valid &= np.abs(np.linalg.norm(normal, axis=2) - 1) < 1e-3
-    depth = np.where(valid, passes.depth, np.float32(0))
-    return depth, np.where(valid[..., None], normal, 0).astype(np.float16), valid

@@ -1,23 +1,25 @@
-"""A room with several objects, and the same room without one of them: source and target of a removal pair.
+"""A room with several objects, and the same room without some of them: source and target of a removal pair.
 
-One render shows all of a group's objects; for each pair one of them is taken out and the room is rendered
-again with the same seed. Source and target go through one exposure, metered on the target. What the object
-does to the picture beyond itself (shadow, reflection, bounced light) is found by difference before denoising;
-outside that effect, grown by `effect_dilation`, the shipped source is the target, to the byte, so that noise
-and the denoiser leave nothing there to learn. The target is the render as it is.
+A group takes its objects out one after the other and renders each state with the same seed. Any two states
+are a pair, whose source shows what its target does not: one object or several (`hidden`), so that n renders
+give up to n (n - 1) / 2 pairs. In a share of scenes (`twins`) two objects are one and the same, differently
+turned; the first pair of such a group removes one of the two, and no pair removes the other. Source and
+target go through one exposure, metered on the target. What the objects do to the picture beyond themselves
+(shadow, reflection, bounced light) is found by difference before denoising; outside that effect, grown by
+`effect_dilation`, the shipped source is the target, to the byte, so that noise and the denoiser leave nothing
+there to learn. The target is the render as it is.
 
 | field | what |
 |---|---|
-| `mask.png` | the region to remove, 0 or 255: every pixel the object is seen in, grown by `mask_grow` |
-| `visible.png` | share of each pixel in which the object is seen |
-| `amodal.png` | its whole outline, as if nothing stood before it |
-| `effect.png` | 255 where it changes the picture, itself included: few whole regions |
+| `mask.png` | the region to remove, 0 or 255: every pixel the objects are seen in, grown by `mask_grow` |
+| `visible.png` | share of each pixel in which the removed objects are seen |
+| `amodal.png` | their whole outlines, as if nothing stood before them |
+| `effect.png` | 255 where they change the picture, themselves included: few whole regions |
 
-`source.png` still shows the object; readers fill the region to remove with noise
+`source.png` still shows the objects; readers fill the region to remove with noise
 (`pairbridge.datagen.imaging.fill`).
 """
 
-import dataclasses
 import math
 from typing import Annotated, Any, Literal
 
@@ -29,13 +31,15 @@ from pairbridge.datagen.core.errors import CatalogueError, Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform, whole_number
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
-from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
+from pairbridge.datagen.imaging.compositing import alpha_to_mask
+from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, effects_by_sign, seen_difference
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.datagen.imaging.quality import check_foreground, check_removable
+from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import key_factor
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.room_views import RenderedRoom
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
@@ -43,16 +47,22 @@ from pairbridge.datagen.recipes.scene_draws import (
     camera_record,
     draw_camera,
     draw_turned_lighting,
-    lamp_spec,
     load_scene,
-    place_camera,
-    place_lighting,
     plan_scene,
+)
+from pairbridge.datagen.recipes.stored_fields import (
+    SurfaceField,
+    declared,
+    plate_of,
+    stored,
+    surface_makers,
+    with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
-from pairbridge.datagen.scene.specs import ReceiverSpec, RenderedPasses
+from pairbridge.datagen.scene.specs import ReceiverSpec
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.shards.fields import HoleContent, Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -67,7 +77,12 @@ class ObjectRemovalConfig(LitConfig):
     kind: Literal["object_removal"] = "object_removal"
     """Selects this recipe."""
     pairs_per_group: PositiveInt = 2
-    """Pairs of one scene: each removes one object."""
+    """Pairs of one scene. With `hidden` [1, 4] four of its renders give six pairs and five give ten."""
+    hidden: RangeOf[PositiveInt] = (1, 1)
+    """Least and largest number of objects that a pair removes; each as often as the group's states allow."""
+    twins: Fraction = 0.0
+    """Fraction of scenes in which one object stands twice, differently turned. Their first pair removes one
+    of the two; no pair removes both."""
     objects: RangeOf[PositiveInt] = (4, 6)
     """Least and largest number of objects in a scene."""
     min_distinct_objects: PositiveInt = 3
@@ -102,6 +117,10 @@ class ObjectRemovalConfig(LitConfig):
     mask_grow: Range = (0.0, 0.03)
     """Growth of the mask around the object, as a fraction of the shorter side; drawn for each pair, from a
     fine to a coarse mask."""
+    store: tuple[SurfaceField | Literal["plate", "light_target", "effect_shadow", "effect_light"], ...] = ()
+    """Further fields that the renders hold; see docs/scenes.md. The light is that outside the room, which
+    walls and ground then partly shut out, and the same for source and target. The plate, the room without
+    any object, may take one more render of each group."""
     smallest_visible: NonNegativeFloat = 0.006
     """Least fraction of the frame in which the removed object is seen."""
     most_hidden: Fraction = 0.6
@@ -109,20 +128,21 @@ class ObjectRemovalConfig(LitConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ObjectRemovalConfig":
-        if self.pairs_per_group > self.objects[0] or self.min_distinct_objects > self.objects[0]:
+        least = self.objects[0]
+        # One of two twins stays to the end.
+        taken = least - 1 if self.twins else least
+        if self.min_distinct_objects > taken:
             raise ValueError(
-                f"{self.pairs_per_group} pairs and {self.min_distinct_objects} distinct objects cannot come "
-                f"from a scene of {self.objects[0]}; raise objects"
+                f"{self.min_distinct_objects} distinct objects cannot stand in a scene of {least}"
+                f"{' with a twin among them' if self.twins else ''}; raise objects"
+            )
+        enough = len(pairs_of_states(taken, self.hidden)) >= self.pairs_per_group
+        if self.hidden[1] > taken or not enough:
+            raise ValueError(
+                f"{self.pairs_per_group} pairs that remove {self.hidden[0]} to {self.hidden[1]} objects each "
+                f"cannot come from {least}{' of which a twin stays' if self.twins else ''}; raise objects"
             )
         return self
-
-
-@dataclasses.dataclass(frozen=True, slots=True, eq=False)
-class Shot:
-    """One render, and what it shows with the surroundings: linear (H, W, 3)."""
-
-    passes: RenderedPasses
-    picture: np.ndarray
 
 
 class ObjectRemoval:
@@ -138,9 +158,12 @@ class ObjectRemoval:
         "target.png",
         "visible.png",
     )
+    roles = Roles(hole=HoleContent.NOISE)
 
     def __init__(self, config: ObjectRemovalConfig) -> None:
         self.config = config
+        self.fields = with_stored(type(self).fields, config.store)
+        self.declares = declared(config.store)
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has enough distinct objects, and its lightings."""
@@ -162,58 +185,88 @@ class ObjectRemoval:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_objects, of_room, of_camera, of_light, of_pairs, of_size = draw.spawn(6)
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden = draw.spawn(8)
         camera = draw_camera(of_camera, config)
-        objects = self._objects(of_objects, catalogue, split)
-        removed = of_pairs.permutation(len(objects))[: config.pairs_per_group].tolist()
+        twins = bool(of_twins.random() < config.twins)
+        objects = self._objects(of_objects, catalogue, split, of_twins if twins else None)
+        order = of_pairs.permutation(len(objects)).tolist()
+        if twins:
+            order = _twins_apart(order, [entry["id"] for entry in objects])
         room = self._room(of_room, objects, camera["azimuth_rad"])
         return plan_scene(draw, of_size, config, objects, room) | {
             "camera": camera,
             "lighting": draw_turned_lighting(of_light, catalogue, split, config),
             "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
             "pairs": [
-                {"removed": index, "mask_grow": float(of_pairs.uniform(*config.mask_grow))}
-                for index in removed
+                {
+                    "absent": sorted(order[:before]),
+                    "removed": sorted(order[before:after]),
+                    "mask_grow": float(of_pairs.uniform(*config.mask_grow)),
+                }
+                for before, after in self._states(of_hidden)
             ],
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
-        """One render of the whole room, one without each removed object, and their outlines."""
+        """One render of each state that a pair needs, and the outlines of what is removed."""
         load_scene(spec.params, workbench)
-        room = _Room(spec, workbench, self.config)
-        full = room.shot(hidden=())
-        return each_pair(
-            len(spec.params["pairs"]), lambda number: self._pair(spec, number, room, full, workbench)
-        )
+        room = RenderedRoom(spec, workbench, self.config)
+        return each_pair(len(spec.params["pairs"]), lambda number: self._pair(spec, number, room, workbench))
 
-    def _pair(self, spec: GroupSpec, number: int, room: "_Room", full: Shot, workbench: Workbench) -> Pair:
+    def _pair(self, spec: GroupSpec, number: int, room: RenderedRoom, workbench: Workbench) -> Pair:
         params, config = spec.params, self.config
-        index = params["pairs"][number]["removed"]
-        visible, amodal = full.passes.coverage[index], room.outline(index)
-        check_removable(visible, amodal, smallest=config.smallest_visible, most_hidden=config.most_hidden)
-        empty = room.shot(hidden=(index,))
+        absent, removed = (params["pairs"][number][name] for name in ("absent", "removed"))
+        full = room.shot(tuple(absent))
+        outlines = [room.outline(index) for index in removed]
+        for index, outline in zip(removed, outlines, strict=True):
+            check_removable(
+                full.passes.coverage[index],
+                outline,
+                smallest=config.smallest_visible,
+                most_hidden=config.most_hidden,
+            )
+        visible = np.minimum(full.passes.coverage[removed].sum(axis=0), 1)
+        amodal = 1 - np.prod([1 - outline for outline in outlines], axis=0)
+        left = room.shot(tuple(sorted([*absent, *removed])))
+        empty = left.picture
         workbench.phase("compose")
-        exposure = key_factor(empty.picture, config.key)
+        exposure = key_factor(empty, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
-        difference = seen_difference(full.picture, empty.picture, exposed)
+        difference = seen_difference(full.picture, empty, exposed)
         effect = effect_regions(difference, visible > 0, config.effect_threshold)
         shorter = min(effect.shape)
-        target = exposed.apply(empty.picture)
+        target = exposed.apply(empty)
         reach_px = round(config.effect_dilation * shorter)
         source = blended(exposed.apply(full.picture), target, effect, reach_px)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
         check_foreground(source, mask, "source", config.gates)
         check_foreground(target, np.full_like(mask, 255), "target", config.gates)
+        shadow, light = effects_by_sign(full.picture, empty, effect & (visible == 0))
+
+        def plate() -> np.ndarray:
+            bare = room.shot(tuple(range(len(params["objects"])))).picture
+            return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), exposed)
+
+        makers = surface_makers(full.passes, room.pose, params, workbench) | {
+            "plate": plate,
+            "effect_shadow": lambda: alpha_to_mask(shadow),
+            "effect_light": lambda: alpha_to_mask(light),
+            "light_target": lambda: stored_light(exposure * room.light()),
+        }
         shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
         meta = sample_meta(
             spec,
             number,
             workbench,
             assets=[
-                ("removed object", params["objects"][index]["id"]),
-                *(("object", entry["id"]) for at, entry in enumerate(params["objects"]) if at != index),
+                *(("removed object", params["objects"][index]["id"]) for index in removed),
+                *(
+                    ("object", entry["id"])
+                    for at, entry in enumerate(params["objects"])
+                    if at not in (*absent, *removed)
+                ),
                 ("lighting", params["lighting"]["id"]),
             ],
             mask_source="rendered coverage",
@@ -221,7 +274,8 @@ class ObjectRemoval:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(room.pose, params),
-                "removed": index,
+                "absent": absent,
+                "removed": removed,
                 "mask_grow_px": grow_px,
                 "exposure": exposure,
                 "effect_threshold": config.effect_threshold,
@@ -236,9 +290,17 @@ class ObjectRemoval:
             "amodal.png": alpha_to_mask(amodal),
             "effect.png": effect.astype(np.uint8) * 255,
             "meta.json": meta,
+            **stored(config.store, makers),
         }
 
-    def _objects(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> list[dict[str, Any]]:
+    def _objects(
+        self,
+        draw: np.random.Generator,
+        catalogue: Catalogue,
+        split: Split,
+        of_twins: np.random.Generator | None,
+    ) -> list[dict[str, Any]]:
+        """What stands where; with `of_twins`, one object takes the place of another as well."""
         config = self.config
         count = whole_number(draw, config.objects)
         ids: list[str] = []
@@ -249,6 +311,18 @@ class ObjectRemoval:
             if drawn.partition(":")[0] not in sorts or len(sorts) >= config.min_distinct_objects:
                 ids.append(drawn)
         radii = draw.uniform(*config.radius, count).tolist()
+        if of_twins is not None:
+            sorts = [object_id.partition(":")[0] for object_id in ids]
+            # Without which enough sorts are left: one at least, since there are more objects than that.
+            spare = [
+                at
+                for at in range(count)
+                if len({*sorts[:at], *sorts[at + 1 :]}) >= config.min_distinct_objects
+            ]
+            copy = spare[of_twins.integers(len(spare))]
+            other = int(of_twins.integers(count - 1))
+            other += other >= copy
+            ids[copy], radii[copy] = ids[other], radii[other]
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))
         return [
             {
@@ -261,6 +335,26 @@ class ObjectRemoval:
             }
             for object_id, radius, (x, y) in zip(ids, radii, places, strict=True)
         ]
+
+    def _states(self, draw: np.random.Generator) -> list[tuple[int, int]]:
+        """For each pair, how many objects are gone from its source and from its target: as few states as
+        give so many pairs, each number of removed objects as often as it can be. The first pair begins with
+        all objects.
+        """
+        config = self.config
+        last = config.hidden[1]
+        while len(pairs_of_states(last, config.hidden)) < config.pairs_per_group:
+            last += 1
+        free = pairs_of_states(last, config.hidden)
+        chosen: list[tuple[int, int]] = []
+        while len(chosen) < config.pairs_per_group:
+            left = [pair for pair in free if pair[0] == 0 or chosen]
+            counts = sorted({after - before for before, after in left})
+            count = counts[draw.integers(len(counts))]
+            options = [pair for pair in left if pair[1] - pair[0] == count]
+            chosen.append(options[draw.integers(len(options))])
+            free.remove(chosen[-1])
+        return chosen
 
     def _room(
         self, draw: np.random.Generator, objects: list[dict[str, Any]], camera_azimuth_rad: float
@@ -312,33 +406,18 @@ class ObjectRemoval:
         ]
 
 
-class _Room:
-    """The loaded scene of one group, seen by its camera."""
+def pairs_of_states(last: int, hidden: tuple[int, int]) -> list[tuple[int, int]]:
+    """The pairs (before, after) of numbers of objects that are gone, up to `last`, between which as many go
+    as `hidden` allows.
+    """
+    return [
+        (before, before + count)
+        for count in range(hidden[0], hidden[1] + 1)
+        for before in range(last - count + 1)
+    ]
 
-    def __init__(self, spec: GroupSpec, workbench: Workbench, config: ObjectRemovalConfig) -> None:
-        params = spec.params
-        self._workbench = workbench
-        self._seed = params["cycles_seed"]
-        self.pose = place_camera(params["camera"], params, workbench)
-        self._lighting = place_lighting(params["lighting"], config, workbench)
-        # Blender is given the lighting as it is in its file, and the lamps in the same units.
-        self._lamps = tuple(lamp_spec(lamp, 1 / self._lighting.factor) for lamp in params["lamps"])
-        self._surroundings = self._lighting.behind(self.pose, tuple(params["size_WH"]))
 
-    def shot(self, hidden: tuple[int, ...]) -> Shot:
-        """A render without the `hidden` objects, normalised."""
-        self._workbench.phase("render")
-        passes = self._workbench.blender.render(
-            environment_path=self._lighting.copy,
-            seed=self._seed,
-            lamps=self._lamps,
-            hidden=hidden,
-        )
-        factor = np.float32(self._lighting.factor)
-        picture = over_linear(passes.rgba, self._surroundings) * factor
-        return Shot(passes, picture)
-
-    def outline(self, index: int) -> np.ndarray:
-        """Coverage (H, W) of one object, whatever stands before it."""
-        self._workbench.phase("render")
-        return self._workbench.blender.silhouette(index, seed=self._seed)
+def _twins_apart(order: list[int], ids: list[str]) -> list[int]:
+    """`order` with one of two objects of the same id first and the other last."""
+    first, last = (index for index in order if ids.count(ids[index]) > 1)
+    return [first, *(index for index in order if index not in (first, last)), last]

@@ -49,6 +49,7 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_crop,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -106,6 +107,7 @@ class PhotoRelighting:
 
     kind = "photo_relighting"
     fields = ("mask.png", "meta.json", "source.png", "target.png")
+    roles = Roles()
 
     def __init__(self, config: PhotoRelightingConfig) -> None:
         self.config = config

@@ -30,6 +30,7 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_crop,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import HoleContent, Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -57,6 +58,7 @@ class PhotoRemoval:
         self.config = config
         source = ("source.png",) if config.store_source else ()
         self.fields: tuple[str, ...] = ("mask.png", "meta.json", *source, "target.png")
+        self.roles = Roles(source="source" if config.store_source else "target", hole=HoleContent.NOISE)
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has a photograph, and another one where outlines are asked

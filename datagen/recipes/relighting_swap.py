@@ -9,13 +9,17 @@ linear light, with g = strength x tint, drawn per pair (the free variation of a 
 Floating objects are rendered alone and put before the lighting's own background. Standing ones are rendered
 on a procedural ground under B, with their contact shadow, in the picture p_B; a second render with the ground
 held out gives the objects' own part fg_B of it, so that their pixels can be exchanged while ground and shadow
-stay B's. The target is always the render under B as it is. Alpha is bit-identical across lightings (one
-Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the ground. Every
-lighting is first scaled to one exposure (`pairbridge.datagen.lighting.exposure.normalising_factor`).
+stay B's. The target is always the render under B as it is. The same exchange with the objects under equal
+light from everywhere, of the exposure of all lightings, gives the field `delit`. Alpha is bit-identical
+across lightings (one Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the
+ground. Every lighting is first scaled to one exposure
+(`pairbridge.datagen.lighting.exposure.normalising_factor`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +32,7 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
+from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object
 from pairbridge.datagen.recipes.scene_draws import (
@@ -41,10 +46,19 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     plan_scene,
 )
+from pairbridge.datagen.recipes.stored_fields import (
+    SurfaceField,
+    declared,
+    plate_of,
+    stored,
+    surface_makers,
+    with_stored,
+)
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -69,6 +83,11 @@ class RelightingSwapConfig(LitConfig):
     """Least and largest number of objects in a scene."""
     standing: Fraction = 0.0
     """Fraction of groups that stand on a ground; in the rest objects float."""
+    store: tuple[
+        SurfaceField | Literal["plate", "foreground", "delit", "light_source", "light_target"], ...
+    ] = ()
+    """Further fields that the renders hold; see docs/scenes.md. Of standing groups the plate takes one more
+    render for each environment map that a target has; `delit` takes one for each group."""
     standing_elevation_deg: RangeOf[ElevationAboveGround] = (6.0, 45.0)
     """Elevation of the camera in groups that stand, in place of `elevation_deg`; in degrees within (0, 90).
     """
@@ -89,7 +108,9 @@ class Layer:
     """A scene under one lighting, linear and normalised by `factor`.
 
     `foreground` (H, W, 4) premultiplied, `rest` (H, W, 3) what the picture has beside it, and `background`
-    (H, W, 3) the surroundings without objects or ground.
+    (H, W, 3) the surroundings without objects or ground. `passes` are those of the picture. While the
+    scene is loaded, `plate` makes the picture without objects, `light` the lighting's environment map and
+    `evenly_lit` a foreground (H, W, 3), of all layers, under equal light from everywhere.
     """
 
     foreground: np.ndarray
@@ -97,13 +118,17 @@ class Layer:
     background: np.ndarray
     factor: float
     pose: CameraPose
+    passes: RenderedPasses
+    plate: Callable[[], np.ndarray]
+    light: Callable[[], np.ndarray]
+    evenly_lit: Callable[[], np.ndarray]
 
     def picture(self) -> np.ndarray:
         return self.foreground[..., :3] + self.rest
 
-    def with_foreground_of(self, other: "Layer", gain: np.ndarray) -> np.ndarray:
-        """This picture with the foreground as `other` lights it, times `gain` per channel."""
-        return other.foreground[..., :3] * gain + self.rest
+    def with_foreground(self, foreground: np.ndarray) -> np.ndarray:
+        """This picture with another premultiplied `foreground` (H, W, 3) of the same objects."""
+        return foreground + self.rest
 
 
 class RelightingSwap:
@@ -111,9 +136,12 @@ class RelightingSwap:
 
     kind = "relighting_swap"
     fields = ("mask.png", "meta.json", "source.png", "target.png")
+    roles = Roles()
 
     def __init__(self, config: RelightingSwapConfig) -> None:
         self.config = config
+        self.fields = with_stored(type(self).fields, config.store)
+        self.declares = declared(config.store)
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object and every kind of lighting with a weight."""
@@ -152,9 +180,17 @@ class RelightingSwap:
         """
         load_scene(spec.params, workbench)
         pose = place_camera(spec.params["camera"], spec.params, workbench)
-        return {index: self._layer(spec, index, pose, workbench) for index in needed}
+        evenly_lit = cache(lambda: self._evenly_lit(spec, workbench))
+        return {index: self._layer(spec, index, pose, evenly_lit, workbench) for index in needed}
 
-    def _layer(self, spec: GroupSpec, index: int, pose: CameraPose, workbench: Workbench) -> Layer:
+    def _layer(
+        self,
+        spec: GroupSpec,
+        index: int,
+        pose: CameraPose,
+        evenly_lit: Callable[[], np.ndarray],
+        workbench: Workbench,
+    ) -> Layer:
         lighting = place_lighting(spec.params["lightings"][index], self.config, workbench)
         factor = lighting.factor
 
@@ -174,19 +210,47 @@ class RelightingSwap:
         foreground, surroundings = own.rgba * scale, behind * np.float32(factor)
         if standing:
             # Where an object fills a pixel nothing else is seen, and the difference is the denoiser's alone.
-            whole = over_linear(render().rgba * scale, surroundings)
+            passes = render()
+            whole = over_linear(passes.rgba * scale, surroundings)
             rest = np.where(foreground[..., 3:] < 1, np.maximum(whole - foreground[..., :3], 0), 0)
             foreground[..., :3] = whole - rest
         else:
+            passes = own
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
-        return Layer(foreground, rest, surroundings, factor, pose)
+
+        @cache
+        def plate() -> np.ndarray:
+            if not standing:
+                return surroundings
+            workbench.phase("render")
+            everything = tuple(range(len(spec.params["objects"])))
+            return over_linear(render(hidden=everything).rgba * scale, surroundings)
+
+        @cache
+        def light() -> np.ndarray:
+            return factor * lighting.in_camera(pose)
+
+        return Layer(foreground, rest, surroundings, factor, pose, passes, plate, light, evenly_lit)
+
+    def _evenly_lit(self, spec: GroupSpec, workbench: Workbench) -> np.ndarray:
+        """The loaded scene's objects, premultiplied (H, W, 3), under equal light from everywhere: a lighting
+        of one radiance has the level `picture_level`, or `light_limit` where that is lower.
+        """
+        workbench.phase("render")
+        passes = workbench.blender.render(
+            environment_path=workbench.uniform_light,
+            seed=spec.params["cycles_seed"],
+            strength=min(self.config.picture_level, self.config.light_limit),
+            receivers="holdout" if spec.params["receivers"] else "shown",
+        )
+        return passes.rgba[..., :3]
 
     def _pair(self, spec: GroupSpec, number: int, layers: dict[int, Layer], workbench: Workbench) -> Pair:
         params = spec.params
         pair = params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]
         gain = np.float32(pair["strength"]) * np.array(pair["tint"], np.float32)
-        source = workbench.view.apply(b.with_foreground_of(a, gain))
+        source = workbench.view.apply(b.with_foreground(a.foreground[..., :3] * gain))
         target = workbench.view.apply(b.picture())
         mask = alpha_to_mask(b.foreground[..., 3])
         check_foreground(target, mask, "target", self.config.gates)
@@ -213,7 +277,20 @@ class RelightingSwap:
                 "tint": pair["tint"],
             },
         )
-        return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
+        makers = surface_makers(b.passes, b.pose, params, workbench) | {
+            "plate": lambda: plate_of(target, b.picture(), b.plate(), b.foreground[..., 3], workbench.view),
+            "foreground": lambda: workbench.view.apply(a.foreground[..., :3] * gain),
+            "delit": lambda: workbench.view.apply(b.with_foreground(b.evenly_lit())),
+            "light_source": lambda: stored_light(gain * a.light()),
+            "light_target": lambda: stored_light(b.light()),
+        }
+        return {
+            "source.png": source,
+            "target.png": target,
+            "mask.png": mask,
+            "meta.json": meta,
+            **stored(self.config.store, makers),
+        }
 
     def _plan_objects(
         self,

@@ -20,13 +20,13 @@ import numpy as np
 from pairbridge.datagen.assets.catalogue import Asset
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
+from pairbridge.datagen.blender.interpreter import bpy_folder
 from pairbridge.datagen.blender.render_settings import Device, RenderSettings
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import background, lighting_copy, load_environment
-from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.recipes.scene_draws import LitConfig
+from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec, PlacedObject, SceneSpec
 from pairbridge.datagen.sourcing.sources import embedded_assets
 
@@ -122,8 +122,9 @@ class RelightingPair:
 class Renderer:
     """Blender, kept open for many objects. A context manager; its process starts with the first `render`.
 
-    `samples` are paths a pixel, `threads` what Blender may use (all cores as a rule). Blender's own output
-    goes to `log_path`, or is gone with the renderer.
+    `samples` are paths a pixel, `python` is the interpreter that has bpy (None: this one), `threads` what
+    Blender may use (all cores as a rule). Blender's own output goes to `log_path`, or is gone with the
+    renderer.
     """
 
     def __init__(
@@ -131,11 +132,12 @@ class Renderer:
         *,
         samples: int = 64,
         device: Device = "cpu",
+        python: str | Path | None = None,
         threads: int | None = None,
         log_path: str | Path | None = None,
         view: ViewTransform = DEFAULT_VIEW,
     ) -> None:
-        self.settings = RenderSettings(samples=samples, device=device)
+        self.settings = RenderSettings(samples=samples, device=device, python=python)
         self.view = view
         self._scratch = tempfile.TemporaryDirectory(prefix="pairbridge-render-")
         self._folder = Path(self._scratch.name)
@@ -187,7 +189,7 @@ class Renderer:
         passes = self._blender.render(environment_path=copy, seed=seed)
         copy.unlink()
         camera_to_world = np.array(pose.camera_to_world)
-        factor = np.float32(normalising_factor(environment, picture=_PICTURE_LEVEL, limit=_LIGHT_LIMIT))
+        factor = np.float32(normalising_factor(environment, picture=PICTURE_LEVEL, limit=LIGHT_LIMIT))
         foreground = passes.rgba * np.array([factor, factor, factor, 1], np.float32)
         behind = factor * background(environment, camera_to_world, pose.fov_x_rad, size, turn_rad)
         return View(
@@ -224,11 +226,7 @@ class Renderer:
 
     @cached_property
     def _embedded(self) -> list[Asset]:
-        return embedded_assets(None)
-
-
-_PICTURE_LEVEL: float = LitConfig.model_fields["picture_level"].default
-_LIGHT_LIMIT: float = LitConfig.model_fields["light_limit"].default
+        return embedded_assets(None, bpy_folder(self.settings.python))
 
 
 def render(
@@ -239,10 +237,11 @@ def render(
     size: tuple[int, int] = (512, 512),
     samples: int = 64,
     device: Device = "cpu",
+    python: str | Path | None = None,
     seed: int = 0,
 ) -> list[View]:
     """`Renderer.render` of one object; starting Blender takes seconds, so keep a `Renderer` open for many."""
-    with Renderer(samples=samples, device=device) as renderer:
+    with Renderer(samples=samples, device=device, python=python) as renderer:
         return renderer.render(object_, lightings, camera=camera, size=size, seed=seed)
 
 

@@ -30,6 +30,7 @@ from pairbridge.datagen.recipes.geometry import Geometry, GeometryConfig, ViewsC
 from pairbridge.datagen.recipes.photo_crops import PhotoRecipeConfig, crop_box, plan_crop, take_crop
 from pairbridge.datagen.recipes.scene_draws import load_scene
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -58,6 +59,7 @@ class Restoration:
 
     kind = "restoration"
     fields = ("mask.png", "meta.json", "source.png", "target.png")
+    roles = Roles()
 
     def __init__(self, config: RestorationConfig) -> None:
         self.config = config

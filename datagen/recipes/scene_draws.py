@@ -15,8 +15,9 @@ from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.lighting.environment_maps import lighting_map
 from pairbridge.datagen.lighting.equirect import Environment, background
-from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -81,10 +82,10 @@ class LitSceneConfig(SceneConfig):
     lighting_kinds_of_split: dict[Split, Weights[LightingKind]] = Field(default_factory=dict)
     """Weights for single splits, in place of `lighting_kinds`: for example, test with captured HDRIs alone.
     """
-    picture_level: PositiveFloat = 0.4
+    picture_level: PositiveFloat = PICTURE_LEVEL
     """Exposure: the level that each environment map is scaled to, in linear light (1 is white). It is the
     geometric mean of the map's mean luminance and that of the map without its lamps."""
-    light_limit: PositiveFloat = 0.8
+    light_limit: PositiveFloat = LIGHT_LIMIT
     """Largest mean luminance that an environment map is scaled to; only bare lamps in dark rooms reach it."""
 
     def weights(self, split: Split) -> dict[LightingKind, float]:
@@ -116,6 +117,10 @@ class PlacedLighting:
         """What a camera sees of it: (H, W, 3) float32 linear, before `factor`."""
         camera_to_world = np.array(pose.camera_to_world)
         return background(self.environment, camera_to_world, pose.fov_x_rad, size_WH, self.rotation_rad)
+
+    def in_camera(self, pose: CameraPose) -> np.ndarray:
+        """Its environment map in camera coordinates, before `factor`."""
+        return lighting_map(self.environment, self.rotation_rad, pose.camera_to_world)
 
 
 def plan_scene(

@@ -26,6 +26,7 @@ from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
+from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
@@ -41,6 +42,14 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_camera,
     plan_scene,
 )
+from pairbridge.datagen.recipes.stored_fields import (
+    SurfaceField,
+    declared,
+    plate_of,
+    stored,
+    surface_makers,
+    with_stored,
+)
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import far_lamp, upper_hemisphere
 from pairbridge.datagen.scene.specs import (
@@ -50,6 +59,7 @@ from pairbridge.datagen.scene.specs import (
     SurfaceSpec,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.shards.fields import Roles, light_map_field
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -94,6 +104,8 @@ class ShadowGenerationConfig(RenderedConfig):
     effect_dilation: NonNegativeFloat = 0.02
     """Growth of the effect's region, as a fraction of the shorter side, over which the two fade into each
     other; outside it source and target are equal."""
+    store: tuple[SurfaceField | Literal["plate", "foreground", "light_target"], ...] = ()
+    """Further fields that the renders hold; see docs/scenes.md."""
     smallest_shadow: NonNegativeFloat = 0.005
     """Fraction of the frame that the shadow covers at least; a pair with less is refused."""
 
@@ -103,9 +115,12 @@ class ShadowGeneration:
 
     kind = "shadow_generation"
     fields = ("light.png", "mask.png", "meta.json", "source.png", "target.png")
+    roles = Roles(conditions={"light": "light"})
 
     def __init__(self, config: ShadowGenerationConfig) -> None:
         self.config = config
+        self.fields = with_stored(type(self).fields, config.store)
+        self.declares = {"light.png": light_map_field(1), **declared(config.store)}
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has an object."""
@@ -171,6 +186,13 @@ class ShadowGeneration:
             return refused
         light = lamp_record(lamp, lamp["colour"], config.intensity[1], pose)
         size_WH = tuple(params["size_WH"])
+        makers = surface_makers(whole, pose, params, workbench) | {
+            "plate": lambda: plate_of(target, whole_rgb, bare_rgb, own.rgba[..., 3], workbench.view),
+            "foreground": lambda: workbench.view.apply(own.rgba[..., :3]),
+            "light_target": lambda: stored_light(
+                params["ambient"] + lamp_map(lamp_spec(lamp), pose.camera_to_world)
+            ),
+        }
         shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed", "ambient")
         meta = sample_meta(
             spec,
@@ -191,6 +213,7 @@ class ShadowGeneration:
             "mask.png": mask,
             "light.png": encode_light_map([MapLight.from_params(light)], size_WH, grey=True),
             "meta.json": meta,
+            **stored(config.store, makers),
         }
 
     def _lamp(self, draw: np.random.Generator) -> dict[str, Any]:

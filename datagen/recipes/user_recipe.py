@@ -24,6 +24,7 @@ from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.recipes.base import Recipe, RecipeConfig, each_pair, sample_meta
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import FieldSpec, Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
 
@@ -55,13 +56,14 @@ class OwnRecipeConfig(UserCode, RecipeConfig):
 class OwnRecipe:
     """The base of a recipe of the user's own: it plans and makes pair by pair, and writes `meta.json`.
 
-    A subclass sets `fields` (the file suffixes of every sample; add to `descriptions` what
-    `pairbridge.datagen.dataset.manifest.FIELD_DESCRIPTIONS` does not describe), and writes `plan_group` and
-    `make_pair`.
+    A subclass sets `fields` (the file suffixes of every sample; `declares` says what those hold that
+    `pairbridge.datagen.shards.fields.FIELDS` does not have), `roles` where they are not source, target and
+    mask, and writes `plan_group` and `make_pair`.
     """
 
     fields: tuple[str, ...] = ("mask.png", "meta.json", "source.png", "target.png")
-    descriptions: ClassVar[dict[str, str]] = {}
+    declares: ClassVar[dict[str, FieldSpec]] = {}
+    roles: ClassVar[Roles] = Roles()
     mask_source = "own recipe"
 
     class Settings(FrozenModel):

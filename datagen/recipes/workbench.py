@@ -23,6 +23,7 @@ from pairbridge.datagen.imaging.view import ViewTransform
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy, load_environment
 from pairbridge.datagen.models.matting import MattingConfig, MattingModel, cut_out, open_matting_model
 from pairbridge.datagen.models.relighting import Relighter, RelighterConfig, open_relighter
+from pairbridge.datagen.models.weights.weights_in_use import Sums, WeightsInUse
 
 # Files of turned lightings, a third of a MiB each as a rule: more than a group asks for at a time.
 LIGHTING_COPIES = 16
@@ -47,14 +48,15 @@ class WorkbenchSettings:
     photo_rules: PhotoRules
     object_rules: ObjectRules
     addons: tuple[AddonConfig, ...]
+    object_folders: tuple[Path, ...]
 
 
 class Workbench:
     """A context manager; `close` ends Blender's process and is safe to call twice.
 
     `scratch_dir` must be private to this workbench (it is created), `threads` is what Blender may use,
-    Blender's own output goes to `log_path`, and `phase` is told what goes on: "load", "render", "compose",
-    "encode".
+    Blender's own output goes to `log_path`, `weights` are those that the run began with, and `phase` is told
+    what goes on: "load", "render", "compose", "encode".
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Workbench:
         threads: int,
         log_path: Path,
         phase: Callable[[str], None] = no_phase,
+        weights: Sums | None = None,
     ) -> None:
+        self._weights = WeightsInUse(weights)
         self.settings = settings
         self.catalogue = catalogue
         self.scratch_dir = scratch_dir
@@ -93,6 +97,15 @@ class Workbench:
             self._blender.close()
             self._blender = None
 
+    def forget_files(self) -> None:
+        """Drop what was read of files, Blender's process included: the next pair reads them again."""
+        self.close()
+        self._environments.clear()
+        self._converted_from.clear()
+        self.__dict__.pop("cutouts", None)
+        while self._lighting_copies:
+            self._lighting_copies.popitem()[0].unlink(missing_ok=True)
+
     @property
     def view(self) -> ViewTransform:
         return self.settings.view
@@ -109,7 +122,7 @@ class Workbench:
     def matting_model(self, config: MattingConfig) -> MattingModel:
         """The matting model of these settings, opened once: a model stays loaded from group to group."""
         if config not in self._matting_models:
-            self._matting_models[config] = open_matting_model(config)
+            self._matting_models[config] = self._weights.opened(config, open_matting_model)
         return self._matting_models[config]
 
     def relighter(self, config: RelighterConfig) -> Relighter:
@@ -121,7 +134,7 @@ class Workbench:
         if config not in self._relighters:
             # Let go first: both at once may not fit.
             self._relighters = {held: tool for held, tool in self._relighters.items() if tool.is_stand_in}
-            self._relighters[config] = open_relighter(config)
+            self._relighters[config] = self._weights.opened(config, open_relighter)
         return self._relighters[config]
 
     @cached_property
@@ -206,6 +219,7 @@ def open_blender(
         limits=settings.limits,
         object_rules=settings.object_rules,
         addons=settings.addons,
+        object_folders=settings.object_folders,
     )
 
 

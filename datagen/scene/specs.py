@@ -20,6 +20,8 @@ OBJECT_NAME = "object"
 # Passes that every material writes: the normal of its surface without bump, and how many surfaces wrote it.
 GEOMETRIC_NORMAL = "geometric_normal"
 GEOMETRIC_HITS = "geometric_hits"
+# Another: roughness and metallic of the surface.
+SURFACE = "surface"
 # Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
 RECEIVER_REACH = 150.0
 
@@ -224,8 +226,10 @@ class RenderedPasses:
     distance from the camera's plane along its axis (planar, not anti-aliased), 0 where nothing was hit.
     `normal` (H, W, 3) of the geometry, as depth has it; `shading_normal` with bump maps and smooth shading;
     both world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
-    glossy colour, premultiplied: on metals the diffuse colour alone is black. `wall_s` is the request's
-    wall time up to these arrays, `render_s` Cycles' own render time (steps of 10 ms).
+    glossy colour, premultiplied: on metals the diffuse colour alone is black. `roughness` and `metallic`
+    (H, W) in [0, 1] are those of the surface's BSDF, 1 and 0 of one that has none, 0 where nothing was hit.
+    `wall_s` is the request's wall time up to these arrays, `render_s` Cycles' own render time (steps of
+    10 ms).
     """
 
     rgba: np.ndarray
@@ -235,6 +239,8 @@ class RenderedPasses:
     normal: np.ndarray
     shading_normal: np.ndarray
     albedo: np.ndarray
+    roughness: np.ndarray
+    metallic: np.ndarray
     wall_s: float
     render_s: float
 

@@ -4,9 +4,18 @@ A stream is one recipe in one split. Its groups are numbered from 0, its shards 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pairbridge.datagen.core.splits import Split
+
+
+def tar_path(shards_dir: Path, name: str) -> Path:
+    return shards_dir / f"{name}.tar"
+
+
+def sidecar_path(shards_dir: Path, name: str) -> Path:
+    return shards_dir / f"{name}.json"
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,22 @@ class Stream:
             first_group=first,
             num_groups=min(self.groups_per_shard, self.num_groups - first),
         )
+
+    def number_of(self, shard_name: str) -> int | None:
+        """The number of the planned shard of this name; None if there is none."""
+        index = shard_name.removeprefix(f"{self.name}-")
+        if not index.isdecimal() or not index.isascii() or int(index) >= self.num_shards:
+            return None
+        return int(index) if self.shard(int(index)).name == shard_name else None
+
+    def holds(self, shard: "ShardSpec", key: str) -> bool:
+        """Whether `key` is planned in one of its shards, without a list of all keys."""
+        number = key.rpartition("-")[2]
+        # Python refuses to read numbers of thousands of digits; no plan has one of twenty.
+        if not number.isdecimal() or not number.isascii() or len(number) > 20:
+            return False
+        group, pair = divmod(int(number), self.pairs_per_group)
+        return group in shard.groups and self.key(group, pair) == key
 
     def key(self, group: int, pair: int) -> str:
         """The sample key of one pair: its place in the stream, whatever happens to its neighbours."""

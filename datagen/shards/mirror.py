@@ -4,17 +4,23 @@ they are first read.
 Whole, so that a sample is read by its offset like any other and mixing stays exact; each tar is held against
 the sha256 of its sidecar before it has its name. `local_folder` is where a dataset that may be remote is
 opened; everything after it works on the folder.
+
+Which folder mirrors what is noted in the cache, not in the folder: one that came from elsewhere cannot say of
+itself that its shards are to be fetched from some address, with this user's credentials.
 """
 
-import json
+import re
 from pathlib import Path
 
 from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
+from pairbridge.datagen.core.bounded_json import read_json_object
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json, digest
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
 from pairbridge.datagen.shards.object_store import ObjectStore, StoreFailed, cache_root, is_url
+from pairbridge.datagen.shards.records import Claim, commit_record
 
-_MARKER = ".store.json"
+_SIDECAR = re.compile(r"shards/(?:train|validation|test)-[a-z0-9_-]+-[0-9]{6}\.json")
 _RECORDS = frozenset({"dataset.json", "import.json", "quarantine.jsonl", "README.md", "croissant.json"})
 
 
@@ -45,7 +51,8 @@ def sync(url: str, folder: Path, *, may_be_empty: bool = False) -> None:
         records = {
             name: stored.stamp
             for name, stored in listed.items()
-            if name in _RECORDS or (name.startswith("shards/") and name.endswith(".json"))
+            # By the names that sidecars have: a key on a store may climb out of the folder.
+            if name in _RECORDS or _SIDECAR.fullmatch(name)
         }
         if not records and not may_be_empty:
             raise ShardError(
@@ -62,7 +69,11 @@ def sync(url: str, folder: Path, *, may_be_empty: bool = False) -> None:
             if name.startswith("shards/"):
                 (folder / name).with_suffix(".tar").unlink(missing_ok=True)
             store.fetch(name, folder / name)
-        write_atomically(folder / _MARKER, [canonical_json({"url": url, "records": records})])
+            if name.startswith("shards/") and isinstance(commit_record((folder / name).read_bytes()), Claim):
+                (folder / name).unlink()  # its tar is being replaced: it is not committed
+        marker = _marker_path(folder)
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(marker, [canonical_json({"url": url, "records": records})])
 
 
 def origin(shards_dir: Path) -> str | None:
@@ -95,8 +106,12 @@ def _mirrored(folder: Path) -> list[str]:
     return names + [f"shards/{path.name}" for path in sorted((folder / "shards").glob("*.json"))]
 
 
+def _marker_path(folder: Path) -> Path:
+    return cache_root() / "mirrors" / f"{digest(str(folder.resolve()))[:32]}.json"
+
+
 def _marker(folder: Path) -> dict:
     try:
-        return json.loads((folder / _MARKER).read_bytes())
+        return read_json_object(_marker_path(folder), MAX_RECORD_BYTES)
     except (OSError, ValueError):
         return {}

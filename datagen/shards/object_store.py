@@ -17,8 +17,16 @@ import fsspec
 
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
+from pairbridge.datagen.core.extras import install_command
 
 _CHUNK_BYTES = 8 << 20
+# One request takes this much; above it an object goes up in parts.
+_PART_BYTES = 64 << 20
+# Protocols whose client lets the store decide whether there is an object yet (If-None-Match on S3,
+# ifGenerationMatch=0 on Google's), and whether it is still the one that was seen (If-Match; gcsfs offers no
+# counterpart). With others we look first and write then: right while one driver writes, and no longer.
+_CREATING = frozenset({"s3", "s3a", "gs", "gcs"})
+_REPLACING = frozenset({"s3", "s3a"})
 # Waits between attempts, in seconds: a store that is being throttled or restarted is back within a minute.
 RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)
 
@@ -42,6 +50,20 @@ class Stored(NamedTuple):
     stamp: str
 
 
+class Stamped(NamedTuple):
+    """What an object held while it had a stamp."""
+
+    content: bytes
+    stamp: str
+
+
+class Hashed(NamedTuple):
+    """The sha256 of what an object held while it had a stamp."""
+
+    sha256: str
+    stamp: str
+
+
 def is_url(place: str | Path) -> bool:
     """Whether `place` names an object store rather than a folder."""
     return "://" in str(place)
@@ -61,6 +83,7 @@ class ObjectStore:
                 "AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS, ...)",
             )
         self.url = url.rstrip("/")
+        self._protocol = protocol
         self._waits_s = retry_waits_s
         try:
             # No listings are cached: another machine may have written since.
@@ -68,10 +91,11 @@ class ObjectStore:
                 self.url, use_listings_cache=False, skip_instance_cache=True
             )
         except (ImportError, ValueError) as error:
+            extra = "gs" if self.url.startswith("gs:") else "s3"
             raise ConfigError(
                 f"{self.url} cannot be opened: {error}",
                 consequence="nothing can be read or written there",
-                remedy="install the store's package: `pip install 'pairbridge[s3]'`, or `[gs]` for gs://",
+                remedy=f"install the store's package: {install_command(extra)}",
             ) from error
 
     def list(self, folder: str = "") -> dict[str, Stored]:
@@ -103,36 +127,104 @@ class ObjectStore:
 
         self._tried(copy, f"reading {self.url}/{name}")
 
-    def put(self, name: str, content: bytes | Path) -> None:
-        """Write an object and read it back: when this returns, the store holds exactly `content`."""
-        wanted = _sha256(content)
+    def put(self, name: str, content: bytes | Path, may_write: Callable[[], object] = lambda: None) -> None:
+        """Write an object and read it back: when this returns, the store holds exactly `content`.
 
-        def write() -> None:
-            if isinstance(content, bytes):
-                self._fs.pipe_file(self._at(name), content)
+        It replaces what is there only if nobody else has meanwhile. `may_write` is asked after a look at what
+        is there and before the write, and raises if this process has lost the right to.
+        """
+        wanted = _sha256(content)
+        for last in self.turns():
+            found = self.hashed(name)
+            if found is not None and found.sha256 == wanted:
+                return
+            if last:
+                raise self.gave_up(name)
+            may_write()
+            if found is None:
+                self.create(name, content)
             else:
-                self._fs.put_file(str(content), self._at(name))
+                self.replace(name, content, found.stamp)
+
+    def turns(self) -> Iterator[bool]:
+        """For who writes an object until the store has it: False, and a wait, as often as it may be written;
+        then True for a last look.
+        """
+        for wait_s in (0.0, *self._waits_s):
+            time.sleep(wait_s)
+            yield False
+        yield True
+
+    def gave_up(self, name: str) -> StoreFailed:
+        """What to raise after the last of the `turns`."""
+        error = OSError("what the store gives back is not what was written")
+        return _failed(f"writing {self.url}/{name}", error, len(self._waits_s) + 1)
+
+    def create(self, name: str, content: bytes | Path) -> bool:
+        """Write an object unless there is one; whether it was written.
+
+        A write whose answer was lost is repeated, so False may mean that it was there by our own doing.
+        """
+
+        def create() -> bool:
+            try:
+                if self._protocol in _CREATING:
+                    self._write(name, content, mode="create")
+                elif self._fs.exists(self._at(name)):
+                    return False
+                else:
+                    self._write(name, content)
+            except OSError as error:
+                if isinstance(error, FileExistsError) or _is_refusal(error):
+                    return False
+                raise
+            return True
+
+        return self._tried(create, f"writing {self.url}/{name}")
+
+    def replace(self, name: str, content: bytes | Path, stamp: str) -> bool:
+        """Write over the object that has this stamp; whether it was there with it, and was written over.
+
+        Where `replaces_conditionally` is false the stamp is compared before the write, not by it.
+        """
+
+        def replace() -> bool:
+            try:
+                if self.replaces_conditionally:
+                    self._put_if_match(name, content, stamp)
+                    return True
+                found = self._stamp_now(name)
+                if found == stamp:
+                    self._write(name, content)
+                return found == stamp
+            except OSError as error:
+                if isinstance(error, FileNotFoundError) or _is_refusal(error):
+                    return False
+                raise
+
+        return self._tried(replace, f"writing {self.url}/{name}")
+
+    @property
+    def replaces_conditionally(self) -> bool:
+        """Whether the store itself compares the stamp of what `replace` writes over."""
+        return self._protocol in _REPLACING
+
+    def stamped(self, name: str) -> Stamped | None:
+        """A small object's content and its stamp, of one and the same moment; None if there is none."""
+        found = self._consistent(name, lambda: self._fs.cat_file(self._at(name)))
+        return Stamped(*found) if found else None
+
+    def hashed(self, name: str) -> Hashed | None:
+        """An object's sha256 and its stamp, of one and the same moment; None if there is none."""
+
+        def sha256() -> str:
             hasher = hashlib.sha256()
             for chunk in self._chunks(name):
                 hasher.update(chunk)
-            if hasher.hexdigest() != wanted:
-                with contextlib.suppress(OSError):
-                    self._fs.rm_file(self._at(name))
-                raise OSError("what the store gives back is not what was written")
+            return hasher.hexdigest()
 
-        self._tried(write, f"writing {self.url}/{name}")
-
-    def create(self, name: str, content: bytes) -> bool:
-        """Write an object unless there is one; whether it was written."""
-        with contextlib.suppress(FileExistsError):
-            try:
-                self._fs.pipe_file(self._at(name), content, mode="create")
-                return True
-            except TypeError:  # a filesystem without conditional writes
-                if self._cat(name) is None:
-                    self.put(name, content)
-                    return True
-        return False
+        found = self._consistent(name, sha256)
+        return Hashed(*found) if found else None
 
     def remove(self, name: str) -> None:
         """Delete an object; one that is not there is no error."""
@@ -142,6 +234,58 @@ class ObjectStore:
                 self._fs.rm_file(self._at(name))
 
         self._tried(remove, f"deleting {self.url}/{name}")
+
+    def _consistent(self, name: str, read: Callable[[], Result]) -> tuple[Result, str] | None:
+        def attempt() -> tuple[Result, str] | None:
+            before = self._stamp_now(name)
+            if before is None:
+                return None
+            content = read()
+            if self._stamp_now(name) != before:
+                raise OSError("it was replaced while it was read")
+            return content, before
+
+        try:
+            return self._tried(attempt, f"reading {self.url}/{name}")
+        except StoreFailed as error:
+            if isinstance(error.__cause__, FileNotFoundError):  # removed while it was read
+                return None
+            raise
+
+    def _stamp_now(self, name: str) -> str | None:
+        try:
+            return _stamp(self._fs.info(self._at(name)))
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, content: bytes | Path, **options: str) -> None:
+        if isinstance(content, bytes):
+            self._fs.pipe_file(self._at(name), content, **options)
+        else:
+            self._fs.put_file(str(content), self._at(name), **options)
+
+    def _put_if_match(self, name: str, content: bytes | Path, etag: str) -> None:
+        # s3fs knows If-None-Match alone.
+        bucket, key, _ = self._fs.split_path(self._at(name))
+        place = {"Bucket": bucket, "Key": key}
+        if isinstance(content, bytes) or content.stat().st_size <= _PART_BYTES:
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            self._fs.call_s3("put_object", Body=data, IfMatch=etag, **place)
+            return
+        place["UploadId"] = self._fs.call_s3("create_multipart_upload", **place)["UploadId"]
+        parts = []
+        try:
+            with open(content, "rb") as stream:
+                while chunk := stream.read(_PART_BYTES):
+                    number = len(parts) + 1
+                    answer = self._fs.call_s3("upload_part", PartNumber=number, Body=chunk, **place)
+                    parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+            done = {"MultipartUpload": {"Parts": parts}, "IfMatch": etag}
+            self._fs.call_s3("complete_multipart_upload", **done, **place)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._fs.call_s3("abort_multipart_upload", **place)
+            raise
 
     def _cat(self, name: str) -> bytes | None:
         try:
@@ -182,6 +326,12 @@ def _stamp(info: dict[str, Any]) -> str:
         if info.get(name):
             return str(info[name])
     return ""
+
+
+def _is_refusal(error: OSError) -> bool:
+    """Whether the store says that an object is not, or no longer, what the write was bound to."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code") in ("PreconditionFailed", "412")
 
 
 def _sha256(content: bytes | Path) -> str:

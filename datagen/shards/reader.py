@@ -5,68 +5,106 @@ Nothing is opened between reads: a shard can be pickled, forked or spawned freel
 no file descriptor, and no two processes share a file position.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 
 from pairbridge.datagen.core.errors import ShardError
-from pairbridge.datagen.shards.commit import check_tar_size, sidecar_path, tar_path
+from pairbridge.datagen.shards.commit import check_tar_size
+from pairbridge.datagen.shards.indexed_shard import IndexedShard, spans_of
+from pairbridge.datagen.shards.layout import sidecar_path, tar_path
 from pairbridge.datagen.shards.mirror import fetch_tar, origin
+from pairbridge.datagen.shards.picture_sizes import PictureSizes
+from pairbridge.datagen.shards.proven_files import ProvenFile
 from pairbridge.datagen.shards.records import Hole, Sidecar
+from pairbridge.datagen.shards.sample import check_key
+from pairbridge.datagen.shards.shard_index import ShardIndex
 from pairbridge.datagen.shards.tar import BLOCK, member_header, padding, read_span
 
 
 class Shard:
-    """One committed shard. About 30 bytes of memory a sample plus 16 a field."""
+    """One committed shard. Where its samples lie is looked up in the index, not kept."""
 
-    def __init__(self, shards_dir: Path, sidecar: Sidecar) -> None:
-        self.path = tar_path(shards_dir, sidecar.shard.name)
+    def __init__(self, shards_dir: Path, shard: IndexedShard, url: str | None) -> None:
+        """`url`: of the dataset that the folder mirrors, if it does. Raises ShardError where the tar is not
+        there in its size, or samples differ in their fields.
+        """
+        self.path = tar_path(shards_dir, shard.name)
         # A shard of a dataset elsewhere comes here, whole and checked, when it is first read.
-        self._origin = origin(shards_dir)
-        if self._origin is None or self.path.is_file():
-            check_tar_size(shards_dir, sidecar)
-        self.name = sidecar.shard.name
-        self.sha256 = sidecar.sha256
-        self.holes: tuple[Hole, ...] = sidecar.holes
-        self.fields = tuple(sorted(sidecar.samples[0].fields)) if sidecar.samples else ()
-        for sample in sidecar.samples:
-            if tuple(sorted(sample.fields)) != self.fields:
-                raise ShardError(
-                    f"{self.name}: {sample.key} has {sorted(sample.fields)}, the first {list(self.fields)}",
-                    consequence="no batch could be formed, and other readers infer wrong columns",
-                    remedy="rebuild the shard; every sample of a recipe must have the same fields",
-                )
-        # Arrays instead of records: a million samples must fit in every loader worker.
-        self._keys = np.array([sample.key for sample in sidecar.samples], dtype=np.bytes_)
-        spans = [[sample.fields[field] for field in self.fields] for sample in sidecar.samples]
-        self._spans = np.array(spans, dtype=np.int64).reshape(len(spans), len(self.fields), 2)
+        self._url = url
+        if url is None or self.path.is_file():
+            check_tar_size(shards_dir, shard)
+        self.name, self.sha256, self.fields = shard.name, shard.sha256, shard.fields
+        self._count, self._shard = shard.count, shard
+        self._file = ProvenFile(self.path, shard.sha256)
+        self._rows = shard.rows() if shard.count and not shard.fields else None
+
+    @classmethod
+    def of(cls, shards_dir: Path, sidecar: Sidecar) -> Self:
+        """Of a sidecar that was just read."""
+        return cls(shards_dir, IndexedShard.of(shards_dir, sidecar), origin(shards_dir))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_rows": None}
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._count
+
+    @property
+    def rows(self) -> np.ndarray:
+        """See `IndexedShard.rows`; looked up once."""
+        if self._rows is None:
+            self._rows = self._shard.rows()
+        return self._rows
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        return self._shard.holes
+
+    @property
+    def picture_sizes(self) -> PictureSizes:
+        """Width and height of each sample's picture, 0 where it has none."""
+        return self._shard.picture_sizes()
 
     @property
     def keys(self) -> list[str]:
-        return [key.decode() for key in self._keys]
+        return [self.key(index) for index in range(len(self))]
 
     def key(self, index: int) -> str:
-        return self._keys[index].decode()
+        key = self.rows["key"][index].decode("ascii", "replace")
+        # Files are named by it, and the index came with the data.
+        check_key(key)
+        return key
 
     def fetch(self) -> None:
         """Bring the tar of a dataset elsewhere here, if it is not yet; `read` does so by itself."""
-        if self._origin is not None:
-            fetch_tar(self._origin, self.path, self.sha256)
+        if self._url is not None:
+            fetch_tar(self._url, self.path, self.sha256)
+
+    def prove(self) -> None:
+        """Raise DataReplaced unless the tar is, byte for byte, the one that its sidecar was written for.
+
+        Reads all of it the first time; see `pairbridge.datagen.shards.proven_files`. Raises ShardError if it
+        has gone.
+        """
+        self.fetch()
+        try:
+            self._file.check()
+        except OSError as error:
+            raise self._damaged("any", error.strerror or str(error)) from error
 
     def read(self, index: int, fields: Sequence[str] | None = None) -> dict[str, bytes]:
         """Encoded fields of sample `index` in [0, len): all, or `fields` and nothing before or after them.
 
         Raises ShardError, naming shard and key, if the file has gone or changed size, or if a header is not
         byte for byte the one that the sidecar implies (so links, devices, renamed members and flipped
-        header bits). Flips inside the data show when it is decoded (PNG and JSON check themselves) and in
-        `pairbridge verify`.
+        header bits). Other bytes inside the data are what `prove` is for.
         """
         self.fetch()
-        key, spans = self.key(index), self._spans[index].tolist()
+        key, spans = self.key(index), spans_of(self.rows[index])
         members = list(zip(self.fields, spans, strict=True))
         if fields is not None:
             wanted = [place for place, (field, _) in enumerate(members) if field in fields]
@@ -74,6 +112,8 @@ class Shard:
         spans = [span for _, span in members]
         start = spans[0][0] - BLOCK
         end = spans[-1][0] + spans[-1][1]
+        if not 0 <= start <= end <= self._shard.bytes:
+            raise self._damaged(key, f"it would end at byte {end} of {self._shard.bytes}")
         try:
             data = read_span(self.path, start, end)
         except OSError as error:
@@ -99,12 +139,14 @@ class Shard:
 
 def open_shard(tar: Path) -> Shard:
     """The committed shard whose tar is at `tar`. Raises ShardError if it is not committed or is damaged."""
-    return Shard(tar.parent, Sidecar.from_file(sidecar_path(tar.parent, tar.stem)))
+    return Shard.of(tar.parent, Sidecar.from_file(sidecar_path(tar.parent, tar.stem)))
 
 
 def open_shards(dataset_dir: Path, recipe: str, split: str) -> Iterator[Shard]:
     """Committed shards of one recipe and split, in order. Gaps are for `verify`: here what is there is
     opened."""
-    prefix = f"{split}-{recipe}-"
-    for path in sorted((dataset_dir / "shards").glob(f"{prefix}??????.json")):
-        yield open_shard(path.with_suffix(".tar"))
+    shards_dir = dataset_dir / "shards"
+    index, url, ours = ShardIndex(shards_dir), origin(shards_dir), re.compile(f"{split}-{recipe}-[0-9]{{6}}")
+    for name in index.names():
+        if ours.fullmatch(name) and (shard := index.find(name)) is not None:
+            yield Shard(shards_dir, shard, url)

@@ -21,21 +21,23 @@ from pydantic import (
     model_validator,
 )
 
+from pairbridge.datagen.core.bounded_json import JsonRefused
 from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.core.record_files import first_problem, read_record
-from pairbridge.datagen.shards.sample import FIELD_PATTERN, KEY_PATTERN
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
+from pairbridge.datagen.core.record_files import first_problem, parse_record, read_record
+from pairbridge.datagen.shards.sample import FIELD_PATTERN, KEY_PATTERN, png_size
 from pairbridge.datagen.shards.tar import BLOCK, TRAILER, padding, sample_tar
 
 SIDECAR_FORMAT = "pairbridge-shard/1"
 
-# A shard of 5,000 samples has a sidecar of about 1.5 MB; beyond this the file is not one of ours.
-MAX_RECORD_BYTES = 64 * 2**20
-
-Count = Annotated[int, Field(ge=0)]
+# Readers keep offsets and sizes in 64 bits.
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Key = Annotated[str, Field(pattern="^" + KEY_PATTERN.pattern.replace(r"\Z", "$"))]
 FieldName = Annotated[str, Field(pattern="^" + FIELD_PATTERN.pattern.replace(r"\Z", "$"))]
+# It begins the names of shards, keys and folders of exports.
+RecipeId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 ShardName = Annotated[str, Field(pattern=r"^(train|validation|test)-[a-z0-9_-]+-[0-9]{6}$")]
 
 
@@ -79,6 +81,8 @@ class SampleRecord(_Record):
 
     key: Key
     fields: dict[FieldName, Annotated[tuple[Count, Count], Field(strict=False)]]
+    size_WH: Annotated[tuple[Count, Count], Field(strict=False)] | None = None
+    """Of its picture, which a trainer has to know before it decodes anything; None where it has none."""
 
 
 class GroupRecord(_Record):
@@ -104,9 +108,11 @@ class GroupRecord(_Record):
     def from_json(cls, data: bytes) -> Self:
         """Raises ShardError on anything but a whole, self-consistent record."""
         try:
-            return cls.model_validate_json(data)
+            return parse_record(cls, data, MAX_RECORD_BYTES)
         except ValidationError as error:
             raise _bad_record("a group record in staging", first_problem(error)) from error
+        except JsonRefused as error:
+            raise _bad_record("a group record in staging", str(error)) from error
 
 
 class ShardInfo(_Record):
@@ -147,6 +153,10 @@ class Sidecar(_Record):
             raise ValueError(f"count is {self.count}, but {len(self.samples)} samples are listed")
         return self
 
+    @property
+    def name(self) -> str:
+        return self.shard.name
+
     def to_json(self) -> bytes:
         return canonical_json(self.model_dump(mode="json"))
 
@@ -157,6 +167,30 @@ class Sidecar(_Record):
         if sidecar.shard.name != path.stem:
             raise _bad_record(path, f"it describes shard {sidecar.shard.name}")
         return sidecar
+
+
+class Claim(_Record):
+    """What stands in a sidecar's place on an object store while the shard's tar is being replaced.
+
+    It keeps late writes of an earlier sidecar out, and says whose turn it is: `generation` is that of the
+    lease under which it was written.
+    """
+
+    format: Annotated[str, Field(pattern="^pairbridge-claim/1$")] = "pairbridge-claim/1"
+    generation: Count
+
+    def to_json(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def commit_record(content: bytes) -> Sidecar | Claim | None:
+    """What is in a sidecar's place on an object store; None: half a record, or none of ours."""
+    for model in (Sidecar, Claim):
+        try:
+            return parse_record(model, content, MAX_RECORD_BYTES)
+        except (ValidationError, JsonRefused):
+            continue
+    return None
 
 
 def pack_group(
@@ -175,7 +209,8 @@ def pack_group(
             holes.append(outcome)
             continue
         key, fields = outcome
-        samples.append(SampleRecord(key=key, fields=_layout(len(part), fields)))
+        record = SampleRecord(key=key, fields=_layout(len(part), fields), size_WH=_picture_size(fields))
+        samples.append(record)
         part += sample_tar(key, fields)
     record = GroupRecord(
         group=group,
@@ -197,6 +232,14 @@ def _layout(start: int, fields: Mapping[str, bytes]) -> dict[str, tuple[int, int
     return members
 
 
+def _picture_size(fields: Mapping[str, bytes]) -> tuple[int, int] | None:
+    """(width, height) of the target, of the source where the target is geometry."""
+    for field in ("target.png", "source.png"):
+        if field in fields:
+            return png_size(field, fields[field])
+    return None
+
+
 def _check_layout(samples: Sequence[SampleRecord], holes: Sequence[Hole], num_bytes: int) -> None:
     position = 0
     for sample in samples:
@@ -213,7 +256,7 @@ def _check_layout(samples: Sequence[SampleRecord], holes: Sequence[Hole], num_by
         raise ValueError(f"the members end at byte {position}, the file's data at {num_bytes}")
     keys = [entry.key for entry in (*samples, *holes)]
     if len(set(keys)) != len(keys):
-        twice = sorted({key for key in keys if keys.count(key) > 1})[0]
+        twice = min(key for key, count in Counter(keys).items() if count > 1)
         raise ValueError(f"key {twice} is listed twice")
 
 

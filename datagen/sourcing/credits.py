@@ -12,7 +12,6 @@ Whatever is damaged says nothing: provenance is then "unspecified", and the asse
 """
 
 import gzip
-import json
 import re
 import struct
 import zlib
@@ -21,8 +20,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# A header can claim anything, and an index of a whole Objaverse folder takes about 30 MB.
-MAX_INDEX_BYTES = 512 << 20
+from pairbridge.datagen.core.bounded_json import parse_json
+from pairbridge.datagen.core.errors import FileUnreadable, is_of_machine
+from pairbridge.datagen.core.limits import MAX_CREDITS_BYTES, MAX_GLTF_JSON_BYTES
 
 _INDEX_NAMES = tuple(
     f"{stem}.json{packed}" for stem in ("annotations", "metadata", "asset_data") for packed in ("", ".gz")
@@ -158,9 +158,12 @@ def _load(path: Path) -> Any:
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rb") as stream:
-            data = stream.read(MAX_INDEX_BYTES + 1)
-        return json.loads(data) if len(data) <= MAX_INDEX_BYTES else None
-    except (OSError, ValueError, EOFError, zlib.error):
+            return parse_json(stream.read(MAX_CREDITS_BYTES + 1), MAX_CREDITS_BYTES)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        if isinstance(error, OSError) and is_of_machine(error):
+            raise FileUnreadable.of(path, error) from error
         return None
 
 
@@ -169,9 +172,11 @@ def _gltf_asset(path: Path) -> Any:
         with open(path, "rb") as stream:
             if path.suffix.lower() == ".glb":
                 length, kind = struct.unpack_from("<I4s", stream.read(20), 12)
-                text = stream.read(min(length, MAX_INDEX_BYTES)) if kind == b"JSON" else b""
+                text = stream.read(min(length, MAX_GLTF_JSON_BYTES)) if kind == b"JSON" else b""
             else:
-                text = stream.read(MAX_INDEX_BYTES)
-        return json.loads(text)["asset"]
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+                text = stream.read(MAX_GLTF_JSON_BYTES)
+        return parse_json(text, MAX_GLTF_JSON_BYTES)["asset"]
+    except (ValueError, KeyError, TypeError, struct.error):
         return None
+    except OSError as error:
+        raise FileUnreadable.of(path, error) from error

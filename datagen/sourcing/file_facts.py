@@ -5,7 +5,7 @@ file is read once and not each time that a catalogue is made. The cache may be d
 """
 
 import contextlib
-import json
+import errno
 import os
 import struct
 import threading
@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from pairbridge.datagen.assets.exr_files import read_equirect
-from pairbridge.datagen.assets.object_files import check_object_file
+from pairbridge.datagen.assets.files_in_use import beside_sha256
+from pairbridge.datagen.assets.object_files import check_object_file, stated_companions
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.assets.photographs import PhotoRules, read_photograph
 from pairbridge.datagen.core.atomic_files import DiskFull, write_atomically
-from pairbridge.datagen.core.errors import AssetError
-from pairbridge.datagen.core.json_digest import canonical_json, digest, file_sha256
+from pairbridge.datagen.core.bounded_json import read_json
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable
+from pairbridge.datagen.core.json_digest import Stamp, canonical_json, digest, file_sha256, file_stamp
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
 from pairbridge.datagen.shards.object_store import cache_root
 from pairbridge.datagen.sourcing.fingerprints import map_fingerprint, photo_fingerprint
 
@@ -42,11 +45,13 @@ _MALFORMED = (
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """`fault` and `reason` say why the file cannot be used, by a one-word name and in a sentence without its
-    folder; both are empty for one that can, as far as is known before Blender loads it."""
+    """`beside` is one digest of the files that an object's file refers to. `fault` and `reason` say why the
+    file cannot be used, by a one-word name and in a sentence without its folder; both are empty for one that
+    can, as far as is known before Blender loads it."""
 
     sha256: str
     fingerprint: str = ""
+    beside: str = ""
     fault: str = ""
     reason: str = ""
 
@@ -70,7 +75,8 @@ class FactReader:
     object_rules: ObjectRules
 
     def read(self, files: Sequence[FileToRead]) -> list[FileFacts]:
-        """In the order of `files`; one that cannot be opened has a fault and an empty hash."""
+        """In the order of `files`. Raises FileUnreadable for one that cannot be read: nothing is known of
+        it."""
         shelves = {root: _Shelf(root) for root in {file.root for file in files}}
         keys = [self._key(file) for file in files]
         known = [shelves[file.root].get(file, key) for file, key in zip(files, keys, strict=True)]
@@ -100,20 +106,29 @@ class FactReader:
         }
 
     def _read(self, file: FileToRead) -> FileFacts:
-        sha256 = ""
         try:
-            sha256 = file_sha256(file.path)
+            facts = self._look(file)
+            # A verdict stands if a second reading gives it of the same bytes: libraries that open files
+            # themselves do not tell a failed reading from a damaged file.
+            again = self._look(file) if facts.fault else facts
+        except OSError as error:
+            raise FileUnreadable.of(file.path, error) from error
+        if again.sha256 != facts.sha256:
+            raise FileUnreadable.of(file.path, OSError(errno.EBUSY, "its bytes change while it is read"))
+        return again
+
+    def _look(self, file: FileToRead) -> FileFacts:
+        sha256 = file_sha256(file.path)
+        try:
             large = file.kind == "hdri" or file.path.stat().st_size > _LARGE_BYTES
             with _LARGE_AT_ONCE if large else contextlib.nullcontext():
-                return FileFacts(sha256, self._fingerprint(file))
+                fingerprint = self._fingerprint(file)
+            names = stated_companions(file.path) if file.kind == "object" else ()
+            return FileFacts(sha256, fingerprint, beside_sha256(file.path, names))
         except AssetError as error:
             # What a dataset says of a file must not depend on where it lies.
             reason = error.cause.replace(str(file.path), file.path.name)
             return FileFacts(sha256, fault=error.fault, reason=reason)
-        except OSError as error:
-            return FileFacts(
-                sha256, fault="missing", reason=f"{file.path.name} cannot be read: {error.strerror}"
-            )
         except _MALFORMED as error:
             return FileFacts(sha256, fault="damaged", reason=f"{file.path.name} is malformed: {error}")
 
@@ -151,7 +166,7 @@ class _Shelf:
         self._changed = False
         entries: Any = None
         with contextlib.suppress(OSError, ValueError):
-            entries = json.loads(self._path.read_bytes())
+            entries = read_json(self._path, MAX_RECORD_BYTES)
         self._entries = entries if isinstance(entries, dict) else {}
 
     def get(self, file: FileToRead, key: str) -> FileFacts | None:
@@ -178,13 +193,11 @@ class _Shelf:
         return f"{file.kind}/{file.path.relative_to(file.root).as_posix()}"
 
 
-def _stamp(path: Path) -> list[int]:
-    """Changes when the file does. The time of the inode's change is one that no tool sets back."""
+def _stamp(path: Path) -> Stamp:
     try:
-        stat = path.stat()
+        return file_stamp(path)
     except OSError:
-        return []
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        return ()
 
 
 @cache

@@ -1,12 +1,13 @@
-"""Every file below a folder, in one order, with what makes some of them no asset at all.
+"""Every file below a folder, or one file alone, in one order, with what makes some of them no asset at all.
 
 Linked folders are entered, each folder once: a link back up, or two links to one place, end there.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from pairbridge.datagen.core.errors import FileUnreadable
 
 _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
@@ -20,14 +21,23 @@ class ListedFile:
     ignored: str
 
 
-def listed_files(folder: Path) -> list[ListedFile]:
-    """Sorted by path. What cannot be read is listed as ignored, too."""
+def root_of(place: Path) -> Path:
+    """The folder of the assets at `place`: itself, or that in which a single file lies."""
+    return place.parent if place.is_file() else place
+
+
+def listed_files(place: Path) -> list[ListedFile]:
+    """Of a folder, sorted by path; of a file itself alone. Raises FileUnreadable for a folder that cannot be
+    listed: what it holds would silently be missing.
+    """
+    if place.is_file():
+        return [ListedFile(place, "")]
     # Real folders first: a file has the name of the place where it lies, not of a link to it.
     seen: set[tuple[int, int]] = set()
     links: list[Path] = []
-    found = list(_below(folder, folder, seen, links))
+    found = list(_below(place, place, seen, links))
     while links:
-        found += _below(links.pop(0), folder, seen, links)
+        found += _below(links.pop(0), place, seen, links)
     return sorted(found, key=lambda listed: listed.path.as_posix())
 
 
@@ -38,18 +48,16 @@ def _below(folder: Path, root: Path, seen: set[tuple[int, int]], links: list[Pat
             yield ListedFile(folder, "a folder that is listed already, by another name")
             return
         seen.add((stat.st_dev, stat.st_ino))
-        inside = sorted(folder.iterdir())
-    except OSError as error:
-        yield ListedFile(folder, f"it cannot be read: {error.strerror}")
-        return
-    for path in inside:
-        if path.is_dir():
-            if path.is_symlink():
-                links.append(path)
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                if path.is_symlink():
+                    links.append(path)
+                else:
+                    yield from _below(path, root, seen, links)
             else:
-                yield from _below(path, root, seen, links)
-        else:
-            yield ListedFile(path, _ignored(path, path.relative_to(root).parts))
+                yield ListedFile(path, _ignored(path, path.relative_to(root).parts))
+    except OSError as error:
+        raise FileUnreadable.of(folder, error) from error
 
 
 def _ignored(path: Path, parts: tuple[str, ...]) -> str:
@@ -61,6 +69,4 @@ def _ignored(path: Path, parts: tuple[str, ...]) -> str:
         return "left by a file browser"
     if not path.exists():
         return "a link to nothing"
-    if not path.is_file():
-        return "no regular file"
-    return "" if os.access(path, os.R_OK) else "it may not be read: its permissions forbid it"
+    return "" if path.is_file() else "no regular file"

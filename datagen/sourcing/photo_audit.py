@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.assets.photographs import PhotoRules, read_header
 from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.yaml_text import read_document
 from pairbridge.datagen.sourcing.fingerprints import hash_of, near_duplicates
 from pairbridge.datagen.sourcing.folder_listing import listed_files
 from pairbridge.datagen.sourcing.other_files import other_file
@@ -54,11 +56,20 @@ def audit_photographs(folder: Path, rules: PhotoRules, *, distance: int) -> Phot
 
 def write_exclusions(path: Path, problems: Mapping[str, str]) -> None:
     """Add `exclude: <why>` for every problem, by asset id, to a catalogue.yaml; what else it says stays."""
-    # The round trip keeps comments, and builds no objects either.
+    # Refused before the round trip, which keeps comments and would follow aliases.
+    there = (read_document(path).value if path.is_file() else None) or {}
+    if not isinstance(there, dict) or not all(isinstance(entry, dict) for entry in there.values()):
+        raise ConfigError(
+            f"{path} is not a mapping of asset ids to what is said of each",
+            consequence="what is excluded cannot be added to it",
+            remedy="name a catalogue.yaml, or a file that is not there yet",
+        )
     round_trip = YAML(typ="rt")
-    entries = (round_trip.load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+    entries = round_trip.load(path.read_text(encoding="utf-8")) if there else {}
+    # Ids are text, also where they look like numbers, which the round trip makes of them.
+    keys = dict(zip(there, entries, strict=True))
     for asset_id, problem in sorted(problems.items()):
-        entries.setdefault(asset_id, {})["exclude"] = problem
+        entries.setdefault(keys.get(asset_id, asset_id), {})["exclude"] = problem
     text = io.BytesIO()
     round_trip.dump(entries, text)
     write_atomically(path, [text.getvalue()])

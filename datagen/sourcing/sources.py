@@ -10,9 +10,6 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 import pairbridge.blender_assets
 from pairbridge.datagen.assets.catalogue import (
     EXCLUDED,
@@ -23,16 +20,19 @@ from pairbridge.datagen.assets.catalogue import (
     Catalogue,
     LeftOut,
 )
-from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, default_up
+from pairbridge.datagen.assets.files_in_use import content_sha256
+from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, companions, default_up
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
-from pairbridge.datagen.core.errors import CatalogueError, ConfigError
+from pairbridge.datagen.core.errors import CatalogueError, ConfigError, FileUnreadable
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.core.splits import SPLITS
+from pairbridge.datagen.core.yaml_text import read_document
 from pairbridge.datagen.sourcing.content_groups import Comparable, common_name, haven_name
 from pairbridge.datagen.sourcing.credits import Credit, CreditReader
 from pairbridge.datagen.sourcing.file_facts import FactReader, FileToRead, beside_digests
-from pairbridge.datagen.sourcing.folder_listing import listed_files
+from pairbridge.datagen.sourcing.folder_listing import listed_files, root_of
+from pairbridge.datagen.sourcing.other_files import other_file
 from pairbridge.datagen.sourcing.placement import FoundAsset, place_assets
 
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
@@ -47,15 +47,20 @@ _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validatio
 
 
 def build_catalogue(
-    config: AssetsConfig, lightings_dir: Path | None, settled: Mapping[str, Comparable] | None = None
+    config: AssetsConfig,
+    lightings_dir: Path | None,
+    settled: Mapping[str, Comparable] | None = None,
+    *,
+    bpy_folder: Path | None = None,
 ) -> Catalogue:
     """Every asset the config names, plus the lightings baked in `lightings_dir` (None: none are baked yet).
 
     What belongs together comes into one split. `settled` are the assets, by id, of a dataset that was begun:
-    they stay where they are, and what joins them goes there. Raises ConfigError for a folder that is missing
-    and CatalogueError for an entry that contradicts another.
+    they stay where they are, and what joins them goes there. `bpy_folder` is that of the bpy that renders,
+    which brings the embedded HDRIs (None: this interpreter's). Raises ConfigError for a folder that is
+    missing and CatalogueError for an entry that contradicts another.
     """
-    embedded = embedded_assets(config.families) if config.embedded else []
+    embedded = embedded_assets(config.families, bpy_folder) if config.embedded else []
     found = [*embedded, *(baked_assets(lightings_dir) if lightings_dir else ())]
     own, left_out = user_files(config, {asset.id for asset in found})
     known = [FoundAsset(asset, _names_of(asset), asset.split) for asset in found]
@@ -69,11 +74,24 @@ def _names_of(asset: Asset) -> frozenset[str]:
     return frozenset({haven or f"pairbridge/{asset.id}"})
 
 
-def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
+def kind_of_file(path: Path) -> AssetKind:
+    """What the suffix of a file says that it is. Raises ConfigError if it is no asset's."""
+    for kind, suffixes in _SUFFIXES.items():
+        if path.suffix.lower() in suffixes:
+            return kind
+    raise ConfigError(
+        f"{path} is no asset: {other_file(path, *_SUFFIXES).reason}",
+        consequence="nothing can be made of it",
+        remedy="name an object, an environment map or a photograph in one of these formats",
+    )
+
+
+def embedded_assets(families: tuple[str, ...] | None, bpy_folder: Path | None = None) -> list[Asset]:
     """The embedded catalogue, restricted to `families` if given.
 
-    HDRIs are listed only where bpy is installed, photographs only where scikit-image is: a plan that needs
-    what is missing is then refused with the counts. Raises ConfigError for a family that does not exist.
+    HDRIs are listed only where there is a bpy, in `bpy_folder` or for this interpreter, photographs only
+    where scikit-image is: a plan that needs what is missing is then refused with the counts. Raises
+    ConfigError for a family that does not exist.
     """
     catalogue = _load_yaml(Path(pairbridge.blender_assets.__file__).with_name("catalogue.yaml"))
     known = catalogue["families"]
@@ -101,10 +119,12 @@ def embedded_assets(families: tuple[str, ...] | None) -> list[Asset]:
         )
         for family in wanted
     ]
-    worlds = _package_folder("bpy", "*/datafiles/studiolights/world")
+    worlds = _first_match(
+        [bpy_folder] if bpy_folder else _package_folders("bpy"), "*/datafiles/studiolights/world"
+    )
     if worlds:
         found += [_wheel_hdri(name, entry, worlds) for name, entry in catalogue["hdris"].items()]
-    photos = _package_folder("skimage", "data")
+    photos = _first_match(_package_folders("skimage"), "data")
     if photos:
         found += [_photo(name, entry, photos) for name, entry in catalogue["photos"].items()]
     return _with_facts(found)
@@ -143,20 +163,19 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     a catalogue.yaml that does not fit its folder.
     """
     own = {suffix: addon for addon in config.addons for suffix in addon.imports}
-    codes = {addon.path: _code_sha256(addon.path) for addon in config.addons}
-    folders = [
-        (kind, position, folder)
-        for kind, kind_folders in (
+    places = [
+        (kind, position, place)
+        for kind, kind_places in (
             ("object", config.objects),
             ("hdri", config.hdris),
             ("photo", config.photos),
         )
-        for position, folder in enumerate(kind_folders)
+        for position, place in enumerate(kind_places)
     ]
     files = [
-        (kind, position, folder, read)
-        for kind, position, folder in folders
-        for read in _asset_files(kind, folder, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        (kind, position, read.root, read)
+        for kind, position, place in places
+        for read in _asset_files(kind, place, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
     ]
     stems = Counter(_sanitised(read.path.relative_to(folder)) for _, _, folder, read in files)
     beside: defaultdict[Path, set[str]] = defaultdict(set)
@@ -165,7 +184,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     facts = FactReader(config.photo_rules, config.object_rules).read([read for *_, read in files])
     found: list[FoundAsset] = []
     left_out: list[LeftOut] = []
-    pins = {folder: _pins(folder) for _, _, folder in folders}
+    pins = {folder: _pins(folder) for folder in (root_of(place) for *_, place in places)}
     used: dict[Path, set[str]] = {folder: {_EVERY_FILE} for folder in pins}
     credits = {folder: CreditReader(folder) for folder in pins}
     for (kind, position, folder, read), fact in zip(files, facts, strict=True):
@@ -194,8 +213,8 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             licence=pin.get("licence", stated.licence or UNSPECIFIED),
             author=pin.get("author", stated.author or UNSPECIFIED),
             source=source,
-            # Code that reads the file decides what it shows as much as its bytes do.
-            sha256=fact.sha256 if addon is None else digest([fact.sha256, codes[addon.path]]),
+            sha256=content_sha256(fact.sha256, addon),
+            beside=fact.beside,
             path=path,
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
@@ -273,36 +292,50 @@ def _photo(name: str, entry: dict[str, Any], folder: Path) -> Asset:
     )
 
 
-def _package_folder(package: str, pattern: str) -> Path | None:
+def _package_folders(package: str) -> list[Path]:
     # find_spec looks a package up without running it: importing bpy starts Blender in this process.
     spec = importlib.util.find_spec(package)
-    for location in (spec.submodule_search_locations or ()) if spec else ():
-        for folder in sorted(Path(location).glob(pattern)):
-            return folder
-    return None
+    return [Path(location) for location in (spec.submodule_search_locations or ())] if spec else []
 
 
-def _code_sha256(path: Path) -> str:
-    """One digest of an add-on's Python code."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-    return digest({file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files})
+def _first_match(folders: list[Path], pattern: str) -> Path | None:
+    return next((found for folder in folders for found in sorted(folder.glob(pattern))), None)
 
 
-def _asset_files(kind: AssetKind, folder: Path, suffixes: Set[str]) -> list[FileToRead]:
-    if not folder.is_dir():
+def _asset_files(kind: AssetKind, place: Path, suffixes: Set[str]) -> list[FileToRead]:
+    try:
+        there = place.exists()
+    except OSError as error:
+        raise FileUnreadable.of(place, error) from error
+    if not there:
         raise ConfigError(
-            f"assets: {folder} is not a folder",
+            f"assets: {place} is neither a folder nor a file",
             consequence=f"its {kind} assets would silently be missing from the dataset",
             remedy="create it, or correct the path (paths are relative to the YAML file)",
         )
-    listed = [one.path for one in listed_files(folder) if not one.ignored]
-    # What an object refers to decides whether it can be used.
-    beside = beside_digests(listed, folder) if kind == "object" else {}
+    if place.is_file() and place.suffix.lower() not in suffixes:
+        raise ConfigError(
+            f"assets: {place} is no {kind}: {other_file(place, kind).reason}",
+            consequence="nothing could be made of it",
+            remedy=f"name a file of another format: {', '.join(sorted(suffixes))}",
+        )
+    root = root_of(place)
+    listed = [one.path for one in listed_files(place) if not one.ignored]
+    # What an object refers to decides whether it can be used. Of a single file nobody meant its whole folder.
+    near = [root / name for name in _companions(place)] if kind == "object" and place.is_file() else []
+    beside = beside_digests([*listed, *near], root) if kind == "object" else {}
     return [
-        FileToRead(kind, path, folder, beside.get(path.parent, ""))
+        FileToRead(kind, path, root, beside.get(path.parent, ""))
         for path in listed
         if path.suffix.lower() in suffixes
     ]
+
+
+def _companions(path: Path) -> tuple[str, ...]:
+    try:
+        return companions(path)
+    except OSError as error:
+        raise FileUnreadable.of(path, error) from error
 
 
 def _sanitised(relative: Path) -> str:
@@ -346,10 +379,12 @@ def _pin_problem(pin: Any) -> str | None:
 
 def _load_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+        loaded = read_document(path).value
+    except ConfigError as error:
+        if isinstance(error.__cause__, OSError):
+            raise FileUnreadable.of(path, error.__cause__) from error
         raise CatalogueError(
-            f"{path} cannot be read: {error}",
+            error.cause,
             consequence="the assets beside it have no split or licence",
             remedy="correct the YAML",
         ) from error

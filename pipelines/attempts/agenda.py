@@ -101,6 +101,11 @@ class Agenda:
         return self._complete.popleft() if self._complete else None
 
     @property
+    def num_open(self) -> int:
+        """Shards with groups that are not settled yet, of those that were begun."""
+        return len(self._unsettled)
+
+    @property
     def idle(self) -> bool:
         """Nothing is left to try and nothing in flight: only the caller can settle what is left, if any."""
         return not (self.waits_for_workers or self._in_flight)
@@ -115,6 +120,11 @@ class Agenda:
             del self._unsettled[task.shard.name]
             self._complete.append(task.shard)
 
+    def withhold(self, task: Attempt) -> None:
+        """The attempt has ended; the caller calls `settled` once it knows whether its holes shall be
+        staged."""
+        del self._in_flight[task.name]
+
     def failed(self, task: Attempt, fault: Fault) -> Verdict:
         """Count the fault, queue the retry. On QUARANTINE the caller stages the holes and calls `settled`."""
         verdict = self._faults.record(task.name, fault)
@@ -126,6 +136,10 @@ class Agenda:
         elif verdict is Verdict.RETRY_ALONE:
             self._alone.append(Attempt(task.shard, task.group, own_worker=True, alone=True))
         return verdict
+
+    def pause_s(self, task: Attempt, first_s: float) -> float:
+        """As `RetryLedger.pause_s`."""
+        return self._faults.pause_s(task.name, first_s)
 
     @property
     def _alone_may_start(self) -> bool:

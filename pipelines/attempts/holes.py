@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.dataset.redraw import MadeGroup, Refusal
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.records import Hole, Rejection
@@ -48,6 +49,17 @@ def refused_assets(made: MadeGroup, catalogue: Catalogue) -> dict[str, int]:
     return dict(counts)
 
 
+def broken_assets(made: MadeGroup, catalogue: Catalogue) -> frozenset[str]:
+    """Catalogue ids of what cost pairs as a broken asset; of all that a draw used, where its error names
+    none."""
+    found: set[str] = set()
+    for outcome in made.outcomes:
+        if isinstance(outcome, Refusal) and isinstance(outcome.error, AssetError):
+            culprit = refused(outcome, catalogue).asset
+            found.update([culprit.partition(":")[0]] if culprit else asset_ids(outcome.spec, catalogue))
+    return frozenset(found)
+
+
 def rejection(refusal: Refusal, catalogue: Catalogue) -> Rejection:
     """The record of a draw that a gate refused."""
     hole = refused(refusal, catalogue)
@@ -63,6 +75,12 @@ def given_up(spec: GroupSpec, fault: Fault, reason: str, catalogue: Catalogue) -
     which = f"draw {spec.draw} of the group" if spec.draw else "the group"
     why = f"{reason}; {which} uses {used}"
     return tuple(Hole(key=key, reason=why, fault=fault.value) for key in spec.keys)
+
+
+def is_called(hole: Hole, reason: str) -> bool:
+    """Whether `reason` names the hole's fault, gate or asset, or is a part of its reason in any letter case;
+    all are called by an empty one."""
+    return reason in (hole.fault, hole.gate, hole.asset) or reason.casefold() in hole.reason.casefold()
 
 
 # What a group's parameters name: ids of assets are among their strings, whatever the recipe.

@@ -91,7 +91,7 @@ def check_assets(
         scratch = Path(folder)
         light = Environment(studio_rig(rng(1, "asset check"), 256))
         write_exr(scratch / "light.exr", light.pixels)
-        quick = RenderSettings(samples=SAMPLES, device=config.render.device)
+        quick = RenderSettings(samples=SAMPLES, device=config.render.device, python=config.render.python)
         settings = replace(config.workbench, render=quick)
         with open_blender(settings, scratch_dir=scratch, log_path=log_path, threads=threads) as blender:
             for asset in assets:

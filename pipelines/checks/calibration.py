@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field, NonNegativeInt, field_validator
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
+from pairbridge.datagen.blender.interpreter import bpy_folder
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, PairbridgeError, Rejected
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -55,7 +56,7 @@ from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.checks.paste_modes import PASTE_MODES, rim_error
 from pairbridge.pipelines.generation.open_plan import show_model_terms
-from pairbridge.pipelines.shelves.disk import scratch_folder
+from pairbridge.pipelines.shelves.scratch_folders import scratch_folder
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 
 ALL_FOREGROUND = "everything is foreground"
@@ -318,7 +319,9 @@ def _render(
     config: CalibrationConfig, threads: int, log_path: Path, on_progress: Callable[[str], None]
 ) -> tuple[list[TrueScene], dict[str, str]]:
     dataset = config.dataset()
-    plan = make_plan(dataset, build_catalogue(config.assets, None))
+    plan = make_plan(
+        dataset, build_catalogue(config.assets, None, bpy_folder=bpy_folder(config.render.python))
+    )
     recipe = plan.recipes["scenes"]
     scenes: list[TrueScene] = []
     refused: dict[str, str] = {}

@@ -19,6 +19,16 @@ from pathlib import Path
 
 import psutil
 
+from pairbridge.datagen.blender.blender_errors import BlenderUnavailable
+from pairbridge.datagen.blender.interpreter import (
+    LINES,
+    Interpreter,
+    interpreters_in,
+    new_environment,
+    other_interpreter,
+    this_interpreter,
+)
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 
 GIB = 2**30
@@ -43,6 +53,28 @@ _TRY_RAY = (
     "log_to_driver=False); ray.shutdown()"
 )
 
+# Prints the names below that hold, and in its last line on the error stream what the kernel offers.
+_TRY_CONFINEMENT = """
+import os, socket, sys
+from pairbridge.datagen.blender.confinement import Grants, confine, described
+print(described(confine(Grants())), file=sys.stderr)
+def refused(attempt):
+    try:
+        attempt()
+    except OSError:
+        return True
+tries = {"read": lambda: open(sys.argv[1]), "write": lambda: open(sys.argv[1], "a"),
+         "network": socket.socket, "programs": lambda: os.execv(sys.executable, ["python", "-c", ""])}
+print(*(name for name, attempt in tries.items() if refused(attempt)), flush=True)
+os._exit(0)
+"""
+_CONFINED = {
+    "read": "reading your files",
+    "write": "writing them",
+    "network": "the network",
+    "programs": "starting programs",
+}
+
 
 class State(StrEnum):
     OK = "ok"
@@ -59,12 +91,15 @@ class Check:
     remedy: str = ""
 
 
-def examine(folder: Path) -> Iterator[tuple[str, Check]]:
-    """Every check in turn, by name; `folder` is where output would go."""
+def examine(folder: Path, python: Path | None = None) -> Iterator[tuple[str, Check]]:
+    """Every check in turn, by name; `folder` is where output would go, `python` the interpreter that
+    `render.python` of a config names.
+    """
     checks: dict[str, Callable[[], Check]] = {
         "interpreter": lambda: check_interpreter(sys.version_info[:2]),
         "packages": check_packages,
-        "bpy": check_blender,
+        "bpy": lambda: check_blender(python),
+        "confinement": check_confinement,
         "cores": check_cores,
         "memory": lambda: check_memory(_memory_bytes()),
         "gpu": check_gpu,
@@ -79,12 +114,14 @@ def examine(folder: Path) -> Iterator[tuple[str, Check]]:
 
 def check_interpreter(version: tuple[int, int]) -> Check:
     found = f"Python {version[0]}.{version[1]} at {sys.executable}"
-    if version == (3, 11):
+    if f"{version[0]}.{version[1]}" in LINES.values():
         return Check(State.OK, found)
+    if version < (3, 11):
+        return Check(State.FAILED, f"{found}, which is too old", "use Python 3.11 or later")
     return Check(
-        State.FAILED,
-        f"{found}; bpy 4.5 exists for CPython 3.11 only, so nothing can be rendered",
-        "use Python 3.11: `make demo PYTHON=python3.11` (training alone runs on later ones)",
+        State.NOTE,
+        f"{found}, for which there is no bpy: it reads and trains, and renders through another one",
+        new_environment(),
     )
 
 
@@ -101,25 +138,43 @@ def check_packages() -> Check:
     return Check(
         State.FAILED,
         f"not installed: {', '.join(missing)}",
-        "pip install -c requirements/pins.txt -e '.[render]'",
+        install_command("render"),
     )
 
 
-def check_blender() -> Check:
-    """bpy imports in a fresh process."""
-    if not _installed("bpy"):
-        return Check(
-            State.FAILED,
-            "not installed: nothing can be rendered (training and reading work without it)",
-            "pip install -c requirements/pins.txt -e '.[render]'",
-        )
-    done = _run(
-        [sys.executable, "-c", "import bpy; print('Blender', '.'.join(map(str, bpy.app.version)))"],
-        timeout_s=120,
+def check_blender(python: Path | None) -> Check:
+    """bpy imports in a fresh process, of the interpreter that is named, of this one, or of one beside it."""
+    if python is not None:
+        try:
+            return _check_import(other_interpreter(python))
+        except BlenderUnavailable as error:
+            return Check(State.FAILED, error.cause, error.remedy)
+    if _installed("bpy"):
+        return _check_import(this_interpreter())
+    for beside in interpreters_in((Path(sys.prefix).parent, Path())):
+        check = _check_import(beside)
+        if check.state is State.OK:
+            return Check(
+                State.NOTE,
+                f"not in this environment, but in one beside it: {check.found}",
+                f"render through that one: `render: {{python: {beside.executable}}}` in the dataset's config",
+            )
+    return Check(
+        State.FAILED,
+        "not installed: nothing can be rendered (training and reading work without it)",
+        install_command("render")
+        if f"{sys.version_info[0]}.{sys.version_info[1]}" in LINES.values()
+        else new_environment(),
     )
+
+
+def _check_import(interpreter: Interpreter) -> Check:
+    executable = str(interpreter.executable)
+    done = _run([executable, "-c", "import bpy; print(bpy.app.version_string)"], timeout_s=120)
     if done.returncode == 0:
-        return Check(State.OK, f"Blender {done.stdout.split()[-1]}")
-    missing = sorted(missing_libraries(done.stderr) | missing_libraries(_ldd_of_bpy()))
+        blender = done.stdout.strip().splitlines()[-1]
+        return Check(State.OK, f"Blender {blender} in {executable} (Python {interpreter.python})")
+    missing = sorted(missing_libraries(done.stderr) | missing_libraries(_ldd(interpreter.bpy_folder)))
     if missing:
         return Check(
             State.FAILED, f"system libraries are missing: {', '.join(missing)}", apt_command(missing)
@@ -127,7 +182,24 @@ def check_blender() -> Check:
     return Check(
         State.FAILED,
         f"does not import: {_last_words(done)}",
-        "reinstall it: pip install --force-reinstall bpy~=4.5.0",
+        f"reinstall it: {executable} -m pip install --force-reinstall bpy=={interpreter.bpy}",
+    )
+
+
+def check_confinement() -> Check:
+    """A process like Blender's gives up its rights, and is then refused a file, a socket and a program."""
+    with tempfile.NamedTemporaryFile() as outside:
+        done = _run([sys.executable, "-c", _TRY_CONFINEMENT, outside.name], timeout_s=60)
+    held = set(done.stdout.split())
+    free = [what for name, what in _CONFINED.items() if name not in held]
+    if not free:
+        return Check(State.OK, "Blender's process reads the folders of objects alone, and has no network")
+    return Check(
+        State.NOTE,
+        f"the kernel does not keep Blender's process from {', nor from '.join(free)}: an object's file from a"
+        f" stranger might do so ({_last_words(done)})",
+        "use a kernel of 5.13 or later with Landlock (`lsm=landlock,...` at boot), in a container whose"
+        " seccomp profile lets it; until then use files you trust (docs/security.md)",
     )
 
 
@@ -241,11 +313,8 @@ def _memory_bytes() -> int:
     return available
 
 
-def _ldd_of_bpy() -> str:
-    spec = importlib.util.find_spec("bpy")
-    if spec is None or not spec.origin or not spec.origin.endswith(".so") or not shutil.which("ldd"):
-        return ""
-    return _run(["ldd", spec.origin], timeout_s=30).stdout
+def _ldd(bpy_folder: Path) -> str:
+    return _run(["ldd", str(bpy_folder / "__init__.so")], timeout_s=30).stdout if shutil.which("ldd") else ""
 
 
 def _run(

@@ -5,8 +5,15 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set, command_group, usable_cores
+from pairbridge.pipelines.commands.options import (
+    EXIT_PARTIAL,
+    Set,
+    command_group,
+    folder_option,
+    usable_cores,
+)
 
 
 def check(
@@ -18,7 +25,7 @@ def check(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", help="The folder for contact sheet, page, list and thumbnails.")
+        Path, folder_option("--out", help="The folder for contact sheet, page, list and thumbnails.")
     ] = Path("assets-check"),
     size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels of a thumbnail's side.")] = 160,
     time_limit: Annotated[
@@ -44,6 +51,7 @@ def check(
     from rich.console import Console
 
     # Imported late: OpenCV and Blender's client.
+    from pairbridge.datagen.blender.interpreter import bpy_folder
     from pairbridge.datagen.sourcing.photo_audit import write_exclusions
     from pairbridge.datagen.sourcing.sources import PIN_FILE, build_catalogue
     from pairbridge.pipelines.checks.asset_check import check_assets, folder_assets
@@ -51,7 +59,7 @@ def check(
     from pairbridge.pipelines.checks.file_accounts import file_accounts
 
     root, config = _config(what, settings or [], time_limit)
-    catalogue = build_catalogue(config.assets, None)
+    catalogue = build_catalogue(config.assets, None, bpy_folder=bpy_folder(config.render.python))
     assets = folder_assets(config.assets, catalogue)
     out.mkdir(parents=True, exist_ok=True)
     found = []
@@ -84,7 +92,7 @@ def _config(what: str, settings: list[str], time_limit: float | None):
     """The folder that paths are shown relative to, and the dataset config whose rules hold."""
     # Imported late: pydantic, YAML and Blender's client.
     from pairbridge.pipelines.checks.asset_check import folder_config
-    from pairbridge.pipelines.reading.config_files import find_config
+    from pairbridge.pipelines.reading.config_files import find_config, shipped_names
 
     if Path(what).is_dir():
         root = Path(what).absolute()
@@ -93,6 +101,12 @@ def _config(what: str, settings: list[str], time_limit: float | None):
         folders = folder_config(root)
         kept = {name: getattr(folders, name) for name in ("embedded", "objects", "hdris", "photos")}
         config = config.model_copy(update={"assets": config.assets.model_copy(update=kept)})
+    elif Path(what).suffix not in (".yaml", ".yml") and what not in shipped_names("datasets"):
+        raise ConfigError(
+            f"{what} is neither a folder nor a dataset's YAML file",
+            consequence="there is nothing to check",
+            remedy="name a folder of objects, environment maps or photographs",
+        )
     else:
         root, config = find_config("datasets", what).absolute().parent, load("dataset", what, settings)
     if time_limit is not None:

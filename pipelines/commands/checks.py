@@ -6,11 +6,15 @@ from typing import Annotated
 import typer
 
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import Set, usable_cores
+from pairbridge.pipelines.commands.options import Set, folder_option, usable_cores
 
 
 def doctor(
     out: Annotated[Path, typer.Option("--out", help="Where output would go; its disk is examined.")] = Path(),
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", help="The interpreter with bpy, as `render.python` of a dataset's config."),
+    ] = None,
 ) -> None:
     """Check this machine, and say what to do about each lack.
 
@@ -25,7 +29,7 @@ def doctor(
     styles = {State.OK: "green", State.NOTE: "yellow", State.FAILED: "bold red"}
     console = new_console()
     failed = 0
-    for name, check in examine(out):
+    for name, check in examine(out, python):
         failed += check.state is State.FAILED
         console.print(Text.assemble((f"{check.state:<8}", styles[check.state]), f"{name:<15}", check.found))
         if check.remedy:
@@ -37,7 +41,7 @@ def doctor(
 
 
 def calibrate(
-    out: Annotated[Path, typer.Option("--out", help="The folder for the table and the pictures.")],
+    out: Annotated[Path, folder_option("--out", help="The folder for the table and the pictures.")],
     config: Annotated[
         str,
         typer.Argument(metavar="[CONFIG]", help="A calibration's YAML file, or the name of a shipped one."),

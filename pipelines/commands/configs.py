@@ -1,4 +1,4 @@
-"""`pairbridge config list | schema | show | reference`: the keys of configuration files."""
+"""`pairbridge config list | schema | show | copy | reference`: the keys of configuration files."""
 
 import json
 import shutil
@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.pipelines.commands.config_kinds import KINDS, model_of
-from pairbridge.pipelines.commands.options import command_group
+from pairbridge.pipelines.commands.options import command_group, made_file
 
 KindName = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")]
 
@@ -39,6 +40,34 @@ def show(
 
     found = sections(_schema(kind))
     print(as_text(below(found, key) if key else found, shutil.get_terminal_size((100, 0)).columns))
+
+
+def copy(
+    kind: KindName,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped configuration, see `config list`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", parser=made_file, metavar="FILE", help="The file to write [default: NAME.yaml]."
+        ),
+    ] = None,
+) -> None:
+    """Copy a shipped configuration, to be changed."""
+    # Imported late: pydantic and YAML.
+    from pairbridge.pipelines.reading.config_files import find_config
+
+    model_of(kind)
+    out = out or Path(f"{name}.yaml")
+    if out.exists():
+        raise ConfigError(
+            f"{out} is there already",
+            consequence="it would be lost",
+            remedy="name another file with --out, or remove it",
+        )
+    lines = find_config(KINDS[kind][0], name).read_text().splitlines(keepends=True)
+    # An editor's hint, by a path from where the shipped file lies.
+    out.write_text("".join(line for line in lines if not line.startswith("# yaml-language-server:")))
+    print(out)
 
 
 def reference(
@@ -83,5 +112,6 @@ group = command_group(
     list=list_kinds,
     schema=schema,
     show=show,
+    copy=copy,
     reference=reference,
 )

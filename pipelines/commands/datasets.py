@@ -1,6 +1,7 @@
-"""`pairbridge plan | generate | verify | inspect`: datasets before, while and after they are made."""
+"""`pairbridge try | plan | generate | verify | inspect`: datasets before, while and after they are made."""
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -52,7 +53,8 @@ def plan(
         float, typer.Option("--price-per-gpu-hour", min=0, help="Price of one GPU for an hour.")
     ] = 0.0,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the estimate of --cost as JSON, and nothing else.")
+        bool,
+        typer.Option("--json", help="Print the plan, or the estimate of --cost, as JSON and nothing else."),
     ] = False,
     settings: options.Set = None,
 ) -> None:
@@ -63,13 +65,19 @@ def plan(
     """
     loaded = load("dataset", config, settings)
     if not cost:
+        if nodes or workers or address or price_per_node_hour or price_per_core_hour or price_per_gpu_hour:
+            raise typer.BadParameter("workers, machines and prices belong to an estimate: add --cost")
         # Imported late: rich.
         from pairbridge.pipelines.commands.plan_view import show_plan
         from pairbridge.pipelines.generation.open_plan import plan_before_baking
-        from pairbridge.pipelines.generation.plan_summary import named_group
+        from pairbridge.pipelines.generation.plan_summary import as_plain, named_group
 
         planned = plan_before_baking(loaded)
-        show_plan(planned, named_group(planned, group))
+        shown = named_group(planned, group)
+        if as_json:
+            print(json.dumps(as_plain(planned, shown), indent=1))
+        else:
+            show_plan(planned, shown)
         return
     # Imported late: ray.
     from pairbridge.pipelines.commands.cost_view import show_cost
@@ -86,13 +94,68 @@ def plan(
         show_cost(estimate)
 
 
+def try_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="An object, an environment map (HDRI) or a photograph.")
+    ],
+    hdri: Annotated[
+        Path | None, typer.Option("--hdri", metavar="FILE", help="An environment map to light it with.")
+    ] = None,
+    photo: Annotated[
+        Path | None,
+        typer.Option("--photo", metavar="FILE", help="A photograph to relight and to cut holes in."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        options.folder_option("--out", help="The page's folder [default: try-NAME, or the next free]."),
+    ] = None,
+    launch: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    settings: options.Set = None,
+) -> None:
+    """Make pairs of one file of yours, and show them on a page.
+
+    Relighting, removal and shadow of an object, relighting and holes of a photograph, within a minute on two
+    cores. Needs no Ray, and leaves nothing but the page. The settings are those of the shipped dataset `try`.
+    """
+    loaded = load("dataset", "try", settings)
+    # Imported late: Blender's client.
+    from pairbridge.datagen.assets.catalogue import AssetsConfig
+    from pairbridge.datagen.sourcing.sources import kind_of_file
+    from pairbridge.pipelines.generation.trial import try_files
+
+    given = {
+        kind_of_file(file): file,
+        **({"hdri": hdri} if hdri else {}),
+        **({"photo": photo} if photo else {}),
+    }
+    files = AssetsConfig(**{f"{kind}s": (path.absolute(),) for kind, path in given.items()})
+    trial = try_files(loaded, files, out or _next_free(f"try-{file.stem}"), threads=options.usable_cores())
+    for recipe, made in trial.counts.items():
+        print(f"{recipe}: {made} {'pair' if made == 1 else 'pairs'}")
+    for key, reason in trial.refused.items():
+        print(f"not made: {key}: {reason}")
+    print(f"page: {trial.page}")
+    print(
+        "a dataset of your files: pairbridge config copy my_assets, then pairbridge generate my_assets.yaml"
+    )
+    if launch:
+        typer.launch(trial.page.absolute().as_uri())
+
+
+def _next_free(name: str) -> Path:
+    """In the working folder."""
+    names = (Path(name if number == 1 else f"{name}-{number}") for number in count(1))
+    return next(path for path in names if not path.exists())
+
+
 def generate(
     config: DatasetConfigName,
     out: Annotated[
         Path,
         typer.Option(
             "--out",
-            parser=options.place,
+            parser=options.made_place,
+            metavar="PLACE",
             help="The dataset's folder or s3:// URL; an unfinished one is resumed.",
         ),
     ],
@@ -113,11 +176,20 @@ def generate(
     ] = False,
     work: Annotated[
         Path | None,
-        typer.Option(
+        options.folder_option(
             "--work", help="For an URL: the folder of lock, staging and logs [default: one in the cache]."
         ),
     ] = None,
     accept_quarantine: options.AcceptQuarantine = False,
+    retry_quarantined: Annotated[
+        str | None,
+        typer.Option(
+            "--retry-quarantined",
+            metavar="[REASON]",
+            help="Make quarantined pairs again: all, or those whose fault, gate or asset is REASON or whose "
+            "reason contains it.",
+        ),
+    ] = None,
     settings: options.Set = None,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -135,6 +207,7 @@ def generate(
         show_dry_run(loaded, out)
         return
     if preview is not None:
+        out = options.made_folder(out)
         # Imported late: ray.
         from pairbridge.pipelines.generation.preview import preview as make_preview
 
@@ -153,10 +226,14 @@ def generate(
             address=address,
             extend_assets=extend_assets,
             work_dir=work,
+            retry_quarantined=retry_quarantined,
         )
     except Interrupted as error:
         options.stop_interrupted(error)
     print(f"{result.num_pairs} pairs in {result.num_shards} shards under {out}/shards")
+    if retry_quarantined is not None and not result.num_retried:
+        of_it = f" for {retry_quarantined!r}" if retry_quarantined else ""
+        print(f"--retry-quarantined: no pair was in quarantine{of_it}, and none was made again")
     if result.unused_assets:
         print(
             f"not used, since they joined the asset folders later: {', '.join(result.unused_assets[:8])}"
@@ -164,7 +241,10 @@ def generate(
             "more groups with --extend-assets make something of them"
         )
     if result.num_quarantined:
-        print(f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why")
+        print(
+            f"{result.num_quarantined} pairs are in quarantine; {out}/quarantine.jsonl says why, and "
+            "--retry-quarantined makes them again"
+        )
         if not accept_quarantine:
             raise typer.Exit(options.EXIT_PARTIAL)
 
@@ -185,6 +265,7 @@ def verify(
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.pipelines.commands.plan_view import show_status, show_variety
 
+    options.existing(dataset)
     # A Path is no URL (`place`), and an import lies in a folder.
     if isinstance(dataset, Path) and is_import(dataset):
         options.end_if_damaged(verify_import(dataset, decode=decode))
@@ -213,14 +294,14 @@ def inspect(
     ],
     key: Annotated[str | None, typer.Option("--key", help="The sample to show [default: the first].")] = None,
     out: Annotated[
-        Path, typer.Option("--out", help="Where its files and the contact sheet are written.")
+        Path, options.folder_option("--out", help="Where its files and the contact sheet are written.")
     ] = Path("inspected"),
     samples: Annotated[
         int, typer.Option(min=1, help="How many samples the contact sheet shows, from KEY on.")
     ] = 12,
     page: Annotated[
         Path | None,
-        typer.Option(
+        options.folder_option(
             "--page", help="Instead, write a page to browse the whole dataset with into this new folder."
         ),
     ] = None,
@@ -238,7 +319,7 @@ def inspect(
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.datagen.shards.mirror import local_folder
 
-    what = local_folder(what)
+    what = local_folder(options.existing(what))
     if page is not None:
         # Imported late: jinja2.
         from pairbridge.pipelines.pages.browsed_pairs import browse

@@ -19,6 +19,8 @@ def translate(
     ] = None,
     mask: options.Mask = None,
     light_map: options.LightMap = None,
+    condition: options.Conditions = None,
+    turn_light: options.TurnLight = 0.0,
     foreground: Annotated[
         Path | None,
         typer.Option(
@@ -38,6 +40,8 @@ def translate(
     guidance: options.Guidance = 1.0,
     class_name: options.ClassName = None,
     device: options.Device = "cpu",
+    precision: options.Precision = "fp32",
+    batch_size: options.BatchSize = 1,
 ) -> None:
     """Translate images with a trained model.
 
@@ -45,9 +49,25 @@ def translate(
     status 2 if images of a folder could not be translated.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.image_files import each_image, files_of, read_image
-    from pairbridge.pipelines.inference.translating import named_matting, named_sampler, usage
-    from pairbridge.pipelines.inference.translation import open_model, request_of, translate_image
+    from pairbridge.pipelines.inference.image_files import (
+        conditions_of,
+        each_image,
+        files_of,
+        read_image,
+    )
+    from pairbridge.pipelines.inference.translating import (
+        named_conditions,
+        named_matting,
+        named_sampler,
+        usage,
+    )
+    from pairbridge.pipelines.inference.translation import (
+        TranslationRequest,
+        alike,
+        open_model,
+        request_of,
+        translate_images,
+    )
     from pairbridge.pipelines.pages.sheets import write_png
     from pairbridge.training.data.condition_specs import class_condition
 
@@ -57,17 +77,23 @@ def translate(
         raise usage("--foreground and --background go together")
     asked = {"steps": steps, "seed": seed, "guidance": guidance}
     asked |= {"sampler": named_sampler(sampler), "matting": named_matting(matting)}
-    opened = open_model(model, device)
+    files = named_conditions(condition or ())
+    opened = open_model(model, device, precision)
+    classes = {}
     if class_name:
-        asked["conditions"] = dict([class_condition(opened.model.config.denoiser.conditions, class_name)])
+        classes = dict([class_condition(opened.model.config.denoiser.conditions, class_name)])
 
-    def write(path: Path, target: Path) -> None:
+    def read(path: Path) -> TranslationRequest:
         behind = read_image(background) if background else None
-        request = request_of(files_of(path, mask, light_map), background=behind, **asked)
-        write_png(target, translate_image(opened, request))
-        print(target)
+        given = {**classes, **conditions_of(path, files, turn_light)}
+        return request_of(files_of(path, mask, light_map), conditions=given, background=behind, **asked)
 
-    failed = each_image(image or foreground, out, write)
+    def write(requests: list[TranslationRequest], targets: list[Path]) -> None:
+        for target, output in zip(targets, translate_images(opened, requests), strict=True):
+            write_png(target, output)
+            print(target)
+
+    failed = each_image(image or foreground, out, read, write, alike=alike, batch_size=batch_size)
     print(f"{opened.model.evaluations} network evaluations in all")
     _end_if_failed(failed, "translated")
 
@@ -92,6 +118,8 @@ def guide(
     seed: options.Seed = 0,
     settings: options.Set = None,
     device: options.Device = "cpu",
+    precision: options.Precision = "fp32",
+    batch_size: options.BatchSize = 1,
 ) -> None:
     """Edit images by gradients of losses, without training.
 
@@ -100,21 +128,31 @@ def guide(
     folder could not be edited.
     """
     # Imported late: torch.
-    from pairbridge.pipelines.inference.guiding import open_guide
+    from pairbridge.pipelines.inference.guiding import GuideTask, open_guide, read_task
     from pairbridge.pipelines.inference.image_files import each_image, files_of
+    from pairbridge.pipelines.inference.translation import alike
 
-    edit = open_guide(model, load("guidance", config, settings), seed, device)
+    edit = open_guide(model, load("guidance", config, settings), seed, device, precision)
 
-    def write(path: Path, target: Path) -> None:
-        print(f"{target}: {edit(files_of(path, mask, light_map), target)}")
+    def write(tasks: list[GuideTask], targets: list[Path]) -> None:
+        for target, said in zip(targets, edit(tasks, targets), strict=True):
+            print(f"{target}: {said}")
 
-    _end_if_failed(each_image(image, out, write), "edited")
+    failed = each_image(
+        image,
+        out,
+        lambda path: read_task(files_of(path, mask, light_map), seed),
+        write,
+        alike=lambda task: alike(task.request),
+        batch_size=batch_size,
+    )
+    _end_if_failed(failed, "edited")
 
 
 def sample(
     model: options.Model,
     out: Annotated[
-        Path, typer.Option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
+        Path, options.folder_option("--out", help="The folder to make: 0000.png, 0001.png, ..., sheet.png.")
     ],
     size: Annotated[int, typer.Option(min=8, help="Side in pixels; best as in training.")],
     count: Annotated[int, typer.Option(min=1, help="Images to make.")] = 16,
@@ -124,14 +162,18 @@ def sample(
     guidance: options.Guidance = 1.0,
     class_name: options.ClassName = None,
     device: options.Device = "cpu",
+    precision: options.Precision = "fp32",
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images that pass through the network together.")
+    ] = 16,
 ) -> None:
-    """Generate images from noise with a flow (`bridge.start: noise`)."""
+    """Generate images from noise, by a flow (bridge.start: noise)."""
     # Imported late: torch.
     from pairbridge.pipelines.inference.sampling import run_sample
     from pairbridge.pipelines.inference.translating import named_sampler
 
     how = {"steps": steps, "sampler": named_sampler(sampler), "guidance": guidance}
-    print(run_sample(model, out, count, size, seed, class_name, device, **how))
+    print(run_sample(model, out, count, size, seed, class_name, device, precision, batch_size, **how))
 
 
 def browser_app(
@@ -139,6 +181,7 @@ def browser_app(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
     device: options.Device = "cpu",
+    precision: options.Precision = "fp32",
 ) -> None:
     """Translate in the browser, on this machine alone.
 
@@ -147,7 +190,7 @@ def browser_app(
     # Imported late: torch and gradio.
     from pairbridge.pipelines.inference.browser_app import serve
 
-    serve(model, host=host, port=port, device=device)
+    serve(model, host=host, port=port, device=device, precision=precision)
 
 
 def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> None:

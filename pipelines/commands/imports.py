@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set
+from pairbridge.pipelines.commands.options import EXIT_PARTIAL, Set, folder_option
 
 if TYPE_CHECKING:
     from pairbridge.datagen.imports.candidates import Refused
@@ -24,7 +24,7 @@ def import_(
         str,
         typer.Argument(metavar="CONFIG", help="An import's YAML file, or a shipped one's such as `rord`."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="The import's folder: an index, no pixels.")],
+    out: Annotated[Path, folder_option("--out", help="The import's folder: an index, no pixels.")],
     root: Annotated[
         Path | None, typer.Option("--root", help="The data set's folder [default: the config's `root`].")
     ] = None,
@@ -99,7 +99,7 @@ def show_imported(folder: Path) -> None:
     from pairbridge.datagen.imports.import_manifest import ImportManifest
 
     manifest = ImportManifest.from_folder(folder)
-    print(f"import {manifest.name} ({manifest.kind}) of {manifest.root}")
+    print(f"import {manifest.name} of {manifest.root}: {', '.join(sorted(manifest.codecs))}")
     for split, info in manifest.splits.items():
         print(f"{split:<11} {info.pairs:>8} pairs")
     print(f"{manifest.rejected} found and not used; {folder / 'rejected.jsonl'} says why")

@@ -1,10 +1,10 @@
 """Figures of an evaluation and of a finished run, on a terminal."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pairbridge.datagen.core.record_files import read_output
 from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.runs.report import duration, headline, percent, size
 from pairbridge.training.evaluation.baselines import method_label
@@ -41,7 +41,7 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
 
 def show_run(folder: Path) -> int:
     """The figures of a finished run and where its report is; returns the number of pairs in quarantine."""
-    metrics = json.loads((folder / "metrics.json").read_bytes())
+    metrics = read_output(folder / "metrics.json", "run")
     console = new_console(least_columns=110)
     show_evaluation(metrics["evaluation"])
     for name, source in metrics["evaluation"]["sources"].items():

@@ -1,26 +1,103 @@
 """What several commands share: their options, the configurations that they name, and how they end."""
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
-from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 
 EXIT_PARTIAL = 2
 EXIT_INTERRUPTED = 130
 
+# The start of an URL whose second slash is missing. One letter is a drive.
+_SCHEME = re.compile(r"[a-z][a-z0-9+]+:(?=/)")
 
-def place(text: str) -> str | Path:
-    """A folder, or the URL of an object store, which a Path would garble."""
+
+def place(given: str | Path) -> str | Path:
+    """A folder, or the URL of an object store, which a Path would garble. Raises ConfigError for an URL that
+    lacks a slash, which would name a folder `s3:`.
+    """
     # Imported late: fsspec, as long as half of --help.
     from pairbridge.datagen.shards.object_store import is_url
 
-    return text if is_url(text) else Path(text)
+    # An option's default is a Path.
+    text = str(given)
+    if is_url(text):
+        return text
+    if scheme := _SCHEME.match(text):
+        raise ConfigError(
+            f"{text} is neither a folder nor an URL",
+            consequence=f"a folder named {scheme[0]} would be meant, which nobody has",
+            remedy=f"write {scheme[0]}//{text[scheme.end() :].lstrip('/')}",
+        )
+    return Path(text)
+
+
+def made_place(text: str) -> str | Path:
+    """A folder that can be written to, or an URL. Raises ConfigError otherwise."""
+    given = place(text)
+    return given if isinstance(given, str) else _writable(given)
+
+
+def made_folder(text: str) -> Path:
+    """A folder of this machine that can be written to; it need not be there yet. Raises ConfigError."""
+    return _writable(_of_this_machine(text))
+
+
+def made_file(text: str) -> Path:
+    """A file (or a folder) of this machine whose folder can be written to. Raises ConfigError."""
+    given = _of_this_machine(text)
+    _writable(given if given.is_dir() else given.parent)
+    return given
+
+
+def existing(given: str | Path) -> str | Path:
+    """A dataset's folder, which is there, or an URL. Raises ConfigError otherwise."""
+    if isinstance(given, Path) and not given.exists():
+        raise ConfigError(
+            f"{given} does not exist",
+            consequence="there is nothing to read",
+            remedy="name the folder that `pairbridge generate` or `pairbridge import` made",
+        )
+    return given
+
+
+def folder_option(name: str, *, help: str) -> Any:
+    """An option that names a folder to write to."""
+    return typer.Option(name, parser=made_folder, metavar="FOLDER", help=help)
+
+
+def _of_this_machine(text: str) -> Path:
+    given = place(text)
+    if isinstance(given, str):
+        raise ConfigError(
+            f"{text} is the URL of an object store",
+            consequence="this is written to a disk",
+            remedy="name a folder of this machine, and copy it to the store afterwards",
+        )
+    return given
+
+
+def _writable(folder: Path) -> Path:
+    """`folder`, which is one or can become one."""
+    there = folder.absolute()
+    while not (there.exists() or there.is_symlink()):
+        there = there.parent
+    if there.is_symlink() and not there.exists():
+        fault, remedy = "is a link to nothing", f"make {there.resolve()}, or remove the link"
+    elif not there.is_dir():
+        fault, remedy = "is a file, not a folder", "name another folder, or move the file away"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        fault, remedy = "does not take files from this user", f"name another folder, or chmod u+w {there}"
+    else:
+        return folder
+    raise ConfigError(f"{there} {fault}", consequence=f"{folder} cannot be written", remedy=remedy)
 
 
 Set = Annotated[
@@ -42,7 +119,9 @@ RequireKnownLicences = Annotated[
 DatasetFolder = Annotated[
     Path,
     typer.Argument(
-        metavar="DATASET", parser=place, help="A dataset's folder (it holds dataset.json), or its s3:// URL."
+        metavar="DATASET",
+        parser=place,
+        help="A dataset's folder (it holds dataset.json), or its s3:// URL.",
     ),
 ]
 Workers = Annotated[
@@ -58,7 +137,7 @@ MixName = Annotated[
 ]
 RunFolder = Annotated[
     Path,
-    typer.Option(
+    folder_option(
         "--run",
         help="The run's folder: `run:dataset` means its dataset/, and train/ and evaluation/ go here.",
     ),
@@ -71,7 +150,13 @@ Model = Annotated[
     ),
 ]
 OutImages = Annotated[
-    Path, typer.Option("--out", help="The PNG to write; for a folder of images, the folder to write.")
+    Path,
+    typer.Option(
+        "--out",
+        parser=made_file,
+        metavar="PLACE",
+        help="The PNG to write; for a folder of images, the folder to write.",
+    ),
 ]
 Mask = Annotated[
     Path | None,
@@ -85,8 +170,35 @@ LightMap = Annotated[
     Path | None,
     typer.Option("--light-map", help="The light map image, for a model conditioned on one."),
 ]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--condition",
+        metavar="FIELD=FILE",
+        help="Another input that the model was trained with, by its field, such as light_target=my.hdr: an"
+        " image, or an equirectangular .hdr or .exr file, in whose middle the camera looks. May be repeated;"
+        " for a folder of images, a folder of files with the same names.",
+    ),
+]
+TurnLight = Annotated[
+    float,
+    typer.Option(
+        "--turn-light",
+        metavar="DEGREES",
+        help="Turns environment maps of --condition about the vertical: at 90, what the camera looked at"
+        " lights from the right.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Precision = Annotated[
+    Literal["fp32", "bf16"],
+    typer.Option(help="Of the network and the decoder; bf16 is faster where the hardware has it."),
+]
+BatchSize = Annotated[
+    int,
+    typer.Option(min=1, help="Images of a folder in one forward pass, where they are of one size."),
+]
 Steps = Annotated[
     int,
     typer.Option(
@@ -158,4 +270,13 @@ def stop_interrupted(error: PairbridgeError | None, drop: Sequence[str] = ()) ->
     cause = f"{error.cause}; {error.consequence}" if error else "nothing half-written was left"
     print(f"\ninterrupted: {cause}", file=sys.stderr)
     print(f"  resume with: pairbridge {shlex.join(arguments)}", file=sys.stderr)
+    raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def stop_started_again() -> NoReturn:
+    """Say that a command that keeps nothing of its work was interrupted, and end with status 130."""
+    print(
+        f"\ninterrupted: nothing half-written was left; again with: pairbridge {shlex.join(sys.argv[1:])}",
+        file=sys.stderr,
+    )
     raise typer.Exit(EXIT_INTERRUPTED)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -10,12 +10,15 @@ from rich.table import Table
 
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
 from pairbridge.datagen.shards.layout import GroupSpec
+from pairbridge.datagen.shards.mirror import local_folder
+from pairbridge.datagen.shards.object_store import ObjectStore, is_url
 from pairbridge.pipelines.commands.tables import new_console, new_table
 from pairbridge.pipelines.generation.open_plan import begun_dataset, plan_before_baking
-from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes
+from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes, estimated_shard_bytes
 
 
 def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
@@ -36,26 +39,35 @@ def show_plan(plan: DatasetPlan, group: GroupSpec) -> None:
     console.print_json(json.dumps(group.params))
 
 
-def show_dry_run(config: DatasetConfig, out: Path) -> None:
-    """What `generate` would do in `out`. Raises ConfigError if the folder belongs to another config."""
+def show_dry_run(config: DatasetConfig, out: str | Path) -> None:
+    """What `generate` would do in `out`, a folder or an URL. Raises ConfigError if it holds a dataset of
+    another config, StoreFailed if the store does not answer.
+    """
     console = new_console()
     plan = plan_before_baking(config)
     _show_layout(plan, console)
-    begun = begun_dataset(config, out)
-    there = out
-    while not there.exists():
-        there = there.absolute().parent
-    free = shutil.disk_usage(there).free
-    console.print(f"about {estimated_bytes(plan) / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free")
+    needed = f"about {estimated_bytes(plan) / 1e6:,.0f} MB are needed"
+    if is_url(out):
+        console.print(needed)
+        begun = ObjectStore(str(out)).read(MANIFEST_NAME) is not None
+    else:
+        there = Path(out).absolute()
+        while not there.exists():
+            there = there.parent
+        console.print(f"{needed}, {shutil.disk_usage(there).free / 1e6:,.0f} MB are free")
+        begun = (out / MANIFEST_NAME).exists()
     if begun:
+        folder = local_folder(out)
+        begun_dataset(config, folder)
         console.print(f"{out} is there already; generate would go on from")
-        show_status(dataset_status(out))
+        show_status(dataset_status(folder))
     console.print("dry run: nothing was made")
 
 
-def show_status(streams: Iterable[StreamStatus]) -> None:
-    """Planned and committed counts."""
-    new_console().print(status_table(streams))
+def show_status(streams: Collection[StreamStatus]) -> None:
+    """Planned and committed counts; nothing where there are no streams."""
+    if streams:
+        new_console().print(status_table(streams))
 
 
 def status_table(streams: Iterable[StreamStatus]) -> Table:
@@ -68,8 +80,10 @@ def status_table(streams: Iterable[StreamStatus]) -> Table:
     return table
 
 
-def show_variety(streams: Iterable[StreamStatus]) -> None:
-    """Distinct objects, lightings and sizes, as `verify` counted them."""
+def show_variety(streams: Collection[StreamStatus]) -> None:
+    """Distinct objects, lightings and sizes, as `verify` counted them; nothing where there are no streams."""
+    if not streams:
+        return
     table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect", left=2)
     for stream in streams:
         variety = stream.variety
@@ -84,9 +98,10 @@ def show_variety(streams: Iterable[StreamStatus]) -> None:
 
 
 def _show_layout(plan: DatasetPlan, console: Console) -> None:
-    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards", left=3)
+    table = new_table("recipe", "kind", "split", "groups", "pairs", "shards", "MB each", left=3)
     for stream in plan.streams:
         numbers = (stream.num_groups, stream.num_pairs, stream.num_shards)
-        table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers))
+        expected = f"{estimated_shard_bytes(plan, stream) / 1e6:,.0f}"
+        table.add_row(stream.recipe_id, stream.kind, stream.split, *map(str, numbers), expected)
     console.print(table)
     console.print(f"{plan.num_pairs} pairs of {plan.num_groups} groups")

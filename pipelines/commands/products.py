@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pairbridge.pipelines.commands.options import DatasetFolder, RequireKnownLicences, place
+from pairbridge.pipelines.commands.options import (
+    DatasetFolder,
+    RequireKnownLicences,
+    existing,
+    folder_option,
+    place,
+)
 
 
 class ExportLayout(StrEnum):
@@ -15,7 +21,9 @@ class ExportLayout(StrEnum):
     ENERGON = "energon"
 
 
-OutFolder = Annotated[Path, typer.Option("--out", help="A new folder; it appears when all of it is written.")]
+OutFolder = Annotated[
+    Path, folder_option("--out", help="A new folder; it appears when all of it is written.")
+]
 
 
 def export(
@@ -36,11 +44,11 @@ def export(
     Images keep their bytes.
     """
     # Imported late: numpy, and what reads shards.
+    from pairbridge.datagen.core.disk_errors import disk_errors
     from pairbridge.datagen.exports.export import export_dataset
-    from pairbridge.pipelines.shelves.disk import disk_errors
 
     with disk_errors(out.absolute().parent):
-        count = export_dataset(dataset, to.value, out, require_known_licences=known_licences)
+        count = export_dataset(existing(dataset), to.value, out, require_known_licences=known_licences)
     print(f"{count} pairs in {out}")
 
 
@@ -57,9 +65,9 @@ def merge(
     it would leak.
     """
     # Imported late: numpy, and what reads shards.
+    from pairbridge.datagen.core.disk_errors import disk_errors
     from pairbridge.datagen.exports.merge import merge_datasets
-    from pairbridge.pipelines.shelves.disk import disk_errors
 
     with disk_errors(out.absolute().parent):
-        manifest = merge_datasets(datasets, out)
+        manifest = merge_datasets([existing(dataset) for dataset in datasets], out)
     print(f"{out}: {len(manifest.recipes)} recipes of {len(manifest.parts)} datasets")

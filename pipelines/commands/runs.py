@@ -9,7 +9,9 @@ import typer
 
 from pairbridge.pipelines.commands import options
 
-RunsFolder = Annotated[Path, typer.Option("--out", help="The folder in which the run's own folder is made.")]
+RunsFolder = Annotated[
+    Path, options.folder_option("--out", help="The folder in which the run's own folder is made.")
+]
 From = Annotated[
     str | None,
     typer.Option(
@@ -78,7 +80,7 @@ def sweep(
     settings: options.Set = None,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Train and evaluate a run over a grid of hyperparameters; plot.
+    """Train and evaluate over a grid of hyperparameters; plot.
 
     They are sigma, NFE, weight of the pixel loss, timesteps and share of synthetic data. Resumable: what is
     done and unchanged is skipped. --set takes keys of the sweep, and run.training.KEY (and so on) for its

@@ -1,12 +1,22 @@
-"""`pairbridge mix | encode | train | distill | evaluate | publish`: from finished datasets to a model."""
+"""`pairbridge mix | encode | train | distill | evaluate | publish | export-model`: from data to a model."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pairbridge.pipelines.commands.config_kinds import load
-from pairbridge.pipelines.commands.options import DatasetFolder, MixName, RunFolder, Set, stop_interrupted
+from pairbridge.pipelines.commands.options import (
+    DatasetFolder,
+    MixName,
+    Model,
+    RunFolder,
+    Set,
+    folder_option,
+    made_folder,
+    stop_interrupted,
+)
 
 
 def mix(
@@ -14,18 +24,36 @@ def mix(
     run: RunFolder = Path("runs/demo"),
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps to forecast.")] = 1000,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 16,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            "--training",
+            help="A training, its YAML file or a shipped name: show what its sizes do to the pictures; its "
+            "batch sizes are taken.",
+        ),
+    ] = None,
     settings: Set = None,
 ) -> None:
-    """Show a mix: exact shares, epochs, and what is exhausted first."""
+    """Show a mix: shares, epochs, areas kept, what runs out first."""
     # Imported late: numpy, OpenCV and rich.
-    from pairbridge.pipelines.commands.mix_view import show_mix
+    from pairbridge.pipelines.commands.mix_view import show_mix, show_pictures
     from pairbridge.training.data.buckets import BucketSequence
     from pairbridge.training.data.mix_report import describe_mix
 
-    # Only the number of samples counts here, not their size.
-    buckets = BucketSequence.single(size=8, batch_size=batch_size)
     sources = load("mix", mix, settings)
-    show_mix(describe_mix(sources, run_root=run.absolute(), buckets=buckets, num_batches=steps))
+    # Without a training only the number of samples counts, not their size.
+    buckets = BucketSequence.single(size=1, batch_size=batch_size)
+    if training:
+        # Imported here: torch, for the autoencoder's factor.
+        from pairbridge.training.bridge_training.translation_model import training_buckets
+        from pairbridge.training.networks.autoencoders import build_autoencoder
+
+        config = load("training", training)
+        buckets = training_buckets(config, build_autoencoder(config.autoencoder))
+    planned = describe_mix(sources, run_root=run.absolute(), buckets=buckets, num_batches=steps)
+    show_mix(planned)
+    if training:
+        show_pictures(planned)
 
 
 def encode(
@@ -40,7 +68,19 @@ def encode(
         list[str] | None, typer.Option("--recipe", help="Only this recipe; may be repeated.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    target: Annotated[str, typer.Option(help="Ground truth of the pairs: image, depth or normal.")] = "image",
+    source: Annotated[
+        str | None, typer.Option(help="Field that is translated [default: what the dataset states].")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Field that is made of it [default: what the dataset states].")
+    ] = None,
+    hole: Annotated[
+        str | None, typer.Option(help="visible or noise [default: what the dataset states].")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The `label` of the mix's source, if it has one.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Pairs that pass through the autoencoder together.")
+    ] = 4,
     settings: Set = None,
 ) -> None:
     """Cache a dataset's latents; training then reads no pixels.
@@ -51,7 +91,7 @@ def encode(
     # Imported late: torch.
     from pairbridge.pipelines.inference.encoding import encode_dataset
     from pairbridge.pipelines.inference.training_progress import show_encoding
-    from pairbridge.training.data.targets import TargetKind
+    from pairbridge.training.data.role_choice import RoleChoice
 
     config = load("training", training, settings)
     with show_encoding() as on_progress:
@@ -60,7 +100,9 @@ def encode(
             dataset,
             recipes=recipe or (),
             split=split,
-            target=TargetKind(target),
+            roles=RoleChoice(source=source, target=target, hole=hole),
+            label=label,
+            batch_size=batch_size,
             on_progress=on_progress,
         )
     for folder in folders:
@@ -71,21 +113,45 @@ def train(
     training: Annotated[
         str, typer.Argument(metavar="TRAINING", help="A training's YAML file, or the name of a shipped one.")
     ],
-    mix: Annotated[str, typer.Option("--mix", help="A mix's YAML file, or the name of a shipped one.")],
-    run: RunFolder,
+    mix: Annotated[
+        str | None, typer.Option("--mix", help="A mix's YAML file, or the name of a shipped one.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        folder_option("--run", help="The run's folder: `run:dataset` means its dataset/, train/ goes here."),
+    ] = None,
     settings: Set = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate the memory per GPU, and train nothing.")
+    ] = False,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, help="GPUs of the estimate [default: those of the training's `hardware`, or 1]."),
+    ] = None,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option("--gpu-memory", min=0.1, help="GiB of each that it should fit [default: likewise]."),
+    ] = None,
 ) -> None:
-    """Train on a mix of datasets; the same command resumes exactly.
+    """Train on a mix of datasets; run it again to resume exactly.
 
     On several GPUs: torchrun --nproc-per-node N --no-python -- pairbridge train ...
     """
+    config = load("training", training, settings)
+    if dry_run:
+        # Imported late: torch.
+        from pairbridge.pipelines.commands.memory_view import show_memory
+
+        show_memory(config, gpus, gpu_memory)
+        return
+    if mix is None or run is None:
+        raise typer.BadParameter("training needs --mix and --run; only --dry-run does without")
     # Imported late: torch.
     from pairbridge.pipelines.inference.training_progress import show_training
     from pairbridge.training.bridge_training.loop import train as run_training
     from pairbridge.training.data.ranks import process_group
 
-    config, sources = load("training", training, settings), load("mix", mix)
-    run = run.absolute()
+    sources, run = load("mix", mix), run.absolute()
     # Under torchrun every process comes here with the same arguments; the first one speaks.
     with process_group() as ranks, show_training(config.steps, silent=not ranks.first) as on_progress:
         result = run_training(config, sources, run / "train", run_root=run, on_progress=on_progress)
@@ -105,7 +171,7 @@ def distill(
     config: Annotated[
         str, typer.Option("--config", help="A distillation's YAML file, or the name of a shipped one.")
     ],
-    run: Annotated[Path, typer.Option("--run", help="The student's own run folder: train/ goes here.")],
+    run: Annotated[Path, folder_option("--run", help="The student's own run folder: train/ goes here.")],
     mix: Annotated[
         str | None,
         typer.Option("--mix", help="Mix to distil on: YAML file or shipped name [default: the teacher's]."),
@@ -161,10 +227,51 @@ def publish(
         Path,
         typer.Argument(metavar="RUN", help="A run's folder (its newest checkpoint), or a checkpoint's."),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to make.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", parser=made_folder, help="The folder to make.")],
 ) -> None:
     """Export a model as a diffusers pipeline with a model card."""
     # Imported late: torch.
     from pairbridge.pipelines.inference.publishing import publish as publish_model
 
     print(publish_model(source, out))
+
+
+class ModelFormat(StrEnum):
+    ONNX = "onnx"
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise typer.BadParameter(f"{text!r} is no size such as 512x512")
+    return int(width), int(height)
+
+
+def export_model(
+    model: Model,
+    to: Annotated[
+        ModelFormat, typer.Option("--to", help="onnx: one graph, image in, image out, by one evaluation.")
+    ],
+    out: Annotated[
+        Path | None,
+        folder_option("--out", help="The folder to make [default: the model's name and the format]."),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", metavar="WxH", help="Fix the image's size [default: any size, any batch]."),
+    ] = None,
+) -> None:
+    """Export a model as one graph, checked against torch.
+
+    Needs the extra `onnx`.
+    """
+    # Imported late: torch.
+    from pairbridge.pipelines.inference.exporting import export_model as export
+
+    size_WH = _size(size) if size else None
+    exported = export(model, out or Path(f"{model.absolute().name}-{to}"), size_WH=size_WH)
+    print(exported.path)
+    for name, shape in exported.inputs.items():
+        print(f"  {name}: {' x '.join(map(str, shape))}")
+    sizes = ", ".join("x".join(map(str, one)) for one in exported.checked)
+    print(f"differs from torch by at most {exported.difference:.1e} on the [0, 1] scale (B x H x W: {sizes})")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pairbridge.pipelines.commands.imports import show_imported
-from pairbridge.pipelines.commands.options import DatasetFolder
+from pairbridge.pipelines.commands.options import DatasetFolder, existing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +27,9 @@ def status(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per refresh; its keys are stable.")
     ] = False,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Also list the last failed attempts, and what Ray said of them.")
+    ] = False,
     every_s: Annotated[
         float, typer.Option("--every", min=0.1, help="Seconds between two refreshes; each lists a store.")
     ] = 2.0,
@@ -39,7 +42,7 @@ def status(
     from pairbridge.datagen.imports.import_manifest import is_import
     from pairbridge.datagen.shards.mirror import local_folder
 
-    folder = local_folder(dataset)
+    folder = local_folder(existing(dataset))
     if is_import(folder):
         show_imported(folder)
         return
@@ -57,7 +60,9 @@ def status(
             for streams, state in looks:
                 live.update(view(streams, state), refresh=True)
     else:
-        _show_each(looks, watch=watch)
+        state = _show_each(looks, watch=watch)
+    if faults and not as_json:
+        _show_faults(state["run"])
 
 
 def _looks(
@@ -71,9 +76,11 @@ def _looks(
         time.sleep(every_s)
 
 
-def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]", *, watch: bool) -> None:
-    """The last look as a whole; before it a line for each that tells news, where nobody sees a picture
-    move.
+def _show_each(
+    looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]", *, watch: bool
+) -> dict[str, Any]:
+    """The last look as a whole, which is returned; before it a line for each that tells news, where nobody
+    sees a picture move.
     """
     # Imported late: rich.
     from pairbridge.pipelines.commands.tables import new_console
@@ -85,6 +92,24 @@ def _show_each(looks: "Iterator[tuple[tuple[StreamStatus, ...], dict[str, Any]]]
             print(line, flush=True)
         shown = line
     new_console().print(view(*look))
+    return look[1]
+
+
+def _show_faults(run: dict[str, Any] | None) -> None:
+    """The last of them, oldest first. Text as it is: a message of Ray may hold anything."""
+    # Imported late: rich.
+    from rich.text import Text
+
+    # Imported late: rich.
+    from pairbridge.pipelines.commands.tables import new_console
+
+    console = new_console()
+    for fault in run["last_faults"] if run else ():
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fault["unix_time_s"]))
+        where = f"{fault['worker']} on {fault['host']}, {fault['shard']} group {fault['group']}"
+        console.print(Text(f"{when} {where}: {fault['fault']}; {fault['reason']}; {fault['verdict']}"))
+        for line in fault["message"].splitlines():
+            console.print(Text(f"    {line.strip()}", style="bright_black"))
 
 
 def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "RenderableType":

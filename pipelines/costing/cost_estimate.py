@@ -20,12 +20,13 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.costing.cost_measuring import MeasuredGroup, Measurements, PlannedGroup
+from pairbridge.pipelines.workers.committers import WORKERS_PER_COMMITTER, num_committers
 from pairbridge.pipelines.workers.pools import Pool, pooled_recipes
 
-# What one driver hands out (docs/benchmarks/driver.md), and what it commits, of which it does nothing else
-# meanwhile: the slower of two measurements.
+# What one driver hands out (docs/benchmarks/driver.md), and what each committer beside it writes to a disk:
+# the slower of two measurements.
 DRIVER_GROUPS_PER_S = 1500
-DRIVER_BYTES_PER_S = 123e6
+COMMITTER_BYTES_PER_S = 123e6
 MACHINE_ERROR = 0.05
 RESAMPLES = 200
 
@@ -113,7 +114,8 @@ def _site(
     """What the dataset takes there; cores and GPUs count whether busy or not, and the truth lies between the
     low and the high time in nine of ten cases.
     """
-    driver_s = found.plan.num_groups / DRIVER_GROUPS_PER_S + gigabytes * 1e9 / DRIVER_BYTES_PER_S
+    bytes_per_s = num_committers(sum(pool.workers for pool in pools)) * COMMITTER_BYTES_PER_S
+    driver_s = max(found.plan.num_groups / DRIVER_GROUPS_PER_S, gigabytes * 1e9 / bytes_per_s)
     making = max(_making_s(found, pool) for pool in pools)
     wall_s, low, high = (found.before_s + max(seconds, driver_s) for seconds in making)
     nodes, cpus, gpus = machines.nodes, machines.nodes * machines.cpus, machines.nodes * machines.gpus
@@ -207,8 +209,8 @@ def _assumptions(found: Measurements, cluster: Cluster | None) -> Iterator[str]:
         yield "environment maps are baked on one machine, which is like this one"
         yield "the time until machines are there, and have fetched their assets, is not counted"
         yield (
-            f"the driver hands out {DRIVER_GROUPS_PER_S} groups a second at most, and commits "
-            f"{DRIVER_BYTES_PER_S / 1e6:.0f} MB a second"
+            f"the driver hands out {DRIVER_GROUPS_PER_S} groups a second at most, and its machine commits "
+            f"{COMMITTER_BYTES_PER_S / 1e6:.0f} MB a second for every {WORKERS_PER_COMMITTER} workers"
         )
         if found.plan.config.execution.pools:
             yield "workers are those of execution.pools, however large the cluster is"

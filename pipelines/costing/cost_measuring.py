@@ -19,6 +19,7 @@ import numpy as np
 import ray
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.blender.interpreter import bpy_folder
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -33,6 +34,7 @@ from pairbridge.pipelines.attempts.holes import texts
 from pairbridge.pipelines.generation.open_plan import show_model_terms
 from pairbridge.pipelines.workers.crew import Crew, crew_of
 from pairbridge.pipelines.workers.pools import Pool, pooled_recipes, pools_of
+from pairbridge.pipelines.workers.ray_committers import committers_of
 from pairbridge.pipelines.workers.ray_session import ray_session
 from pairbridge.pipelines.workers.worker import GroupOutcome, WorkOrder
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
@@ -99,7 +101,7 @@ def measure(config: DatasetConfig, *, workers: int, address: str | None, seconds
     with TemporaryDirectory(prefix="pairbridge-plan-") as folder:
         out = Path(folder)
         (out / LOGS_NAME).mkdir()
-        found = build_catalogue(config.assets, None)
+        found = build_catalogue(config.assets, None, bpy_folder=bpy_folder(config.render.python))
         before_s = time.monotonic() - began
         lightings, bake_s = _baked(config, found, out)
         plan = make_plan(config, Catalogue((*found.assets, *lightings), found.left_out))
@@ -108,8 +110,11 @@ def measure(config: DatasetConfig, *, workers: int, address: str | None, seconds
         before_s += bake_s - time.monotonic()
         with ray_session(address, workers):
             pools, offered = pools_of(config, workers, address), ray.cluster_resources()
-            order = WorkOrder(plan, out, out, name="", threads=1)
-            with crew_of(order, pools, address, weights) as crew:
+            order = WorkOrder(plan, out, out)
+            with (
+                committers_of(order, None, workers, address) as committers,
+                crew_of(order, pools, address, weights, committers) as crew,
+            ):
                 groups, ready_s = _make(plan, population, crew, out, began + seconds)
             ended = time.monotonic()
         before_s += ready_s + time.monotonic() - ended

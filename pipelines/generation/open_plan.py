@@ -10,8 +10,9 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from pairbridge.datagen.assets.catalogue import Catalogue
+from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue
 from pairbridge.datagen.blender.client import BlenderClient
+from pairbridge.datagen.blender.interpreter import bpy_folder
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.extension import first_assets, frozen_assets, refused_changes
@@ -21,7 +22,7 @@ from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.models.weights.model_terms import model_terms
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.sourcing.sources import build_catalogue
-from pairbridge.pipelines.shelves.disk import scratch_folder
+from pairbridge.pipelines.shelves.scratch_folders import scratch_folder
 from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
@@ -49,8 +50,9 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
     # Before anything is baked: that would replace the environment maps of the other config.
     manifest = begun_dataset(config, out)
     settled = {asset.id: asset for asset in manifest.assets} if manifest else {}
-    found = build_catalogue(config.assets, None, settled)
+    found = build_catalogue(config.assets, None, settled, bpy_folder=bpy_folder(config.render.python))
     show_refused(found)
+    show_one_sided(config.assets, found)
     assets = frozen_assets(found, manifest, extend=extend_assets) if manifest else first_assets(found)
     (out / LOGS_NAME).mkdir(parents=True, exist_ok=True)
     with scratch_folder() as scratch:
@@ -62,7 +64,9 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
             )
 
         bake_lightings(config.seed, config.lightings, assets.first, out, blender)
-    baked = build_catalogue(config.assets, out / LIGHTINGS_NAME, settled)
+    baked = build_catalogue(
+        config.assets, out / LIGHTINGS_NAME, settled, bpy_folder=bpy_folder(config.render.python)
+    )
     used = tuple(asset for asset in baked.assets if asset.id not in assets.unused)
     catalogue = Catalogue(used, baked.left_out)
     return OpenedPlan(make_plan(config, catalogue, assets.extensions), assets.unused)
@@ -74,7 +78,8 @@ def plan_before_baking(config: DatasetConfig) -> DatasetPlan:
     Layout, keys and parameters are final; only the digests will differ, since a lighting without a file
     has no hash.
     """
-    found = build_catalogue(config.assets, None)
+    found = build_catalogue(config.assets, None, bpy_folder=bpy_folder(config.render.python))
+    show_one_sided(config.assets, found)
     lightings = [planned.asset() for planned in planned_lightings(config.seed, config.lightings, found)]
     return make_plan(config, Catalogue((*found.assets, *lightings), found.left_out))
 
@@ -114,3 +119,20 @@ def show_model_terms(recipes: Iterable[BaseModel]) -> None:
     standard error, before it is used."""
     for model_id, terms in model_terms(recipe.model_dump(mode="json") for recipe in recipes):
         print(f"uses {model_id}: {terms}", file=sys.stderr)
+
+
+def show_one_sided(config: AssetsConfig, catalogue: Catalogue) -> None:
+    """A line on standard error for each kind of the user's files that are all in the train split."""
+    folders = {"object": config.objects, "hdri": config.hdris, "photo": config.photos}
+    for kind, below in folders.items():
+        own = [
+            asset.split
+            for asset in catalogue.assets
+            if asset.kind == kind and asset.path and any(map(asset.path.is_relative_to, below))
+        ]
+        if own and set(own) == {"train"}:
+            print(
+                f"all {len(own)} of your {kind} files are in the train split: an evaluation says nothing of "
+                "them; to hold some out, write `split: test` for them in their folder's catalogue.yaml",
+                file=sys.stderr,
+            )

@@ -1,12 +1,18 @@
 """A dataset before it is made: its layout, its size on disk, and the parameters of any one group."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Catalogue
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.splits import SPLITS
+from pairbridge.datagen.dataset.manifest import declared_field
 from pairbridge.datagen.dataset.plan import DatasetPlan
-from pairbridge.datagen.recipes.base import RecipeConfig
+from pairbridge.datagen.lighting.environment_maps import MAP_SIZE_WH
+from pairbridge.datagen.recipes.base import Recipe
+from pairbridge.datagen.shards.fields import FieldKind, FieldSpec
 from pairbridge.datagen.shards.layout import GroupSpec, Stream
 
 # Measured on the shipped demo and on 512x512 renders: PNG bytes per pixel of one colour image, and what a
@@ -14,7 +20,6 @@ from pairbridge.datagen.shards.layout import GroupSpec, Stream
 PNG_BYTES_PER_PIXEL = 1.9
 MASK_BYTES_PER_PIXEL = 0.1
 BYTES_BESIDE_IMAGES = 5000
-COLOUR_IMAGES = ("source.png", "target.png")
 
 
 def asset_counts(catalogue: Catalogue) -> dict[str, list[int]]:
@@ -30,9 +35,15 @@ def asset_counts(catalogue: Catalogue) -> dict[str, list[int]]:
 def estimated_bytes(plan: DatasetPlan) -> int:
     """Disk space of the finished shards, to within about a third."""
     return sum(
-        stream.num_pairs * _pair_bytes(stream, plan.recipes[stream.recipe_id].config)
-        for stream in plan.streams
+        stream.num_pairs * _pair_bytes(stream, plan.recipes[stream.recipe_id]) for stream in plan.streams
     )
+
+
+def estimated_shard_bytes(plan: DatasetPlan, stream: Stream) -> int:
+    """Of a full shard of the stream, to within about a third."""
+    groups = min(stream.groups_per_shard, stream.num_groups)
+    pair_bytes = _pair_bytes(stream, plan.recipes[stream.recipe_id])
+    return groups * stream.pairs_per_group * pair_bytes
 
 
 def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
@@ -53,10 +64,48 @@ def named_group(plan: DatasetPlan, name: str | None) -> GroupSpec:
     return plan.group(stream, int(number))
 
 
-def _pair_bytes(stream: Stream, recipe: RecipeConfig) -> int:
+def as_plain(plan: DatasetPlan, group: GroupSpec) -> dict[str, Any]:
+    """The plan and one of its groups, as JSON: counts of assets by kind and split, streams, bytes."""
+    return {
+        "name": plan.config.name,
+        "seed": plan.config.seed,
+        "assets": {
+            kind: dict(zip(SPLITS, of_splits, strict=True))
+            for kind, of_splits in asset_counts(plan.catalogue).items()
+        },
+        "streams": [
+            {
+                "recipe": stream.recipe_id,
+                "kind": stream.kind,
+                "split": stream.split,
+                "groups": stream.num_groups,
+                "pairs": stream.num_pairs,
+                "shards": stream.num_shards,
+            }
+            for stream in plan.streams
+        ],
+        "estimated_bytes": estimated_bytes(plan),
+        "group": {
+            "name": f"{group.stream.recipe_id}/{group.stream.split}/{group.group}",
+            "keys": list(group.keys),
+            "params": group.params,
+        },
+    }
+
+
+def _pair_bytes(stream: Stream, recipe: Recipe) -> int:
     # Recipes whose groups differ in size know the mean.
-    pixels = recipe.mean_pixels if hasattr(recipe, "mean_pixels") else math.prod(recipe.size_WH)
-    colour = sum(field in COLOUR_IMAGES for field in stream.fields)
-    masks = sum(field.endswith(".png") for field in stream.fields) - colour
-    bytes_per_pixel = colour * PNG_BYTES_PER_PIXEL + masks * MASK_BYTES_PER_PIXEL
-    return round(pixels * bytes_per_pixel) + BYTES_BESIDE_IMAGES
+    config = recipe.config
+    pixels = config.mean_pixels if hasattr(config, "mean_pixels") else math.prod(config.size_WH)
+    specs = {name: declared_field(recipe, name) for name in stream.fields}
+    return BYTES_BESIDE_IMAGES + round(sum(_field_bytes(name, spec, pixels) for name, spec in specs.items()))
+
+
+def _field_bytes(name: str, spec: FieldSpec, pixels: float) -> float:
+    if spec.dtype is None:
+        return 0
+    if name.endswith(".npy"):
+        count = pixels if spec.kind.has_pixels_of_the_view else math.prod(MAP_SIZE_WH)
+        return count * spec.channels * np.dtype(spec.dtype).itemsize
+    is_colour = spec.kind is FieldKind.IMAGE and spec.channels == 3
+    return pixels * (PNG_BYTES_PER_PIXEL if is_colour else MASK_BYTES_PER_PIXEL)

@@ -22,6 +22,7 @@ class Snapshot:
     quarantined: int
     retries: int
     busy_workers: int
+    waiting_workers: int  # that start, which may mean waiting for a machine to join the cluster
     pairs_per_s: float  # of this run alone, since its first worker was ready
     left_s: float | None  # None until something was made in this run
     last: bool = False  # of the run, however it ended
@@ -29,10 +30,11 @@ class Snapshot:
     def line(self) -> str:
         """One line for a log."""
         eta = "unknown" if self.left_s is None else duration(self.left_s)
+        waiting = f", {self.waiting_workers} starting" if self.waiting_workers else ""
         return (
             f"shards {self.shards_done}/{self.shards_total}, pairs {self.pairs_done}/{self.pairs_total}, "
             f"{self.pairs_per_s:.2f} pairs/s, ETA {eta}, {self.quarantined} quarantined, "
-            f"{self.retries} retries, {self.busy_workers} workers busy"
+            f"{self.retries} retries, {self.busy_workers} workers busy{waiting}"
         )
 
 

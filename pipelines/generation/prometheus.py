@@ -34,6 +34,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 GAUGES = {
     "busy_workers": "Workers making a group now.",
+    "waiting_workers": "Workers that start, or wait for a machine to join.",
     "pairs_left": "Planned pairs neither made nor in quarantine.",
 }
 PREFIX = "pairbridge_"
@@ -77,7 +78,7 @@ class RunMetrics:
         try:
             yield
         finally:
-            self._now["busy_workers"] = 0
+            self._now |= {"busy_workers": 0, "waiting_workers": 0}
             self._flush(self._instruments)
             self._instruments = None
 
@@ -101,6 +102,7 @@ class RunMetrics:
         """Take the figures of now, and pass on what came together, once a second."""
         self._now = {
             "busy_workers": snapshot.busy_workers,
+            "waiting_workers": snapshot.waiting_workers,
             "pairs_left": snapshot.pairs_total - snapshot.pairs_done - snapshot.quarantined,
         }
         if self._instruments is not None and time.monotonic() >= self._next_s:

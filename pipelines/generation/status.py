@@ -75,6 +75,7 @@ class Watched:
             "pairs_per_s": rate,
             "left_s": (uncommitted - waiting) / rate if rate else None,
             "faults": dict(tally.faults),
+            "last_faults": list(tally.last_faults),
             "worker_s": tally.utilisation(),
             "slowest_assets": tally.slowest_assets(),
             "most_refused_assets": tally.most_refused_assets(),

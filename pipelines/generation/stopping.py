@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM: a request that the driver's loop looks at, and an end at once outside it."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -43,20 +44,33 @@ def interrupts() -> Iterator[None]:
     """SIGINT and SIGTERM outside the driver's loop, with nothing in flight: while lightings are baked, Ray
     starts, or the last files are written.
     """
-    on_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, _interrupt) if on_main_thread else None
+    with sigterm_interrupts():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "stopped while no group was being made",
+                consequence="nothing partial was left; finished lightings and groups are kept",
+                remedy="run the same command again: it goes on from here",
+            ) from None
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM in the body is what Ctrl-C is: a KeyboardInterrupt of the main thread of this very process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process = os.getpid()
+
+    def interrupt(number: int, _frame: object) -> None:
+        if os.getpid() != process:  # a fork of ours, which its parent wants gone
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "stopped while no group was being made",
-            consequence="nothing partial was left; finished lightings and groups are kept",
-            remedy="run the same command again: it goes on from here",
-        ) from None
     finally:
-        if on_main_thread:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+        signal.signal(signal.SIGTERM, before)

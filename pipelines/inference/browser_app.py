@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.models.matting import GrabCutConfig
 from pairbridge.pipelines.inference.translation import (
     OpenedModel,
@@ -20,6 +21,7 @@ from pairbridge.pipelines.inference.translation import (
     translate_image,
 )
 from pairbridge.training.data.condition_specs import MASK, image_fields
+from pairbridge.training.engine.torch_devices import Precision
 
 if TYPE_CHECKING:
     import gradio
@@ -34,7 +36,7 @@ MAX_UPLOAD = "64mb"
 SIDE_PX = 260
 
 
-def serve(source: Path, *, host: str, port: int, device: str) -> None:
+def serve(source: Path, *, host: str, port: int, device: str, precision: Precision) -> None:
     """Serve until interrupted. Raises ConfigError without the extra `app` or without a model."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
@@ -45,9 +47,9 @@ def serve(source: Path, *, host: str, port: int, device: str) -> None:
         raise ConfigError(
             f"the browser app needs {error.name}, which is not installed",
             consequence="there is no page to serve",
-            remedy="pip install 'pairbridge[app]'",
+            remedy=install_command("app"),
         ) from error
-    opened = open_model(source, device)
+    opened = open_model(source, device, precision)
     server = FastAPI()
 
     @server.middleware("http")

@@ -1,7 +1,8 @@
 """`pairbridge guide`: images edited by gradients of losses, and a record beside each."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.pipelines.inference.found_checkpoints import check_device
 from pairbridge.pipelines.inference.image_files import read_image, read_mask
 from pairbridge.pipelines.inference.translation import (
     TranslationRequest,
@@ -21,15 +22,27 @@ from pairbridge.pipelines.inference.translation import (
     request_of,
 )
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.guidance.edit_losses import WeightedTerm, build_terms
+from pairbridge.training.engine.torch_devices import Precision, found_device
+from pairbridge.training.guidance.edit_losses import AnyEditLoss, WeightedTerm, build_terms
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.guidance.guided_images import Edited, ImagePath, edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
 from pairbridge.training.guidance.latent_diffusion import LatentDiffusion, is_latent_diffusion
 
-# What was asked of an image and the generator of its noise -> the image and mask as the model takes them, and
-# the path from there.
-_Open = Callable[[TranslationRequest, torch.Generator], tuple[np.ndarray, np.ndarray | None, ImagePath]]
+
+@dataclass(frozen=True, slots=True)
+class GuideTask:
+    """One image's edit. files: of the image and what goes with it, by name."""
+
+    files: dict[str, Path | None]
+    request: TranslationRequest
+
+
+# What was asked of images that are alike, and the generator of each one's noise -> images and masks as the
+# model takes them, and the path from there.
+_Open = Callable[
+    [list[TranslationRequest], list[torch.Generator]], tuple[np.ndarray, np.ndarray | None, ImagePath]
+]
 
 
 # References are read as the images themselves are.
@@ -37,57 +50,85 @@ _FILES = SimpleNamespace(image=read_image, mask=read_mask)
 
 
 def open_guide(
-    model: Path, config: GuideConfig, seed: int, device: str
-) -> Callable[[dict[str, Path | None], Path], str]:
-    """An edit of an image's files (`image_files.files_of`) into a PNG, with a record of the same name beside
-    it; it says what the losses came to. Raises ConfigError for options that do not fit.
+    model: Path, config: GuideConfig, seed: int, device: str, precision: Precision
+) -> Callable[[list[GuideTask], list[Path]], list[str]]:
+    """An edit of images that are alike, each with its files, into PNGs with a record of the same name beside
+    each; it says what the losses came to. An image's edit does not depend on its company, but for last bits.
+    Raises ConfigError for options that do not fit.
     """
-    check_device(device)
-    terms = build_terms(config.losses, _FILES, torch.device(device))
-    opened = _open(model, config, device)
+    for place, loss in enumerate(config.losses):
+        _check_references(loss, f"losses.{place}")
+    terms = build_terms(config.losses, _FILES, found_device(device))
+    opened = _open(model, config, device, precision)
 
-    def edit(files: dict[str, Path | None], target: Path) -> str:
-        generator = torch.Generator().manual_seed(seed31(seed, "guide"))
-        image, mask, path = opened(request_of(files, seed=seed), generator)
-        masks = None if mask is None else mask[None]
-        edited = edit_images(path, image[None], masks, terms, config, generator)
-        write_png(target, edited.images[0])
-        record = {"model": str(model), **_record(files, seed, config, terms, edited)}
-        target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
-        losses = ", ".join(
-            f"{label} {one['unguided']:.4g} -> {one['guided']:.4g}" for label, one in record["losses"].items()
-        )
-        return f"{losses}; {edited.evaluations} network evaluations"
+    def edit(tasks: list[GuideTask], targets: list[Path]) -> list[str]:
+        generators = [torch.Generator().manual_seed(seed31(seed, "guide")) for _ in tasks]
+        images, masks, path = opened([task.request for task in tasks], generators)
+        edited = edit_images(path, images, masks, terms, config, generators)
+        said = []
+        for place, (task, target) in enumerate(zip(tasks, targets, strict=True)):
+            write_png(target, edited.images[place])
+            record = {"model": str(model), **_record(task.files, seed, config, terms, edited, place)}
+            target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
+            losses = ", ".join(
+                f"{label} {one['unguided']:.4g} -> {one['guided']:.4g}"
+                for label, one in record["losses"].items()
+            )
+            said.append(f"{losses}; {edited.evaluations} network evaluations")
+        return said
 
     return edit
 
 
-def _open(model: Path, config: GuideConfig, device: str) -> _Open:
-    if is_latent_diffusion(model):
-        diffusion = LatentDiffusion.load(model, config.diffusion, device)
+def read_task(files: dict[str, Path | None], seed: int) -> GuideTask:
+    """What is asked of an image's files (`image_files.files_of`)."""
+    return GuideTask(files, request_of(files, seed=seed))
 
-        def take_back(request: TranslationRequest, generator: torch.Generator):
-            check_mask(request)
-            path = diffusion.path(request.image[None], steps=config.steps, strength=config.strength)
-            return request.image, request.mask, path
+
+def _check_references(loss: AnyEditLoss, place: str) -> None:
+    for key in ("reference", "reference_mask"):
+        path = getattr(loss, key, None)
+        if path is not None and not path.exists():
+            raise ConfigError(
+                f"{place}.{key} is {path}, which does not exist",
+                consequence="there is nothing to guide the image towards",
+                remedy=f"name a file of yours: --set {place}.{key}=FILE",
+            )
+
+
+def _open(model: Path, config: GuideConfig, device: str, precision: Precision) -> _Open:
+    if is_latent_diffusion(model):
+        diffusion = LatentDiffusion.load(model, config.diffusion, device, precision)
+
+        def take_back(requests: list[TranslationRequest], generators: list[torch.Generator]):
+            for request in requests:
+                check_mask(request)
+            images = np.stack([request.image for request in requests])
+            path = diffusion.path(images, steps=config.steps, strength=config.strength)
+            return images, _stacked([request.mask for request in requests]), path
 
         return take_back
-    opened = open_model(model, device)
+    opened = open_model(model, device, precision)
 
-    def translate(request: TranslationRequest, generator: torch.Generator):
-        image, mask = as_trained(opened, request)
+    def translate(requests: list[TranslationRequest], generators: list[torch.Generator]):
+        shown, found = zip(*(as_trained(opened, request) for request in requests), strict=True)
+        images, masks = np.stack(shown), _stacked(found)
         path = translation_path(
             opened.model,
-            image[None],
-            None if mask is None else mask[None],
-            {name: one[None] for name, one in request.conditions.items()},
+            images,
+            masks,
+            {name: np.stack([one.conditions[name] for one in requests]) for name in requests[0].conditions},
             steps=config.steps,
             strength=config.strength,
-            generator=generator,
+            generator=generators,
         )
-        return image, mask, path
+        return images, masks, path
 
     return translate
+
+
+def _stacked(masks: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    return None if masks[0] is None else np.stack(masks)
 
 
 def _record(
@@ -96,6 +137,7 @@ def _record(
     config: GuideConfig,
     terms: tuple[WeightedTerm, ...],
     edited: Edited,
+    place: int,
 ) -> dict[str, Any]:
     """What was done, JSON-able: enough to do it again and to see whether it helped."""
     named = [value for loss in config.losses for _, value in loss if isinstance(value, Path)]
@@ -110,8 +152,8 @@ def _record(
         "losses": {
             term.label: {
                 "weight": term.weight,
-                "unguided": edited.before[term.label][0],
-                "guided": edited.after[term.label][0],
+                "unguided": edited.before[term.label][place],
+                "guided": edited.after[term.label][place],
             }
             for term in terms
         },

@@ -1,14 +1,19 @@
 """Image files in and out: one or a folder of them, and the files that go with each."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from pairbridge.datagen.assets.mask_files import decode_mask
 from pairbridge.datagen.assets.photographs import decode_image
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
+from pairbridge.pipelines.inference import given_light
 from pairbridge.training.data.condition_specs import LIGHT, MASK
+
+Item = TypeVar("Item")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -16,32 +21,59 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 def each_image(
     source: Path,
     out: Path,
-    write: Callable[[Path, Path], None],
+    read: Callable[[Path], Item],
+    write: Callable[[list[Item], list[Path]], None],
+    *,
+    alike: Callable[[Item], Hashable],
+    batch_size: int = 1,
 ) -> list[tuple[Path, PairbridgeError]]:
-    """`write` one image file as the PNG `out`, or each image of a folder into the folder `out`, by stem.
+    """`write` what is `read` of one image file as the PNG `out`, or of each image of a folder into the folder
+    `out`, by stem: up to `batch_size` neighbours at once that are `alike`.
 
-    Of a folder, images that cannot be read or worked on are left out and returned with their error. Raises
-    ConfigError for names that do not fit, and the error itself for a single image.
+    Of a folder, images that cannot be read or worked on are left out and returned with their error; those
+    that were to be written with one are written alone. Raises ConfigError for names that do not fit, and the
+    error itself for a single image.
     """
     if not source.is_dir():
         _check_png(out)
-        write(source, out)
+        write([read(source)], [out])
         return []
     failed: list[tuple[Path, PairbridgeError]] = []
-    for path in _images_of(source):
-        target = out / f"{path.stem}.png"
+
+    def items() -> Iterator[tuple[Path, Item]]:
+        for path in _images_of(source):
+            try:
+                yield path, read(path)
+            except (AssetError, ConfigError) as error:
+                failed.append((path, error))
+
+    def work(batch: list[tuple[Path, Item]]) -> None:
         try:
-            write(path, target)
+            write([item for _, item in batch], [out / f"{path.stem}.png" for path, _ in batch])
         except (AssetError, ConfigError) as error:
-            failed.append((path, error))
-    return failed
+            if len(batch) == 1:
+                failed.append((batch[0][0], error))
+                return
+            for one in batch:
+                work([one])
+
+    for _, neighbours in itertools.groupby(items(), key=lambda one: alike(one[1])):
+        # islice, not a list: of a folder of equal images only a batch is in memory.
+        while batch := list(itertools.islice(neighbours, batch_size)):
+            work(batch)
+    return sorted(failed, key=lambda one: one[0])
 
 
 def beside(given: Path | None, image: Path) -> Path | None:
     """The file that goes with an image: `given` itself, or of a folder the one with the image's stem."""
     if given is None or not given.is_dir():
         return given
-    found = [path for path in sorted(given.iterdir()) if path.stem == image.stem and _is_image(path)]
+    suffixes = (*SUFFIXES, *given_light.SUFFIXES)
+    found = [
+        path
+        for path in sorted(given.iterdir())
+        if path.stem == image.stem and path.suffix.lower() in suffixes and path.is_file()
+    ]
     if not found:
         raise ConfigError(
             f"{given} has no image named {image.stem}",
@@ -56,9 +88,24 @@ def files_of(image: Path, mask: Path | None, light_map: Path | None) -> dict[str
     return {"image": image, MASK: beside(mask, image), LIGHT: beside(light_map, image)}
 
 
+def conditions_of(image: Path, given: Mapping[str, Path], turn_deg: float = 0.0) -> dict[str, np.ndarray]:
+    """`read_condition` of the files that go with an image, by field."""
+    return {field: read_condition(beside(path, image), turn_deg) for field, path in given.items()}
+
+
 def read_image(path: Path) -> np.ndarray:
     """uint8 (H, W, 3). Raises AssetError for what is no image file."""
     return decode_image(_bytes(path), path.name)
+
+
+def read_condition(path: Path, turn_deg: float = 0.0) -> np.ndarray:
+    """An .hdr or .exr file as `given_light.read_light` gives it, turned; any other as `read_image`.
+
+    Raises AssetError for what is neither.
+    """
+    if path.suffix.lower() in given_light.SUFFIXES:
+        return given_light.read_light(path, turn_deg)
+    return read_image(path)
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 from pairbridge.datagen.assets.licences import hub_licence, strictest_licence
 from pairbridge.datagen.core.atomic_files import folder_atomically, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.record_files import read_output
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes, run_of
@@ -18,7 +19,7 @@ from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, read_state
 from pairbridge.training.evaluation.baselines import method_label
 from pairbridge.training.evaluation.metrics import METRICS
-from pairbridge.training.published.pipeline import LatentBridgePipeline
+from pairbridge.training.published.published_folders import write_published
 
 CARD_NAME = "README.md"
 
@@ -33,8 +34,7 @@ def publish(source: str | Path, out: str | Path) -> Path:
         checkpoint = newest_checkpoint(Path(source))
         model = TranslationModel.load(checkpoint)
         card = model_card(out.name, checkpoint, sum(p.numel() for p in model.denoiser.parameters()))
-        pipeline = LatentBridgePipeline.of(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
-        pipeline.save_pretrained(folder, safe_serialization=True)
+        write_published(model, folder, removes=removes(read_state(checkpoint)))
         write_atomically(folder / CARD_NAME, [card.encode()])
     return out
 
@@ -55,7 +55,7 @@ def model_card(name: str, checkpoint: Path, parameters: int) -> str:
         "---",
     ]
     sections = (
-        [f"\n# {name}\n", *_use(name, TrainingConfig.model_validate(state.config), removes(state, run))],
+        [f"\n# {name}\n", *_use(name, TrainingConfig.model_validate(state.config), removes(state))],
         ["## Data\n", *_data_lines(sources)],
         ["## Mix\n", *_mix_lines(state)],
         ["## Training\n", *_training_lines(state, checkpoint, parameters)],
@@ -89,35 +89,48 @@ def _data(state: CheckpointState, run: Path | None) -> list[dict[str, Any]]:
 
 def _use(name: str, config: TrainingConfig, takes_hole: bool) -> list[str]:
     """How the folder is used from the one that it lies in, once pictures of these names lie there too."""
-    conditions = {
-        one.field: one.classes[0] if one.classes else f"{one.field}.png"
-        for one in config.denoiser.conditions
-        if one.field not in (SOURCE, NOISE)
-    }
+    seen = [one for one in config.denoiser.conditions if one.field not in (SOURCE, NOISE)]
+    maps = {one.field for one in seen if one.as_irradiance}
+    conditions = {one.field: one.classes[0] if one.classes else f"{one.field}.png" for one in seen}
     if takes_hole:
         conditions[MASK] = f"{MASK}.png"
     lines = ["An image-to-image model: a latent bridge (arXiv 2503.07535), made with pairbridge.\n"]
     classes = {one.field for one in config.denoiser.conditions if one.classes}
     options = {MASK: "--mask", LIGHT: "--light-map", **dict.fromkeys(classes, "--class")}
-    if conditions.keys() <= options.keys():
-        given = "".join(f" {options[field]} {value}" for field, value in conditions.items())
-        lines += ["```sh", f"pairbridge translate {name} picture.png --out result.png{given}", "```\n"]
+    given = "".join(
+        f" {options[field]} {value}"
+        if field in options
+        else f" --condition {field}={field}.hdr"
+        if field in maps
+        else f" --condition {field}={value}"
+        for field, value in conditions.items()
+    )
+    lines += ["```sh", f"pairbridge translate {name} picture.png --out result.png{given}", "```\n"]
     values = {
-        field: f'"{value}"' if field in classes else f'Image.open("{value}")'
+        field: f'"{value}"'
+        if field in classes
+        else f'np.load("{field}.npy")'
+        if field in maps
+        else f'Image.open("{value}")'
         for field, value in conditions.items()
     }
     arguments = f", mask={values.pop(MASK)}" if MASK in values else ""
     if values:
         arguments += ", conditions={" + ", ".join(f'"{field}": {one}' for field, one in values.items()) + "}"
     lines += [
+        "With torch and diffusers alone; the code that it trusts is `pipeline.py` of this folder:\n",
         "```python",
+        *(["import numpy as np"] if maps else []),
+        "from diffusers import DiffusionPipeline",
         "from PIL import Image",
-        "from pairbridge.training.published.pipeline import load_published",
         "",
-        f'pipe = load_published("{name}")',
+        f'folder = "{name}"',
+        "pipe = DiffusionPipeline.from_pretrained(folder, custom_pipeline=folder, trust_remote_code=True)",
         f'output = pipe(Image.open("picture.png"){arguments}, num_inference_steps=1, seed=0)',
         'output.images[0].save("result.png")',
         "```\n",
+        "`UNet2DModel.from_pretrained` and the like read its parts. `sha256sum -c SHA256SUMS` says whether it"
+        " is whole.\n",
     ]
     times = config.timesteps.model_dump(mode="json")
     lines.append(
@@ -162,7 +175,7 @@ def _metric_lines(run: Path | None) -> list[str]:
     path = run / "evaluation" / "evaluation.json" if run else None
     if path is None or not path.is_file():
         return ["Not evaluated: `pairbridge evaluate` judges a run on held-out pairs."]
-    evaluation = json.loads(path.read_bytes())
+    evaluation = read_output(path, "evaluate")
     steps = evaluation["sampling_steps"]
     lines = [
         f"On the {evaluation['split']} side at {evaluation['size']} x {evaluation['size']} pixels, "

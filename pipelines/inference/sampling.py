@@ -11,9 +11,7 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.training.data.condition_specs import class_condition
-
-# Images that pass through the network together.
-_BATCH = 16
+from pairbridge.training.engine.torch_devices import Precision
 
 
 def run_sample(
@@ -24,12 +22,15 @@ def run_sample(
     seed: int,
     class_name: str | None,
     device: str,
+    precision: Precision,
+    batch_size: int,
     **how: Any,
 ) -> str:
-    """Write the images and a sheet of them; says what there is. `how`: as `TranslationModel.predict_batch`
+    """Write the images and a sheet of them; says what there is. batch_size: images that pass through the
+    network together; each has noise of its own, whatever that is. `how`: as `TranslationModel.predict_batch`
     is told to sample. Raises ConfigError for what the model cannot do.
     """
-    opened = open_model(model, device).model
+    opened = open_model(model, device, precision).model
     config = opened.config
     if config.bridge.start != "noise":
         raise ConfigError(
@@ -39,11 +40,12 @@ def run_sample(
         )
     classes = class_condition(config.denoiser.conditions, class_name) if class_name else None
     images = []
-    for first in range(0, count, _BATCH):
-        number = min(_BATCH, count - first)
+    for first in range(0, count, batch_size):
+        places = range(first, min(first + batch_size, count))
+        number = len(places)
         batch = opened.translate_batch(
             np.zeros((number, size, size, 3), np.uint8),
-            seed=seed31(seed, "sample", first),
+            seed=[seed31(seed, "sample", place) for place in places],
             conditions={classes[0]: np.stack([classes[1]] * number)} if classes else {},
             **how,
         )
@@ -52,7 +54,7 @@ def run_sample(
         write_png(out / f"{place:04d}.png", image)
     sheet = out / "sheet.png"
     write_png(sheet, tiled(images))
-    per_image = opened.evaluations / math.ceil(count / _BATCH)
+    per_image = opened.evaluations / math.ceil(count / batch_size)
     return f"{sheet}: {count} images, {per_image:.0f} network evaluations each"
 
 

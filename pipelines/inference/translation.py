@@ -4,7 +4,7 @@ A removal model gets its hole filled with seeded noise, a relighting model the f
 on the new background; everything else goes in as it is. Outputs are PNG, of the input's size.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -15,14 +15,21 @@ import numpy as np
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.pasting import estimate_foreground
 from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
-from pairbridge.pipelines.inference.found_checkpoints import check_device, newest_checkpoint, removes, run_of
-from pairbridge.pipelines.inference.image_files import read_image, read_mask
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes
+from pairbridge.pipelines.inference.given_light import seen_light
+from pairbridge.pipelines.inference.image_files import read_condition, read_image, read_mask
 from pairbridge.training.bridge.samplers import Sampler
 from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, Sampling, TranslationModel
 from pairbridge.training.data.condition_specs import LIGHT, MASK
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.engine.checkpoint import read_state
-from pairbridge.training.published.pipeline import fill_hole, is_published, load_published
+from pairbridge.training.engine.torch_devices import Precision
+from pairbridge.training.published.published_folders import (
+    fill_hole,
+    is_published,
+    load_published,
+    translation_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,13 @@ class OpenedModel:
     ) -> np.ndarray:
         """`translate_image` of arrays as a TranslationRequest holds them, or of image files.
 
-        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light.
+        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light; of an
+        .hdr or .exr file, or as float (H, W, 3), the light by direction (`given_light.read_light`).
         """
         request = TranslationRequest(
             image=_given(image, read_image),
             mask=None if mask is None else _given(mask, read_mask),
-            conditions={field: _given(one, read_image) for field, one in conditions.items()},
+            conditions={field: _given(one, read_condition) for field, one in conditions.items()},
             **how,
         )
         return translate_image(self, request)
@@ -55,7 +63,8 @@ class OpenedModel:
 
 @dataclass(frozen=True, slots=True)
 class TranslationRequest:
-    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions: uint8 images by field.
+    """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions, by field: uint8
+    images, or linear light by direction as `given_light.read_light` has it.
 
     background: put behind the image's foreground, which is `mask` or else what `matting` finds.
     """
@@ -80,19 +89,19 @@ def request_of(files: Mapping[str, Path | None], **asked: Any) -> TranslationReq
     return TranslationRequest(read_image(files["image"]), mask, conditions, **asked)
 
 
-def open_model(source: str | Path, device: str = "cpu") -> OpenedModel:
-    """The model of a published folder, a checkpoint's, or the newest of a run's.
+def open_model(source: str | Path, device: str = "cpu", precision: Precision = "fp32") -> OpenedModel:
+    """The model of a published folder, a checkpoint's, or the newest of a run's, on `device` (cpu or cuda)
+    for evaluations in `precision`.
 
     Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
     """
-    check_device(device)
     source = Path(source)
     if is_published(source):
         pipeline = load_published(source, device)
-        return OpenedModel(pipeline.translation, removes=pipeline.config.bridge["removes"])
+        return OpenedModel(translation_of(pipeline, precision), removes=pipeline.config.bridge["removes"])
     checkpoint = newest_checkpoint(source)
-    model = TranslationModel.load(checkpoint, device)
-    return OpenedModel(model, removes=removes(read_state(checkpoint), run_of(checkpoint)))
+    model = TranslationModel.load(checkpoint, device, precision)
+    return OpenedModel(model, removes=removes(read_state(checkpoint)))
 
 
 def translate_image(opened: OpenedModel, request: TranslationRequest) -> np.ndarray:
@@ -100,16 +109,35 @@ def translate_image(opened: OpenedModel, request: TranslationRequest) -> np.ndar
 
     Raises ConfigError for what the model cannot do, Rejected where no foreground is found.
     """
-    image, mask = as_trained(opened, request)
-    return opened.model.translate(
-        image,
-        mask,
-        steps=request.steps,
-        seed=request.seed,
-        sampler=request.sampler,
-        guidance=request.guidance,
-        conditions=request.conditions,
+    return translate_images(opened, [request])[0]
+
+
+def translate_images(opened: OpenedModel, requests: Sequence[TranslationRequest]) -> list[np.ndarray]:
+    """`translate_image` of requests that are `alike`, in one batch: the same pictures but for last bits (with
+    dopri5, for what its tolerance leaves open). Raises as it does.
+    """
+    first = requests[0]
+    images, masks = zip(*(as_trained(opened, request) for request in requests), strict=True)
+    outputs = opened.model.translate_batch(
+        np.stack(images),
+        None if masks[0] is None else np.stack(masks),
+        steps=first.steps,
+        seed=[request.seed for request in requests],
+        sampler=first.sampler,
+        guidance=first.guidance,
+        conditions={
+            name: np.stack([_condition(opened, name, request) for request in requests])
+            for name in first.conditions
+        },
     )
+    return list(outputs)
+
+
+def alike(request: TranslationRequest) -> Hashable:
+    """Requests for which this is equal can be translated as one batch."""
+    conditions = sorted((name, image.shape) for name, image in request.conditions.items())
+    inputs = request.mask is None, request.background is None, tuple(conditions)
+    return request.image.shape, inputs, request.steps, request.sampler.model_dump_json(), request.guidance
 
 
 def as_trained(opened: OpenedModel, request: TranslationRequest) -> tuple[np.ndarray, np.ndarray | None]:
@@ -132,6 +160,24 @@ def check_mask(request: TranslationRequest) -> None:
             consequence="resizing here would move the edge",
             remedy="bring both to one size",
         )
+
+
+def _condition(opened: OpenedModel, field: str, request: TranslationRequest) -> np.ndarray:
+    """One of the request's conditions as the model takes it; a picture is taken as it is."""
+    given = request.conditions[field]
+    if given.dtype.kind != "f":
+        return given
+    configs = {one.field: one for one in opened.model.config.denoiser.conditions}
+    if field not in configs or not configs[field].is_radiance:
+        raise ConfigError(
+            f"{field} is an environment map, and this model "
+            + (
+                "takes a picture there" if field in configs else f"takes {', '.join(configs) or 'none'} alone"
+            ),
+            consequence="its values mean nothing to the network",
+            remedy="give a PNG file, or a model trained with `encoding: irradiance` of an environment map",
+        )
+    return seen_light(given, None if configs[field].as_irradiance else request.image.shape[1::-1])
 
 
 def _paste(request: TranslationRequest) -> tuple[np.ndarray, np.ndarray]:

@@ -1,19 +1,19 @@
 """Which pairs of a dataset or an import a page shows, and where they are read: a bounded, seeded choice."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest
-from pairbridge.datagen.imports.import_manifest import REJECTED_NAME, ImportManifest, is_import
+from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import, read_rejected
 from pairbridge.datagen.imports.imported import ImportedPairs
-from pairbridge.datagen.shards.commit import read_sidecars, tar_path
+from pairbridge.datagen.shards.fields import FieldSpec, Roles, stem_of
+from pairbridge.datagen.shards.layout import tar_path
 from pairbridge.datagen.shards.reader import open_shard
-from pairbridge.datagen.shards.sample import Pair, decode_field
+from pairbridge.datagen.shards.sample import Pair, decode_sample
+from pairbridge.datagen.shards.shard_index import ShardIndex
 
 # A shard of a dataset on an object store comes here whole, for one of its pairs as for all of them.
 SHARDS_PER_STREAM = 16
@@ -35,12 +35,14 @@ class Quarantined:
 @dataclass(slots=True, kw_only=True)
 class PairStream:
     """The pairs of one recipe in one split. `parts`: name -> number of pairs; `read(name, index)` gives one,
-    decoded.
+    decoded, whose files hold what `fields` says.
     """
 
     recipe: str
     split: str
     read: Callable[[str, int], Pair]
+    fields: Mapping[str, FieldSpec]
+    roles: Roles
     parts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -112,17 +114,19 @@ def browse(folder: Path) -> Browsed:
     missing = []
 
     def read(name: str, index: int) -> Pair:
-        files = open_shard(tar_path(shards_dir, name)).read(index)
-        return {field: decode_field(field, data) for field, data in files.items()}
+        shard = open_shard(tar_path(shards_dir, name))
+        return decode_sample(shard.key(index), shard.read(index))
 
     for recipe, entry in manifest.recipes.items():
         for split in entry.splits:
-            streams[recipe, split] = PairStream(recipe=recipe, split=split, read=read)
-    for sidecar in read_sidecars(shards_dir):
-        recipe, split = sidecar.shard.recipe, sidecar.shard.split
-        if sidecar.count:
-            streams[recipe, split].parts[sidecar.shard.name] = sidecar.count
-        missing += [Quarantined(recipe=recipe, split=split, **hole.model_dump()) for hole in sidecar.holes]
+            streams[recipe, split] = PairStream(
+                recipe=recipe, split=split, read=read, fields=entry.fields, roles=entry.roles
+            )
+    for shard in ShardIndex(shards_dir):
+        recipe, split = shard.shard.recipe, shard.shard.split
+        if shard.count:
+            streams[recipe, split].parts[shard.name] = shard.count
+        missing += [Quarantined(recipe=recipe, split=split, **hole.model_dump()) for hole in shard.holes]
     return Browsed(manifest.name, tuple(streams.values()), tuple(missing))
 
 
@@ -131,18 +135,37 @@ def _browse_import(folder: Path) -> Browsed:
     splits = {split: ImportedPairs(folder, manifest.name, split) for split in manifest.splits}
 
     def read(split: str, index: int) -> Pair:
-        meta, images = splits[split].read(index)
-        return {"meta.json": meta, **{f"{name}.png": image for name, image in images.items()}}
+        return imported_pair(splits[split], index)
 
     streams = [
-        PairStream(recipe=manifest.name, split=split, read=read, parts={split: len(pairs)})
+        PairStream(
+            recipe=manifest.name,
+            split=split,
+            read=read,
+            fields=files_of(pairs),
+            roles=pairs.roles,
+            parts={split: len(pairs)},
+        )
         for split, pairs in splits.items()
     ]
     missing = [
-        Quarantined(key=entry["id"], recipe=manifest.name, split="", reason=entry["reason"])
-        for entry in _lines(folder / REJECTED_NAME)
+        Quarantined(key=entry.id, recipe=manifest.name, split="", reason=entry.reason)
+        for entry in read_rejected(folder)
     ]
     return Browsed(manifest.name, tuple(streams), tuple(missing))
+
+
+def files_of(pairs: ImportedPairs) -> dict[str, FieldSpec]:
+    """An import's fields by the names that files of them would have in a shard."""
+    arrays = {"float16", "float32"}
+    return {f"{name}.{'npy' if spec.dtype in arrays else 'png'}": spec for name, spec in pairs.fields.items()}
+
+
+def imported_pair(pairs: ImportedPairs, index: int) -> Pair:
+    """Pair `index` of an import as a shard would hold it."""
+    names = files_of(pairs)
+    meta, found = pairs.read(index, tuple(pairs.fields))
+    return {"meta.json": meta, **{name: found[stem_of(name)] for name in names}}
 
 
 def even_shares(capacities: list[int], limit: int) -> list[int]:
@@ -158,7 +181,3 @@ def even_shares(capacities: list[int], limit: int) -> list[int]:
             left -= given
         open_ones = [number for number in open_ones if shares[number] < capacities[number]]
     return shares
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -4,7 +4,6 @@ browser. Nothing in it is loaded from elsewhere, and its policy forbids the brow
 
 import base64
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import cv2
 import numpy as np
 from markupsafe import Markup
 
-from pairbridge.datagen.core.atomic_files import write_atomically
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.shards.sample import Pair, encode_field
+from pairbridge.datagen.core.atomic_files import folder_atomically, write_atomically
+from pairbridge.datagen.shards.sample import Pair, encode_field, params_of
 from pairbridge.pipelines.pages.browsed_pairs import Browsed, PairStream
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
@@ -29,25 +27,18 @@ HOLES_SHOWN = 2000
 
 
 def write_dataset_page(browsed: Browsed, out: Path, *, limit: int, seed: int) -> int:
-    """Write the page of at most `limit` pairs into `out`, index.html last; returns its size in bytes.
+    """Write the page of at most `limit` pairs as the folder `out`, whole or not at all; its size in bytes.
 
     Images are stored without loss. Raises ConfigError if `out` is there and not empty.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f"{out} is there already",
-            consequence="images of another page would be left among those of this one",
-            remedy="name a new folder, or delete this one",
-        )
-    for folder in ("images", "thumbnails"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    pairs = [_write_pair(stream, pair, out) for stream, pair in browsed.pairs(limit, seed)]
-    holes = browsed.holes(HOLES_SHOWN, seed)
-    data = {
-        "pairs": pairs,
-        "holes": [asdict(hole) for hole in holes],
-    }
-    write_atomically(out / "index.html", [render(browsed, data).encode()])
+    if out.is_dir() and not any(out.iterdir()):
+        out.rmdir()
+    with folder_atomically(out) as folder:
+        for name in ("images", "thumbnails"):
+            (folder / name).mkdir()
+        pairs = [_write_pair(stream, pair, folder) for stream, pair in browsed.pairs(limit, seed)]
+        data = {"pairs": pairs, "holes": [asdict(hole) for hole in browsed.holes(HOLES_SHOWN, seed)]}
+        write_atomically(folder / "index.html", [render(browsed, data).encode()])
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 
@@ -73,7 +64,7 @@ def render(browsed: Browsed, data: dict[str, Any]) -> str:
 
 def _write_pair(stream: PairStream, pair: Pair, out: Path) -> dict[str, Any]:
     meta = pair["meta.json"]
-    pictures = pair_pictures(pair)
+    pictures = pair_pictures(pair, stream.fields, stream.roles)
     fields = []
     for number, (name, picture) in enumerate(pictures.items()):
         path = f"images/{meta['key']}.{name}.png"
@@ -89,7 +80,7 @@ def _write_pair(stream: PairStream, pair: Pair, out: Path) -> dict[str, Any]:
         "split": stream.split,
         "assets": list(dict.fromkeys(asset["id"] for asset in meta["assets"])),
         "fields": fields,
-        "meta": {**meta, "params": json.loads(meta["params"])},
+        "meta": {**meta, "params": params_of(meta)},
     }
 
 

@@ -4,17 +4,23 @@ sheet of its neighbours.
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest
 from pairbridge.datagen.imports.imported import ImportedPairs
-from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.shards.fields import FIELDS, FieldSpec, Roles
+from pairbridge.datagen.shards.mirror import origin
 from pairbridge.datagen.shards.reader import Shard, open_shard
-from pairbridge.datagen.shards.sample import Pair, decode_field
+from pairbridge.datagen.shards.sample import Pair, decode_sample, params_of
+from pairbridge.datagen.shards.shard_index import ShardIndex
+from pairbridge.pipelines.pages.browsed_pairs import files_of, imported_pair
 from pairbridge.pipelines.pages.pair_pictures import pair_pictures
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 
@@ -28,21 +34,37 @@ def inspect_samples(what: Path, key: str | None, out: Path, samples: int) -> str
     """
     shard, index = _find(what, key)
     files, name = shard.read(index), shard.key(index)
+    following = range(index, min(index + samples, len(shard)))
+    pairs = [decode_sample(shard.key(number), shard.read(number)) for number in following]
     out.mkdir(parents=True, exist_ok=True)
     for field, data in files.items():
         write_atomically(out / f"{name}.{field}", [data])
-    following = range(index, min(index + samples, len(shard)))
-    pairs = [
-        {field: decode_field(field, data) for field, data in shard.read(number).items()}
-        for number in following
-    ]
     place = f"{name} is sample {index + 1} of {len(shard)} in {shard.path}"
-    return _written(out, name, shard.name, pairs, json.loads(files["meta.json"]), place)
+    fields, roles = _stated(shard)
+    shown = [pair_pictures(pair, fields, roles) for pair in pairs]
+    return _written(out, name, shard.name, pairs, shown, pairs[0]["meta.json"], place)
 
 
-def _written(out: Path, name: str, title: str, pairs: list[Pair], meta: dict[str, Any], place: str) -> str:
+def _stated(shard: Shard) -> tuple[Mapping[str, FieldSpec], Roles]:
+    """What the dataset says of a shard's fields; of a shard that lies alone, what these names stand for."""
+    folder = shard.path.parent.parent
+    if not (folder / MANIFEST_NAME).is_file():
+        return FIELDS, Roles()
+    recipe = shard.key(0).rpartition("-")[0].rpartition("-")[0]
+    entry = DatasetManifest.from_folder(folder).recipes[recipe]
+    return entry.fields, entry.roles
+
+
+def _written(
+    out: Path,
+    name: str,
+    title: str,
+    pairs: list[Pair],
+    shown: list[dict[str, np.ndarray]],
+    meta: dict[str, Any],
+    place: str,
+) -> str:
     """Write the contact sheet; what there is to read."""
-    shown = [pair_pictures(pair) for pair in pairs]
     headings = tuple(shown[0])
     items = tuple(
         Item(_caption(pair["meta.json"]), tuple(pictures[heading] for heading in headings))
@@ -50,7 +72,7 @@ def _written(out: Path, name: str, title: str, pairs: list[Pair], meta: dict[str
     )
     sheet = out / f"{name}-sheet.png"
     write_png(sheet, contact_sheet([Section(title, headings, items)]))
-    readable = json.dumps({**meta, "params": json.loads(meta["params"])}, indent=2, ensure_ascii=False)
+    readable = json.dumps({**meta, "params": params_of(meta)}, indent=2, ensure_ascii=False)
     return f"{readable}\n{place}\nwritten: {sheet}"
 
 
@@ -91,31 +113,29 @@ def _shards(what: Path) -> Iterator[Shard]:
             consequence="there is nothing to show",
             remedy="name a folder that `pairbridge generate` or `import` made, or one of its shards/*.tar",
         )
-    for sidecar in read_sidecars(what / "shards"):
-        yield Shard(what / "shards", sidecar)
+    url = origin(what / "shards")
+    for shard in ShardIndex(what / "shards"):
+        yield Shard(what / "shards", shard, url)
 
 
 def inspect_imported(folder: Path, key: str | None, out: Path, samples: int) -> str:
-    """Write the images of pair `key`, as training sees them before noise, and a contact sheet of it and the
-    ones after it, in its split, under `out`.
+    """Write the fields of pair `key` as pictures, and a contact sheet of it and the ones after it, in its
+    split, under `out`.
 
     Returns what there is to read. Raises ConfigError if there is no such pair, ShardError for damage.
     """
     pairs, index = _find_imported(folder, key)
-    meta, images = pairs.read(index)
+    following = [imported_pair(pairs, number) for number in range(index, min(index + samples, len(pairs)))]
+    meta = following[0]["meta.json"]
+    shown = [pair_pictures(pair, files_of(pairs), pairs.roles) for pair in following]
     name, entry = meta["key"], pairs.entry(index)
     out.mkdir(parents=True, exist_ok=True)
-    for field, image in images.items():
+    for field, image in shown[0].items():
         write_png(out / f"{name}.{field}.png", image)
-    following = map(pairs.read, range(index, min(index + samples, len(pairs))))
-    shown = [
-        {"meta.json": each, **{f"{field}.png": image for field, image in found.items()}}
-        for each, found in following
-    ]
     files = {field: ref.model_dump(mode="json", exclude_none=True) for field, ref in entry.files.items()}
     place = f"{name} is pair {index + 1} of {len(pairs)} of {pairs.split}; files lie in {pairs.manifest.root}"
     title = f"{pairs.manifest.name}, {pairs.split}"
-    return _written(out, name, title, shown, {**meta, "files": files}, place)
+    return _written(out, name, title, following, shown, {**meta, "files": files}, place)
 
 
 def _find_imported(folder: Path, key: str | None) -> tuple[ImportedPairs, int]:

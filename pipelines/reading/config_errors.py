@@ -1,6 +1,7 @@
 """Messages for a configuration that does not fit its model: file, line, and the nearest key that exists."""
 
 import difflib
+import re
 from collections.abc import Iterator
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.pipelines.reading.yaml_text import Document, Place
+from pairbridge.datagen.core.yaml_text import Document, Place
 
 MAX_SHOWN = 8
 
@@ -22,7 +23,7 @@ def explain(error: ValidationError, document: Document, model: type[BaseModel]) 
     return ConfigError(
         "\n    ".join(shown),
         consequence="nothing was started; a value ignored or guessed would change the result in silence",
-        remedy="correct the file (or the --set); the shipped files in pipelines/configs show every key",
+        remedy="correct the file (or the --set); `pairbridge config show KIND` prints every key",
     )
 
 
@@ -35,12 +36,26 @@ def _problem(item: Any, document: Document, model: type[BaseModel]) -> str:
     if item["type"] == "missing":
         missing = ".".join((*map(str, place), str(item["loc"][-1])))
         return f"{where}: the key {missing!r} is missing"
-    message = item["msg"].removeprefix("Value error, ")
+    message = _message(item)
     value = item["input"]
     given = (
         f" (it is {value!r})" if isinstance(value, str | int | float) and repr(value) not in message else ""
     )
     return f"{where}: {dotted + ': ' if dotted else ''}{message[:1].lower() + message[1:]}{given}"
+
+
+def _message(item: Any) -> str:
+    context = item.get("ctx", {})
+    if item["type"] == "tuple_type":
+        return f"should be a list, such as [{item['input']}]"
+    if item["type"] == "union_tag_invalid":
+        wrong, allowed = context["tag"], context["expected_tags"]
+        message = f"no {context['discriminator'].strip(chr(39))} is called {wrong!r}; there are {allowed}"
+    else:
+        wrong, allowed = item["input"], str(context.get("expected", ""))
+        message = item["msg"].removeprefix("Value error, ")
+    near = difflib.get_close_matches(str(wrong), re.findall("'([^']+)'", allowed), n=1)
+    return f"{message}; did you mean {near[0]!r}?" if near else message
 
 
 def _place(loc: tuple[str | int, ...], value: Any) -> Place:

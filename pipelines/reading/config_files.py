@@ -5,6 +5,7 @@ the file they are written in; those given by `--set` start from where the comman
 """
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -14,9 +15,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.yaml_text import Document, Origin, Place, parse, read_document
 from pairbridge.datagen.shards.object_store import is_url
 from pairbridge.pipelines.reading.config_errors import explain
-from pairbridge.pipelines.reading.yaml_text import Document, Origin, Place, parse, read_document
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -60,8 +61,13 @@ def shipped_names(kind: str) -> list[str]:
     return sorted(path.stem for path in (SHIPPED / kind).glob("*.yaml"))
 
 
-def load_config(path: str | Path, model: type[Model], overrides: Sequence[str] = ()) -> Model:
-    """The checked value of one file after `overrides` (each `a.b=value`). Raises ConfigError."""
+def load_config(
+    path: str | Path, model: type[Model], overrides: Sequence[str] = (), *, below: str = ""
+) -> Model:
+    """The checked value of one file after `overrides` (each `a.b=value`). Raises ConfigError.
+
+    The user gave them with `below` before each: the part of a run or sweep that the file is.
+    """
     document = read_document(Path(path))
     if not isinstance(document.value, dict):
         raise ConfigError(
@@ -70,7 +76,7 @@ def load_config(path: str | Path, model: type[Model], overrides: Sequence[str] =
             remedy="start from a shipped file in pipelines/configs",
         )
     for override in overrides:
-        document = apply_override(document, override)
+        document = apply_override(document, override, below=below)
     return check(document, model)
 
 
@@ -83,16 +89,18 @@ def check(document: Document, model: type[Model]) -> Model:
     return _with_absolute_paths(checked, (), document)
 
 
-def apply_override(document: Document, override: str) -> Document:
-    """The document with one `a.b=value` applied; the value is YAML, list entries are addressed by number."""
+def apply_override(document: Document, override: str, *, below: str = "") -> Document:
+    """The document with one `a.b=value` applied; the value is YAML, list entries are addressed by number.
+    Messages name it as it was given, with `below` before it.
+    """
     dotted, separator, text = override.partition("=")
     if not separator or not all(part for part in dotted.split(".")):
         raise ConfigError(
-            f"--set {override!r} is not of the form a.b=value",
+            f"--set {below + override!r} is not of the form a.b=value",
             consequence="it is not clear which key it changes",
             remedy="write e.g. --set render.samples=64",
         )
-    origin = f"--set {override}"
+    origin = f"--set {below}{override}"
     given = parse(text, name=origin, folder=Path.cwd(), with_lines=False)
     place: Place = ()
     value = document.value
@@ -156,7 +164,10 @@ def _with_anchored_code(value: Any, place: Place, document: Document) -> Any:
 
 def _with_absolute_paths(value: Any, place: Place, document: Document) -> Any:
     if isinstance(value, Path):
-        return (document.origin(place).folder / value).resolve()
+        there = document.origin(place).folder / value
+        # A program keeps the name it was given: a virtual environment is known by the link in its bin.
+        is_program = there.is_file() and os.access(there, os.X_OK)
+        return there.parent.resolve() / there.name if is_program else there.resolve()
     if isinstance(value, tuple):
         return tuple(
             _with_absolute_paths(entry, (*place, index), document) for index, entry in enumerate(value)

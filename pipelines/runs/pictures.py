@@ -4,9 +4,8 @@ evaluation on one sheet: where to look first.
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pairbridge.datagen.dataset.manifest import DatasetManifest
-from pairbridge.datagen.imports.import_manifest import is_import
-from pairbridge.datagen.shards.reader import open_shards
 from pairbridge.datagen.shards.sample import decode_field, encode_field
-from pairbridge.pipelines.pages.pair_pictures import pair_pictures
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, reduced, write_png
 from pairbridge.pipelines.runs.run_config import OtherSource
 from pairbridge.training.data.pairs import PairSource
+from pairbridge.training.data.targets import to_picture
 from pairbridge.training.evaluation.metrics import METRICS
 
 # The figure is drawn without a display, and a page must not depend on the fonts of the machine that reads it.
@@ -91,8 +88,8 @@ def data_uri(image: np.ndarray) -> str:
 
 
 def loss_curve(lines: list[dict[str, Any]]) -> str:
-    """The loss over images seen, whole and per source, as an SVG inside a URI. Legible on light and on
-    dark.
+    """The loss over images seen, whole, per source and on held-out pairs, as an SVG inside a URI. Legible on
+    light and on dark.
     """
     images = np.array([line["images"] for line in lines])
     sources = sorted({name for line in lines for name in line["loss_per_source"]})
@@ -111,6 +108,9 @@ def loss_curve(lines: list[dict[str, Any]]) -> str:
     if len(sources) > 1:
         whole = _smoothed(np.array([line["loss"] for line in lines]))
         axes.plot(images, whole, color=INK, linewidth=1.5, linestyle="--", label="whole mix")
+    judged = [(line["images"], line["validation_loss"]) for line in lines if "validation_loss" in line]
+    if judged:
+        axes.plot(*np.array(judged).T, color=INK, linewidth=1.5, marker="o", markersize=3, label="validation")
     axes.set_yscale("log")
     for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         formatted(lambda value, _: f"{value:.3g}")
@@ -189,36 +189,14 @@ def _pairs_of(dataset_dir: Path, recipe: str, splits: list[str], count: int) -> 
     there = [split for split in SPLITS_SHOWN if split in splits]
     shares = {there[0]: count} if len(there) == 1 else {there[0]: count - count // 3, there[1]: count // 3}
     shown = []
-    if not is_import(dataset_dir):
-        fields = DatasetManifest.from_folder(dataset_dir).recipes[recipe].fields
-        if "target.png" not in fields:
-            return [
-                pair
-                for split, wanted in shares.items()
-                for pair in _geometry_of(dataset_dir, recipe, split, wanted)
-            ]
     for split, wanted in shares.items():
         pairs = PairSource(dataset_dir, recipe, split)
         for index in pairs.spread(wanted):
             pair = pairs.pair(index)
             used = ", ".join(dict.fromkeys(asset["id"] for asset in pair.meta["assets"]))
-            shown.append(ShownPair(pair.key, used, split, pair.source, pair.target, pair.mask))
+            source, target = to_picture(pair.source), to_picture(pair.target)
+            shown.append(ShownPair(pair.key, used, split, source, target, pair.mask))
     return shown
-
-
-def _geometry_of(dataset_dir: Path, recipe: str, split: str, wanted: int) -> Iterator[ShownPair]:
-    """The first samples of a recipe without a target image; their normals stand where others have one."""
-    samples = (
-        (shard.key(index), shard.read(index))
-        for shard in open_shards(dataset_dir, recipe, split)
-        for index in range(len(shard))
-    )
-    for key, files in islice(samples, wanted):
-        pair = {field: decode_field(field, data) for field, data in files.items()}
-        images = pair_pictures(pair)
-        used = ", ".join(dict.fromkeys(asset["id"] for asset in pair["meta.json"]["assets"]))
-        target = images.get("target", images.get("normal", images["source"]))
-        yield ShownPair(key, used, split, images["source"], target, images["mask"])
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

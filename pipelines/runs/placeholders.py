@@ -1,12 +1,12 @@
 """What in a run took the place of a learned model or of real data, read from the samples themselves."""
 
-import json
 import re
 from typing import Any
 
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.models.provenance import STAND_IN
 from pairbridge.datagen.shards.reader import open_shards
+from pairbridge.datagen.shards.sample import decode_meta
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.runs.run_config import Run
 
@@ -27,7 +27,7 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
             for meta in _first_metas(run, recipe, split):
                 photographs |= {recipe} if any(asset["id"] in embedded for asset in meta["assets"]) else set()
                 for field, part in _ROLES.items():
-                    for name in _MARKED.findall(meta[field]):
+                    for name in _MARKED.findall(str(meta.get(field, ""))):
                         made.setdefault((name, part), set()).add(recipe)
     found = [
         {
@@ -62,7 +62,7 @@ def stand_ins(run: Run) -> list[dict[str, Any]]:
 def _first_metas(run: Run, recipe: str, split: str) -> list[dict[str, Any]]:
     """`meta.json` of the first sample of every shard: a recipe names its tools alike in all samples."""
     return [
-        json.loads(shard.read(0)["meta.json"])
+        decode_meta(shard.key(0), shard.read(0)["meta.json"])
         for shard in open_shards(run.dataset_dir, recipe, split)
         if len(shard)
     ]

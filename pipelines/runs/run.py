@@ -12,12 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pairbridge.datagen.blender.interpreter import bpy_folder
+from pairbridge.datagen.core.atomic_files import sweep_temporaries
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
+from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.inference.training_progress import show_training
+from pairbridge.pipelines.runs.cluster_training import require_ray_train, train_on_cluster
 from pairbridge.pipelines.runs.pictures import write_worst_sheet
 from pairbridge.pipelines.runs.report import write_report
 from pairbridge.pipelines.runs.run_config import Run
@@ -29,12 +33,12 @@ from pairbridge.pipelines.runs.stages import (
     run_stages,
     set_aside,
 )
-from pairbridge.pipelines.shelves.lock import dataset_lock
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.mix_config import MixConfig, dataset_folder
 from pairbridge.training.data.pairs import open_store
-from pairbridge.training.engine.checkpoint import CheckpointError, checkpoint_folders
+from pairbridge.training.engine.checkpoint import CheckpointError, checkpoint_folders, content_digest
+from pairbridge.training.engine.engine_run import OnProgress
 from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 
@@ -55,11 +59,15 @@ def execute(
 ) -> None:
     """Bring the run to its end, skipping what is done; `forced_from` names a stage to start afresh from.
 
-    Raises Interrupted and TrainingInterrupted when stopped (the same call resumes), DatasetLocked if the
+    Raises Interrupted and TrainingInterrupted when stopped (the same call resumes), FolderLocked if the
     run is going on elsewhere, and what the stages raise.
     """
+    if run.config.train_on:
+        require_ray_train()
     run.folder.mkdir(parents=True, exist_ok=True)
-    with dataset_lock(run.folder, "run"):
+    with folder_lock(run.folder, "run"):
+        for written in (run.folder, run.folder / "stages"):
+            sweep_temporaries(written)
         run_stages(_stages(run, workers, address), _records(run), forced_from=forced_from, say=say)
 
 
@@ -79,7 +87,9 @@ def dataset_stages(run: Run, workers: int, address: str | None) -> tuple[Stage, 
             name="generate",
             inputs=lambda: {
                 "config": run.dataset.content(),
-                "assets": build_catalogue(run.dataset.assets, None).digest,
+                "assets": build_catalogue(
+                    run.dataset.assets, None, bpy_folder=bpy_folder(run.dataset.render.python)
+                ).digest,
             },
             make=lambda: _generate(run, workers, address),
             outputs=lambda: _dataset_digest(run.dataset_dir),
@@ -97,7 +107,9 @@ def dataset_stages(run: Run, workers: int, address: str | None) -> tuple[Stage, 
 def _stages(run: Run, workers: int, address: str | None) -> tuple[Stage, ...]:
     return (
         *dataset_stages(run, workers, address),
-        training_stage("train", run.training, run.mix, run.training_dir, run.folder, lambda: _train(run)),
+        training_stage(
+            "train", run.training, run.mix, run.training_dir, run.folder, lambda: _train(run, address)
+        ),
         evaluation_stage(
             "evaluate",
             run.evaluation,
@@ -184,25 +196,54 @@ def _verify(run: Run) -> None:
         )
 
 
-def _train(run: Run) -> None:
+def _train(run: Run, address: str | None) -> None:
     try:
         with show_training(run.training.steps) as on_progress:
-            finish_training(run.training, run.mix, run.training_dir, run.folder, on_progress=on_progress)
+            finish_training(
+                run, run.training, run.mix, run.training_dir, address=address, on_progress=on_progress
+            )
     except CheckpointError as error:
         raise _with_fresh_start(error, "train", run.training_dir) from error
 
 
 def finish_training(
-    training: TrainingConfig, mix: MixConfig, folder: Path, run_root: Path, **options: Any
+    run: Run,
+    training: TrainingConfig,
+    mix: MixConfig,
+    folder: Path,
+    *,
+    address: str | None,
+    on_progress: OnProgress = lambda line: None,
 ) -> None:
-    """Train to the last step. Raises TrainingInterrupted where a signal ends it before."""
-    result = train(training, mix, folder, run_root=run_root, **options)
-    if result.interrupted:
-        raise TrainingInterrupted(
-            f"stopped by {result.interrupted} at step {result.step} of {training.steps}",
-            consequence=f"all of it is in {result.checkpoint}",
-            remedy="run the same command again: it goes on from there",
+    """Train to the last step, here or where the run's `train_on` says. Raises TrainingInterrupted where a
+    signal ends it before.
+    """
+    if run.config.train_on is None:
+        result = train(training, mix, folder, run_root=run.folder, on_progress=on_progress)
+        if result.interrupted:
+            raise TrainingInterrupted(
+                f"stopped by {result.interrupted} at step {result.step} of {training.steps}",
+                consequence=f"all of it is in {result.checkpoint}",
+                remedy="run the same command again: it goes on from there",
+            )
+        return
+    try:
+        train_on_cluster(
+            training,
+            mix,
+            folder,
+            run_root=run.folder,
+            place=run.config.train_on,
+            address=address,
+            join_timeout_s=run.dataset.execution.join_timeout_s,
+            on_progress=on_progress,
         )
+    except KeyboardInterrupt:
+        raise TrainingInterrupted(
+            "stopped by a signal while processes of a cluster were training",
+            consequence="what came after the newest checkpoint is lost",
+            remedy="run the same command again: it goes on from that checkpoint",
+        ) from None
 
 
 def _evaluate(run: Run) -> None:
@@ -250,6 +291,6 @@ def evaluated_data(evaluation: EvaluationConfig, run_root: Path) -> dict[str, An
 
 
 def checkpoint_digest(training_dir: Path) -> str | None:
-    """Digest of the newest checkpoint's files, None where there is none."""
+    """Digest of the newest checkpoint's weights and state, None where there is none."""
     complete = checkpoint_folders(training_dir / "checkpoints")
-    return folder_digest(sorted(complete[-1].iterdir())) if complete else None
+    return content_digest(complete[-1]) if complete else None

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
@@ -15,6 +15,24 @@ from pairbridge.training.data.mix_config import MixConfig, dataset_folder
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 
 PARTS = ("dataset", "mix", "training", "evaluation")
+
+
+class TrainingPlace(FrozenModel):
+    """Where a run trains: processes on the machines of a Ray cluster, joined by Ray Train.
+
+    With `device: cuda` each has a GPU. They have to see the run's folder.
+    """
+
+    workers: PositiveInt
+    """Number of training processes; they share each batch equally."""
+    cpus: PositiveInt = 1
+    """CPU cores of each process, for its threads and its loader_workers."""
+    resources: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """Custom Ray resources of each process, by name: {"accelerator_type:A100": 0.001}."""
+    placement: Literal["pack", "spread"] = "pack"
+    """Placement of processes: on few machines, since gradients travel between them, or on many."""
+    restarts: NonNegativeInt = 3
+    """How often in a row, with no checkpoint between, the training is placed anew after losing a process."""
 
 
 class RunConfig(FrozenModel):
@@ -32,6 +50,9 @@ class RunConfig(FrozenModel):
     """Evaluation config, found like `dataset`."""
     workers: PositiveInt | None = None
     """Number of Ray workers, each with its own Blender; null: one per usable core."""
+    train_on: TrainingPlace | None = None
+    """Where to train: on the cluster of `--address`, without one in processes of this machine; null: in the
+    command's own process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +79,11 @@ class Run:
         return self.folder / "evaluation"
 
 
-def load_run(name: str, runs_dir: Path, overrides: Sequence[str] = ()) -> Run:
+def load_run(name: str, runs_dir: Path, overrides: Sequence[str] = (), *, below: str = "") -> Run:
     """The run `name` (a path or a shipped name), to live in `runs_dir`/<its name>.
 
     An override `dataset.render.samples=8` goes to the dataset's config, and so for every part; others go
-    to the run's own keys. Raises ConfigError.
+    to the run's own keys. Raises ConfigError, which names each with `below` before it.
     """
     path = find_config("runs", name)
     of_parts: dict[str, list[str]] = {part: [] for part in PARTS}
@@ -70,11 +91,12 @@ def load_run(name: str, runs_dir: Path, overrides: Sequence[str] = ()) -> Run:
     for override in overrides:
         part, dot, _ = override.partition("=")[0].partition(".")
         (of_parts[part] if part in of_parts and dot else own).append(override)
-    config = load_config(path, RunConfig, own)
+    config = load_config(path, RunConfig, own, below=below)
 
     def part(kind, name: str, model, prefix: str):
         file = find_config(kind, name, folder=path.parent)
-        return load_config(file, model, [text.removeprefix(f"{prefix}.") for text in of_parts[prefix]])
+        texts = [text.removeprefix(f"{prefix}.") for text in of_parts[prefix]]
+        return load_config(file, model, texts, below=f"{below}{prefix}.")
 
     return Run(
         config=config,

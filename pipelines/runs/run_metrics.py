@@ -3,7 +3,6 @@ report.
 """
 
 import json
-import math
 import platform
 import re
 import statistics
@@ -15,22 +14,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 
+from pairbridge.datagen.core.record_files import read_output
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import dataset_status
 from pairbridge.datagen.imaging.mask_statistics import lama_statistics, mask_statistics
 from pairbridge.datagen.imaging.masks import EVALUATION, TRAINING
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
-from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
+from pairbridge.datagen.shards.commit import rejection_counts
+from pairbridge.datagen.shards.fields import HoleContent
+from pairbridge.datagen.shards.shard_index import ShardIndex
 from pairbridge.pipelines.runs.placeholders import stand_ins
 from pairbridge.pipelines.runs.run_config import OtherSource, Run, other_sources
 from pairbridge.pipelines.runs.stages import StageRecords
-from pairbridge.pipelines.shelves.ledger import RecipeTally, RunTally, read_ledger
+from pairbridge.pipelines.shelves.ledger import LedgerReader, RecipeTally, RunTally
+from pairbridge.training.bridge_training.translation_model import training_buckets
 from pairbridge.training.data.mix_report import describe_mix
 from pairbridge.training.data.pairs import PairSource, open_store, splits_of
-from pairbridge.training.engine.checkpoint import checkpoint_folders, read_state
+from pairbridge.training.engine.checkpoint import checkpoint_folders, read_state, tensors_of
 from pairbridge.training.engine.run_log import read_lines
+from pairbridge.training.networks.autoencoders import build_autoencoder
 
 # Beside the versions that dataset.json records.
 _VERSIONS_OF_THE_RUN = ("diffusers", "ray", "webdataset")
@@ -77,7 +80,7 @@ def _dataset(run: Run, manifest: DatasetManifest) -> dict[str, Any]:
         "samples_per_pixel": run.dataset.render.samples,
         "pairs": sum(stream.pairs_made for stream in streams),
         "shards": sum(stream.shards_committed for stream in streams),
-        "bytes": sum(sidecar.bytes for sidecar in read_sidecars(run.dataset_dir / "shards")),
+        "bytes": sum(shard.bytes for shard in ShardIndex(run.dataset_dir / "shards")),
         "streams": [
             {
                 "recipe": stream.recipe,
@@ -108,7 +111,7 @@ def _mask_metrics(run: Run, dataset: dict[str, Any], others: list[OtherSource]) 
     rows = [
         {"name": name, "reference": False, **asdict(mask_statistics(_masks(folder, recipe, split)))}
         for name, folder, recipe, split in sets
-        if open_store(folder, recipe, split).is_removal
+        if open_store(folder, recipe, split).roles.hole is HoleContent.NOISE
     ]
     if not rows:
         return []
@@ -140,7 +143,7 @@ def _mix(run: Run) -> list[dict[str, Any]]:
     planned = describe_mix(
         run.mix,
         run_root=run.folder,
-        buckets=run.training.bucket_sequence(1),
+        buckets=training_buckets(run.training, build_autoencoder(run.training.autoencoder)),
         num_batches=run.training.steps,
     )
     return [
@@ -172,24 +175,22 @@ def _training(run: Run) -> dict[str, Any]:
             for width, height, batch_size in state.inputs["mix_buckets"]["buckets"]
         ],
         "log_every": run.training.log_every,
-        "parameters": _num_parameters(newest / "ema.safetensors"),
+        "parameters": sum(one.size.numel() for one in tensors_of(newest, "ema").values()),
         "loss_first": lines[0]["loss"],
+        "validation_loss": next(
+            (line["validation_loss"] for line in reversed(lines) if "validation_loss" in line), None
+        ),
         "loss_last_tenth": statistics.fmean(line["loss"] for line in tail),
         "images_per_s": statistics.median(line["images_per_s"] for line in lines),
         "data_wait": statistics.fmean(line["data_wait"] for line in lines),
     }
 
 
-def _num_parameters(path: Path) -> int:
-    with safe_open(path, framework="numpy") as weights:
-        return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-
-
 def _evaluation(run: Run) -> dict[str, Any]:
     """evaluation.json with its sources in the order of the configuration and the model before its
     baselines, which stand in the order of their names.
     """
-    found = json.loads((run.evaluation_dir / "evaluation.json").read_bytes())
+    found = read_output(run.evaluation_dir / "evaluation.json", "evaluate")
     sources = {}
     for source in run.evaluation.sources:
         of_source = found["sources"][source.name]
@@ -207,7 +208,7 @@ def _timings(run: Run) -> dict[str, Any]:
         for name in ("generate", "verify", "train", "evaluate")
         if (record := records.read(name))
     }
-    tally = RunTally.of(read_ledger(run.dataset_dir))
+    tally = RunTally.of(LedgerReader(run.dataset_dir).new_events())
     return {
         "stages_s": stages,
         "recipes": {
@@ -218,27 +219,28 @@ def _timings(run: Run) -> dict[str, Any]:
         "workers_s": tally.utilisation(),
         "slowest_assets": tally.slowest_assets(),
         "most_refused_assets": tally.most_refused_assets(),
-        "faults": tally.faults.total(),
+        "faults": dict(tally.faults),
+        "last_faults": list(tally.last_faults),
     }
 
 
 def _group_times(recipe: RecipeTally) -> dict[str, Any]:
     return {
-        "groups": len(recipe.walls_s),
+        "groups": recipe.walls.count,
         "pairs": recipe.pairs,
         "median_s": recipe.median_s,
-        "worker_s": sum(recipe.walls_s),
+        "worker_s": recipe.walls.total_s,
         "phase_s": {name: round(seconds, 3) for name, seconds in recipe.stage_s.most_common()},
     }
 
 
 def _gates(dataset_dir: Path) -> list[dict[str, Any]]:
     """Per recipe and gate: refused draws, and pairs that it refused in their last draw too."""
-    sidecars = list(read_sidecars(dataset_dir / "shards"))
-    given_up = Counter((sidecar.shard.recipe, hole.gate) for sidecar in sidecars for hole in sidecar.holes)
+    shards = list(ShardIndex(dataset_dir / "shards"))
+    given_up = Counter((shard.shard.recipe, hole.gate) for shard in shards for hole in shard.holes)
     return [
         {"recipe": recipe, "gate": gate, "draws": draws, "quarantined": given_up[recipe, gate]}
-        for (recipe, gate), draws in sorted(rejection_counts(sidecars).items())
+        for (recipe, gate), draws in sorted(rejection_counts(shards).items())
     ]
 
 
@@ -288,7 +290,7 @@ def _describe(source: OtherSource) -> dict[str, Any]:
         manifest = ImportManifest.from_folder(source.folder)
         return {
             **common,
-            "kind": manifest.kind,
+            "kind": "import",
             "layout": manifest.layout["kind"],
             "licences": [manifest.licence],
             "authors": [manifest.author],

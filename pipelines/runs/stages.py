@@ -14,7 +14,9 @@ from typing import Any
 
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import changed_fields, digest, file_sha256
+from pairbridge.datagen.core.record_files import read_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class StageRecords:
     def read(self, name: str) -> dict[str, Any] | None:
         """What a finished stage left, or None."""
         path = self._folder / f"{name}.json"
-        return json.loads(path.read_bytes()) if path.is_file() else None
+        return read_output(path, "run") if path.is_file() else None
 
     def write(self, name: str, record: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -133,14 +135,15 @@ def folder_digest(files: Sequence[Path]) -> str | None:
 
 def set_aside(path: Path) -> None:
     """Rename a folder out of the way, to `<name>.replaced-1`, -2 and so on: hours of work are never
-    deleted here.
+    deleted here. Raises FolderLocked while another process works in it.
     """
     if not path.exists():
         return
     number = 1
     while path.with_name(f"{path.name}.replaced-{number}").exists():
         number += 1
-    path.rename(path.with_name(f"{path.name}.replaced-{number}"))
+    with folder_lock(path, "set aside"):
+        path.rename(path.with_name(f"{path.name}.replaced-{number}"))
 
 
 def _as_json(value: Any) -> Any:

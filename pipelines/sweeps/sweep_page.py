@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.record_files import read_output
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.runs.pictures import INK, quiet_axes, svg_uri
@@ -89,8 +90,7 @@ def _grid(
 ) -> dict[str, Any]:
     own = [cell for cell in cells if cell.grid == grid.name]
     judged = {
-        id(cell): json.loads((evaluation_dir(cell) / "evaluation.json").read_bytes())["sources"]
-        for cell in own
+        id(cell): read_output(evaluation_dir(cell) / "evaluation.json", "sweep")["sources"] for cell in own
     }
     combinations = list({json.dumps(cell.values): cell.values for cell in own}.values())
     panels = []

@@ -1,31 +1,33 @@
 """A fixed number of Ray workers: started, watched, given one group each, replaced when they die.
 
-The only module that knows Ray's actors and exceptions. Each slot holds at most one actor and at most one call
+Each slot holds at most one actor and at most one call
 in flight, so the culprit of a death is always known; Ray itself retries nothing.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, RayTaskError, WorkerCrashedError
+from ray.exceptions import RayError, RayTaskError
 
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.pipelines.attempts.agenda import Attempt
-from pairbridge.pipelines.attempts.policy import MAX_FAILED_STARTS, Fault, Limits, fault_of_signal
+from pairbridge.pipelines.attempts.policy import MAX_FAILED_STARTS, Fault, Limits
 from pairbridge.pipelines.workers import worker_logs
+from pairbridge.pipelines.workers.committers import Committers
+from pairbridge.pipelines.workers.deaths import PROCESS_DEATHS, fault_of_death, message_of
 from pairbridge.pipelines.workers.node_files import start_file_server
+from pairbridge.pipelines.workers.node_words import NodeWords
 from pairbridge.pipelines.workers.pools import Pool
 from pairbridge.pipelines.workers.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
 
-# Ray has no common base for "the process that ran it is gone"; RayTaskError is an exception of our own code.
-PROCESS_DEATHS = (RayActorError, NodeDiedError, WorkerCrashedError, OutOfMemoryError)
-
 KILL_WAIT_S = 10.0  # Ray needs 5 s to end a stopped process, milliseconds for any other (measured)
 CLOSE_WAIT_S = 5.0  # a worker's orderly end: Blender's exit and its scratch folder
+# Ray misses a machine that died without a word after 15 to 20 s; until then it cannot be reached.
+INQUEST_S = 40.0
 
 
 class WorkersDoNotStart(PairbridgeError):
@@ -52,6 +54,16 @@ class Finished:
     start_s: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Inquest:
+    """Of a worker that is gone (`error`) or gives no result (`overdue`), until it is known what happened."""
+
+    error: Exception | None
+    overdue: str
+    words: Any  # a call that gives its last words, or those
+    deadline_s: float
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
     """A place for one worker after another: `info` is set once it is ready, `task` while it makes a group."""
@@ -63,24 +75,43 @@ class Slot:
     began_s: float = 0.0
     info: WorkerInfo | None = None
     task: Attempt | None = None
+    inquest: _Inquest | None = None
+    hired: int = 0  # how many workers it has had
     groups_done: int = 0
     free_s: float = 0.0  # since when it has had nothing to do
     start_s: float = 0.0  # what its start took, until a group's record tells
+    sends_to: Any = None  # the committers that its worker knows of
 
     @property
     def is_ready(self) -> bool:
         return self.info is not None and self.task is None
 
 
-class Crew:
-    """The workers of all pools. A context manager; leaving it ends every worker.
+@dataclass(frozen=True, slots=True)
+class _Leaving:
+    """A worker that is closing, while its slot has the next one."""
 
-    `order.name` and `order.threads` are replaced by each slot's own.
-    """
+    actor: Any
+    closed: Any  # the call of `close`
+    deadline_s: float
+
+
+class Crew:
+    """The workers of all pools. A context manager; leaving it ends every worker."""
 
     def __init__(
-        self, worker_class: type[GroupWorker], order: WorkOrder, pools: Sequence[Pool], limits: Limits
+        self,
+        worker_class: type[GroupWorker],
+        order: WorkOrder,
+        pools: Sequence[Pool],
+        limits: Limits,
+        committers: Committers,
+        join_timeout_s: float = 0.0,
     ) -> None:
+        """`committers` take what workers make that cannot put it in place themselves. `join_timeout_s`: how
+        much longer than `limits.start_timeout_s` a pool's first worker may take, where its machine has yet
+        to join.
+        """
         self._actor_classes = {
             pool.name: ray.remote(
                 max_concurrency=1,
@@ -94,7 +125,11 @@ class Crew:
             for pool in pools
         }
         self._order = order
+        self._order_ref: Any = None  # in Ray's store: a plan has megabytes of assets
+        self._node_words = NodeWords(order.staging_dir.name)
         self._limits = limits
+        self._committers = committers
+        self._join_timeout_s = join_timeout_s
         places = [pool for pool in pools for _ in range(pool.workers)]
         self._slots = [Slot(f"worker-{index:02d}", pool) for index, pool in enumerate(places)]
         # What each step of the driver asks for is kept, so that a step costs the same for any number of
@@ -102,16 +137,26 @@ class Crew:
         self._ready: dict[str, dict[Slot, None]] = {pool.name: {} for pool in pools}
         self._calls: dict[Any, Slot] = {}
         self._busy: set[Slot] = set()
+        self._leaving: list[_Leaving] = []
+        self._released: dict[str, float] = {}  # since when they had nothing to do
         self._next_look_s = 0.0
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
+        self._order_ref = ray.put(self._order)
         for slot in self._slots:
             self._start(slot)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._end(self._slots)
+        for slot in self._slots:
+            self._let_go(slot)
+        ending = [each.closed for each in self._leaving]
+        if ending:
+            ray.wait(ending, num_returns=len(ending), timeout=CLOSE_WAIT_S)
+        for each in self._leaving:
+            ray.kill(each.actor)
+        self._node_words.end()
 
     def ready(self, pool: str) -> list[Slot]:
         """The workers of one pool that could start a group now."""
@@ -121,10 +166,26 @@ class Crew:
     def num_busy(self) -> int:
         return len(self._busy)
 
+    @property
+    def num_waiting(self) -> int:
+        """Workers that are starting, or wait for a machine with room for them."""
+        return len(self._slots) - len(self._busy) - sum(len(ready) for ready in self._ready.values())
+
     def resting_s(self) -> dict[str, float]:
         """How long each worker without a group has had none, by its name."""
         now = time.monotonic()
-        return {slot.name: round(now - slot.free_s, 4) for slot in self._slots if slot.is_ready}
+        since = self._released | {slot.name: slot.free_s for slot in self._slots if slot.is_ready}
+        return {name: round(now - free_s, 4) for name, free_s in since.items()}
+
+    def release(self, pool: str) -> None:
+        """Let go of the pool's workers that have no group, for good: nothing is left to hand out, and their
+        machines can go. One that fails at its group is replaced as ever, and can try it again.
+        """
+        for slot in [slot for slot in self._slots if slot.pool.name == pool and slot.task is None]:
+            if slot.is_ready:
+                self._released[slot.name] = slot.free_s
+            self._let_go(slot)
+            self._slots.remove(slot)
 
     def renew_one(self, pool: str) -> None:
         """See to it that a worker of the pool comes up that has done nothing yet, unless one is coming."""
@@ -136,19 +197,24 @@ class Crew:
         del self._ready[slot.pool.name][slot]
         self._busy.add(slot)
         slot.task = task
+        if slot.info.sends and slot.sends_to is not self._committers.actors:
+            slot.sends_to = self._committers.actors
+            slot.actor.send_to.remote(slot.sends_to)
         self._call(slot, slot.actor.run, task.shard, task.group)
 
-    def poll(self) -> Iterator[Finished]:
-        """Wait at most one tick, then yield the attempts that ended, one way or the other.
+    def poll(self, timeout_s: float | None = None) -> Iterator[Finished]:
+        """Wait at most one tick, or so many seconds, then yield the attempts that ended, one way or the
+        other.
 
         Raises what a worker raised for the run as a whole (DiskFull, Fenced), WorkerBug for anything
         unforeseen, and WorkersDoNotStart.
         """
-        calls = list(self._calls)
-        if not calls:
-            time.sleep(self._limits.tick_s)
-            return
-        done, _ = ray.wait(calls, num_returns=1, timeout=self._limits.tick_s)
+        wait_s = self._limits.tick_s if timeout_s is None else timeout_s
+        calls, done = list(self._calls), []
+        if calls:
+            done, _ = ray.wait(calls, num_returns=1, timeout=wait_s)
+        else:
+            time.sleep(wait_s)
         if done:
             # All that have ended by now: looking over a thousand calls takes milliseconds, once for all.
             done, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
@@ -158,17 +224,22 @@ class Crew:
         if now < self._next_look_s:
             return
         self._next_look_s = now + self._limits.tick_s
+        self._see_off(now)
         for slot in self._slots:
-            if slot.task is not None and now - slot.began_s > self._limits.group_timeout_s:
-                reason = f"no result in {self._limits.group_timeout_s:g} s, last in phase"
-                yield self._without_result(slot, Fault.TIMED_OUT, reason)
+            if slot.inquest is not None:
+                yield from self._inquire(slot)
+            elif slot.task is not None and now - slot.began_s > self._limits.group_timeout_s:
+                overdue = f"no result in {self._limits.group_timeout_s:g} s, last"
+                yield from self._open_inquest(slot, None, overdue)
             elif slot.info is None and now - slot.began_s > self._limits.start_timeout_s:
-                self._start_is_overdue(slot)
+                self._start_is_overdue(slot, now - slot.began_s)
 
     def abandon(self) -> None:
         """Kill every worker at once; what is in flight is lost."""
         for slot in self._slots:
             self._kill(slot)
+        for each in self._leaving:
+            ray.kill(each.actor)
 
     def _collect(self, slot: Slot) -> Iterator[Finished]:
         try:
@@ -185,10 +256,14 @@ class Crew:
         now = time.monotonic()
         if slot.task is None:
             slot.info, slot.free_s, slot.start_s = result, now, now - slot.began_s
+            self._node_words.attend(result)
             return
         task, slot.task = slot.task, None
+        slot.inquest = None  # it was late, and is here after all
         self._busy.discard(slot)
         slot.groups_done += 1
+        if result.log:
+            worker_logs.append(self._order.dataset_dir, slot.name, result.log)
         yield _finished(slot, task, result, now)
         slot.free_s = now
         worn = slot.groups_done >= self._limits.groups_per_worker
@@ -202,48 +277,80 @@ class Crew:
                 raise self._no_start(f"{self._failed_starts} workers in a row died while starting: {error}")
             self._restart(slot)
             return
-        signal_name = worker_logs.crash_signal(self._order.dataset_dir, slot.name)
-        fault = fault_of_signal(signal_name) if signal_name else Fault.LOST
-        how = f"the worker ended with {signal_name}" if signal_name else type(error).__name__
-        yield self._without_result(slot, fault, f"{how} in phase")
+        del self._calls[slot.call]
+        yield from self._open_inquest(slot, error)
 
-    def _without_result(self, slot: Slot, fault: Fault, reason: str) -> Finished:
-        """The end of an attempt that gave nothing, in the phase that `reason` ends with; a new worker comes
-        up.
-        """
-        place, now = (self._order.dataset_dir, slot.name), time.monotonic()
+    def _open_inquest(self, slot: Slot, error: Exception | None, overdue: str = "") -> Iterator[Finished]:
+        if slot.info.home is None:
+            words = worker_logs.last_words(self._order.dataset_dir, slot.name)
+        else:
+            words = self._node_words.ask(slot.info, slot.name)
+        slot.inquest = _Inquest(error, overdue, words, time.monotonic() + INQUEST_S)
+        yield from self._inquire(slot)
+
+    def _inquire(self, slot: Slot) -> Iterator[Finished]:
+        """The end of an attempt that gave nothing, once it is known why; then a new worker comes up."""
+        inquest, now = slot.inquest, time.monotonic()
+        is_last = now > inquest.deadline_s
+        words = inquest.words
+        if not isinstance(words, worker_logs.LastWords):
+            if not (is_last or ray.wait([words], timeout=0)[0]):
+                return
+            words = _answered(words)
+        node = None
+        if inquest.error is None:
+            fault, how = Fault.TIMED_OUT, inquest.overdue
+        else:
+            node = next((node for node in ray.nodes() if node["NodeID"] == slot.info.node), None)
+            known = fault_of_death(inquest.error, node, words)
+            if known is None and not is_last:
+                return
+            fault, how = known or (Fault.LOST, "the worker could not be reached any more")
         outcome = GroupOutcome(
             fault=fault,
-            reason=f"{reason} {worker_logs.last_phase(*place)}",
-            detail=worker_logs.tail(*place),
+            reason=f"{how} in phase {words.phase}" if words else how.rstrip(","),
+            detail=words.tail if words else "",
+            message=message_of(inquest.error, node) if inquest.error else "",
             wall_s=round(now - slot.began_s, 4),
             phase_s={},
             rss_mib=0,
         )
         finished = _finished(slot, slot.task, outcome, now)
         self._restart(slot)
-        return finished
+        yield finished
 
-    def _start_is_overdue(self, slot: Slot) -> None:
-        if any(other.info for other in self._slots):
-            # The cluster has shrunk; the others go on, and this one waits for room.
+    def _start_is_overdue(self, slot: Slot, waited_s: float) -> None:
+        pool = slot.pool
+        if any(other.info for other in self._slots if other.pool is pool):
+            # The cluster has shrunk, or not grown yet; the others go on, and this one waits for room.
             slot.began_s = time.monotonic()
-            return
-        raise self._no_start(
-            f"no worker was ready within {self._limits.start_timeout_s:g} s; "
-            f"the cluster offers {_shown(ray.cluster_resources())}, free {_shown(ray.available_resources())}"
-        )
+        elif waited_s > self._limits.start_timeout_s + self._join_timeout_s:
+            fits = any(
+                all(node["Resources"].get(name, 0) >= amount for name, amount in pool.each.items())
+                for node in ray.nodes()
+                if node["Alive"]
+            )
+            raise self._no_start(
+                f"no worker of pool {pool.name} was ready within {waited_s:.0f} s; each takes "
+                f"{_shown(pool.each)}, and {'a machine' if fits else 'no machine'} of the cluster has that; "
+                f"all together offer {_shown(ray.cluster_resources())}, "
+                f"free {_shown(ray.available_resources())}"
+            )
 
     def _start(self, slot: Slot) -> None:
         # Of the worker before, which may have run elsewhere: its last words are not this one's.
         worker_logs.crash_path(self._order.dataset_dir, slot.name).unlink(missing_ok=True)
         slot.actor = self._hire(slot)
-        slot.info, slot.task, slot.groups_done = None, None, 0
+        slot.info = slot.task = slot.inquest = slot.sends_to = None
+        slot.groups_done = 0
         self._call(slot, slot.actor.open)
 
     def _hire(self, slot: Slot) -> Any:
-        order = replace(self._order, name=slot.name, threads=slot.pool.cpus)
-        return self._actor_classes[slot.pool.name].remote(order)
+        slot.hired += 1
+        # What Ray says of it, in its messages and on its dashboard, names it.
+        name = f"pairbridge {self._order.staging_dir.name} {slot.name}.{slot.hired}"
+        actor_class = self._actor_classes[slot.pool.name].options(name=name)
+        return actor_class.remote(self._order_ref, slot.name, slot.pool.cpus)
 
     def _call(self, slot: Slot, method: Any, *arguments: Any) -> None:
         slot.call = method.remote(*arguments)
@@ -251,25 +358,41 @@ class Crew:
         self._calls[slot.call] = slot
 
     def _restart(self, slot: Slot) -> None:
-        self._end([slot])
+        self._let_go(slot)
         self._start(slot)
 
-    def _end(self, slots: list[Slot]) -> None:
-        """An orderly end for those that are idle, then death for all."""
-        closing = [slot.actor.close.remote() for slot in slots if slot.is_ready]
-        if closing:
-            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_WAIT_S)
-        for slot in slots:
+    def _let_go(self, slot: Slot) -> None:
+        """An orderly end for a worker that is idle, which nobody waits for; death for any other."""
+        if not slot.is_ready:
             self._kill(slot)
+            return
+        deadline_s = time.monotonic() + CLOSE_WAIT_S
+        self._leaving.append(_Leaving(slot.actor, slot.actor.close.remote(), deadline_s))
+        del self._ready[slot.pool.name][slot]
+        slot.actor = slot.info = None
+
+    def _see_off(self, now: float) -> None:
+        """End the processes of those that have closed, or take too long: until then they hold their room."""
+        if not self._leaving:
+            return
+        ending = [each.closed for each in self._leaving]
+        closed = set(ray.wait(ending, num_returns=len(ending), timeout=0)[0])
+        staying = []
+        for each in self._leaving:
+            if each.closed in closed or now > each.deadline_s:
+                ray.kill(each.actor)
+            else:
+                staying.append(each)
+        self._leaving = staying
 
     def _kill(self, slot: Slot) -> None:
         if slot.actor is None:
             return
         ray.kill(slot.actor)
-        if slot.call is not None:
+        if slot.call in self._calls and slot.task is not None:
             # Its call fails once it is dead; until then it could still stage what is about to be given up.
             ray.wait([slot.call], timeout=KILL_WAIT_S)
-            del self._calls[slot.call]
+        self._calls.pop(slot.call, None)
         self._ready[slot.pool.name].pop(slot, None)
         self._busy.discard(slot)
         slot.actor = slot.call = slot.info = slot.task = None
@@ -278,6 +401,8 @@ class Crew:
         if isinstance(error.cause, PairbridgeError):
             return error.cause
         log = worker_logs.log_path(self._order.dataset_dir, slot.name)
+        if slot.info is not None and slot.info.home is not None:
+            worker_logs.append(self._order.dataset_dir, slot.name, f"{error.traceback_str}\n")
         doing = f"making {slot.task.shard.name} group {slot.task.group}" if slot.task else "starting"
         return WorkerBug(
             f"{slot.name} failed while {doing}: {error.cause!r}",
@@ -299,13 +424,27 @@ def crew_of(
     pools: tuple[Pool, ...],
     address: str | None,
     weights: Path | None,
+    committers: Committers,
     worker_class: type[GroupWorker] = GroupWorker,
     limits: Limits = Limits(),  # noqa: B008 (frozen)
 ) -> Crew:
-    """The workers of a run, not yet started; those of a cluster get models from the folder `weights`."""
+    """The workers of a run, not yet started; those of a cluster get models from the folder `weights`, and
+    hand what they made to `committers` where they cannot put it in place themselves.
+    """
     # A cluster may have, or get, machines that see none of this one's folders.
-    files = start_file_server(order.plan, weights) if address is not None else None
-    return Crew(worker_class, replace(order, files=files), pools, limits)
+    if address is None:
+        return Crew(worker_class, order, pools, limits, committers)
+    order = replace(order, files=start_file_server(order.plan, weights))
+    join_timeout_s = order.plan.config.execution.join_timeout_s
+    return Crew(worker_class, order, pools, limits, committers, join_timeout_s)
+
+
+def _answered(call: Any) -> worker_logs.LastWords | None:
+    """None where the worker's machine does not answer."""
+    try:
+        return ray.get(call, timeout=0)
+    except (RayError, TimeoutError):
+        return None
 
 
 def _finished(slot: Slot, task: Attempt, outcome: GroupOutcome, now: float) -> Finished:
@@ -314,5 +453,7 @@ def _finished(slot: Slot, task: Attempt, outcome: GroupOutcome, now: float) -> F
     return Finished(task, outcome, slot.name, slot.info, round(wait_s, 4), round(start_s, 4))
 
 
-def _shown(resources: dict[str, float]) -> str:
-    return ", ".join(f"{resources.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+def _shown(resources: Mapping[str, float]) -> str:
+    # Ray lists memory, and an entry for every machine, beside what can be asked for.
+    named = {name: amount for name, amount in resources.items() if "memory" not in name and ":" not in name}
+    return ", ".join(f"{amount:g} {name}" for name, amount in sorted(named.items())) or "nothing"

@@ -6,22 +6,26 @@ gives out assets of the catalogue and the models that the recipes name and nothi
 and by checksum, never by path.
 """
 
+import itertools
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.catalogue import Asset
 from pairbridge.datagen.assets.object_files import companions, is_beside
 from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.dataset.plan import DatasetPlan
-from pairbridge.datagen.shards.object_store import cache_root
+from pairbridge.datagen.shards.object_store import StoreFailed, cache_root
+from pairbridge.datagen.shards.records import GroupRecord
+from pairbridge.pipelines.shelves.staging import Fenced
 
 PIECE_BYTES = 16 << 20
 # Keys of a recipe's settings that name a folder of weights.
@@ -34,6 +38,10 @@ class FilesNotServed(PairbridgeError):
     """A worker could not get a file from the driver's side as it was stated to be."""
 
 
+class CommitterUnreachable(PairbridgeError):
+    """A worker could not hand its group to the driver's side."""
+
+
 class FileEntry(NamedTuple):
     """One file of an asset or of a model: its name relative to the first one's folder."""
 
@@ -42,33 +50,25 @@ class FileEntry(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True)
-class NodeCatalogue(Catalogue):
-    """A catalogue whose assets are at hand: `get` gives each the path under which it lies on this machine."""
-
-    locate: Callable[[Asset], Path | None] = field(default=lambda asset: asset.path, compare=False)
-
-    def get(self, asset_id: str) -> Asset:
-        asset = super().get(asset_id)
-        path = self.locate(asset)
-        return asset if path == asset.path else replace(asset, path=path)
-
-
 class NodeFiles:
     """A worker's way to the driver's files."""
 
     def __init__(self, source: "FileServer | RemoteFiles", root: Path | None = None) -> None:
         self._source = source
-        self._root = root or cache_root() / "files"
+        self.root = root or cache_root() / "files"
+        """The cache: what is copied here lies below."""
         self._paths: dict[str, Path | None] = {}
 
     def locate(self, asset: Asset) -> Path | None:
-        """Where `asset` lies here: under its own path if that shows the same bytes, else in the cache."""
+        """Where `asset` lies here: under its own path if that shows the same bytes, else in the cache.
+
+        Raises OSError where the driver's side cannot read it.
+        """
         if asset.path is None:
             return None
         if asset.id not in self._paths:
             entries = self._source.asset(asset.id)
-            here = not entries or _is(asset.path, entries[0])
+            here = _is(asset.path, entries[0])
             self._paths[asset.id] = asset.path if here else self._fetched(entries) / entries[0].name
         return self._paths[asset.id]
 
@@ -77,7 +77,7 @@ class NodeFiles:
         models = {model_id: self._source.model(model_id) for model_id in self._source.models()}
         if not models:
             return None
-        folder = self._root / f"weights-{digest(models)[:16]}"
+        folder = self.root / f"weights-{digest(models)[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
         for model_id, entries in models.items():
             link = folder / model_id
@@ -88,7 +88,7 @@ class NodeFiles:
 
     def _fetched(self, entries: tuple[FileEntry, ...]) -> Path:
         """The cache's folder with all of `entries`, each of them checked."""
-        folder = self._root / digest(entries)[:32]
+        folder = self.root / digest(entries)[:32]
         folder.mkdir(parents=True, exist_ok=True)
         with held_lock(folder / ".lock"):
             for entry in entries:
@@ -143,10 +143,8 @@ class FileServer:
         self._paths: dict[str, Path] = {}
 
     def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
-        """The asset's file and, after it, what it refers to; empty if it is not there (any more)."""
+        """The asset's file and, after it, what it refers to. Raises OSError."""
         path = self._catalogue.get(asset_id).path
-        if path is None or not path.is_file():
-            return ()
         return self._listed(f"asset {asset_id}", path.parent, (path.name, *companions(path)))
 
     def models(self) -> tuple[str, ...]:
@@ -179,10 +177,17 @@ class FileServer:
 
 
 class RemoteFiles:
-    """A `FileServer` as workers see it; pickles."""
+    """The driver's side as workers see it that do not see its folders: a `FileServer`, and, once they are
+    told, committers that take what they make. Pickles.
+    """
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
+        self._committers: Sequence[tuple[Any, ...]] = ()
+
+    def node(self) -> str:
+        """Ray's name of the machine that asks."""
+        return ray.get_runtime_context().get_node_id()
 
     def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
         return ray.get(self._actor.asset.remote(asset_id))
@@ -195,6 +200,33 @@ class RemoteFiles:
 
     def piece(self, sha256: str, offset: int) -> bytes:
         return ray.get(self._actor.piece.remote(sha256, offset))
+
+    def send_to(self, committers: Sequence[tuple[Any, ...]]) -> None:
+        """From now on those are there, the first ones to be preferred."""
+        self._committers = committers
+
+    def stage(self, shard: str, part: bytes, record: GroupRecord) -> None:
+        """All parts of a shard go to one of them, and to the next where that one is gone, or cannot put them
+        in place any more.
+        """
+        number = zlib.crc32(shard.encode())
+        turned = [some[number % len(some) :] + some[: number % len(some)] for some in self._committers]
+        for committer in itertools.chain(*turned):
+            try:
+                return ray.get(committer.stage.remote(shard, part, record))
+            except RayError as caught:
+                error = caught
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, (Fenced, StoreFailed)):
+                break
+        if not isinstance(error, RayTaskError):
+            raise CommitterUnreachable(
+                f"no process that keeps finished groups could be reached ({type(error).__name__})",
+                consequence="the group has to be made again",
+                remedy="see whether the driver's machine runs out of memory, and the network between both",
+            ) from error
+        if isinstance(error.cause, PairbridgeError):
+            raise error.cause from error
+        raise error
 
 
 def start_file_server(plan: DatasetPlan, weights: Path) -> RemoteFiles:

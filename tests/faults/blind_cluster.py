@@ -25,8 +25,10 @@ class BlindCluster:
 
 
 @contextlib.contextmanager
-def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
-    """The cluster for the body; `hidden` is what its workers cannot see, `folder` takes logs and caches."""
+def blind_cluster(hidden: Path, folder: Path, **environment: str) -> Iterator[BlindCluster]:
+    """The cluster for the body; `hidden` is what its workers cannot see, `folder` takes logs and caches,
+    `environment` is the second raylet's.
+    """
     cache, seen = folder / "cache of the node", folder / "seen.txt"
     cache.mkdir()
     with ray_head(folder, cpus=0) as head:
@@ -37,7 +39,7 @@ def blind_cluster(hidden: Path, folder: Path) -> Iterator[BlindCluster]:
         )
         node = start(
             ["unshare", "--mount", "sh", "-c", script],
-            head.environment | {"PAIRBRIDGE_CACHE": str(cache)},
+            head.environment | {"PAIRBRIDGE_CACHE": str(cache)} | environment,
             folder / "node.log",
         )
         try:

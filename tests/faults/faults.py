@@ -7,7 +7,9 @@ A fault is (target, point, place): kill `target` when the work on `place` reache
 | load, render, compose, encode, stage | group | the worker enters that phase |
 | staging tar | group | half of the part's bytes are in the temp file |
 | staged part | group | the part has its final name, its record is not written |
-| tar | shard | the driver has written half of the shard's tar |
+| tar | shard | the committer has written half of the shard's tar, in staging |
+| ready tar | shard | the tar is whole, its sidecar is not written |
+| ready | shard | both are whole, the driver does not know |
 | tar to sidecar | shard | the tar has its final name, the sidecar is not written |
 | bake, ray, card | - | the driver bakes lightings, starts Ray, writes the last files |
 | verify, train, evaluate, report | - | that stage of a run has done (half of) its work, unrecorded |
@@ -27,12 +29,12 @@ import psutil
 from pairbridge.datagen.core.atomic_files import write_atomically
 
 WORKER_POINTS = ("load", "render", "compose", "encode", "stage", "staging tar", "staged part")
-DRIVER_POINTS = ("tar", "tar to sidecar")
+DRIVER_POINTS = ("tar", "ready tar", "ready", "tar to sidecar")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`target` is "worker", "driver" or "blender" (the worker's child)."""
+    """`target` is "worker" (or a committer: whoever is there), "driver" or "blender" (the worker's child)."""
 
     target: str
     point: str

@@ -9,7 +9,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from unittest import mock
 
 from pairbridge.datagen.core import atomic_files
 from pairbridge.datagen.core.errors import PairbridgeError
@@ -20,6 +19,8 @@ from pairbridge.pipelines.generation import generate, open_plan
 from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.generation.stopping import Interrupted
 from pairbridge.pipelines.shelves import shelf, staging
+from pairbridge.pipelines.shelves.committer import Committer
+from pairbridge.pipelines.workers import ray_committers
 from pairbridge.pipelines.workers.worker import GroupWorker
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,7 +29,7 @@ from faults import Fault, FaultBox
 JOB = json.loads(Path(sys.argv[1]).read_text())
 BOX = FaultBox(Path(JOB["markers"]), [Fault(**fault) for fault in JOB["faults"]], Path(JOB["out"]))
 DRIVER_PID = os.getpid()
-PAUSE_S = JOB.get("pause_s", 0.0)
+PAUSE_S, PAUSED = JOB.get("pause_s", 0.0), JOB.get("paused", "render")
 
 
 class FaultyWorker(GroupWorker):
@@ -42,13 +43,16 @@ class FaultyWorker(GroupWorker):
         super().phase(name)
         if name != "idle":
             self.meet(name)
-        if name == "render":
+        if name == PAUSED:
             time.sleep(PAUSE_S)
 
     def stage(self, shard, part, record):
+        if self.order.url is not None:
+            super().stage(shard, part, record)
+            return
         folder = self.order.staging_dir / shard.name
         halves = [part[: len(part) // 2], part[len(part) // 2 :]]
-        with staging._fence(folder):
+        with staging.fenced(folder):
             atomic_files.write_atomically(staging.part_path(folder, record.group), self.met(halves))
         self.meet("staged part")
         staging.stage_record(folder, record)
@@ -64,18 +68,31 @@ class FaultyWorker(GroupWorker):
         BOX.meet(point, self.place, driver=DRIVER_PID, blender=blender)
 
 
-def commit_shard(shards_dir, shard, parts):
-    def chunks(parts, concatenate=commit._concatenate):
-        for number, chunk in enumerate(concatenate(parts)):
-            yield chunk
-            if number == 0:
-                BOX.meet("tar", shard.name, driver=DRIVER_PID)
+class FaultyCommitter(Committer):
+    """Meets the fault box at every point of its work."""
 
-    with mock.patch("pairbridge.datagen.shards.commit._concatenate", chunks):
-        sidecar = commit.write_shard_tar(shards_dir, shard, parts)
-    BOX.meet("tar to sidecar", shard.name, driver=DRIVER_PID)
-    commit.write_sidecar(shards_dir, sidecar)
-    return sidecar
+    def write_tar(self, path, info, parts):
+        def chunks(parts, concatenate=commit._concatenate):
+            for number, chunk in enumerate(concatenate(parts)):
+                yield chunk
+                if number == 0:
+                    BOX.meet("tar", parts[0][1].parent.name, driver=DRIVER_PID)
+
+        if "chunks" not in commit._concatenate.__qualname__:
+            commit._concatenate = chunks
+        sidecar = super().write_tar(path, info, parts)
+        BOX.meet("ready tar", info.name, driver=DRIVER_PID)
+        return sidecar
+
+    def make_ready(self, shard, info):
+        ready = super().make_ready(shard, info)
+        BOX.meet("ready", shard.name, driver=DRIVER_PID)
+        return ready
+
+
+def place_sidecar(shards_dir, name, sidecar, record):
+    BOX.meet("tar to sidecar", name, driver=DRIVER_PID)
+    commit.place_sidecar(shards_dir, name, sidecar, record)
 
 
 def meeting(point, function):
@@ -95,7 +112,8 @@ if __name__ == "__main__":
         (generate, "write_card", "card"),
     ):
         setattr(module, name, meeting(point, getattr(module, name)))
-    shelf.commit_shard = commit_shard
+    shelf.place_sidecar = place_sidecar
+    ray_committers.Committer = FaultyCommitter
     try:
         generate.generate(
             DatasetConfig.model_validate(JOB["config"]),
@@ -105,6 +123,7 @@ if __name__ == "__main__":
             address=JOB["address"],
             on_progress=LogLines(0.5),
             worker_class=FaultyWorker,
+            retry_quarantined=JOB.get("retry_quarantined"),
             limits=Limits(**JOB.get("limits", {})),
         )
     except Interrupted as stop:

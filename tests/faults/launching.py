@@ -13,6 +13,8 @@ from faults import Fault, FaultBox
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 
 SIGKILLED = -9
+# Of what takes seconds. A test that waits longer has failed, whatever else its machine does.
+PATIENCE_S = 550
 
 
 class Launcher:
@@ -47,7 +49,7 @@ class Launcher:
 
     def run(self, config: DatasetConfig, out: Path, faults: list[Fault] = (), **options: object) -> int:
         """The exit status of one driver."""
-        return self.start(config, out, faults, **options).wait(300)
+        return self.start(config, out, faults, **options).wait(PATIENCE_S)
 
     def log(self, out: Path) -> str:
         return out.with_suffix(".log").read_text()
@@ -63,7 +65,7 @@ def promised(out: Path) -> dict[str, bytes]:
     return {name: (out / name).read_bytes() for name in sorted(names)}
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60) -> None:
+def wait_for(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S) -> None:
     """Poll until `condition()` is true; `what` names it if it never is."""
     deadline = time.monotonic() + timeout_s
     while not condition():

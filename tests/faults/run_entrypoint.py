@@ -24,11 +24,9 @@ def meet(point: str, place: str = "-") -> None:
     BOX.meet(point, place, driver=os.getpid())
 
 
-def commit_shard(shards_dir, shard, parts):
-    sidecar = commit.write_shard_tar(shards_dir, shard, parts)
-    meet("tar to sidecar", shard.name)
-    commit.write_sidecar(shards_dir, sidecar)
-    return sidecar
+def place_sidecar(shards_dir, name, sidecar, record):
+    meet("tar to sidecar", name)
+    commit.place_sidecar(shards_dir, name, sidecar, record)
 
 
 def then_meet(point, function):
@@ -55,7 +53,7 @@ def show_training(steps, show=run.show_training):
 if __name__ == "__main__":
     BOX = FaultBox(Path(sys.argv[1]), FAULTS, Path(sys.argv[2]))
     sys.argv[:3] = ["pairbridge"]
-    shelf.commit_shard = commit_shard
+    shelf.place_sidecar = place_sidecar
     run.show_training = show_training
     for name, point in (("verify_dataset", "verify"), ("evaluate", "evaluate"), ("write_report", "report")):
         setattr(run, name, then_meet(point, getattr(run, name)))

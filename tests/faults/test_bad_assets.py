@@ -13,7 +13,6 @@ from launching import promised
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings
-from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.holes import assets_used
 from pairbridge.pipelines.generation.driver import CrashesEverywhere
@@ -22,6 +21,7 @@ from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.shelves.ledger import read_ledger
 from pairbridge.pipelines.workers.worker import GroupWorker
 from tests.public.readme_examples import glb
+from tests.support.sidecars import read_sidecars
 from tests.support.tiny_rendered import pin, tiny_config
 
 pytestmark = pytest.mark.render
@@ -78,7 +78,7 @@ def test_a_corrupt_file_is_left_out_and_named(assets, tmp_path, ray_address, cap
     pin(assets / folder, ["broken"])
     config = tiny_config(assets, groups=8)
     out = tmp_path / "out"
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (16, 0)
     assert verify_dataset(out).ok
     manifest = json.loads((out / "dataset.json").read_text())
@@ -185,9 +185,9 @@ def test_a_machine_on_which_every_render_crashes_stops_the_run_and_quarantines_n
         generate(config, out, workers=2, on_progress=LogLines(), worker_class=BrokenMachineWorker)
     assert quarantined(out) == []
     # On a sound machine the same command makes what an undisturbed run makes.
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (12, 0)
-    calm = generate(config, tmp_path / "calm", workers=2, on_progress=LogLines()).dataset_dir
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
     assert promised(out) == promised(calm)
 
 

@@ -14,11 +14,11 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.models.relighting import ColourTransferConfig
-from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.workers.worker import GroupWorker
 from tests.datagen.models.birefnet_models import red_finder_state, write_folder
 from tests.support.broken_photographs import BROKEN, png, scene
+from tests.support.sidecars import read_sidecars
 from tests.support.tiny_photos import disc_photo
 
 # Ray's workers cannot import a test module: its worker classes travel as code.

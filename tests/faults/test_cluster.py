@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from launching import Launcher, promised, wait_for
+from launching import PATIENCE_S, Launcher, promised, wait_for
 
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.pipelines.generation.generate import generate
@@ -13,7 +13,7 @@ from pairbridge.pipelines.generation.progress import LogLines
 from pairbridge.pipelines.shelves.ledger import read_ledger
 from tests.support.tiny_rendered import tiny_config
 
-pytestmark = [pytest.mark.render, pytest.mark.long]
+pytestmark = [pytest.mark.render, pytest.mark.long, pytest.mark.xdist_group("clusters")]
 
 
 @pytest.fixture
@@ -26,12 +26,17 @@ def cluster():
     )
     yield process
     process.stdin.close()
-    process.wait(30)
+    process.wait(PATIENCE_S)
     process.stdout.close()
 
 
-@pytest.mark.parametrize(("lost", "groups"), [("machine", 18), ("raylet", 36)])
-def test_a_raylet_that_dies_on_the_way_changes_no_byte(cluster, assets, tmp_path, ray_address, lost, groups):
+@pytest.mark.parametrize(
+    ("lost", "groups", "fault"),
+    [("machine", 18, "machine lost"), ("raylet", 36, "machine lost"), ("notice", 18, "pre-empted")],
+)
+def test_a_raylet_that_dies_on_the_way_changes_no_byte_and_is_named(
+    cluster, assets, tmp_path, ray_address, lost, groups, fault
+):
     address = cluster.stdout.readline().strip()
     config = tiny_config(assets, groups=groups)
     launcher = Launcher(address)
@@ -42,11 +47,12 @@ def test_a_raylet_that_dies_on_the_way_changes_no_byte(cluster, assets, tmp_path
     cluster.stdin.write(f"{lost}\n")
     cluster.stdin.flush()
     assert cluster.stdout.readline() == "killed\n"
-    assert process.wait(180) == 0, launcher.log(out)
+    assert process.wait(PATIENCE_S) == 0, launcher.log(out)
 
-    calm = generate(config, tmp_path / "calm", workers=2, on_progress=LogLines()).dataset_dir
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
     assert promised(out) == promised(calm)
     assert verify_dataset(out).ok
     losses = [event for event in read_ledger(out) if event["event"] == "fault"]
-    assert {event["fault"] for event in losses} == {"lost"}, launcher.log(out)
+    assert {event["fault"] for event in losses} == {fault}, launcher.log(out)
+    assert all("The actor" in event["message"] for event in losses)
     assert len({event["worker"] for event in losses}) == 1

@@ -17,7 +17,7 @@ from pairbridge.training.engine.checkpoint import checkpoint_folders
 from tests.support.ray_jobs import ray_head, submit
 from tests.support.small_run import write_small_run
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("clusters")]
 
 
 def test_a_run_that_is_killed_in_every_stage_and_resubmitted_goes_on(tmp_path, ray_address):
@@ -44,7 +44,7 @@ def test_a_run_that_is_killed_in_every_stage_and_resubmitted_goes_on(tmp_path, r
 
     assert verify_dataset(folder / "dataset", decode=True).ok
     calm = load_run(str(config), tmp_path / "calm")
-    execute(calm, workers=2, address=ray_address, forced_from=None, say=lambda line: None)
+    execute(calm, workers=1, address=ray_address, forced_from=None, say=lambda line: None)
     assert promised(folder / "dataset") == promised(calm.dataset_dir)
     for path in sorted(checkpoint_folders(calm.training_dir / "checkpoints")[-1].glob("*.safetensors")):
         again = folder / path.relative_to(calm.folder)

@@ -1,6 +1,8 @@
 """A run that cannot or should not go on stops clearly, leaves nothing partial, and the same call resumes."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,17 +13,17 @@ import numpy as np
 import pytest
 import ray
 from faults import Fault, FaultBox
-from launching import promised, wait_for
+from launching import PATIENCE_S, promised, wait_for
 
 from pairbridge.datagen.core.atomic_files import DiskFull
+from pairbridge.datagen.core.disk_errors import OutputMoved, OutputNotWritable
+from pairbridge.datagen.core.folder_lock import FolderLocked
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation.driver import KilledRepeatedly
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
-from pairbridge.pipelines.shelves.disk import OutputNotWritable
 from pairbridge.pipelines.shelves.ledger import read_ledger
-from pairbridge.pipelines.shelves.lock import DatasetLocked
 from pairbridge.pipelines.workers.crew import WorkerBug
 from pairbridge.pipelines.workers.worker import GroupWorker
 from tests.support.tiny_removal import removal_config
@@ -51,13 +53,13 @@ def test_a_signal_stops_cleanly_and_the_same_call_resumes(launcher, assets, tmp_
     wait_for(lambda: list(out.glob("staging/*/*/*.json")), "staged group")
     # To the whole group, as a terminal does it.
     os.killpg(process.pid, number)
-    assert process.wait(60) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert "run the same command again" in launcher.log(out)
     assert not partial_files(out)
     groups = [event["group"] for event in read_ledger(out) if event["event"] == "group"]
     assert 0 < len(groups) < 6
 
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (12, 0)
     assert verify_dataset(out).ok
     # What was finished before the signal was not made twice.
@@ -98,9 +100,9 @@ def test_a_second_driver_is_refused_while_the_first_runs(launcher, assets, tmp_p
     out = tmp_path / "out"
     process = launcher.start(config, out, pause_s=0.5)
     wait_for(lambda: (out / "staging").exists(), "staging")
-    with pytest.raises(DatasetLocked, match=f"process {process.pid}"):
+    with pytest.raises(FolderLocked, match=f"process {process.pid}"):
         generate(config, out, workers=1, on_progress=LogLines())
-    assert process.wait(60) == 0, launcher.log(out)
+    assert process.wait(PATIENCE_S) == 0, launcher.log(out)
 
 
 class HangingWorker(GroupWorker):
@@ -176,7 +178,7 @@ class StoppedWorker(GroupWorker):
 def test_a_stopped_worker_is_killed_and_its_group_made_by_another(photos, tmp_path, ray_address):
     config = removal_config(photos, groups=3)
     out = tmp_path / "out"
-    limits = Limits(group_timeout_s=4.0)
+    limits = Limits(group_timeout_s=8.0)
     generate(config, out, workers=2, on_progress=LogLines(), worker_class=StoppedWorker, limits=limits)
     faults = [event["fault"] for event in read_ledger(out) if event["event"] == "fault"]
     assert faults == ["timed out"]
@@ -200,7 +202,7 @@ def test_out_of_memory_costs_time_and_no_sample(photos, tmp_path, ray_address):
     out = tmp_path / "out"
     generate(config, out, workers=1, on_progress=LogLines(), worker_class=HungryWorker)
     faults = [event for event in read_ledger(out) if event["event"] == "fault"]
-    assert [(event["fault"], event["reason"]) for event in faults] == [("lost", "out of memory")]
+    assert [(event["fault"], event["reason"]) for event in faults] == [("out of memory", "out of memory")]
     calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
     assert promised(out) == promised(calm)
 
@@ -228,7 +230,7 @@ def test_a_group_killed_from_outside_for_ever_stops_the_run_and_loses_no_sample(
         "retry at the end with nothing else in flight",
         "stop the run",
     ]
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (6, 0)
 
 
@@ -277,7 +279,7 @@ def test_a_full_disk_stops_the_run_and_more_room_resumes_it(assets, tmp_path, ra
     assert not partial_files(out)
     assert not [tar for tar in out.glob("shards/*.tar") if not tar.with_suffix(".json").exists()]
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (12, 0)
     assert verify_dataset(out).ok
 
@@ -301,15 +303,54 @@ def test_a_read_only_output_stops_the_run_with_one_message_and_resumes(
     assert promised(out) == promised(calm)
 
 
+class FillingWorker(GroupWorker):
+    """Leaves 8 kB on the disk once its group is staged."""
+
+    def stage(self, shard, part, record):
+        super().stage(shard, part, record)
+        disk = self.order.dataset_dir.parent
+        (disk / "ballast").write_bytes(bytes(shutil.disk_usage(disk).free - (8 << 10)))
+
+
 def test_a_commit_that_would_not_fit_is_refused_with_the_bytes_it_needs(
-    assets, tmp_path, ray_address, small_disk
+    photos, tmp_path, ray_address, small_disk
 ):
-    config = tiny_config(assets, groups=1)
+    config = removal_config(photos, groups=1)
     out = small_disk / "out"
-    with pytest.raises(DiskFull, match=r"committing train-swap-000000 needs \d+ bytes; \d+ are free"):
-        generate(config, out, workers=1, on_progress=LogLines())
+    with pytest.raises(
+        DiskFull, match=r"committing train-holes-000000 needs \d+ bytes; \d+ are free"
+    ) as full:
+        generate(config, out, workers=1, on_progress=LogLines(), worker_class=FillingWorker)
+    # A shard of some kilobytes, and not megabytes in reserve for it.
+    assert int(re.search(r"needs (\d+)", str(full.value))[1]) < 128 << 10
     assert list(out.glob("shards/*")) == []
-    assert list(out.glob("staging/*/train-swap-000000/00000000.json"))
+    assert list(out.glob("staging/*/train-holes-000000/00000000.json"))
+    (small_disk / "ballast").unlink()
+    assert generate(config, out, workers=1, on_progress=LogLines()).num_pairs == 2
+
+
+class RenamingWorker(GroupWorker):
+    """Renames the run's output in the middle of its second group."""
+
+    def phase(self, name):
+        super().phase(name)
+        out = self.order.dataset_dir
+        if name == "compose" and list(out.glob("staging/*/*/00000000.json")):
+            out.rename(out.with_name("renamed"))
+
+
+def test_an_output_renamed_in_a_run_stops_it_by_name_and_renamed_back_it_resumes(
+    photos, tmp_path, ray_address
+):
+    config = removal_config(photos, groups=3)
+    out = tmp_path / "out"
+    with pytest.raises(OutputMoved, match="out was renamed, deleted or replaced while"):
+        generate(config, out, workers=1, on_progress=LogLines(), worker_class=RenamingWorker)
+    assert not out.exists()
+    (tmp_path / "renamed").rename(out)
+    generate(config, out, workers=1, on_progress=LogLines())
+    calm = generate(config, tmp_path / "calm", workers=1, on_progress=LogLines()).dataset_dir
+    assert promised(out) == promised(calm)
 
 
 def test_faults_meet_their_target_once(tmp_path):

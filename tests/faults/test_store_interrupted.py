@@ -27,6 +27,7 @@ TRAINING = {
     "threads": 1,
     "loader_workers": 1,
     "log_every": 1,
+    "watch": {"trackers": ()},
     "checkpoint_every": 3,
 }
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import load_dataset
+from diffusers.utils import dynamic_modules_utils
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.exports.finished import open_finished
@@ -28,6 +29,7 @@ from tests.pipelines.inference.translating_models import write_model
 from tests.public.readme_examples import glb
 from tests.support.fences import ROOT, Fence, documented, fences_of, parse
 from tests.support.foreign_datasets import encode, hole, picture, put, write_folders, write_rord, write_tar
+from tests.support.panoramas import by_component, panorama, radiance, rgbe
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 from tests.training.bridge_training.test_own_parts import PARTS
 
@@ -48,9 +50,14 @@ NOT_RUN = {
     "pairbridge app": "serves until it is stopped; tests/pipelines/inference/test_browser_app.py",
     "pairbridge calibrate": "renders; tests/pipelines/checks/test_calibrate.py",
     "pairbridge distill": "minutes; tests/training/distillation/",
+    "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",
     "pairbridge guide stable-diffusion-v1-5": "needs weights; tests/pipelines/inference/test_guide.py",
     "pairbridge plan dataset.yaml --cost": "makes groups for a minute; tests/pipelines/costing/",
+    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-blender",
+    "python3.13 -m venv": "needs another Python; tests/datagen/blender/test_interpreter.py",
+    "renderer/bin/python -m pip": "a gigabyte; tests/datagen/blender/test_interpreter.py",
     "ray job submit": "needs a cluster; tests/faults/test_job_submission.py",
+    "sbatch": "needs a cluster; tests/faults/test_slurm.py",
 }
 NOT_RUN_ON_STORES = "s3://"  # tests/pipelines/shelves/test_store_datasets.py
 NOT_RUN_ON_CLUSTERS = "--address auto"  # tests/faults/test_cluster.py
@@ -60,6 +67,8 @@ LONG = ("pairbridge generate", "pairbridge run ")
 
 SMALLER = {
     "README.md": [
+        # A photograph: an object needs Blender.
+        ("try my.glb", "try person.jpg"),
         ("plan demo", "plan dataset.yaml"),
         ("generate demo", "generate dataset.yaml"),
         ("run demo", "run run.yaml"),
@@ -74,7 +83,13 @@ SMALLER = {
     ],
     "docs/import.md": [("/data/RORD", "RORD")],
     "docs/mixing.md": [("runs/mine", "runs/fresh")],
-    "docs/using.md": [("my-model picture.png --light-map", "light-model picture.png --light-map")],
+    "docs/using.md": [
+        ("my-model picture.png --light-map", "light-model picture.png --light-map"),
+        (
+            "my-model picture.png --mask mask.png --condition",
+            "lit-model picture.png --mask mask.png --condition",
+        ),
+    ],
 }
 SIZE_WH = (40, 32)
 RECIPE = "recipes: {r: {kind: photo_removal, groups: {train: 1}, size_WH: [32, 32]}}\n"
@@ -161,14 +176,17 @@ YAML = {
         ("pins", None),
         ("dataset", dataset),
     ],
-    "docs/cluster.md": [("dataset", pools)],
+    "docs/cluster.md": [("dataset", pools), ("run", lambda text: Path("run.yaml").read_text() + text)],
     "docs/flow.md": [("training", training)],
     "docs/guidance.md": [("guidance", str)],
     "docs/import.md": [("mix", str), ("import", str), ("import", lambda text: f"name: x\nroot: .\n{text}")],
-    "docs/mixing.md": [("training", training)],
-    "docs/photographs.md": [("dataset", recipes), ("dataset", recipes)],
+    "docs/mixing.md": [("mix", str), ("training", training)],
+    "docs/photographs.md": [("dataset", recipes)] * 3,
+    "docs/rendering.md": [("dataset", dataset)],
     "docs/sweep.md": [("sweep", str)],
+    "docs/tasks.md": [("mix", str)] * 17,
     "docs/training.md": [
+        ("mix", str),
         ("training", lambda text: training(under("denoiser")(text))),
         ("training", training),
     ],
@@ -209,6 +227,17 @@ def test_every_command_is_one_of_the_command_line(page: str, command: str) -> No
     elif "pairbridge" in command:
         # What is submitted to a cluster comes after its options.
         parse(command[command.index("pairbridge") :])
+
+
+def test_every_test_that_the_page_of_faults_names_exists() -> None:
+    """A name may end in an ellipsis, or begin with one: then it is a part of a test's name."""
+    tests = {path.as_posix(): path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py"))}
+    text = (ROOT / "docs" / "faults.md").read_text()
+    for file, name in re.findall(r"`(?:tests/)?([\w/]*test_\w+\.py)(?:::(\w+)…?)?`", text):
+        there = [content for path, content in tests.items() if path.endswith(f"/{file}")]
+        assert any(f"def {name}" in content for content in there), f"{file}::{name}"
+    for part in re.findall(r"`…(?:::)?(\w+)…?`", text):
+        assert any(re.search(rf"def \w*{part}", content) for content in tests.values()), part
 
 
 def reason_not_to_run(command: str) -> str | None:
@@ -323,13 +352,19 @@ def test_a_page_s_blocks_run_as_they_are_written(
     run_page(page, pairbridge, ray_address, long=False)
 
 
+LONG_PAGES = [
+    page
+    for page, fences in PAGES.items()
+    if page not in ELSEWHERE
+    and any(command.startswith(LONG) for fence in fences for command in fence.commands)
+]
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("page", [page for page, command in ALL_COMMANDS if command.startswith(LONG)])
+@pytest.mark.parametrize("page", LONG_PAGES)
 def test_a_page_s_long_commands_run_as_they_are_written(
     page: str, desk: Path, tmp_path: Path, monkeypatch, pairbridge, ray_address: str
 ) -> None:
-    if page in ELSEWHERE:
-        pytest.skip(ELSEWHERE[page])
     prepare(page, desk, tmp_path, monkeypatch)
     shutil.rmtree("my-data")
     run_page(page, pairbridge, ray_address, long=True)
@@ -382,7 +417,12 @@ def prepare(page: str, desk: Path, tmp_path: Path, monkeypatch) -> None:
     if page == "docs/distillation.md":
         write_model(Path("runs/student/train/checkpoints"), conditions=())
     if page == "docs/using.md":
+        # Where diffusers puts a pipeline's file before it runs it.
+        monkeypatch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
         publish(write_model(tmp_path / "light", conditions=("light",)), Path("light-model"))
+        by_map = {"field": "light_target", "encoding": "irradiance"}
+        publish(write_model(tmp_path / "lit", conditions=("mask", by_map)), Path("lit-model"))
+        Path("my.hdr").write_bytes(radiance(by_component(rgbe(panorama()))))
     if page == "docs/sweep.md":
         shutil.copy("run.yaml", "my_run.yaml")
     if page == "docs/training.md":

@@ -20,6 +20,7 @@ denoiser: {widths: [8, 16], head_width: 8, norm_groups: 4}
 timesteps: {kind: discrete, times: [0.0], weights: [1.0]}
 threads: 1
 loader_workers: 0
+watch: {trackers: []}
 """
 MIX = """\
 sources:

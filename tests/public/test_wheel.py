@@ -9,7 +9,7 @@ from tests.public.readme_examples import small_script, write_files
 from tests.public.wheel_install import PACKAGES, ROOT, Installed, build_wheel, crowded_folder, install
 from tests.support.ray_jobs import ray_head, submit
 
-pytestmark = [pytest.mark.long, pytest.mark.render]
+pytestmark = [pytest.mark.long, pytest.mark.render, pytest.mark.xdist_group("wheel")]
 
 
 @pytest.fixture(scope="module")

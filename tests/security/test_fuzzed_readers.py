@@ -122,7 +122,7 @@ def test_a_damaged_sidecar_is_refused_or_describes_a_layout_without_gaps(
     (tmp_path / tar.name).write_bytes(tar.read_bytes())
     try:
         sidecar = Sidecar.from_file(fuzzed)
-        shard = Shard(tmp_path, sidecar)
+        shard = Shard.of(tmp_path, sidecar)
     except ShardError:
         return
     ends = [0]

@@ -1,6 +1,5 @@
 """A folder with sound assets, and beside them one of each kind of broken one."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ BROKEN = {
     "objects/8k/8k-texture.obj": "texture_too_large",
     "objects/empty-scene.blend": "no_geometry",
     "objects/picture.glb": "wrong_suffix",
-    "objects/dead-pipe.gltf": "timed_out",
+    "objects/dead-pipe.obj": "missing_material",
     "hdris/zero-bytes.exr": "empty_file",
     "hdris/nan.exr": "not_finite",
     "hdris/square.exr": "not_equirectangular",
@@ -42,8 +41,9 @@ FLAT = "v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n"
 TEXTURED = "mtllib {0}.mtl\nusemtl only\nvt 0 0\nvt 1 0\nvt 1 1\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/2 3/3\n"
 
 
-def write_broken_assets(root: Path, *, hang: bool = True) -> None:
-    """SOUND and BROKEN under `root`, all pinned to train; without `hang` nothing that never ends."""
+def write_broken_assets(root: Path, *, pipe: bool = True) -> None:
+    """SOUND and BROKEN under `root`, all pinned to train; without `pipe` nothing that one
+    might wait for."""
     for path in (*SOUND, *BROKEN):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
     objects, hdris, photos = root / "objects", root / "hdris", root / "photos"
@@ -87,21 +87,10 @@ def write_broken_assets(root: Path, *, hang: bool = True) -> None:
     write_exr(hdris / "nan.exr", dark)
     write_exr(hdris / "square.exr", np.ones((16, 16, 3), np.float32))
     (photos / "half.png").write_bytes((photos / "cat.png").read_bytes()[:2000])
-    if hang:
-        os.mkfifo(objects / "dead.bin")
-        (objects / "dead-pipe.gltf").write_text(
-            json.dumps(
-                {
-                    "asset": {"version": "2.0"},
-                    "buffers": [{"uri": "dead.bin", "byteLength": 36}],
-                    "bufferViews": [{"buffer": 0, "byteLength": 36}],
-                    "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
-                    "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
-                    "nodes": [{"mesh": 0}],
-                    "scenes": [{"nodes": [0]}],
-                    "scene": 0,
-                }
-            )
+    if pipe:
+        os.mkfifo(objects / "dead.mtl")
+        (objects / "dead-pipe.obj").write_text(
+            "mtllib dead.mtl\nusemtl paint\nv 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
         )
     for folder in (objects, hdris, photos):
         (folder / "catalogue.yaml").write_text('"*": {split: train, licence: CC0-1.0, author: test}\n')

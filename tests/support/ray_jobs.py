@@ -8,12 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 # Where `ray` and `pairbridge` are, unless a test has another environment.
 PROGRAMS = Path(sys.executable).parent
+HEAD_NODE = "f" * 51 + "00000"
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,13 @@ class RayHead:
 
 
 @contextlib.contextmanager
-def ray_head(folder: Path, cpus: int, programs: Path = PROGRAMS) -> Iterator[RayHead]:
-    """A head of its own for the body, of the environment with these `programs`; its log goes to `folder`."""
+def ray_head(
+    folder: Path, cpus: int, programs: Path = PROGRAMS, machines: Mapping[str, Any] | None = None
+) -> Iterator[RayHead]:
+    """A head of its own for the body, of the environment with these `programs`; its log goes to `folder`.
+
+    With `machines`, by the name of their type, Ray's autoscaler adds and removes them: a raylet each.
+    """
     ray = str(programs / "ray")
     port, dashboard = free_port(), free_port()
     environment = {
@@ -36,13 +45,26 @@ def ray_head(folder: Path, cpus: int, programs: Path = PROGRAMS) -> Iterator[Ray
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # A raylet that is gone is missed after 5 s instead of 15; one that is slow has ten for each answer.
+        "RAY_health_check_period_ms": "1000",
         # What a job runs is found as in an image: `pairbridge` is on the path.
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
     }
+    autoscaling = []
+    if machines is not None:
+        path = folder / "autoscaling.json"
+        path.write_text(json.dumps(_autoscaled(machines, cpus, port)))
+        autoscaling = [f"--autoscaling-config={path}"]
+        environment |= {
+            "RAY_FAKE_CLUSTER": "1",
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": HEAD_NODE,
+        }
     head = start(
         [ray, "start", "--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--num-cpus={cpus}",
          "--include-dashboard=true", f"--dashboard-agent-listen-port={free_port()}",
-         "--object-store-memory=100000000", "--block"],
+         f"--ray-client-server-port={free_port()}",
+         "--object-store-memory=100000000", "--block", *autoscaling],
         environment,
         folder / "head.log",
     )  # fmt: skip
@@ -51,6 +73,49 @@ def ray_head(folder: Path, cpus: int, programs: Path = PROGRAMS) -> Iterator[Ray
         yield RayHead(ray, f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}", environment)
     finally:
         stop(head)
+        for process in raylets(environment):
+            process.kill()
+
+
+def raylets(environment: Mapping[str, str]) -> list[psutil.Process]:
+    """Raylets of the cluster that `environment` lets in, that of the head too where it runs."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            token = process.environ().get("RAY_AUTH_TOKEN") if process.name() == "raylet" else None
+            if token == environment["RAY_AUTH_TOKEN"]:
+                found.append(process)
+    return found
+
+
+def _autoscaled(machines: Mapping[str, Any], head_cpus: int, port: int) -> dict[str, Any]:
+    """What `ray up` would leave on the head, for the provider that Ray tests its autoscaler with."""
+    head = {"resources": {"CPU": head_cpus}, "node_config": {}, "max_workers": 0}
+    commands = ("setup", "initialization", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+    return {
+        "cluster_name": "fake",
+        "max_workers": sum(each["max_workers"] for each in machines.values()),
+        "provider": {
+            "type": "fake_multinode",
+            "head_node_id": HEAD_NODE,
+            "gcs_address": f"127.0.0.1:{port}",
+            "launch_multiple": True,
+            "disable_node_updaters": True,
+            # All machines have one address here.
+            "use_node_id_as_ip": True,
+        },
+        "available_node_types": {"ray.head.default": head, **machines},
+        "head_node_type": "ray.head.default",
+        "upscaling_speed": 4.0,
+        "idle_timeout_minutes": 0.1,
+        "auth": {},
+        **{f"{name}_commands": [] for name in commands},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        "file_mounts_sync_continuously": False,
+        "rsync_exclude": [],
+        "rsync_filter": [],
+    }
 
 
 def submit(head: RayHead, working_dir: Path, entrypoint: list[str]) -> subprocess.CompletedProcess:
@@ -80,7 +145,8 @@ def start(command: list[str], environment: dict[str, str], log: Path) -> subproc
 
 def stop(process: subprocess.Popen) -> None:
     process.terminate()
-    process.wait(30)
+    # A head gives its workers half a minute to end.
+    process.wait(60)
 
 
 def free_port() -> int:

@@ -53,7 +53,7 @@ sources:
 TRAINING = """\
 steps: 6
 batch_size: 5
-size: 32
+size: 16
 denoiser: {widths: [8, 16], head_width: 8, norm_groups: 4}
 timesteps: {kind: discrete, times: [0.0], weights: [1.0]}
 optimiser: {warmup_images: 0}
@@ -61,6 +61,7 @@ threads: 1
 loader_workers: 0
 log_every: 2
 checkpoint_every: 3
+watch: {trackers: []}
 """
 EVALUATION = """\
 size: 32

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pairbridge.datagen.core.json_digest import digest
+from pairbridge.datagen.core.json_digest import canonical_json, digest, file_sha256
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.card import write_card
 from pairbridge.datagen.dataset.manifest import (
-    FIELD_DESCRIPTIONS,
     AssetEntry,
     DatasetManifest,
     RecipeEntry,
@@ -22,6 +21,7 @@ from pairbridge.datagen.dataset.manifest import (
 )
 from pairbridge.datagen.dataset.verify import manifest_streams
 from pairbridge.datagen.shards.commit import commit_shard, write_quarantine
+from pairbridge.datagen.shards.fields import FIELDS, HoleContent, Roles
 from pairbridge.datagen.shards.layout import ShardSpec, Stream
 from pairbridge.datagen.shards.records import Hole, ShardInfo, pack_group
 from pairbridge.datagen.shards.sample import Pair, encode_field
@@ -43,8 +43,18 @@ class TinyRecipe:
     def fields(self) -> tuple[str, ...]:
         if self.kind == "geometry":
             return ("depth.npy", "mask.png", "meta.json", "normal.npy", "source.png")
-        source = () if self.kind.endswith("_removal") else ("source.png",)
+        source = () if self.is_removal else ("source.png",)
         return tuple(sorted(("mask.png", "meta.json", "target.png", *source)))
+
+    @property
+    def is_removal(self) -> bool:
+        return self.kind in ("object_removal", "photo_removal")
+
+    @property
+    def roles(self) -> Roles:
+        if self.kind == "geometry":
+            return Roles(target="depth")
+        return Roles(source="target", hole=HoleContent.NOISE) if self.is_removal else Roles()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +73,8 @@ class TinyDataset:
             recipe_id: RecipeEntry(
                 kind=recipe.kind,
                 pairs_per_group=recipe.pairs_per_group,
-                fields={name: FIELD_DESCRIPTIONS[name] for name in recipe.fields},
+                fields={name: FIELDS[name] for name in recipe.fields},
+                roles=recipe.roles,
                 splits={
                     split: SplitEntry(
                         groups=count,
@@ -187,3 +198,10 @@ def asset(split: str, name: str = "chair", **other: str) -> AssetEntry:
         "lighting": None,
     }
     return AssetEntry(**made | other)
+
+
+def commit_as_it_is(tar: Path) -> None:
+    """Have a shard's sidecar state the bytes that its tar has now, say of samples that nobody can decode."""
+    sidecar = tar.with_suffix(".json")
+    record = json.loads(sidecar.read_bytes())
+    sidecar.write_bytes(canonical_json({**record, "sha256": file_sha256(tar)}))

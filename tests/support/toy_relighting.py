@@ -12,6 +12,7 @@ import numpy as np
 from pairbridge.datagen.core.json_digest import canonical_json, digest
 from pairbridge.datagen.dataset.manifest import DatasetManifest, RecipeEntry, SplitEntry, write_manifest
 from pairbridge.datagen.shards.commit import commit_shard
+from pairbridge.datagen.shards.fields import FIELDS, KINDS, FieldKind, FieldSpec, Roles
 from pairbridge.datagen.shards.records import ShardInfo, pack_group
 from pairbridge.datagen.shards.sample import Pair, encode_field
 
@@ -52,11 +53,12 @@ def write_toy_dataset(
 
     `make_pair` and `family` (of its object) are functions of a pair's seed.
     """
-    fields = tuple(sorted([*make_pair(0), "meta.json"]))
+    first = make_pair(0)
+    fields = tuple(sorted([*first, "meta.json"]))
     manifest = DatasetManifest(
         name="toy",
         seed=seed,
-        config={},
+        config={"recipes": {}},
         config_digest=PLAN,
         plan_digest=PLAN,
         view={"exposure": 1.0, "shoulder": 0.8},
@@ -65,7 +67,12 @@ def write_toy_dataset(
             recipe: RecipeEntry(
                 kind="relighting_swap",
                 pairs_per_group=1,
-                fields=dict.fromkeys(fields, "toy"),
+                fields={name: declared(name, first.get(name)) for name in fields},
+                roles=Roles(
+                    source="source" if "source.png" in fields else "target",
+                    target="target" if "target.png" in fields else "depth",
+                    conditions=("light",) if "light.png" in fields else (),
+                ),
                 splits={name: SplitEntry(groups=n, pairs=n, shards=1) for name, n in splits.items()},
             )
         },
@@ -102,3 +109,24 @@ def write_toy_dataset(
         for _, path in parts:
             path.unlink()
     return folder
+
+
+def declared(name: str, value: np.ndarray | None) -> FieldSpec:
+    """What a toy's field holds: the vocabulary's kind, with the type and channels of `value`."""
+    if value is None:
+        return FIELDS[name]
+    stem, _, suffix = name.rpartition(".")
+    kind = KINDS.get(stem, FieldKind.IMAGE)
+    encodings = {FieldKind.MASK: "share", FieldKind.DEPTH: "planar"}
+    if kind is FieldKind.NORMAL:
+        encodings[kind] = "vector" if suffix == "npy" else "vector_unsigned"
+    if kind is FieldKind.LIGHT and suffix == "npy":
+        encodings[kind] = "radiance"
+    return FieldSpec(
+        kind=kind,
+        encoding=encodings.get(kind, "srgb"),
+        channels=1 if value.ndim == 2 else value.shape[2],
+        dtype=str(value.dtype),
+        unit="metre" if kind is FieldKind.DEPTH else "",
+        shows="toy",
+    )

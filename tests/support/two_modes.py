@@ -20,18 +20,16 @@ from pairbridge.training.distillation.distillation_equations import (
     student_loss,
     student_sample,
 )
+from pairbridge.training.engine.ema import EmaSettings
 from pairbridge.training.engine.learner import Learner
 from pairbridge.training.engine.optimiser import OptimiserConfig
 
 MODE = torch.tensor(MODE_OFFSET)
 ONE_STEP = (0.0,)
 BATCH = 512
-CRITIC_WARM_UP = 1500
-CRITIC_STEPS = 5
-STUDENT_STEPS = 2000
 JUDGED = 5
-# Of the student's moving average, which is judged as it is what a distillation saves: 350 steps.
-HALF_LIFE_IMAGES = 180_000
+# Half-life of the student's moving average, which is judged as it is what a distillation saves, in its steps.
+HALF_LIFE = 0.17578125
 CRITIC = OptimiserConfig(
     learning_rate=1e-3, betas=(0.0, 0.99), weight_decay=0, warmup_images=0, schedule="constant"
 )
@@ -65,15 +63,30 @@ class Outcome:
     share: float
 
 
+@dataclass(frozen=True)
+class Effort:
+    """Steps of the critic that come first, those that go with each of the student's, and the student's."""
+
+    critic_warm_up: int
+    critic_steps: int
+    student_steps: int
+
+
+# What the tables in docs/benchmarks were made with.
+FULL = Effort(critic_warm_up=1500, critic_steps=5, student_steps=2000)
+
+
 class TwoModes:
     """A student, a critic and their steps."""
 
-    def __init__(self, sigma: float, timesteps: Timesteps, seed: int) -> None:
+    def __init__(self, sigma: float, timesteps: Timesteps, seed: int, effort: Effort = FULL) -> None:
         self.bridge, self.timesteps = BrownianBridge(sigma=sigma), timesteps
+        self._effort = effort
         self.generator = torch.Generator().manual_seed(seed)
         self.student = PlaneNetwork(seed=2 * seed, width=96, beside=2)
         self.critic = PlaneNetwork(seed=2 * seed + 1, width=96, beside=5)
-        self._student = Learner(self.student, STUDENT, total_images=1, ema_half_life=HALF_LIFE_IMAGES / BATCH)
+        ema = EmaSettings(half_life=HALF_LIFE * effort.student_steps)
+        self._student = Learner(self.student, STUDENT, total_images=1, ema=ema)
         self._critic = Learner(self.critic, CRITIC, total_images=1)
 
     def sample(self, x0: Tensor, draws) -> Tensor:
@@ -113,20 +126,20 @@ class TwoModes:
             self._student.descend(lambda student, rows: {"loss": loss.per_sample}, rows=BATCH, images=0)
 
     def fit(self) -> "TwoModes":
-        for _ in range(CRITIC_WARM_UP):
+        for _ in range(self._effort.critic_warm_up):
             self.step_critic()
-        for _ in range(STUDENT_STEPS):
-            for _ in range(CRITIC_STEPS):
+        for _ in range(self._effort.student_steps):
+            for _ in range(self._effort.critic_steps):
                 self.step_critic()
             self.step_student()
-        self._student.ema.copy_to(self.student.parameters())
         return self
 
     @torch.no_grad()
     def judge(self, n: int = 2000) -> Outcome:
         """Means over `JUDGED` samples: of one, the share alone is uncertain by 0.011, and W2 with it."""
         generator = torch.Generator().manual_seed(99)
-        outcomes = [self._judge_once(n, generator) for _ in range(JUDGED)]
+        with self._student.averaged():
+            outcomes = [self._judge_once(n, generator) for _ in range(JUDGED)]
         w2, floor, share = (sum(values) / JUDGED for values in zip(*map(astuple, outcomes), strict=True))
         return Outcome(w2, floor, share)
 

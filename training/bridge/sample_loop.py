@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
@@ -85,19 +86,17 @@ def sample(
     times: Sequence[float],
     *,
     bridge: BridgeProcess,
-    generator: torch.Generator,
+    generator: torch.Generator | list[torch.Generator],
 ) -> Tensor:
     """Sample x1 given x0 (B, ...) with one evaluation of `field` at each of `times`; the last step goes to 1.
 
     `check_grid` tells whether `times` suit a network. All samplers but `euler_maruyama` return x0 + v(x0, 0)
-    for the one time [0], without a random number.
+    for the one time [0], without a random number. generator: of the batch, or one for each sample.
     """
 
     def noise() -> Tensor:
         # Drawn on the generator's device, so that a CPU seed gives the same picture on any accelerator.
-        return torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=generator.device).to(
-            x0.device
-        )
+        return randn_tensor(x0.shape, generator, x0.device, x0.dtype)
 
     x, earlier = x0, None
     for a, b in itertools.pairwise((*times, 1.0)):

@@ -30,6 +30,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge.bridges import BridgeProcess
@@ -264,7 +265,7 @@ class Dopri5Sampler(FrozenModel):
             raise ConfigError(
                 "the dopri5 sampler needs torchdiffeq, which is not installed",
                 consequence="there is nothing to integrate with",
-                remedy="pip install 'pairbridge[solvers]', or use heun",
+                remedy=f"{install_command('solvers')}, or use heun",
             ) from error
         path = odeint(
             lambda t, x: step.field(x, times_like(x, float(t))),

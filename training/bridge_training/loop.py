@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.training.bridge_training.bridge_learner import BridgeLearner
 from pairbridge.training.bridge_training.losses import PixelLoss
-from pairbridge.training.bridge_training.objective import bridge_loss, draw_step, part_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.bridge_training.translation_model import build_denoiser, training_buckets
+from pairbridge.training.bridge_training.validation_loss import ValidationLoss
 from pairbridge.training.bridge_training.watch import PictureWatch
 from pairbridge.training.data.condition_specs import NOISE
 from pairbridge.training.data.latent_cache import CachedWith
@@ -25,10 +25,10 @@ from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders, refuse_changes
 from pairbridge.training.engine.engine_run import Method, TrainResult, run
-from pairbridge.training.engine.learner import Learner
-from pairbridge.training.engine.torch_devices import training_device
+from pairbridge.training.engine.run_folder import run_folder
+from pairbridge.training.engine.torch_devices import found_device
 from pairbridge.training.networks.autoencoders import Autoencoder, build_autoencoder
-from pairbridge.training.networks.latent_unet import LatentUNetConfig, base_digest, load_base
+from pairbridge.training.networks.base_weights import base_digest
 
 
 def train(
@@ -45,7 +45,8 @@ def train(
     says it.
     """
     torch.set_num_threads(config.threads)
-    return run(BridgeTraining(config, mix, run_dir, run_root), config, run_dir, on_progress)
+    with run_folder(run_dir, Ranks.current()) as folder:
+        return run(BridgeTraining(config, mix, run_dir, run_root), config, folder, on_progress)
 
 
 class BridgeTraining(Method):
@@ -61,35 +62,24 @@ class BridgeTraining(Method):
                 remedy="leave it out here; `pairbridge distill` adds it to the student",
             )
         self.settings = self.config = config
-        self.ranks = Ranks.current()
-        device = training_device(config.device, self.ranks)
-        self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder).to(device)
-        self.buckets = training_buckets(config, self.autoencoder)
-        self.pixel_loss = PixelLoss(config.loss).to(device)
-        denoiser = build_denoiser(config, self.autoencoder)
-        starts = not checkpoint_folders(run_dir / "checkpoints")
-        if starts and isinstance(config.denoiser, LatentUNetConfig) and config.denoiser.base:
-            load_base(denoiser.unet, config.denoiser.base)
-        denoiser.to(device)
-        if config.gradient_checkpointing:
-            denoiser.unet.enable_gradient_checkpointing()
-        self.learner = Learner(
-            denoiser,
-            config.optimiser,
-            total_images=self.images_before(config.steps),
-            ema_half_life=config.ema_half_life_images / self.buckets.mean_batch_size,
-            parallel=config.parallel,
-            ranks=self.ranks,
+        ranks = Ranks.current()
+        self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder)
+        self.bridge = BridgeLearner(
+            config,
+            self.autoencoder,
+            PixelLoss(config.loss, config.precision),
+            ranks,
+            found_device(config.device, ranks),
+            from_base=not checkpoint_folders(run_dir / "checkpoints"),
         )
-        self.learners = [self.learner]
-        if config.compile:
-            denoiser.compile()
+        self.learners = [self.bridge.learner]
+        buckets = self.bridge.buckets
         self.loader = MixedLoader(
             mix,
             run_root=run_root,
-            buckets=self.buckets,
+            buckets=buckets,
             workers=config.loader_workers,
-            ranks=self.ranks,
+            ranks=ranks,
             conditions=config.denoiser.conditions,
             cached=self._cached_with(),
         )
@@ -99,9 +89,11 @@ class BridgeTraining(Method):
             run_dir,
             self.autoencoder,
             run_root=run_root,
-            size_WH=self.buckets.bucket(0).size_WH,
-            ranks=self.ranks,
+            size_WH=buckets.bucket(0).size_WH,
+            ranks=ranks,
         )
+        wanted = config.validation.every_images
+        self.validation = ValidationLoss(self.bridge, mix, run_root) if wanted else None
         self.diverged_at = config.diverged_at
         self.inputs = {"autoencoder": self.autoencoder.digest, **self.loader.digests, **self._weight_inputs()}
 
@@ -109,39 +101,15 @@ class BridgeTraining(Method):
         return step
 
     def images_before(self, step: int) -> int:
-        return self.buckets.samples(step)
+        return self.bridge.images_before(step)
 
     def step(self, number: int, batches: Iterator[Batch]) -> dict[str, Tensor]:
         """One optimiser step over a global batch, of which this rank has its rows."""
-        batch = next(batches)
-        rows = self.ranks.share(batch["batch_size"])
-        draws = draw_step(
-            self.config,
-            self.autoencoder,
-            step=number,
-            samples=batch["batch_size"],
-            size_HW=batch["size_WH"][::-1],
-        ).rows(rows)
+        return self.bridge.step(number, next(batches), self.loader.kinds)
 
-        def losses(denoiser: torch.nn.Module, part: slice) -> dict[str, Tensor]:
-            loss = bridge_loss(
-                self.config,
-                denoiser,
-                self.autoencoder,
-                self.pixel_loss,
-                part_of(batch, part),
-                draws.rows(part),
-                target_kind=self.loader.mix.target,
-            )
-            terms = {f"loss_{name}": values for name, values in loss.components.items()}
-            return {"loss": loss.per_sample, **terms}
-
-        return self.learner.descend(
-            losses,
-            rows=rows.stop - rows.start,
-            images=self.images_before(number),
-            parts=self.config.accumulate,
-        )
+    def measure(self, step: int) -> dict[str, Tensor]:
+        """The validation loss where it is due."""
+        return self.validation.measure() if self.validation and self.validation.due(step) else {}
 
     def resume(self, folder: Path, state: CheckpointState) -> None:
         saved = TrainingConfig.model_validate(state.config)
@@ -161,9 +129,9 @@ class BridgeTraining(Method):
         start).
         """
         found = {}
-        if self.pixel_loss.lpips is not None and self.config.loss.lpips:
+        if self.bridge.pixel_loss.lpips is not None and self.config.loss.lpips:
             found["lpips"] = self.config.loss.lpips.digest
-        denoiser = self.config.denoiser
-        if isinstance(denoiser, LatentUNetConfig) and denoiser.base and denoiser.base.is_dir():
-            found["base"] = base_digest(denoiser.base)
+        base = self.config.denoiser.base
+        if base and base.is_dir():
+            found["base"] = base_digest(base)
         return found

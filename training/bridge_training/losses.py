@@ -5,7 +5,7 @@ Where a target holds only in part, the mean is over that part: the scale of a lo
 much is valid, and a sample without anything valid costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal, NamedTuple, Protocol, Self
@@ -19,7 +19,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
-from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+from pairbridge.training.perceptual.lpips import SMALLEST_SIDE, Lpips, LpipsConfig
 
 
 class LatentWeighting(StrEnum):
@@ -75,15 +75,23 @@ class LossConfig(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.pixel_weight and self.pixel_norm == "lpips" and self.lpips is None:
+        if self.wants_lpips and self.lpips is None:
             raise ValueError(
                 "pixel_norm lpips needs loss.lpips: {vgg: FILE, heads: FILE}, which are not shipped"
+            )
+        if self.wants_lpips and self.pixel_crop < SMALLEST_SIDE:
+            raise ValueError(
+                f"pixel_crop {self.pixel_crop} is below the {SMALLEST_SIDE} pixels that LPIPS needs: raise it"
             )
         if not self.latent_weight and not self.wants_pixels:
             raise ValueError("latent_weight and pixel_weight are both 0: there is nothing to learn")
         if len(self.weights) != 2 + len(self.terms):
             raise ValueError("two terms have one name, by which they are reported: rename a class")
         return self
+
+    @property
+    def wants_lpips(self) -> bool:
+        return self.pixel_weight > 0 and self.pixel_norm == "lpips"
 
     @property
     def wants_pixels(self) -> bool:
@@ -146,15 +154,25 @@ def latent_loss(
     return loss * (1 - t) ** (2 if config.latent_norm == "l2" else 1)
 
 
+# A decoder keeps some 6 GiB for the gradient of one crop of this size, and gives back a gradient of 64 KiB.
+_PIXELS_AT_ONCE = 512 * 512
+
+
 class PixelLoss(nn.Module):
     """Errors of decode(x1_hat) against target images (B, 3, H, W) on one crop each, per sample, (B,)."""
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(
+        self, config: LossConfig, precision: Literal["fp32", "bf16"] = "fp32", *, hollow: bool = False
+    ) -> None:
+        """precision: of the decoder; comparisons are in float32. hollow: without the contents of weights."""
         super().__init__()
-        self.norm = config.pixel_norm
-        wants_lpips = config.pixel_weight > 0 and config.pixel_norm == "lpips"
-        self.lpips = Lpips.load(config.lpips) if wants_lpips and config.lpips else None
+        self.norm, self.precision = config.pixel_norm, precision
+        self.lpips = None
+        if config.wants_lpips and config.lpips:
+            self.lpips = Lpips.hollow() if hollow else Lpips.load(config.lpips)
         self.terms = nn.ModuleDict({term.class_name: term.make() for term in config.terms})
+        wants_pixel = config.pixel_weight > 0 or not config.terms
+        self.names = (*(("pixel",) if wants_pixel else ()), *self.terms)
         self.eval().requires_grad_(False)
 
     def forward(
@@ -167,9 +185,24 @@ class PixelLoss(nn.Module):
         """Each term by name. `images`: target, mask and, where a target does not hold everywhere, `valid`
         (B, 1, H, W) in [0, 1]. L1 and L2 average over it; all others compare both images with the rest
         blackened to 0, as features know no holes.
+
+        A few samples at a time, their gradients at once: of a batch's decoded images nothing is kept.
         """
+
+        def errors(estimate: Tensor, part: slice) -> Tensor:
+            of_part = {name: image[part] for name, image in images.items()}
+            return self._errors(estimate, of_part, autoencoder, crops.of(part))
+
+        pixels = crops.rows.shape[1] * crops.columns.shape[1] * autoencoder.factor**2
+        values = _GradientAtOnce.apply(x1_hat, errors, max(1, _PIXELS_AT_ONCE // pixels))
+        return dict(zip(self.names, values, strict=True))
+
+    def _errors(
+        self, x1_hat: Tensor, images: Mapping[str, Tensor], autoencoder: Autoencoder, crops: Crops
+    ) -> Tensor:
+        """(terms, B), in the order of `names`."""
         factor = autoencoder.factor
-        output = autoencoder.decode(_window(x1_hat, crops, 1))
+        output = autoencoder.decode(_window(x1_hat, crops, 1), self.precision)
         wanted = _window(images["target"], crops, factor)
         holds = None
         if "valid" in images:
@@ -183,7 +216,35 @@ class PixelLoss(nn.Module):
             found["pixel"] = self.lpips(output, wanted)
         for name, term in self.terms.items():
             found[name] = term(output, wanted, _window(images["mask"], crops, factor))
-        return found
+        return torch.stack([found[name] for name in self.names])
+
+
+class _GradientAtOnce(torch.autograd.Function):
+    """errors(x[rows], rows) for all rows, some at a time; what they keep for the gradient goes with them."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, errors: Callable[[Tensor, slice], Tensor], size: int) -> Tensor:
+        values, gradients, wanted = [], [], ctx.needs_input_grad[0]
+        for first in range(0, len(x), size):
+            part = slice(first, first + size)
+            with torch.set_grad_enabled(wanted):
+                piece = x[part].detach().requires_grad_(wanted)
+                found = errors(piece, part)
+                if wanted:
+                    own = [
+                        torch.autograd.grad(row.sum(), piece, retain_graph=place < len(found) - 1)[0]
+                        for place, row in enumerate(found)
+                    ]
+                    gradients.append(torch.stack(own))
+            values.append(found.detach())
+        ctx.save_for_backward(*gradients)
+        return torch.cat(values, dim=1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, outside: Tensor) -> tuple[Tensor, None, None]:
+        gradients = torch.cat(ctx.saved_tensors, dim=1)
+        return torch.einsum("kb,kbchw->bchw", outside, gradients), None, None
 
 
 def _window(images: Tensor, crops: Crops, factor: int) -> Tensor:

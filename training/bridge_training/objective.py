@@ -5,13 +5,14 @@ CPU, and a rank takes its rows: results do not depend on ranks, on accumulation,
 global generator. Nothing here waits for a GPU.
 """
 
-import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.shards.fields import FieldKind
 from pairbridge.training.bridge.bridges import BridgeProcess
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge_training.losses import (
@@ -25,13 +26,13 @@ from pairbridge.training.bridge_training.losses import (
 )
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.augment import augment
-from pairbridge.training.data.condition_specs import image_fields
-from pairbridge.training.data.targets import TargetKind
-from pairbridge.training.data.tensors import Batch
-from pairbridge.training.engine.torch_devices import to_device
+from pairbridge.training.data.condition_specs import MASK, SOURCE, image_fields
+from pairbridge.training.data.smooth_fill import fill_smoothly
+from pairbridge.training.data.targets import PICTURES, PairKinds
+from pairbridge.training.data.tensors import Batch, network_images
+from pairbridge.training.engine.torch_devices import computing_in, to_device
 from pairbridge.training.networks.autoencoders import Autoencoder
 from pairbridge.training.networks.conditions import encode_conditions, withhold
-from pairbridge.training.networks.smooth_fill import fill_smoothly
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -60,12 +61,11 @@ def draw_step(
     """The draws of global batch `step` of `samples` images of one size."""
     generator = step_generator(config.seed, step)
     latent_HW = tuple(side // autoencoder.factor for side in size_HW)
-    conditions = len(config.denoiser.conditions)
     return Draws(
         augment=torch.rand(samples, 3, generator=generator),
         t=config.timesteps.sample(samples, generator),
         eps=torch.randn(samples, autoencoder.channels, *latent_HW, generator=generator),
-        dropout=torch.rand(samples, conditions, generator=generator),
+        dropout=torch.rand(samples, generator=generator),
         crops=draw_crops(config.loss, latent_HW, autoencoder.factor, samples, generator),
     )
 
@@ -78,19 +78,18 @@ def bridge_loss(
     batch: Batch,
     draws: Draws,
     *,
-    target_kind: TargetKind = TargetKind.IMAGE,
+    kinds: PairKinds = PICTURES,
 ) -> Loss:
     """The loss of `batch`, as `pairbridge.training.data.loader` yields it, under `draws` of the same rows."""
-    device = next(denoiser.parameters()).device
+    device = autoencoder.device
     conditions = config.denoiser.conditions
-    names = ("source", "target", "mask", "valid", *image_fields(conditions))
-    images = {name: to_device(batch[name], device) for name in names if name in batch}
+    images = _images(batch, ("source", "target", "mask", "valid", *image_fields(conditions)), device)
     if "latents" in batch:
         latents = {name: to_device(latent, device) for name, latent in batch["latents"].items()}
         x0, x1 = latents["source"], latents["target"]
         seen = {one.field: latents[one.field] for one in conditions}
     else:
-        images = augment(config.augment, images, to_device(draws.augment, device), target_kind)
+        images = augment(config.augment, images, to_device(draws.augment, device), _kinds(config, kinds))
         with torch.no_grad():
             x0 = _source_latent(config, autoencoder, images)
             x1 = autoencoder.encode(images["target"])
@@ -142,20 +141,30 @@ def encode_sources(
     *,
     changes: Tensor,
     dropout: Tensor,
+    kinds: PairKinds = PICTURES,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Source latents and conditions of `batch`; what its targets show is not looked at.
 
     changes, dropout: as `augment` and `dropout` of `Draws`.
     """
     conditions = config.denoiser.conditions
-    names = ("source", "mask", *image_fields(conditions))
-    images = {name: to_device(batch[name], device) for name in names if name in batch}
-    images = augment(config.augment, images, to_device(changes, device))
+    images = _images(batch, ("source", "mask", *image_fields(conditions)), device)
+    images = augment(config.augment, images, to_device(changes, device), _kinds(config, kinds))
     x0 = _source_latent(config, autoencoder, images)
     seen = encode_conditions(conditions, images, x0, autoencoder)
     if any(one.dropout for one in conditions):
         seen = withhold(conditions, seen, to_device(dropout, device))
     return x0, seen
+
+
+def _kinds(config: TrainingConfig, kinds: PairKinds) -> dict[str, FieldKind]:
+    """What each image of a batch shows."""
+    beside = {one.field: one.shows for one in config.denoiser.conditions if one.field not in (MASK, SOURCE)}
+    return {**beside, **kinds._asdict()}
+
+
+def _images(batch: Batch, names: Sequence[str], device: torch.device) -> dict[str, Tensor]:
+    return network_images({name: to_device(batch[name], device) for name in names if name in batch})
 
 
 def _source_latent(config: TrainingConfig, autoencoder: Autoencoder, images: dict[str, Tensor]) -> Tensor:
@@ -169,8 +178,7 @@ def predict(
     config: TrainingConfig, denoiser: nn.Module, x_t: Tensor, t: Tensor, conditions: dict[str, Tensor]
 ) -> Tensor:
     """The network's field in float32, in the precision that the training wants."""
-    halved = config.precision == "bf16"
-    with torch.autocast(x_t.device.type, torch.bfloat16) if halved else contextlib.nullcontext():
+    with computing_in(config.precision, x_t.device):
         v = denoiser(x_t.contiguous(memory_format=torch.channels_last), t, conditions)
     return v.float()
 

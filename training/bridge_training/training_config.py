@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
@@ -12,8 +13,12 @@ from pairbridge.training.data.augment import AugmentConfig
 from pairbridge.training.data.buckets import BucketsConfig, BucketSequence, check_side
 from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.optimiser import OptimiserConfig
+from pairbridge.training.engine.parallel import Layout
 from pairbridge.training.networks.autoencoders import AutoencoderConfig, HaarConfig
 from pairbridge.training.networks.denoisers import DenoiserConfig, UNetConfig
+from pairbridge.training.networks.lora import LoraConfig
+from pairbridge.training.perceptual.lpips import SMALLEST_SIDE
+from pairbridge.training.trackers.tracker_choice import TrackerName
 
 
 class WatchConfig(FrozenModel):
@@ -24,8 +29,28 @@ class WatchConfig(FrozenModel):
     it."""
     split: Literal["validation", "test"] = "validation"
     """Split that the pictured pairs are from."""
-    tensorboard: bool = False
-    """Whether metrics and pictures are written as TensorBoard events too; needs the extra `tensorboard`."""
+    trackers: Literal["auto"] | tuple[TrackerName, ...] = "auto"
+    """Trackers that metrics, pictures, config, commit and hardware are logged to: a list of `tensorboard`,
+    `wandb` and `mlflow`, each an extra of that name. `auto`: TensorBoard where it is installed. wandb reaches
+    its service unless WANDB_MODE says otherwise; the others stay in the run's folder, mlflow unless
+    MLFLOW_TRACKING_URI is set."""
+
+
+class HardwareConfig(FrozenModel):
+    gpus: int = Field(ge=1)
+    """Number of GPUs, one rank each."""
+    gpu_memory_gib: float = Field(gt=0)
+    """Memory of each in GiB: of a card of 80 GB 79, of one of 24 GB 23.5."""
+
+
+class ValidationConfig(FrozenModel):
+    every_images: int | None = Field(default=None, ge=1)
+    """Images from one validation loss to the next, which stands in the first line of stats.jsonl after each,
+    and in the last one. It is of the EMA, at times and noise that stay the same. null: none."""
+    pairs: int = Field(default=64, ge=1)
+    """Largest number of pairs that it is the mean of, spread evenly over the sources that have the split."""
+    split: Literal["validation", "test"] = "validation"
+    """Split that these pairs are from."""
 
 
 class TrainingConfig(EngineConfig):
@@ -51,6 +76,9 @@ class TrainingConfig(EngineConfig):
     """Distribution of the timesteps that the network is trained at."""
     denoiser: DenoiserConfig = UNetConfig()
     """The network that is trained, and its conditioning."""
+    lora: LoraConfig | None = None
+    """Low-rank adapters on the weights of `denoiser.base`, which stay as they are; needs the extra `lora`.
+    null: all weights train."""
     augment: AugmentConfig = AugmentConfig()
     """Augmentation of the pairs."""
     loss: LossConfig = LossConfig()
@@ -61,21 +89,31 @@ class TrainingConfig(EngineConfig):
     optimiser: OptimiserConfig = OptimiserConfig()
     """AdamW and its learning rate schedule."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Precision of the network's forward pass. `bf16`: autocast; weights, optimiser state and EMA stay
-    float32."""
+    """Precision of the network's forward pass. `bf16`: autocast; weights that train, optimiser state
+    and EMA stay float32, and frozen layers beside adapters rest in bf16."""
     diverged_at: float = Field(default=100.0, gt=1)
     """Factor over the first logged loss at which the run stops: the mean loss between two log lines is
     compared."""
     compile: bool = False
-    """Whether the network is compiled by torch.compile; needs a C++ compiler on a CPU."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """Layout of the network over the ranks of torchrun. `ddp`: each rank holds all weights. `fsdp`: weights,
-    gradients, optimiser and EMA are sharded, for networks that do not fit one GPU."""
+    """Whether the network is compiled by torch.compile, its transformer blocks one for all where it has such;
+    needs a C++ compiler on a CPU."""
+    hardware: HardwareConfig | None = None
+    """GPUs that the config is made for. `pairbridge train --dry-run` says whether it fits them; training does
+    not look at it."""
+    validation: ValidationConfig = ValidationConfig()
+    """Loss on held-out pairs while the training runs."""
     watch: WatchConfig = WatchConfig()
-    """Pictures and events while the training runs."""
+    """Pictures and trackers while the training runs."""
+
+    @property
+    def layout(self) -> Layout:
+        """How the network lies over the ranks."""
+        return self.layout_in(self.precision, compiled=self.compile)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.lora and not self.denoiser.base:
+            raise ValueError("lora adapts published weights: name them in denoiser.base")
         if self.latents == "cached" and (self.augment.flip or self.augment.permute_colours):
             raise ValueError(
                 "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
@@ -104,9 +142,19 @@ class TrainingConfig(EngineConfig):
     def bucket_sequence(self, multiple: int) -> BucketSequence:
         """The bucket of every step; sides are multiples of `multiple`, or ConfigError."""
         if self.buckets:
-            return BucketSequence.of(self.buckets, multiple=multiple, seed=self.seed)
-        return BucketSequence.single(size=check_side(self.size, multiple), batch_size=self.batch_size)
+            found = BucketSequence.of(self.buckets, multiple=multiple, seed=self.seed)
+        else:
+            found = BucketSequence.single(size=check_side(self.size, multiple), batch_size=self.batch_size)
+        smallest = min(min(bucket.size_WH) for bucket in found.buckets)
+        if self.loss.wants_lpips and smallest < SMALLEST_SIDE:
+            raise ConfigError(
+                f"a side of {smallest} pixels is below the {SMALLEST_SIDE} that LPIPS needs",
+                consequence="the first step would fail",
+                remedy="train on larger images, or set loss.pixel_norm to l1 or l2",
+            )
+        return found
 
     def meaning(self) -> dict[str, Any]:
         """The part of the config that decides what is learned, JSON-able."""
-        return self._meaning(self.optimiser, free={"compile", "parallel", "diverged_at"})
+        free = {"compile", "diverged_at", "hardware", "validation"}
+        return self._meaning(self.optimiser, free=free)

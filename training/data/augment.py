@@ -5,14 +5,15 @@ the view transform treats channels alike. Depth and normals know no colour, and 
 other way along x.
 """
 
-import itertools
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.datagen.shards.fields import FieldKind
 
 
 class AugmentConfig(FrozenModel):
@@ -27,31 +28,44 @@ def augment(
     config: AugmentConfig,
     images: dict[str, Tensor],
     draws: Tensor,
-    target: TargetKind = TargetKind.IMAGE,
+    kinds: Mapping[str, FieldKind] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
     """One change for all (B, C, H, W) tensors of `images`, decided by `draws` (B, 3), uniform in [0, 1).
 
-    `target` is what images["target"] shows.
+    kinds: what the images show; those that are not named are pictures or masks.
     """
     flip = draws[:, 0] < config.flip
     permute = draws[:, 1] < config.permute_colours
-    orders = torch.tensor(list(itertools.permutations(range(3))), device=draws.device)
-    # draws are below 1, so the index is below 6.
-    order = torch.where(permute[:, None], orders[(draws[:, 2] * 6).long()], orders[0])
+    # draws are below 1, so the number is below 6.
+    order = _order(torch.where(permute, (draws[:, 2] * 6).long(), 0))
     changed = {}
     for name, image in images.items():
-        is_geometry = name == "target" and target is not TargetKind.IMAGE
-        image = image if is_geometry else _reorder(image, order)
+        kind = kinds.get(name, FieldKind.IMAGE)
+        image = image if kind.has_gaps else _reorder(image, order)
         changed[name] = torch.where(flip.to(image.device)[:, None, None, None], image.flip(-1), image)
-    if target is TargetKind.NORMAL:
-        mirrored = flip.to(images["target"].device)[:, None] & torch.tensor(
-            [True, False, False], device=images["target"].device
-        )
-        changed["target"] = torch.where(mirrored[..., None, None], -changed["target"], changed["target"])
+        if kind is FieldKind.NORMAL:
+            # Of x, y and z the first.
+            mirrored = flip.to(image.device)[:, None] & (torch.arange(3, device=image.device) == 0)
+            changed[name] = torch.where(mirrored[..., None, None], -changed[name], changed[name])
     return changed
 
 
+def _order(number: Tensor) -> Tensor:
+    """(B,) below 6 -> (B, 3): that one of the orders of three, sorted as words are.
+
+    Counted out: a table would be copied to the device in every step, and waited for.
+    """
+    first = number // 2
+    # What is left, the lower one in even numbers ahead of the higher one.
+    lower, higher = (first == 0).long(), 2 - (first == 2).long()
+    second = torch.where(number % 2 == 0, lower, higher)
+    return torch.stack([first, second, 3 - first - second], dim=1)
+
+
 def _reorder(image: Tensor, order: Tensor) -> Tensor:
+    if image.shape[1] == 6:
+        # Light in two ranges of three colours.
+        return torch.cat([_reorder(half, order) for half in image.split(3, dim=1)], dim=1)
     if image.shape[1] != 3:
         return image
     index = order.to(image.device)[:, :, None, None].expand_as(image)

@@ -1,24 +1,30 @@
 """Resolutions, aspects and batch sizes that take turns: which of them the n-th batch has.
 
 Budgets follow a chairman's schedule, like the sources of a mix: at every batch each is within one batch of
-its share. The aspects of a budget come in a new order every cycle, each with exactly its share of it: an
-order that repeated would tie aspects to sources, whose schedule repeats too. What a batch is, and how many
-samples came before it, follow from its number alone.
+its share. The aspects of a budget are those of the pictures, see
+`pairbridge.training.data.picture_buckets`; they come in a new order every cycle, each with exactly its share
+of it: an order that repeated would tie aspects to sources, whose schedule repeats too. What a batch is, and
+how many samples came before it, follow from its number alone.
 """
 
-import math
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from math import lcm
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from pairbridge.datagen.core.bucket_sizes import bucket_size_WH
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.training.data.schedule import Schedule
+
+# Shares of aspects are those of the pictures, rounded to thousandths of a budget's batches where they have no
+# smaller denominator; what there is comes once in a thousand at least.
+_LONGEST_CYCLE = 1000
 
 
 class Budget(FrozenModel):
@@ -32,22 +38,14 @@ class Budget(FrozenModel):
     """Relative share of the batches (not of the samples) that have this budget, above 0."""
 
 
-class Aspect(FrozenModel):
-    """A shape of image; samples of another one are cropped to it."""
-
-    ratio: Annotated[float, Field(ge=0.25, le=4)]
-    """Width divided by height, in [0.25, 4]."""
-    weight: PositiveFloat = 1.0
-    """Relative share of the batches that have this aspect, above 0."""
-
-
 class BucketsConfig(FrozenModel):
-    """Every budget comes in every aspect."""
+    """Every budget comes in every aspect that pictures have."""
 
     budgets: Annotated[tuple[Budget, ...], Field(min_length=1)]
-    """Resolutions with their batch sizes, at least one."""
-    aspects: Annotated[tuple[Aspect, ...], Field(min_length=1)] = (Aspect(ratio=1.0),)
-    """Aspect ratios, at least one. Every budget comes in all of them."""
+    """Resolutions with their batch sizes, at least one. A picture is in one of them, and never enlarged."""
+    aspects: Annotated[tuple[Annotated[float, Field(ge=0.25, le=4)], ...], Field(min_length=1)] = (1.0,)
+    """Aspect ratios, width divided by height, in [0.25, 4], at least one. A picture goes to the nearest, so
+    their shares are those of the pictures."""
 
 
 class Bucket(NamedTuple):
@@ -58,21 +56,24 @@ class Bucket(NamedTuple):
 
 
 class BucketSequence:
-    """The bucket of every global batch. Immutable."""
+    """The bucket of every global batch. Immutable. `buckets` are those of all budgets, aspects innermost."""
 
     def __init__(
         self,
         batch_sizes: Sequence[int],
         budgets: Schedule,
-        aspects: Schedule,
         sizes_WH: Sequence[Sequence[tuple[int, int]]],
         *,
         seed: int,
+        shares: Sequence[Sequence[Fraction]] | None = None,
     ) -> None:
-        """batch_sizes: per budget; sizes_WH: per budget and aspect; seed: of the order of aspects."""
-        self._batch_sizes = tuple(batch_sizes)
+        """batch_sizes: per budget; sizes_WH: per budget and aspect; seed: of the order of aspects; shares: of
+        the aspects in each budget, 0 for those that it does not have; None: equal ones.
+        """
+        self._batch_sizes, self._budgets, self._sizes_WH = tuple(batch_sizes), budgets, sizes_WH
         self._seed = seed
-        self._budgets, self._aspects = budgets, aspects
+        shares = shares or [[Fraction(1, len(sizes))] * len(sizes) for sizes in sizes_WH]
+        self._aspects = [_aspects(own) for own in shares]
         self.buckets = tuple(
             Bucket(size, batch) for batch, sizes in zip(batch_sizes, sizes_WH, strict=True) for size in sizes
         )
@@ -80,7 +81,7 @@ class BucketSequence:
     @classmethod
     def single(cls, *, size: int, batch_size: int) -> Self:
         """Square images of one size, in batches of one size."""
-        return cls([batch_size], Schedule([1]), Schedule([1]), [[(size, size)]], seed=0)
+        return cls([batch_size], Schedule([1]), [[(size, size)]], seed=0)
 
     @classmethod
     def of(cls, config: BucketsConfig, *, multiple: int, seed: int) -> Self:
@@ -90,33 +91,57 @@ class BucketSequence:
         return cls(
             [budget.batch_size for budget in config.budgets],
             Schedule([budget.weight for budget in config.budgets]),
-            Schedule([aspect.weight for aspect in config.aspects]),
             [
                 [
-                    _size_WH(check_side(budget.side, multiple), aspect.ratio, multiple)
-                    for aspect in config.aspects
+                    bucket_size_WH(check_side(budget.side, multiple), ratio, multiple)
+                    for ratio in config.aspects
                 ]
                 for budget in config.budgets
             ],
             seed=seed,
         )
 
+    def shaped(self, shares: Sequence[Sequence[Fraction]]) -> Self:
+        """The same budgets with these shares of aspects in each, as in the constructor."""
+        return type(self)(self._batch_sizes, self._budgets, self._sizes_WH, seed=self._seed, shares=shares)
+
     def place(self, batch: int) -> int:
         """Which of `buckets` global batch `batch` (from 0) is of."""
         budget = int(self._budgets.sequence[batch % self._budgets.period])
-        if len(self._aspects.parts) == 1:
-            return budget
-        cycle, step = divmod(int(self._budgets.counts(batch)[budget]), self._aspects.period)
-        order = _order(self._seed, budget, cycle, self._aspects.period)
-        return budget * len(self._aspects.parts) + int(self._aspects.sequence[order[step]])
+        there, schedule = self._aspects[budget]
+        aspect = there[0]
+        if len(there) > 1:
+            cycle, step = divmod(int(self._budgets.counts(batch)[budget]), schedule.period)
+            order = _order(self._seed, budget, cycle, schedule.period)
+            aspect = there[int(schedule.sequence[order[step]])]
+        return budget * self.num_aspects + aspect
 
     def bucket(self, batch: int) -> Bucket:
         return self.buckets[self.place(batch)]
 
     def samples(self, batches: int) -> int:
-        """Samples in the first `batches` global batches."""
+        """Samples in the first `batches` global batches; the same for any shares of aspects."""
         counts = self._budgets.counts(batches).tolist()
         return sum(count * size for count, size in zip(counts, self._batch_sizes, strict=True))
+
+    @property
+    def num_aspects(self) -> int:
+        return len(self._sizes_WH[0])
+
+    @property
+    def sample_shares(self) -> tuple[Fraction, ...]:
+        """Share of the samples, not of the batches, that each budget has."""
+        samples = [part * size for part, size in zip(self._budgets.parts, self._batch_sizes, strict=True)]
+        return tuple(Fraction(own, sum(samples)) for own in samples)
+
+    @property
+    def shares(self) -> tuple[Fraction, ...]:
+        """Share of the samples that each of `buckets` has; 0 for those that never come."""
+        found = []
+        for own, (there, schedule) in zip(self.sample_shares, self._aspects, strict=True):
+            aspects = dict(zip(there, schedule.shares, strict=True))
+            found += [own * aspects.get(aspect, 0) for aspect in range(self.num_aspects)]
+        return tuple(found)
 
     @property
     def mean_batch_size(self) -> float:
@@ -127,7 +152,7 @@ class BucketSequence:
         """All that the sequence depends on beside its seed, JSON-able."""
         return {
             "budgets": list(self._budgets.parts),
-            "aspects": list(self._aspects.parts),
+            "aspects": [[list(there), list(schedule.parts)] for there, schedule in self._aspects],
             "buckets": [[*bucket.size_WH, bucket.batch_size] for bucket in self.buckets],
         }
 
@@ -154,91 +179,15 @@ def check_side(side: int, multiple: int) -> int:
     return side
 
 
+def _aspects(shares: Sequence[Fraction]) -> tuple[tuple[int, ...], Schedule]:
+    """The aspects that have a share, and their schedule; see _LONGEST_CYCLE."""
+    there = tuple(aspect for aspect, share in enumerate(shares) if share)
+    whole = lcm(*(shares[aspect].denominator for aspect in there))
+    if whole <= _LONGEST_CYCLE:
+        return there, Schedule([shares[aspect] for aspect in there])
+    return there, Schedule([max(1, round(shares[aspect] * _LONGEST_CYCLE)) for aspect in there])
+
+
 @lru_cache(maxsize=256)
 def _order(seed: int, budget: int, cycle: int, period: int) -> np.ndarray:
     return rng(seed, "aspects", budget, cycle).permutation(period)
-
-
-def _size_WH(side: int, ratio: float, multiple: int) -> tuple[int, int]:
-    stretch = math.sqrt(ratio)
-    return tuple(max(1, round(length / multiple)) * multiple for length in (side * stretch, side / stretch))
-
-
-# Exact shares where batches differ in size and shape: draws of every source after any number of batches.
-
-
-class BucketMix:
-    """Cumulative draws per source at batch boundaries. Grows a table up to the last batch asked for: ten
-    microseconds a batch for two sources, a tenth of a millisecond for five.
-    """
-
-    def __init__(self, schedule: Schedule, buckets: BucketSequence) -> None:
-        self._schedule, self._buckets = schedule, buckets
-        self._table = [(0,) * len(schedule.parts)]
-        self._in_bucket = [[0] * len(schedule.parts) for _ in buckets.buckets]
-
-    @property
-    def bound(self) -> Fraction:
-        """Samples that a source's draws may be away from its share, at any batch boundary."""
-        k = len(self._schedule.parts)
-        if k == 1:
-            return Fraction(0)
-        return 1 - Fraction(1, 2 * k - 2) if len(self._buckets.buckets) == 1 else Fraction(1)
-
-    def counts(self, batches: int) -> np.ndarray:
-        """int64 (k,): draws per source in the first `batches` global batches; within one of their share."""
-        if len(self._buckets.buckets) == 1:
-            # One bucket's share is the whole's: the schedule has a closed form, and a tighter bound.
-            return self._schedule.counts(batches * self._buckets.buckets[0].batch_size)
-        while len(self._table) <= batches:
-            self._table.append(self._next())
-        return np.array(self._table[batches], dtype=np.int64)
-
-    def _next(self) -> tuple[int, ...]:
-        batch = len(self._table) - 1
-        before, parts, period = self._table[-1], self._schedule.parts, self._schedule.period
-        total = self._buckets.samples(batch + 1)
-        own = self._in_bucket[self._buckets.place(batch)]
-        in_bucket = sum(own) + total - sum(before)
-        least = [max(had, self._least(total, part)) for had, part in zip(before, parts, strict=True)]
-        most = [(total * part + period) // period for part in parts]
-        counts = list(least)
-
-        def how_far_ahead(i: int) -> tuple[int, int]:
-            taken = own[i] + counts[i] - before[i]
-            return taken * period - in_bucket * parts[i], counts[i] * period - total * parts[i]
-
-        for left in range(total - sum(least), 0, -1):
-            open_to = [i for i in range(len(parts)) if counts[i] < most[i]]
-            for i in sorted(open_to, key=how_far_ahead):
-                counts[i] += 1
-                if self._can_go_on(counts, left - 1, batch + 1):
-                    break
-                counts[i] -= 1
-        for i, count in enumerate(counts):
-            own[i] += count - before[i]
-        return tuple(counts)
-
-    def _can_go_on(self, counts: list[int], left: int, batch: int) -> bool:
-        """Whether, with `left` more draws before boundary `batch`, every later L can be reached."""
-        parts = self._schedule.parts
-        if len(parts) == 2:
-            # Only one of two can be behind, by less than a sample more than it is given from there on.
-            return True
-        total = self._buckets.samples(batch)
-        # From here on every L is above its count, and the sum of L is below the number of samples.
-        last = total + -(-2 * self._schedule.period // min(parts))
-        samples = total
-        while samples <= last:
-            batch += 1
-            samples = self._buckets.samples(batch)
-            short = sum(
-                max(0, self._least(samples, part) - count) for part, count in zip(parts, counts, strict=True)
-            )
-            if short > samples - total + left:
-                return False
-        return True
-
-    def _least(self, samples: int, part: int) -> int:
-        """ceil(samples * share - 1), and no less than none."""
-        return max(0, -(-(samples * part - self._schedule.period) // self._schedule.period))

@@ -6,7 +6,6 @@ A class travels as an image of one pixel, whose grey level is its place in the l
 are made by `pairbridge.training.networks.conditions`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -15,11 +14,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.shards.fields import KINDS, FieldKind
+from pairbridge.datagen.shards.sample import params_of
 
 MASK = "mask"
 SOURCE = "source"
 LIGHT = "light"
 NOISE = "noise"
+# Nine polynomials of the normal, in three colours.
+IRRADIANCE_PLANES = 27
 # Not images of their own: the mask is always read, the source too, and noise is drawn.
 _NO_IMAGE = (MASK, SOURCE, NOISE)
 # Grey levels of one pixel.
@@ -34,32 +37,48 @@ class ConditionConfig(FrozenModel):
     which makes the bridge conditional and so keeps its pairing beyond one step. `noise`: a standard normal
     like the latent, new at every evaluation, for students of `pairbridge distill`. Any other name is an image
     field of the samples (`light` is light.png) or, with `classes`, a name for the class."""
-    encoding: Literal["autoencoder", "resize"] | None = None
+    encoding: Literal["autoencoder", "resize", "irradiance"] | None = None
     """Encoding of the image. `autoencoder`: its latent. `resize`: the image itself at the latent's size, in
-    Haar latents without loss. null: `resize` for the mask, `autoencoder` for everything else, as the paper
-    does with light maps."""
-    channels: Literal[1, 3] | None = None
-    """Colour channels of a resized image; grey is repeated, colour is averaged. null: 1 for the mask, 3
-    otherwise."""
+    Haar latents without loss. `irradiance`: of an environment map what a white ball shows of it, as nine
+    numbers a colour (spherical harmonics of order 2), each a plane of its own; for networks of convolutions,
+    which cannot use the place of a light in a map. null: `resize` for the mask, `autoencoder` for everything
+    else, as the paper does with light maps."""
+    kind: FieldKind | None = None
+    """What the field shows, which decides framing and values; the dataset's field has to be of this kind.
+    null: the kind that pairbridge's own fields of this name have, and `image` for other names."""
+    channels: Literal[1, 3, 6] | None = None
+    """Colour channels of a resized image; grey is repeated, colour is averaged. 6: an environment map in two
+    ranges, as a display shows it and as its logarithm. null: 1 for the mask, 3 otherwise."""
     frame: Literal["aligned", "whole"] | None = None
     """Framing of the image. `aligned`: it is cropped with the pair. `whole`: it is resized as a whole, for
-    what is no picture of the scene, such as a light map over directions. null: `whole` for `light`, `aligned`
-    otherwise."""
+    what is no picture of the scene, such as a light map over directions. null: `whole` for light, `aligned`
+    for all other kinds."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
     """Names of the classes that a sample can be of, where this condition is one."""
     read: str | None = None
     """Place of a sample's class in its meta.json: `assets.<role>` is the asset with this role (of a
-    procedural object its family), `params.<key>...` a parameter, `<key>` an entry."""
+    procedural object its family), `params.<key>...` a parameter, `<key>` an entry. `mix.label`: the `label`
+    of its source in the mix."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Probability that a sample is trained without this condition, with zeros in its place, as
-    classifier-free guidance needs."""
+    classifier-free guidance needs. Conditions of equal dropout are withheld together; of unequal ones, those
+    of a smaller dropout only where the others are."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if bool(self.classes) != (self.read is not None):
             raise ValueError("a class condition needs both `classes` and `read`, and no other has either")
-        if self.classes and (self.encoding or self.channels or self.frame):
-            raise ValueError("encoding, channels and frame are for images; a class has none")
+        if self.classes and (self.encoding or self.channels or self.frame or self.kind):
+            raise ValueError("encoding, kind, channels and frame are for images; a class has none")
+        if self.kind in (FieldKind.LABEL, FieldKind.META):
+            raise ValueError(f"a {self.kind} field holds no levels that a network could compare")
+        if self.channels == 6 and (self.through_autoencoder or self.shows is not FieldKind.LIGHT):
+            raise ValueError("6 channels are those of light with `encoding: resize`")
+        if self.as_irradiance and (self.shows is not FieldKind.LIGHT or self.channels or self.frame):
+            raise ValueError(
+                "`encoding: irradiance` is for environment maps, which it takes whole and in all colours: "
+                "leave channels and frame out, and write `kind: light` where the name does not say it"
+            )
         if self.classes and self.field in (MASK, SOURCE, LIGHT, NOISE):
             raise ValueError(f"{self.field!r} is the name of an image; give the class another")
         if len(set(self.classes)) != len(self.classes):
@@ -74,17 +93,34 @@ class ConditionConfig(FrozenModel):
         return self.field in (SOURCE, NOISE) or encoding == "autoencoder"
 
     @property
+    def as_irradiance(self) -> bool:
+        return self.encoding == "irradiance"
+
+    @property
+    def is_radiance(self) -> bool:
+        """Whether its field has to be an environment map."""
+        return self.channels == 6 or self.as_irradiance
+
+    @property
+    def shows(self) -> FieldKind:
+        """The kind of its field."""
+        return self.kind or KINDS.get(self.field, FieldKind.IMAGE)
+
+    @property
     def colours(self) -> int:
         return self.channels or (1 if self.field == MASK else 3)
 
     @property
     def is_whole(self) -> bool:
-        return (self.frame or ("whole" if self.field == LIGHT else "aligned")) == "whole"
+        whole = "aligned" if self.shows.has_pixels_of_the_view else "whole"
+        return (self.frame or whole) == "whole"
 
     def width(self, *, latent_channels: int, mask_channels: int) -> int:
         """Channels that it adds to the network's input."""
         if self.classes:
             return len(self.classes)
+        if self.as_irradiance:
+            return IRRADIANCE_PLANES
         return latent_channels if self.through_autoencoder else mask_channels * self.colours
 
     def class_image(self, name: str) -> np.ndarray:
@@ -99,7 +135,7 @@ class ConditionConfig(FrozenModel):
         if head == "assets":
             ids = {asset["role"]: asset["id"] for asset in meta["assets"]}
             return ids[".".join(rest)].partition(":")[0]
-        found = json.loads(meta["params"]) if head == "params" else meta[head]
+        found = params_of(meta) if head == "params" else meta[head]
         for key in rest:
             found = found[key]
         return str(found)

@@ -5,7 +5,7 @@ data is one integer: the number of completed global batches. Exact whatever the 
 ranks was or is.
 
     draws of source i in batch b    [counts(b)_i, counts(b + 1)_i)            no gap, no repeat
-    sample of draw d                permutation(seed, i, d div N_i)[d mod N_i]
+    the d-th of them in bucket k    permutation(seed, i, k, d div N_ik)[d mod N_ik] of the N_ik pictures of k
     order inside the batch          permutation(seed, b), so that no rank keeps meeting one source
 """
 
@@ -21,31 +21,38 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.leakage import refuse_leaks
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import is_import
-from pairbridge.training.data.buckets import BucketMix, BucketSequence
+from pairbridge.training.data.bucket_mix import BucketMix, Phase
+from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.schedule import Schedule
+from pairbridge.training.data.picture_buckets import Placement, place_pictures
+from pairbridge.training.data.role_choice import refuse_disagreement
 
 # Two epochs of a source are open at most while its batches cross from one to the next.
 _EPOCHS_KEPT = 2
 
 
 class Draw(NamedTuple):
-    """One place of a batch: the `number`-th draw (from 0) of `source` is its sample `index`."""
+    """One place of a batch: the `number`-th draw (from 0) of `source` is its sample `index`, one of the
+    pictures of `bucket`.
+    """
 
     source: int
     number: int
     index: int
+    bucket: int
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnSource:
-    """What the order depends on: the name keys its permutations, the size is its number of samples."""
+    """What the order depends on: the name keys its permutations, the placement says which pictures it has
+    for which bucket.
+    """
 
     name: str
-    weight: float
     size: int
+    placement: Placement
 
 
 class DrawPlan:
@@ -54,36 +61,39 @@ class DrawPlan:
     def __init__(
         self,
         sources: Sequence[DrawnSource],
+        phases: Sequence[Phase],
         *,
         seed: int,
         buckets: BucketSequence,
         on_exhausted: Literal["repeat", "stop"] = "repeat",
     ) -> None:
+        """phases: weights of the sources, see `bucket_mix`; buckets: with the aspects of their pictures."""
         self.sources = tuple(sources)
-        self.schedule = Schedule([source.weight for source in sources])
         self.seed = seed
         self.buckets = buckets
-        self.mix = BucketMix(self.schedule, buckets)
+        self.mix = BucketMix(phases, buckets)
         self._on_exhausted = on_exhausted
-        self._permutations: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
+        self._permutations: OrderedDict[tuple[int, int, int], np.ndarray] = OrderedDict()
 
     def batch(self, number: int) -> list[Draw]:
         """The draws of global batch `number` (from 0) in order."""
-        first = self.mix.counts(number).tolist()
-        last = self.mix.counts(number + 1).tolist()
+        bucket = self.buckets.place(number)
         draws = [
-            Draw(source, draw, self._sample(source, draw))
-            for source in range(len(self.sources))
-            for draw in range(first[source], last[source])
+            Draw(source, before + nth, self._sample(source, bucket, in_bucket + nth), bucket)
+            for source, (before, in_bucket, taken) in enumerate(zip(*self.mix.draws(number), strict=True))
+            for nth in range(taken)
         ]
         order = rng(self.seed, "order in batch", number).permutation(len(draws))
         return [draws[place] for place in order]
 
     def substitute(self, draw: Draw, attempt: int) -> Draw:
-        """The `attempt`-th (from 0) stand-in for an unreadable sample: same source, reserved stream."""
+        """The `attempt`-th (from 0) stand-in for an unreadable sample: same source and bucket, reserved
+        stream.
+        """
         source = self.sources[draw.source]
+        members = source.placement.members[draw.bucket]
         stream = rng(self.seed, "substitute", source.name, draw.number, attempt)
-        return draw._replace(index=int(stream.integers(source.size)))
+        return draw._replace(index=int(members[stream.integers(len(members))]))
 
     @property
     def num_batches(self) -> int | None:
@@ -94,29 +104,38 @@ class DrawPlan:
 
     def fresh_batches(self, source: int) -> int:
         """The largest b for which the first b batches take no sample of `source` twice."""
-        size, share = self.sources[source].size, self.schedule.shares[source]
+        members = self.sources[source].placement.members
         low, high = 0, 1
-        # Draws are within one of the share: beyond this batch more than `size` were taken for certain.
-        while self.buckets.samples(high) * share <= size + 1:
-            high *= 2
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.mix.counts(middle)[source] <= size:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        if len(members) == 1:
+            # Draws are within one of what is due: beyond this batch more were taken for certain.
+            while self.mix.due(high)[source] <= len(members[0]) + 1:
+                high *= 2
+            while low < high:
+                middle = (low + high + 1) // 2
+                if self.mix.counts(middle)[source] <= len(members[0]):
+                    low = middle
+                else:
+                    high = middle - 1
+            return low
+        while True:
+            draws = self.mix.draws(low)
+            there = len(members[self.buckets.place(low)])
+            if draws.before_in_bucket[source] + draws.taken[source] > there:
+                return low
+            low += 1
 
-    def _sample(self, source: int, draw: int) -> int:
-        epoch, place = divmod(draw, self.sources[source].size)
-        return int(self._permutation(source, epoch)[place])
+    def _sample(self, source: int, bucket: int, draw: int) -> int:
+        """Which sample the `draw`-th is that a source gives to batches of one bucket."""
+        members = self.sources[source].placement.members[bucket]
+        epoch, place = divmod(draw, len(members))
+        return int(members[self._permutation(source, bucket, epoch)[place]])
 
-    def _permutation(self, source: int, epoch: int) -> np.ndarray:
-        key = (source, epoch)
+    def _permutation(self, source: int, bucket: int, epoch: int) -> np.ndarray:
+        key = (source, bucket, epoch)
         if key not in self._permutations:
-            name, size = self.sources[source].name, self.sources[source].size
-            self._permutations[key] = rng(self.seed, "permutation", name, epoch).permutation(size)
-            while len(self._permutations) > _EPOCHS_KEPT * len(self.sources):
+            name, size = self.sources[source].name, len(self.sources[source].placement.members[bucket])
+            self._permutations[key] = rng(self.seed, "permutation", name, bucket, epoch).permutation(size)
+            while len(self._permutations) > _EPOCHS_KEPT * len(self.sources) * len(self.buckets.buckets):
                 self._permutations.popitem(last=False)
         return self._permutations[key]
 
@@ -126,7 +145,8 @@ def plan_draws(
 ) -> tuple[DrawPlan, list[PairSource]]:
     """Open every source of a mix and plan its draws; the sources are in the mix's order.
 
-    Raises ConfigError for datasets of which one trains on what another holds out.
+    Raises ConfigError for datasets of which one trains on what another holds out, and where a source has no
+    picture for a budget or where sources differ in what they are to give the network.
     """
     folders = dict.fromkeys(source.folder(run_root) for source in mix.sources)
     made = [folder for folder in folders if not is_import(folder)]
@@ -134,13 +154,26 @@ def plan_draws(
         refuse_leaks([DatasetManifest.from_folder(folder) for folder in made], [str(f) for f in made])
     pairs = [
         PairSource(
-            source.folder(run_root), source.recipe, source.split, target=source.target, conditions=conditions
+            source.folder(run_root),
+            source.recipe,
+            source.split,
+            roles=source.roles,
+            label=source.label,
+            conditions=conditions,
         )
         for source in mix.sources
     ]
-    sources = [
-        DrawnSource(source.name, source.weight, len(found))
-        for source, found in zip(mix.sources, pairs, strict=True)
+    refuse_disagreement([(source.name, own.forms) for source, own in zip(mix.sources, pairs, strict=True)])
+    phases = mix.phases
+    mean_shares = [
+        sum(own) / len(phases) for own in zip(*(phase.schedule.shares for phase in phases), strict=True)
     ]
-    plan = DrawPlan(sources, seed=mix.seed, buckets=buckets, on_exhausted=mix.on_exhausted)
-    return plan, pairs
+    names = [source.name for source in mix.sources]
+    shaped, placements = place_pictures(
+        names, [found.store.sizes for found in pairs], mean_shares, buckets, seed=mix.seed
+    )
+    sources = [
+        DrawnSource(name, len(found), placement)
+        for name, found, placement in zip(names, pairs, placements, strict=True)
+    ]
+    return DrawPlan(sources, phases, seed=mix.seed, buckets=shaped, on_exhausted=mix.on_exhausted), pairs

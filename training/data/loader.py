@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.training.data.buckets import Bucket, BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.draws import Draw, DrawPlan, plan_draws
@@ -26,6 +28,7 @@ from pairbridge.training.data.latent_cache import CachedWith, LatentsBySize, ope
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.ranks import Ranks
+from pairbridge.training.data.targets import PairKinds
 from pairbridge.training.data.tensors import Batch, Row, collate
 
 # One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
@@ -77,6 +80,11 @@ class MixedLoader:
         return self.draws.num_batches
 
     @property
+    def kinds(self) -> PairKinds:
+        """What sources and targets of every batch show."""
+        return self._dataset.sources[0].kinds
+
+    @property
     def digests(self) -> dict[str, Any]:
         """All the order and content of the data depend on. A resume with other values must be refused: old
         draws would repeat and others never come.
@@ -89,30 +97,33 @@ class MixedLoader:
             "mix_sources": [
                 {
                     "name": source.name,
-                    "parts": part,
+                    "parts": [[phase.first, phase.schedule.parts[place]] for phase in self.draws.mix.phases],
                     "pairs": len(pairs),
                     "shards": pairs.digest,
-                    "target": str(source.target),
+                    "roles": pairs.facts,
                 }
-                for source, part, pairs in zip(
-                    self.mix.sources, self.draws.schedule.parts, self._dataset.sources, strict=True
+                for place, (source, pairs) in enumerate(
+                    zip(self.mix.sources, self._dataset.sources, strict=True)
                 )
             ],
         }
 
-    def batches(self, start: int = 0) -> Iterator[Batch]:
+    def batches(self, start: int = 0, *, pinned: bool = False) -> Iterator[Batch]:
         """This rank's part of global batches `start`, `start` + 1, ..., to the end of the mix if it has one.
 
-        A batch: `source`, `target` float32 (B, 3, H, W) in [-1, 1]; `mask` float32 (B, 1, H, W) in [0, 1];
-        for a target that need not hold everywhere `valid`, like the mask; one image like the source per
-        condition; `batch_size`, the samples of the global batch, of which B are this rank's, and `size_WH`,
-        that of its images; `keys` ("<source name>/<key>") and `source_names`, B strings each, of what was
-        read; `substitutes`, a list of {"wanted", "used", "reason"} for the unreadable pairs that were
-        replaced by others of their source; `number`, the global batch.
+        A batch: `source` uint8 and `target` (B, H, W, 3), the latter uint8 or, of geometry, float32 in
+        [-1, 1]; `mask` uint8 (B, H, W); for a target that need not hold everywhere `valid`, like the mask;
+        one image (B, H, W, C) like the source per condition; `batch_size`, the samples of the global batch,
+        of which B are this rank's, and `size_WH`, that of its images; `keys` ("<source name>/<key>") and
+        `source_names`, B strings each, of what was read; `substitutes`, a list of {"wanted", "used",
+        "reason"} for the unreadable pairs that were replaced by others of their source; `number`, the global
+        batch. `pairbridge.training.data.tensors.network_images` makes floats of the images. pinned: in memory
+        that a GPU copies from by itself.
 
         From a cache there are `latents` in place of images, float32 (B, C, h, w) by name: source, target and
         each condition as the network sees it; and `target` beside them only where the loss wants pixels.
-        Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row.
+        Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row, and DataReplaced at the first file
+        that is not the one on record: its other samples would look sound and be others.
         """
         loader = DataLoader(
             self._dataset,
@@ -120,12 +131,13 @@ class MixedLoader:
             collate_fn=_batch_or_error,
             num_workers=self.workers,
             worker_init_fn=_quiet_worker,
+            pin_memory=pinned,
             # torch would draw a base seed for its workers from the global generator.
             generator=torch.Generator(),
         )
         try:
             for batch in _start(loader):
-                if isinstance(batch, SourceUnreadable):
+                if isinstance(batch, PairbridgeError):
                     raise batch
                 yield batch
         except RuntimeError as error:
@@ -177,12 +189,12 @@ class _MixedPairs(Dataset):
         self._random_crop = random_crop
         self._latents, self._cached = latents, cached
 
-    def __getitem__(self, place: _Place) -> tuple[_Place, Row] | SourceUnreadable:
+    def __getitem__(self, place: _Place) -> tuple[_Place, Row] | PairbridgeError:
         """One row of a batch, or the error as a value: torch would rebuild an exception as another type."""
         name = self.draws.sources[place.draw.source].name
         try:
             row, failures = self._read(place.draw, place.bucket.size_WH)
-        except SourceUnreadable as error:
+        except (SourceUnreadable, DataReplaced) as error:
             return error
         substitutes = [
             {"wanted": f"{name}/{key}", "used": f"{name}/{row.key}", "reason": reason}
@@ -212,22 +224,25 @@ class _MixedPairs(Dataset):
         name = self.draws.sources[draw.source].name
         source = self.sources[draw.source]
         if self._latents is None:
-            pair = source.pair(index, self._frame(draw, size_WH), noise_draw=draw.number)
+            frame = self._frame(draw, source.store.sizes[index], size_WH)
+            pair = source.pair(index, frame, noise_draw=draw.number)
             return Row(pair.key, name, [], pair=pair)
         key, latents = self._latents[draw.source][size_WH].read(index)
         valid = latents.pop("valid", None)
         target = source.target_image(index, Frame(size_WH)) if self._cached.with_pixels else None
         return Row(key, name, [], latents=latents, target=target, valid=valid)
 
-    def _frame(self, draw: Draw, size_WH: tuple[int, int]) -> Frame:
+    def _frame(self, draw: Draw, picture_WH: np.ndarray, size_WH: tuple[int, int]) -> Frame:
         if self._random_crop is None:
             return Frame(size_WH)
+        # A crop smaller than the bucket would be enlarged.
+        smallest = max(self._random_crop, float((np.array(size_WH) / picture_WH).max()))
         # Keyed by the draw, so that neither the worker nor the place of resume changes a pixel.
         name = self.draws.sources[draw.source].name
-        return random_frame(size_WH, self._random_crop, rng(self.draws.seed, "crop", name, draw.number))
+        return random_frame(size_WH, smallest, rng(self.draws.seed, "crop", name, draw.number))
 
 
-def _start(loader: DataLoader) -> Iterator[Batch | SourceUnreadable]:
+def _start(loader: DataLoader) -> Iterator[Batch | PairbridgeError]:
     """The loader's iterator, without torch's handler for SIGCHLD.
 
     That raises the death of a worker wherever the main thread happens to be, in an optimiser step or in a
@@ -240,9 +255,9 @@ def _start(loader: DataLoader) -> Iterator[Batch | SourceUnreadable]:
     return batches
 
 
-def _batch_or_error(rows: list[tuple[_Place, Row] | SourceUnreadable]) -> Batch | SourceUnreadable:
+def _batch_or_error(rows: list[tuple[_Place, Row] | PairbridgeError]) -> Batch | PairbridgeError:
     for row in rows:
-        if isinstance(row, SourceUnreadable):
+        if isinstance(row, PairbridgeError):
             return row
     place = rows[0][0]
     return collate([row for _, row in rows], place.number, place.bucket)

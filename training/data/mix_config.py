@@ -1,14 +1,16 @@
 """The mix: which sources a training draws from, and how much of each."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, field_validator, model_validator
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.shards.mirror import local_folder
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.bucket_mix import Phase
+from pairbridge.training.data.role_choice import RoleChoice
+from pairbridge.training.data.schedule import Schedule
 
 RUN_PREFIX = "run:"
 
@@ -24,11 +26,25 @@ class MixSource(FrozenModel):
     recipe: str
     """Recipe of the dataset whose pairs are used."""
     split: Literal["train", "validation", "test"] = "train"
-    """Split of the dataset that is trained on."""
-    target: TargetKind = TargetKind.IMAGE
-    """What the network learns to predict: the target image, depth or normals."""
+    """Split of the dataset that is trained on: `train`; the others are held out."""
+    roles: RoleChoice = RoleChoice()
+    """Which of the recipe's fields is source, target, mask and condition, and what the source shows in its
+    hole."""
+    label: str | None = None
+    """Name of what this source teaches, for a mix of several tasks: the class of a condition with `read:
+    mix.label` in `denoiser.conditions`."""
     weight: PositiveFloat = 1.0
     """Relative weight of the source, above 0. Weights of 0.9 and 0.1 are the same mix as 9 and 1."""
+
+    @field_validator("split")
+    @classmethod
+    def _not_held_out(cls, split: str) -> str:
+        if split != "train":
+            raise ValueError(
+                f"split {split} is held out: a model that trained on it would be judged on what it has seen."
+                " Leave `split` out, or import these pairs anew with `splits: {kind: all, split: train}`"
+            )
+        return split
 
     def folder(self, run_root: Path) -> Path:
         """The dataset's folder, with `run:` resolved against `run_root`."""
@@ -46,8 +62,13 @@ class MixConfig(FrozenModel):
     random_crop: Annotated[float, Field(gt=0, le=1)] | None = None
     """Smallest side of random crops, as a share in (0, 1] of the largest crop that fits. null: that crop,
     centred."""
+    weights: dict[NonNegativeInt, dict[str, PositiveFloat]] = Field(default_factory=dict)
+    """Weights that change over training, in place of those of the sources: from which global batch on which
+    weights hold, every source named in each. `{0: {a: 9, b: 1}, 50000: {a: 1, b: 1}}` has two phases; a ramp
+    is a list of them. Empty: the sources' own, throughout."""
     sources: Annotated[tuple[MixSource, ...], Field(min_length=1)]
-    """Sources of the mix, at least one, with different names and the same `target`."""
+    """Sources of the mix, at least one, with different names; their fields may be called differently, but
+    must be of the same kinds."""
 
     @field_validator("sources")
     @classmethod
@@ -56,14 +77,35 @@ class MixConfig(FrozenModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"source name {twice[0]!r} is used twice; keys are reported as <source>/<key>")
-        targets = sorted({source.target for source in sources})
-        if len(targets) > 1:
-            raise ValueError(f"targets {targets} in one mix: a network has one kind of output")
         return sources
 
+    @model_validator(mode="after")
+    def _weights_of_all(self) -> Self:
+        if not self.weights:
+            return self
+        if 0 not in self.weights:
+            raise ValueError(f"weights begin at batch {min(self.weights)}; say what they are from batch 0 on")
+        names = {source.name for source in self.sources}
+        for first, weights in self.weights.items():
+            if set(weights) != names:
+                raise ValueError(
+                    f"weights from batch {first} on name {sorted(weights)}; the sources are {sorted(names)}"
+                )
+        if twice := [source.name for source in self.sources if "weight" in source.model_fields_set]:
+            raise ValueError(
+                f"source {twice[0]} has a weight, and `weights` has one too: leave out the first"
+            )
+        return self
+
     @property
-    def target(self) -> TargetKind:
-        return self.sources[0].target
+    def phases(self) -> tuple[Phase, ...]:
+        """Weights by the global batch that they hold from. Raises ConfigError where they have no schedule."""
+        if not self.weights:
+            return (Phase(0, Schedule([source.weight for source in self.sources])),)
+        return tuple(
+            Phase(first, Schedule([weights[source.name] for source in self.sources]))
+            for first, weights in sorted(self.weights.items())
+        )
 
 
 def dataset_folder(path: str, run_root: Path) -> Path:

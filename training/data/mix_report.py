@@ -1,27 +1,36 @@
-"""What a mix will do, before it is trained on: shares, epochs, and which source runs out first."""
+"""What a mix will do, before it is trained on: shares, epochs, what is kept of pictures, and which source
+runs out first.
+"""
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from pairbridge.training.data.bucket_mix import Phase
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.draws import DrawPlan, plan_draws
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.picture_buckets import Placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceForecast:
     """One source after the batches asked for.
 
-    draws: samples taken from it; epochs: draws over pairs; fresh_batches: batches before its first repeated
-    sample.
+    share: of the samples, over all phases; draws: samples taken from it; left_out: pairs smaller than every
+    bucket, never drawn; epochs: draws over the others; most_epochs: the same in the bucket whose pictures
+    come most often; kept: the share of its area that the median sample keeps when it is cropped;
+    fresh_batches: batches before its first repeated sample.
     """
 
     name: str
     pairs: int
+    left_out: int
     share: Fraction
     draws: int
     epochs: float
+    most_epochs: float
+    kept: float
     fresh_batches: int
 
 
@@ -30,10 +39,13 @@ class MixForecast:
     """A mix over `num_batches` batches of `samples` samples in all.
 
     limit: batches in all where the mix stops at the first exhausted source, None where it repeats. Every
-    source is at every batch boundary within `bound` samples of its share.
+    source is at every batch boundary within `bound` samples of its share. bucket_shares: shares of the
+    samples by size (W, H), of the sizes that come.
     """
 
     sources: tuple[SourceForecast, ...]
+    phases: tuple[Phase, ...]
+    bucket_shares: dict[tuple[int, int], Fraction]
     samples: int
     num_batches: int
     limit: int | None
@@ -58,23 +70,37 @@ def forecast(draws: DrawPlan, num_batches: int) -> MixForecast:
     """The same from a plan of draws."""
     limit = draws.num_batches
     last = num_batches if limit is None else min(limit, num_batches)
-    taken = draws.mix.counts(last).tolist()
+    samples, shares = draws.buckets.samples(last), draws.buckets.shares
+    taken, due = draws.mix.counts(last).tolist(), draws.mix.due(last)
     return MixForecast(
         sources=tuple(
             SourceForecast(
                 name=source.name,
                 pairs=source.size,
-                share=share,
+                left_out=source.placement.left_out,
+                share=owed / samples if samples else draws.mix.phases[0].schedule.shares[place],
                 draws=count,
-                epochs=count / source.size,
+                epochs=count / (source.size - source.placement.left_out),
+                most_epochs=_most_epochs(source.placement, count, shares),
+                kept=source.placement.median_kept(shares),
                 fresh_batches=draws.fresh_batches(place),
             )
-            for place, (source, share, count) in enumerate(
-                zip(draws.sources, draws.schedule.shares, taken, strict=True)
-            )
+            for place, (source, count, owed) in enumerate(zip(draws.sources, taken, due, strict=True))
         ),
-        samples=draws.buckets.samples(last),
+        phases=draws.mix.phases,
+        bucket_shares={
+            bucket.size_WH: share
+            for bucket, share in zip(draws.buckets.buckets, shares, strict=True)
+            if share
+        },
+        samples=samples,
         num_batches=last,
         limit=limit,
         bound=draws.mix.bound,
+    )
+
+
+def _most_epochs(placement: Placement, draws: int, shares: tuple[Fraction, ...]) -> float:
+    return max(
+        draws * float(share) / len(own) for own, share in zip(placement.members, shares, strict=True) if share
     )

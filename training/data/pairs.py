@@ -1,38 +1,40 @@
 """Pairs of one recipe and split, by position: decoded, framed to one size, holes of removal pairs filled."""
 
 import bisect
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
 from pairbridge.datagen.core.json_digest import digest
-from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.dataset.manifest import DatasetManifest, SplitEntry
 from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
+from pairbridge.datagen.imaging.mask_variants import draw_variant
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.datagen.imports.imported import ImportedPairs
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
+from pairbridge.datagen.shards.fields import FieldKind, FieldSpec, HoleContent, Roles, stem_of
+from pairbridge.datagen.shards.picture_sizes import PictureSizes
 from pairbridge.datagen.shards.reader import Shard, open_shards
-from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.datagen.shards.sample import decode_field, decode_meta, params_of
 from pairbridge.training.data.condition_specs import LIGHT, ConditionConfig, image_conditions
-from pairbridge.training.data.framing import Frame, crop_and_resize
-from pairbridge.training.data.targets import FIELDS, TargetKind, depth_target, framed_depth, normal_target
+from pairbridge.training.data.framing import Frame
+from pairbridge.training.data.role_choice import RoleChoice
+from pairbridge.training.data.targets import PICTURES, Form, PairKinds, SeenField, as_picture, form_of, seen
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """source: uint8 (H, W, 3) sRGB; mask: uint8 (H, W), 255 = foreground, or to remove.
+    """source, target: (H, W, 3), of images uint8 sRGB; of other kinds see `pairbridge.training.data.targets`.
+    mask: uint8 (H, W), 255 = foreground, or to remove.
 
-    target: an image like the source; of other kinds float32 (H, W, 3) in [-1, 1], see
-    pairbridge.training.data.targets, with
-    `valid` uint8 (H, W), 255 where it holds (None: everywhere). conditions: uint8 images, by field.
+    valid: uint8 (H, W), 255 where the target holds (None: everywhere). conditions: (H, W, C) or (H, W), by
+    the network's name for them.
     """
 
     key: str
@@ -41,9 +43,10 @@ class Pair:
     mask: np.ndarray
     meta: dict[str, Any]
     valid: np.ndarray | None = None
-    # Of depth targets that were stored as arrays: float32 (H, W) in the unit of their data, for metrics.
+    # Of depth targets: float32 (H, W) in the unit of their data, for metrics.
     depth: np.ndarray | None = None
     conditions: dict[str, np.ndarray] = field(default_factory=dict)
+    kinds: PairKinds = PICTURES
 
 
 class PairStore(Protocol):
@@ -55,10 +58,12 @@ class PairStore(Protocol):
     planned: int
     # Equal digests are equal pairs in equal order.
     digest: str
-    # What `read` can give, without suffixes.
-    fields: set[str]
-    # Whether the hole of the mask is to be filled with noise.
-    is_removal: bool
+    # What `read` can give, by name without suffix.
+    fields: Mapping[str, FieldSpec]
+    # What plays which part, where nobody says otherwise.
+    roles: Roles
+    # Of the images of each pair.
+    sizes: PictureSizes
 
     def key(self, index: int) -> str: ...
 
@@ -66,10 +71,7 @@ class PairStore(Protocol):
         """File and key of a pair, for messages."""
 
     def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """(meta, arrays by field without suffix): those of `fields` ("target.png", ...) that there are.
-
-        An image is uint8, `mask` (H, W), the others (H, W, 3) or (H, W).
-        """
+        """(meta, arrays by field): those of `fields`, names without suffix, that there are."""
 
 
 def open_store(dataset_dir: Path, recipe: str, split: str) -> PairStore:
@@ -98,22 +100,38 @@ class PairSource:
         recipe: str,
         split: str,
         *,
-        target: TargetKind = TargetKind.IMAGE,
+        roles: RoleChoice | None = None,
+        label: str | None = None,
         conditions: Sequence[ConditionConfig] = (),
         store: PairStore | None = None,
     ) -> None:
-        """target: what pairs lead to; conditions: those of the network, whose image fields are read too;
-        store: the pairs, if they are open already.
+        """roles: which field is what, over what the dataset states; label: the class of conditions that read
+        `mix.label`; conditions: those of the network, whose fields are read too; store: the pairs, if they
+        are open already.
 
-        Raises ConfigError if the dataset lacks the recipe or split or is not finished, ShardError if damaged.
+        Raises ConfigError if the dataset lacks the recipe, the split or a field, or is not finished,
+        ShardError if damaged.
         """
         self.dataset_dir, self.recipe, self.split = dataset_dir, recipe, split
-        self.target = target
+        self._label = label
         self._conditions = image_conditions(conditions)
-        extra = [f"{condition.field}.png" for condition in self._conditions if not condition.classes]
-        self._fields = tuple(dict.fromkeys(("source.png", "mask.png", *FIELDS[target], *extra)))
         self.store = open_store(dataset_dir, recipe, split) if store is None else store
-        self._check_fields(recipe)
+        roles = roles or RoleChoice()
+        self.roles = roles.over(self.store.roles)
+        self._masks, self._mask_amounts = roles.masks, roles.mask_amounts
+        # The field of each condition. A light map can be drawn from what meta.json says of the lights.
+        self._field_of = {
+            one.field: self.roles.conditions.get(one.field, one.field)
+            for one in self._conditions
+            if not one.classes
+        }
+        self._drawn = {name for name, field in self._field_of.items() if field == LIGHT} - set(
+            self.store.fields
+        )
+        self._check_fields()
+        self._check_conditions()
+        stored = [field for name, field in self._field_of.items() if name not in self._drawn]
+        self._fields = tuple(dict.fromkeys((self.roles.source, self.roles.target, self.roles.mask, *stored)))
 
     def __len__(self) -> int:
         return len(self.store)
@@ -124,9 +142,44 @@ class PairSource:
         return self.store.digest
 
     @property
-    def is_removal(self) -> bool:
+    def has_noise(self) -> bool:
         """Whether sources have noise in the hole of the mask."""
-        return self.store.is_removal
+        return self.roles.hole is HoleContent.NOISE
+
+    @property
+    def has_varied_masks(self) -> bool:
+        """Whether a pair's mask may be another one for every draw."""
+        return self._masks is not None
+
+    @property
+    def kinds(self) -> PairKinds:
+        return PairKinds(*(self.store.fields[field].kind for field in (self.roles.source, self.roles.target)))
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """How what the network is given travels, by role; what it makes of one channel has three."""
+        fields = self.store.fields
+        ends = {role: form_of(fields[getattr(self.roles, role)]) for role in ("source", "target")}
+        return {
+            **{role: form._replace(channels=3) for role, form in ends.items()},
+            **{
+                f"condition {name}": form_of(fields[field])
+                if name not in self._drawn
+                else Form(FieldKind.LIGHT, 3, "uint8")
+                for name, field in self._field_of.items()
+            },
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The roles, JSON-able: with the digest, all that the pairs depend on."""
+        used = {name: self._field_of[name] for name in sorted(self._field_of)}
+        own = {} if self._label is None else {"label": self._label}
+        if self._masks is not None:
+            own |= {"masks": dict(self._masks)}
+        if self._mask_amounts:
+            own |= {"mask_amounts": {name: list(ends) for name, ends in self._mask_amounts.items()}}
+        return {**self.roles.model_dump(mode="json", exclude={"conditions"}), "conditions": used, **own}
 
     def spread(self, count: int) -> list[int]:
         """Positions of `count` pairs, or of all, spread evenly from the first to the last."""
@@ -136,21 +189,21 @@ class PairSource:
         return self.store.key(self._checked(index))
 
     def target_image(self, index: int, frame: Frame) -> np.ndarray:
-        """The target of pair `index` alone, as in `pair`; the other images are not decoded."""
-        # An import's mask says where its depth holds.
-        _, images = self.store.read(self._checked(index), (*FIELDS[self.target], "mask.png"))
+        """The target of pair `index` alone, as in `pair`; the other fields are not decoded."""
+        field = self.roles.target
+        _, images = self.store.read(self._checked(index), (field,))
         try:
-            return self._target(images, frame, self._depth(images, frame))[0]
+            return as_picture(seen(self.store.fields[field], images[field], frame).image)
         except (KeyError, ValueError, TypeError) as error:
             raise _unusable(self.store.describe(index), error) from error
 
     def pair(self, index: int, frame: Frame | None = None, *, noise_draw: int | None = None) -> Pair:
         """Pair `index` in [0, len), in the dataset's order; `frame` None leaves it at its own size.
 
-        A removal pair's source (its target, where no source is stored) gets uniform noise in the hole. This
-        is done after resizing, which would turn the noise grey. The noise is the sample's own; with
-        `noise_draw` it is another one for every draw. Raises ShardError, naming file and key, for anything
-        that cannot be read or decoded.
+        Where the roles say so, the hole of the mask gets noise or a smooth fill, after resizing, which would
+        turn noise grey. The noise is the sample's own, and so is the mask where masks vary; with `noise_draw`
+        they are others for every draw. Raises ShardError, naming file and key, for anything that cannot be
+        read or decoded, and DataReplaced for a file other than that on record.
         """
         meta, images = self.store.read(self._checked(index), self._fields)
         try:
@@ -172,58 +225,166 @@ class PairSource:
         frame: Frame | None,
         noise_draw: int | None,
     ) -> Pair:
-        depth = self._depth(images, frame)
-        target, valid = self._target(images, frame, depth)
-        source = (
-            images["source"]
-            if self.target is not TargetKind.IMAGE
-            else images.get("source", images["target"])
+        fields, roles = self.store.fields, self.roles
+        sizes = {
+            name: value.shape[:2]
+            for name, value in images.items()
+            if fields[name].kind.has_pixels_of_the_view
+        }
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"sizes differ: {sizes}")
+        framed = {name: seen(fields[name], value, frame) for name, value in images.items()}
+        if self._masks is not None and roles.mask in framed:
+            draw = rng(0, "mask", meta["key"], *([] if noise_draw is None else [noise_draw]))
+            varied, _ = draw_variant(draw, framed[roles.mask].image, self._masks, self._mask_amounts)
+            framed[roles.mask] = SeenField(varied)
+        source, target = (framed[name] for name in (roles.source, roles.target))
+        shown = as_picture(source.image)
+        # Without a mask, everything counts.
+        mask = framed[roles.mask].image if roles.mask in framed else np.full(shown.shape[:2], 255, np.uint8)
+        shown = self._filled(shown, mask, meta, noise_draw)
+        conditions = {
+            one.field: self._condition(one, images, framed, meta, shown) for one in self._conditions
+        }
+        return Pair(
+            meta["key"],
+            shown,
+            as_picture(target.image),
+            mask,
+            meta,
+            target.valid,
+            target.depth,
+            conditions,
+            self.kinds,
         )
-        # Geometry of a whole view has no foreground.
-        mask = images.get("mask", np.full(source.shape[:2], 255, np.uint8))
-        _check_shapes(images, source.shape, {one.field for one in self._conditions if one.is_whole})
-        if frame is not None:
-            source, mask = (crop_and_resize(image, frame) for image in (source, mask))
-        if self.store.is_removal:
-            source = fill_noise(source, mask, _noise_seed(meta, noise_draw))
-        conditions = {one.field: _condition(one, images, meta, frame) for one in self._conditions}
-        return Pair(meta["key"], source, target, mask, meta, valid, depth, conditions)
 
-    def _check_fields(self, recipe: str) -> None:
-        there = self.store.fields
-        wanted = {name.rpartition(".")[0] for name in FIELDS[self.target]}
-        # What an import leads to is in its `target`, whatever it shows.
-        has_target = bool(wanted & there) or isinstance(self.store, ImportedPairs)
-        missing = [] if has_target else [f"target {self.target}"]
-        # A light map can be drawn from what meta.json says of the lights.
-        images = [one.field for one in self._conditions if not one.classes]
-        missing += [f"condition {field}" for field in images if field not in there | {LIGHT}]
+    def _filled(
+        self, picture: np.ndarray, mask: np.ndarray, meta: dict[str, Any], noise_draw: int | None
+    ) -> np.ndarray:
+        """`picture` with what the roles put into the hole of the mask."""
+        if self.roles.hole is HoleContent.NOISE:
+            return fill_noise(picture, mask, _noise_seed(meta, noise_draw))
+        if self.roles.hole is HoleContent.SMOOTH:
+            # Here: torch takes a second to load, and pairs are listed where nothing is trained.
+            from pairbridge.training.data.smooth_fill import fill_picture_smoothly
+
+            return fill_picture_smoothly(picture, mask)
+        return picture
+
+    def _condition(
+        self,
+        one: ConditionConfig,
+        images: Mapping[str, np.ndarray],
+        framed: Mapping[str, SeenField],
+        meta: dict[str, Any],
+        source: np.ndarray,
+    ) -> np.ndarray:
+        if one.classes:
+            return one.class_image(one.class_in(self._told(meta)))
+        if one.field in self._drawn:
+            lights = [MapLight.from_params(light) for light in params_of(meta)["lights"]]
+            return encode_light_map(lights, source.shape[1::-1], grey=False)
+        field = self._field_of[one.field]
+        # Of a map at its own size every texel's solid angle is known.
+        return (
+            seen(self.store.fields[field], images[field], None) if one.as_irradiance else framed[field]
+        ).image
+
+    def _told(self, meta: dict[str, Any]) -> dict[str, Any]:
+        """What classes are read from: the sample's meta.json, and what the mix says of its source."""
+        return meta if self._label is None else {**meta, "mix": {"label": self._label}}
+
+    def _check_fields(self) -> None:
+        """Source, target and mask are there, and of kinds that can be one."""
+        there, roles = self.store.fields, self.roles
+        ends = {"source": roles.source, "target": roles.target}
+        missing = [f"{role} {name}" for role, name in ends.items() if name not in there]
+        # A mask that nobody asked for by name may be missing.
+        if roles.mask not in there and roles.mask != self.store.roles.mask:
+            missing.append(f"mask {roles.mask}")
         if missing:
+            raise self._lacks(missing)
+        if answers := sorted(name for name, field in self._field_of.items() if field == roles.target):
             raise ConfigError(
-                f"recipe {recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
-                f" it has {sorted(there)}",
-                consequence="no sample of it could be used",
-                remedy="name a target and conditions that the recipe stores, or take another recipe",
+                f"the condition {answers[0]} is what the network is to predict",
+                consequence="it would copy the condition, and have learned nothing where there is none",
+                remedy="leave it out of denoiser.conditions, or give the mix another target in `roles`",
+            )
+        for role, name in ends.items():
+            if there[name].kind in (FieldKind.LABEL, FieldKind.META):
+                raise ConfigError(
+                    f"the {role}, {name} of recipe {self.recipe!r} of {self.dataset_dir}, is "
+                    f"{there[name].kind}",
+                    consequence="its numbers are names, and a network's outputs are levels",
+                    remedy=f"name a field of another kind as {role}: {_by_kind(there)}",
+                )
+        if roles.mask in there and there[roles.mask].kind is not FieldKind.MASK:
+            raise ConfigError(
+                f"the mask, {roles.mask} of recipe {self.recipe!r} of {self.dataset_dir}, is a "
+                f"{there[roles.mask].kind}",
+                consequence="what it covers is not known",
+                remedy=f"name a mask under `roles`: {_by_kind(there)}",
+            )
+        form = form_of(there[roles.source])
+        fills = roles.hole is not HoleContent.VISIBLE
+        if fills and (form.kind, form.dtype) != (FieldKind.IMAGE, "uint8"):
+            raise ConfigError(
+                f"the source, {roles.source} of recipe {self.recipe!r} of {self.dataset_dir}, is "
+                f"{form}, and its hole is to be filled ({roles.hole})",
+                consequence="what fills it is 8-bit colour, which means nothing there",
+                remedy="write `hole: visible` under `roles`, or name an 8-bit image as source",
             )
 
-    def _depth(self, images: dict[str, np.ndarray], frame: Frame | None) -> np.ndarray | None:
-        is_depth = self.target is TargetKind.DEPTH and "depth" in images
-        return framed_depth(images["depth"], frame) if is_depth else None
+    def _check_conditions(self) -> None:
+        there = self.store.fields
+        stored = {name: field for name, field in self._field_of.items() if name not in self._drawn}
+        missing = [f"condition {field}" for field in stored.values() if field not in there]
+        if missing := missing + self._missing_in_meta():
+            raise self._lacks(missing)
+        for one in self._conditions:
+            if one.field not in stored:
+                continue
+            spec = there[stored[one.field]]
+            wide = one.is_radiance and spec.encoding != "radiance"
+            if spec.kind is not one.shows or wide:
+                stated = "an environment map" if wide else one.shows
+                raise ConfigError(
+                    f"the condition {one.field} is to be {stated}, and {stored[one.field]} of recipe "
+                    f"{self.recipe!r} of {self.dataset_dir} is {form_of(spec)}",
+                    consequence="framing and values would be those of another kind",
+                    remedy=f"write `kind: {spec.kind}` in denoiser.conditions, or name another field for it"
+                    f" under `roles.conditions`: {_by_kind(there)}",
+                )
 
-    def _target(
-        self, images: dict[str, np.ndarray], frame: Frame | None, depth: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        if depth is not None:
-            return depth_target(depth)
-        if self.target is TargetKind.NORMAL and "normal" in images:
-            return normal_target(images["normal"], frame)
-        target = images["target"]
-        framed = target if frame is None else crop_and_resize(target, frame)
-        if self.target is TargetKind.IMAGE:
-            return framed, None
-        # An import hands depth over as a picture on the same scale, its valid pixels as the mask.
-        valid = images["mask"] if frame is None else crop_and_resize(images["mask"], frame)
-        return framed.astype(np.float32) / 127.5 - 1, np.where(valid == 255, 255, 0).astype(np.uint8)
+    def _lacks(self, missing: Sequence[str]) -> ConfigError:
+        return ConfigError(
+            f"recipe {self.recipe!r} of {self.dataset_dir} has no {', '.join(missing)};"
+            f" it has {_by_kind(self.store.fields)}",
+            consequence="no sample of it could be used",
+            remedy="name fields that the recipe stores under `roles`, or take another recipe",
+        )
+
+    def _missing_in_meta(self) -> list[str]:
+        """Conditions that are made from a sample's meta.json, and that the first sample's does not have."""
+        made = [one for one in self._conditions if one.classes or one.field in self._drawn]
+        # Of a dataset on a store, reading a sample copies its shard: only where something depends on it.
+        if not made or not len(self.store):
+            return []
+        try:
+            meta = self.store.read(0, ())[0]
+        except ShardError:
+            # The loader replaces samples that it cannot read, and says so.
+            return []
+        missing = []
+        for one in made:
+            try:
+                if one.classes:
+                    one.class_image(one.class_in(self._told(meta)))
+                else:
+                    [MapLight.from_params(light) for light in params_of(meta)["lights"]]
+            except (ShardError, KeyError, ValueError, TypeError) as error:
+                missing.append(f"condition {one.field} ({type(error).__name__}: {error})")
+        return missing
 
     def _checked(self, index: int) -> int:
         if not 0 <= index < len(self):
@@ -242,8 +403,9 @@ class ShardedPairs:
         self.shards: list[Shard] = list(open_shards(dataset_dir, recipe, split))
         self.digest = digest([[shard.name, shard.sha256] for shard in self.shards])
         self._ends = list(accumulate(len(shard) for shard in self.shards))
-        self.is_removal = manifest.recipes[recipe].kind.endswith("_removal")
-        self.fields = {name.rpartition(".")[0] for name in manifest.recipes[recipe].fields}
+        self.sizes = PictureSizes.joined([shard.picture_sizes for shard in self.shards])
+        self.roles = manifest.recipes[recipe].roles
+        self.fields = {stem_of(name): spec for name, spec in manifest.recipes[recipe].fields.items()}
 
     def check_finished(self) -> None:
         """Raise ConfigError unless every planned shard is there, with a pair in one of them."""
@@ -273,6 +435,7 @@ class ShardedPairs:
 
     def read(self, index: int, fields: Sequence[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         shard, place = self._locate(index)
+        shard.prove()
         data = shard.read(place)
         try:
             return _decode_sample(shard.key(place), data, fields)
@@ -296,9 +459,10 @@ def splits_of(dataset_dir: Path, recipe: str) -> set[str]:
 def _decode_sample(
     key: str, data: Mapping[str, bytes], fields: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    # The key is the shard's own, whatever meta.json may say.
-    meta = {**decode_field("meta.json", data["meta.json"]), "key": key}
-    return meta, {name.rpartition(".")[0]: decode_field(name, data[name]) for name in fields if name in data}
+    meta = decode_meta(key, data["meta.json"])
+    return meta, {
+        stem_of(name): decode_field(name, data[name]) for name in sorted(data) if stem_of(name) in fields
+    }
 
 
 def _planned(manifest: DatasetManifest, dataset_dir: Path, recipe: str, split: str) -> SplitEntry:
@@ -319,29 +483,12 @@ def _noise_seed(meta: dict[str, Any], draw: int | None) -> int:
     return own if draw is None else seed31(own, "draw", draw)
 
 
-def _check_shapes(images: dict[str, np.ndarray], source: tuple[int, ...], whole: set[str]) -> None:
-    """All images of a pair have the source's sides, but those of `whole`; source and target have colours."""
-    shapes = {name: image.shape for name, image in images.items() if name not in whole}
-    colours = {len(shapes[name]) for name in ("source", "target", "normal") if name in shapes} | {len(source)}
-    if colours != {3} or any(shape[:2] != source[:2] for shape in shapes.values()):
-        raise ValueError(f"shapes differ: {shapes}")
-
-
-def _condition(
-    config: ConditionConfig, images: dict[str, np.ndarray], meta: dict[str, Any], frame: Frame | None
-) -> np.ndarray:
-    if config.classes:
-        return config.class_image(config.class_in(meta))
-    if config.field == LIGHT and config.field not in images:
-        lights = [MapLight.from_params(light) for light in json.loads(meta["params"])["lights"]]
-        height, width = images["source"].shape[:2]
-        return encode_light_map(lights, frame.size_WH if frame else (width, height), grey=False)
-    image = images[config.field]
-    if frame is None:
-        return image
-    if config.is_whole:
-        return cv2.resize(image, frame.size_WH, interpolation=cv2.INTER_AREA)
-    return crop_and_resize(image, frame)
+def _by_kind(fields: Mapping[str, FieldSpec]) -> str:
+    """What there is, for messages."""
+    shown = sorted(
+        (spec.kind.value, name) for name, spec in fields.items() if spec.kind is not FieldKind.META
+    )
+    return ", ".join(f"{kind} {name}" for kind, name in shown)
 
 
 def _unusable(where: str, error: Exception) -> ShardError:

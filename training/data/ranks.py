@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 import torch
@@ -15,10 +15,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process's place among `world`; a torch process group must be up when `world` is above 1."""
+    """This process's place among `world`; a torch process group must be up when `world` is above 1.
+
+    group: that they talk in; None is the one that is up.
+    """
 
     rank: int
     world: int
+    group: dist.ProcessGroup | None = None
 
     @classmethod
     def current(cls) -> Self:
@@ -31,6 +35,10 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
+    def apart(self) -> Self:
+        """The same ranks, talking in a group of their own: for a thread beside the training. Collective."""
+        return replace(self, group=dist.new_group(backend="gloo")) if self.world > 1 else self
+
     def share(self, batch_size: int) -> slice:
         """This rank's rows of a global batch; the world size divides the batch size."""
         rows = batch_size // self.world
@@ -41,7 +49,7 @@ class Ranks:
         if self.world == 1:
             return items
         parts: list[list[T]] = [[] for _ in range(self.world)]
-        dist.all_gather_object(parts, items)
+        dist.all_gather_object(parts, items, group=self.group)
         return [item for part in parts for item in part]
 
     def any(self, flag: bool, device: torch.device) -> Tensor:
@@ -52,10 +60,6 @@ class Ranks:
         if self.world > 1:
             dist.all_reduce(said, dist.ReduceOp.MAX)
         return said
-
-    def barrier(self) -> None:
-        if self.world > 1:
-            dist.barrier()
 
 
 @contextlib.contextmanager

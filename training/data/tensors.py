@@ -1,19 +1,24 @@
-"""From decoded pairs, or from their latents, to the tensors of one batch."""
+"""From decoded pairs, or from their latents, to the tensors of one batch, and to what networks see of them.
 
-from collections.abc import Sequence
+Pictures travel as they were stored, in whole numbers: from loader processes, and to a GPU, they are a quarter
+of the bytes of their floats. Where they are to be computed with they become floats, by `network_images`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from pairbridge.training.data.buckets import Bucket
 from pairbridge.training.data.pairs import Pair
 
 Batch = dict[str, Any]
 
-_LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)
+# Fields in [0, 1]; every other image is in [-1, 1].
+MASKS = ("mask", "valid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Row:
 
 def collate(rows: Sequence[Row], number: int, bucket: Bucket) -> Batch:
     """One batch from rows of the same size; see `MixedLoader.batches`."""
-    tensors = _cached(rows) if rows[0].pair is None else images_of([row.pair for row in rows])
+    tensors = _cached(rows) if rows[0].pair is None else pixels_of([row.pair for row in rows])
     return {
         **tensors,
         "keys": [f"{row.source_name}/{row.key}" for row in rows],
@@ -47,40 +52,63 @@ def collate(rows: Sequence[Row], number: int, bucket: Bucket) -> Batch:
     }
 
 
-def image_tensor(images: Sequence[np.ndarray]) -> torch.Tensor:
-    """B of one size, (H, W, 3) or (H, W), uint8 or float32 in [-1, 1] -> float32 (B, C, H, W) in [-1, 1].
+def stacked(images: Sequence[np.ndarray]) -> Tensor:
+    """B images of one size, (H, W, 3) or (H, W), of their type as one: (B, H, W, 3) or (B, H, W, 1)."""
+    batch = torch.from_numpy(np.stack(images))
+    return batch[..., None] if batch.ndim == 3 else batch
 
-    The way back is `pairbridge.training.data.targets.to_picture`.
+
+def pixels_of(pairs: Sequence[Pair]) -> dict[str, Tensor]:
+    """`source`, `target`, `mask`, `valid` where the target has it, and one image per condition, as they are
+    in a Pair: images (B, H, W, C), masks (B, H, W).
     """
-    if images[0].dtype == np.float32:
-        batch = np.stack(images)
-        batch = batch[..., None] if batch.ndim == 3 else batch
-        return torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
-    channels = 1 if images[0].ndim == 2 else images[0].shape[2]
-    batch = np.empty((len(images), channels, *images[0].shape[:2]), np.float32)
-    for row, image in zip(batch, images, strict=True):
-        # A look-up per plane: four times as fast as arithmetic on a transposed view, and the same bits.
-        for plane, out in zip(cv2.split(image), row, strict=True):
-            cv2.LUT(plane, _LEVELS, out)
-    return torch.from_numpy(batch)
-
-
-def mask_tensor(masks_BHW: np.ndarray) -> torch.Tensor:
-    """uint8 (B, H, W) -> float32 (B, 1, H, W) in [0, 1]."""
-    return torch.from_numpy(masks_BHW[:, None].astype(np.float32) / np.float32(255))
-
-
-def images_of(pairs: Sequence[Pair]) -> dict[str, torch.Tensor]:
-    """`source`, `target`, `mask`, `valid` where the target has it, and one image per condition."""
     masks = {"mask": [pair.mask for pair in pairs]}
     if pairs[0].valid is not None:
         masks["valid"] = [pair.valid for pair in pairs]
     return {
-        "source": image_tensor([pair.source for pair in pairs]),
-        "target": image_tensor([pair.target for pair in pairs]),
-        **{name: mask_tensor(np.stack(images)) for name, images in masks.items()},
-        **{name: image_tensor([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions},
+        "source": stacked([pair.source for pair in pairs]),
+        "target": stacked([pair.target for pair in pairs]),
+        **{name: torch.from_numpy(np.stack(images)) for name, images in masks.items()},
+        **{name: stacked([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions},
     }
+
+
+def network_images(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`pixels_of` as float32 (B, C, H, W), channels last in memory: masks in [0, 1], all others in [-1, 1].
+
+    Made where the pixels are, of the same bits on every device.
+    """
+    return {name: (_unit_mask if name in MASKS else _unit_image)(own) for name, own in pixels.items()}
+
+
+def image_tensor(images: Sequence[np.ndarray]) -> Tensor:
+    """B of one size, (H, W, 3) or (H, W), whole numbers or float32 in [-1, 1] -> float32 (B, C, H, W) in
+    [-1, 1].
+
+    The way back is `pairbridge.training.data.targets.to_picture`.
+    """
+    return _unit_image(stacked(images))
+
+
+def mask_tensor(masks_BHW: np.ndarray) -> Tensor:
+    """uint8 (B, H, W) -> float32 (B, 1, H, W) in [0, 1]."""
+    return _unit_mask(torch.from_numpy(masks_BHW))
+
+
+def _unit_image(pixels_BHWC: Tensor) -> Tensor:
+    image = pixels_BHWC.permute(0, 3, 1, 2)
+    return (
+        image if image.is_floating_point() else _in_parts_of(image, torch.iinfo(image.dtype).max / 2).sub_(1)
+    )
+
+
+def _unit_mask(mask_BHW: Tensor) -> Tensor:
+    return _in_parts_of(mask_BHW[:, None], torch.iinfo(mask_BHW.dtype).max)
+
+
+def _in_parts_of(pixels: Tensor, whole: float) -> Tensor:
+    # Of a number a GPU takes the reciprocal, whose products are a last bit off: a mask's 1 has to be 1.
+    return pixels.float().div_(torch.full((), whole, device=pixels.device))
 
 
 def _cached(rows: Sequence[Row]) -> Batch:
@@ -89,9 +117,9 @@ def _cached(rows: Sequence[Row]) -> Batch:
         "latents": {name: torch.from_numpy(np.stack([row.latents[name] for row in rows])) for name in names}
     }
     if rows[0].target is not None:
-        batch["target"] = image_tensor([row.target for row in rows])
+        batch["target"] = stacked([row.target for row in rows])
     if rows[0].valid is not None:
-        batch["valid"] = mask_tensor(np.stack([row.valid for row in rows]))
+        batch["valid"] = torch.from_numpy(np.stack([row.valid for row in rows]))
     return batch
 
 

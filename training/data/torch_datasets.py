@@ -2,8 +2,8 @@
 
 Both give a sample as a dict that torch's default collation takes: `source`, `target` and the conditions
 float32 (3, H, W) in [-1, 1], `mask` float32 (1, H, W) in [0, 1] (1 = foreground, or to remove), for targets
-of geometry also `valid`, then `key`, and `meta`, the text of meta.json. Holes of removal pairs are filled
-with the sample's own noise, as the trainer does.
+of depth and normals also `valid`, then `key`, and `meta`, the text of meta.json. Where the roles say that the
+hole is filled with noise, it is the sample's own.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,8 @@ from pairbridge.datagen.shards.reader import Shard
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.pairs import Pair, PairSource, ShardedPairs, open_unfinished
-from pairbridge.training.data.targets import TargetKind
-from pairbridge.training.data.tensors import images_of
+from pairbridge.training.data.role_choice import RoleChoice
+from pairbridge.training.data.tensors import network_images, pixels_of
 
 Item = dict[str, Any]
 
@@ -53,15 +53,17 @@ def open_dataset(
     split: str = "train",
     recipe: str | None = None,
     *,
-    target: str = "image",
+    source: str | None = None,
+    target: str | None = None,
     conditions: Sequence[str] = (),
     size: tuple[int, int] | None = None,
 ) -> PairDataset:
     """The pairs of a dataset's folder, URL or import; `recipe` may be left out where there is one.
 
-    `target` is image, depth or normal; `conditions` are further images that the recipe stores, such as
-    light; every pair is cropped and resized to `size`, (width, height), or left at its own. Raises
-    ConfigError if the dataset lacks any of it, ShardError if it is damaged.
+    `source` and `target` are fields that the recipe stores, such as depth; left out, those that the dataset
+    states. `conditions` are further ones, such as light. Every pair is cropped and resized to `size`, (width,
+    height), or left at its own. Raises ConfigError if the dataset lacks any of it, ShardError if it is
+    damaged.
     """
     folder = local_folder(dataset)
     recipe = recipe or _only_recipe(folder)
@@ -70,7 +72,7 @@ def open_dataset(
         folder,
         recipe,
         split,
-        target=TargetKind(target),
+        roles=RoleChoice(source=source, target=target),
         conditions=[ConditionConfig(field=field) for field in conditions],
         store=store,
     )
@@ -82,7 +84,8 @@ def webdataset_pipeline(
     split: str = "train",
     recipe: str | None = None,
     *,
-    target: str = "image",
+    source: str | None = None,
+    target: str | None = None,
     conditions: Sequence[str] = (),
     size: tuple[int, int] | None = None,
 ) -> webdataset.WebDataset:
@@ -92,7 +95,9 @@ def webdataset_pipeline(
     Shards of a dataset on an object store are fetched by the worker that reads them. Raises as
     `open_dataset`, and ConfigError for an import or where no shard is committed yet.
     """
-    opened = open_dataset(dataset, split, recipe, target=target, conditions=conditions, size=size)
+    opened = open_dataset(
+        dataset, split, recipe, source=source, target=target, conditions=conditions, size=size
+    )
     store = opened.pairs.store
     if not isinstance(store, ShardedPairs) or not store.shards:
         raise ConfigError(
@@ -114,7 +119,7 @@ def webdataset_pipeline(
 
 def item_of(pair: Pair) -> Item:
     """The item of a pair, as the module says."""
-    images = {name: batch[0] for name, batch in images_of([pair]).items()}
+    images = {name: batch[0].contiguous() for name, batch in network_images(pixels_of([pair])).items()}
     return {**images, "key": pair.key, "meta": canonical_json(pair.meta).decode()}
 
 

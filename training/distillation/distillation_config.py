@@ -72,7 +72,7 @@ class DistillationConfig(EngineConfig):
     checkpoint_every: int = Field(default=100, ge=1)
     """Steps between two checkpoints."""
     watch: DistillationWatchConfig = DistillationWatchConfig()
-    """Pictures, events and warnings while the distillation runs."""
+    """Pictures, trackers and warnings while the distillation runs."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

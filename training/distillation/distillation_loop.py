@@ -4,7 +4,8 @@ checkpoints, logs, ranks and resumes.
 
 A step is one of the student, after the critic steps that are due. In a checkpoint what translates, evaluates
 and publishes a model finds the student; beside it lie `critic` and `critic_optimiser`. All noise is keyed by
-(seed, number of the batch) and drawn for the global batch. Every rank holds teacher, critic and student.
+(seed, number of the batch) and drawn for the global batch. Replicated, every rank holds teacher, critic and
+student; sharded, its part of all three.
 """
 
 import itertools
@@ -16,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.bridge_training.objective import encode_sources, part_of, predict
@@ -41,12 +41,16 @@ from pairbridge.training.distillation.student import (
     build_critic,
     build_student,
     even_steps,
+    freeze_teacher,
     matching_timesteps,
     student_config,
 )
+from pairbridge.training.engine.checkpoint import content_digest
 from pairbridge.training.engine.engine_run import Method, TrainResult, run
 from pairbridge.training.engine.learner import Learner
-from pairbridge.training.engine.torch_devices import training_device
+from pairbridge.training.engine.parallel import ParallelNetwork
+from pairbridge.training.engine.run_folder import run_folder
+from pairbridge.training.engine.torch_devices import found_device
 
 Conditions = dict[str, Tensor]
 # (network, x0, its conditions, draws of the same rows) -> values per sample, as of a learner.
@@ -71,7 +75,8 @@ def distil(
     rest is as `engine.engine_run` says it. Raises ConfigError for what the teacher cannot teach.
     """
     torch.set_num_threads(config.threads)
-    return run(Distillation(config, teacher, mix, run_dir, run_root), config, run_dir, on_progress)
+    with run_folder(run_dir, Ranks.current()) as folder:
+        return run(Distillation(config, teacher, mix, run_dir, run_root), config, folder, on_progress)
 
 
 class Distillation(Method):
@@ -85,25 +90,33 @@ class Distillation(Method):
     ) -> None:
         self.config = config
         self.ranks = Ranks.current()
-        self.device = training_device(config.device, self.ranks)
-        self.teacher = TranslationModel.load(teacher, str(self.device))
-        self.teacher.denoiser.requires_grad_(False)
-        self.autoencoder = self.teacher.autoencoder
+        self.device = found_device(config.device, self.ranks)
+        sharded = config.layout_in("fp32").shards(self.ranks)
+        # Whole networks are on no GPU that is given a shard, and with the first rank alone.
+        place = "cpu" if sharded else config.device
+        self.teacher = TranslationModel.load(teacher, place, hollow=sharded and not self.ranks.first)
+        self.autoencoder = self.teacher.autoencoder.to(self.device)
         self.bridge = self.teacher.config.bridge
         self.timesteps = matching_timesteps(self.teacher.config, config)
         self.settings = student_config(self.teacher.config, config)
         buckets = training_buckets(self.settings, self.autoencoder)
         self.batch_size = buckets.mean_batch_size
+        layout = config.layout_in(self.teacher.config.precision)
         student, critic = build_student(self.teacher, self.settings), build_critic(self.teacher)
+        freeze_teacher(self.teacher, gathered_in_bf16=sharded)
         if config.gradient_checkpointing:
             for network in (self.teacher.denoiser, student, critic):
-                network.unet.enable_gradient_checkpointing()
+                network.backbone.enable_gradient_checkpointing()
+        if sharded:
+            ParallelNetwork(self.teacher.denoiser, layout, self.ranks, self.device)
         self.student = Learner(
             student,
             config.student,
             total_images=self.images_before(config.steps),
-            ema_half_life=config.ema_half_life_images / self.batch_size,
+            ema=config.ema_settings(self.batch_size),
+            layout=layout,
             ranks=self.ranks,
+            device=self.device,
         )
         critic_steps = config.batches_before(config.steps) - config.steps
         self.critic = Learner(
@@ -111,7 +124,9 @@ class Distillation(Method):
             config.critic,
             total_images=self.images_before(critic_steps),
             name="critic",
+            layout=layout,
             ranks=self.ranks,
+            device=self.device,
         )
         self.learners = [self.student, self.critic]
         conditions = self.teacher.config.denoiser.conditions
@@ -119,7 +134,7 @@ class Distillation(Method):
         self.loader = loader(workers=config.loader_workers, ranks=self.ranks)
         self.inputs = {
             "autoencoder": self.autoencoder.digest,
-            "teacher": file_sha256(teacher / "ema.safetensors"),
+            "teacher": content_digest(teacher, "ema"),
             "distillation": config.meaning(),
             **self.loader.digests,
         }
@@ -178,7 +193,7 @@ class Distillation(Method):
         config, count = self.teacher.config, batch["batch_size"]
         generator = torch.Generator().manual_seed(seed31(self.config.seed, "distil", batch["number"]))
         changes = torch.rand(count, 3, generator=generator)
-        dropout = torch.rand(count, len(config.denoiser.conditions), generator=generator)
+        dropout = torch.rand(count, generator=generator)
         t = self.timesteps.sample(count, generator)
         sides = (side // self.autoencoder.factor for side in batch["size_WH"][::-1])
         shape = (count, self.autoencoder.channels, *sides)
@@ -194,6 +209,7 @@ class Distillation(Method):
                 self.device,
                 changes=changes[rows],
                 dropout=dropout[rows],
+                kinds=self.loader.kinds,
             )
             return losses(network, x0, seen, draws.rows(rows).to(self.device))
 
@@ -215,14 +231,20 @@ class Distillation(Method):
         batch = part_of(batch, slice(_WATCHED))
         count = len(batch["source"])
         # 0.999...: no change, and no condition withheld.
-        kept = torch.full((count, max(3, len(self.teacher.config.denoiser.conditions))), 1 - 1e-7)
+        kept = torch.full((count, 3), 1 - 1e-7)
         x0, seen = encode_sources(
-            self.teacher.config, self.autoencoder, batch, self.device, changes=kept, dropout=kept
+            self.teacher.config,
+            self.autoencoder,
+            batch,
+            self.device,
+            changes=kept,
+            dropout=kept[:, 0],
+            kinds=self.loader.kinds,
         )
         field = self._field(self.teacher.denoiser, seen)
         return SpreadWatch(self.config, self.bridge, field, self.teacher.config.timesteps, x0), seen
 
-    def measure(self) -> dict[str, Tensor]:
+    def measure(self, step: int) -> dict[str, Tensor]:
         return self.spread.relative(self._student_field(self.student.network, self.watched))
 
     def remarks(self, line: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.user_code import UserCode
@@ -17,10 +18,9 @@ from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
 from pairbridge.training.data.condition_specs import NOISE, ConditionConfig
 from pairbridge.training.distillation.distillation_config import DistillationConfig
+from pairbridge.training.networks.base_weights import resize_inputs
 from pairbridge.training.networks.denoisers import Denoiser
-from pairbridge.training.networks.latent_unet import resize_inputs
 
-_INPUT = "unet.conv_in.weight"
 # Times to try a distribution at: seldom ones that the teacher does not know are no harm.
 _TRIED = 10_000
 
@@ -46,10 +46,8 @@ def student_config(teacher: TrainingConfig, config: DistillationConfig) -> Train
     conditions = [one for one in teacher.denoiser.conditions if one.field != NOISE]
     if config.noise:
         conditions.append(ConditionConfig(field=NOISE))
-    denoiser = teacher.denoiser.model_copy(update={"conditions": tuple(conditions)})
-    if hasattr(denoiser, "base"):
-        # The weights come from the teacher, which had them.
-        denoiser = denoiser.model_copy(update={"base": None})
+    # The weights come from the teacher, which had those of its base.
+    denoiser = teacher.denoiser.model_copy(update={"conditions": tuple(conditions), "base": None})
     count = len(config.student_timesteps)
     return teacher.model_copy(
         update={
@@ -72,20 +70,41 @@ def even_steps(times: Sequence[float]) -> int:
 
 def build_student(teacher: TranslationModel, config: TrainingConfig) -> Denoiser:
     """A denoiser that gives what the teacher gives, whatever its noise is."""
-    student = build_denoiser(config, teacher.autoencoder)
+    with _place(teacher):
+        student = build_denoiser(config, teacher.autoencoder)
     weights = teacher.denoiser.state_dict()
-    channels = student.unet.config.in_channels
+    reads = f"{config.denoiser.component}.{config.denoiser.surgery.input}"
     # Noise is the last of the conditions.
-    weights[_INPUT] = resize_inputs(weights[_INPUT], channels)
+    weights[reads] = resize_inputs(weights[reads], student.state_dict()[reads].shape[1])
     student.load_state_dict(weights)
-    return student.to(teacher.device)
+    return student
+
+
+def freeze_teacher(teacher: TranslationModel, *, gathered_in_bf16: bool) -> None:
+    """No more gradients; where it is evaluated in bf16, the weights that autocast would halve each time are
+    halved for good, to the same values.
+
+    gathered_in_bf16: its shards, which are halved on their way then: all weights.
+    """
+    network = teacher.denoiser.requires_grad_(False)
+    if teacher.config.precision == "bf16":
+        for part in network.modules():
+            if gathered_in_bf16 or isinstance(part, nn.Conv2d | nn.Linear):
+                for weight in part.parameters(recurse=False):
+                    weight.data = weight.data.to(torch.bfloat16)
 
 
 def build_critic(teacher: TranslationModel) -> Denoiser:
     """The teacher again, to be trained."""
-    critic = build_denoiser(teacher.config, teacher.autoencoder)
+    with _place(teacher):
+        critic = build_denoiser(teacher.config, teacher.autoencoder)
     critic.load_state_dict(teacher.denoiser.state_dict())
-    return critic.to(teacher.device)
+    return critic
+
+
+def _place(teacher: TranslationModel) -> torch.device:
+    """The host; beside a hollow teacher the meta device: another rank has the weights."""
+    return torch.device("meta" if next(teacher.denoiser.parameters()).is_meta else "cpu")
 
 
 def matching_timesteps(teacher: TrainingConfig, config: DistillationConfig) -> Timesteps:

@@ -8,15 +8,16 @@ The same command resumes it, exactly: on a CPU a resumed run is bitwise the undi
 data is one integer, all noise is keyed by (seed, step), and no global random generator is read. Under
 torchrun (a process group that the caller has initialised) every rank does the same; the first one writes.
 
-Nothing inside a step waits for the device: its numbers are read while the next step runs. A gradient that is
-NaN or infinite is therefore noticed one step later, and always before anything is saved.
+Nothing inside a step waits for the device: its numbers are read while the next step runs. A step whose
+gradient is NaN or infinite changes nothing (`Learner.descend`); it is counted here, one step later and always
+before anything is saved, and too many in a row end the training.
 """
 
-import contextlib
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -30,14 +31,19 @@ from pairbridge.training.data.tensors import Batch
 from pairbridge.training.engine.checkpoint import (
     CheckpointState,
     checkpoint_folders,
+    read_log_points,
     read_state,
     refuse_changes,
-    write_checkpoint,
 )
+from pairbridge.training.engine.checkpoint_writer import CheckpointWriter
+from pairbridge.training.engine.device_feed import device_batches
 from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.interrupt import StopSignal, stop_on_signals
 from pairbridge.training.engine.learner import Learner
 from pairbridge.training.engine.readback import Readback
+from pairbridge.training.engine.recovery import resumed_checkpoint
+from pairbridge.training.engine.run_folder import RunFolder
+from pairbridge.training.engine.run_log import LogPoint
 from pairbridge.training.engine.telemetry import StepRows, Telemetry
 
 OnProgress = Callable[[dict[str, Any]], None]
@@ -60,7 +66,9 @@ class TrainResult:
 class Watch(Protocol):
     """Looks at a training and changes nothing of it."""
 
-    def begin(self, step: int) -> Self: ...
+    def begin(self, step: int, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> Self:
+        """Before the step after `step`: the training's config, and `Method.inputs`. Collective."""
+
     def due(self, step: int) -> bool: ...
     def figures(self, line: Mapping[str, Any]) -> None: ...
     def picture(self, step: int, learner: Learner) -> None: ...
@@ -96,8 +104,8 @@ class Method(Protocol):
         for: `loss` per sample of the last batch, `gradient_norm`, and any others.
         """
 
-    def measure(self) -> dict[str, Tensor]:
-        """More such numbers, of the model as it is at a line of the log."""
+    def measure(self, step: int) -> dict[str, Tensor]:
+        """More such numbers, of the model as it is after `step` steps, at a line of the log. Collective."""
         return {}
 
     def remarks(self, line: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,14 +116,14 @@ class Method(Protocol):
         """Raise CheckpointError where `state` is of settings that `inputs` does not tell apart."""
 
 
-def run(method: Method, config: EngineConfig, run_dir: Path, on_progress: OnProgress) -> TrainResult:
-    """Run to `config.steps`. `on_progress` gets each line of stats.jsonl.
+def run(method: Method, config: EngineConfig, folder: RunFolder, on_progress: OnProgress) -> TrainResult:
+    """Run to `config.steps` in `folder`, which is held. `on_progress` gets each line of stats.jsonl.
 
     SIGINT and SIGTERM end the run after the current step, with a checkpoint. Raises ConfigError where the mix
     is too short, CheckpointError where config, mix or data differ from the checkpoint's, and
     TrainingDiverged.
     """
-    engine = _Engine(method, config, run_dir, on_progress)
+    engine = _Engine(method, config, folder, on_progress)
     with stop_on_signals() as stop:
         engine.run(stop)
     return TrainResult(
@@ -136,27 +144,36 @@ class _Step:
 
 
 class _Engine:
-    def __init__(self, method: Method, config: EngineConfig, run_dir: Path, on_progress: OnProgress) -> None:
-        self.method, self.config, self.run_dir, self.on_progress = method, config, run_dir, on_progress
-        self.checkpoints = run_dir / "checkpoints"
+    def __init__(
+        self, method: Method, config: EngineConfig, folder: RunFolder, on_progress: OnProgress
+    ) -> None:
+        self.method, self.config, self.folder, self.on_progress = method, config, folder, on_progress
+        self.checkpoints = folder.path / "checkpoints"
         self.model = method.learners[0]
         self.ranks = self.model.ranks
-        self.device = next(self.model.network.parameters()).device
+        self.device = self.model.device
         self.step = 0
         self.first_loss: float | None = None
         self.stop_seen = False
+        self.skipped_in_row = 0
         self.consumed: Counter[str] = Counter({source.name: 0 for source in method.loader.mix.sources})
         self._taken: list[Batch] = []
         self._check_length()
-        if complete := checkpoint_folders(self.checkpoints):
-            self._restore(complete[-1])
+        self.logs: dict[str, LogPoint] = {}
+        if resumed := resumed_checkpoint(folder.path, self.ranks, config.keep_checkpoints):
+            self._restore(resumed)
 
     def run(self, stop: StopSignal) -> None:
         """Steps up to the last one, or until `stop`; leaves a checkpoint of where it ended."""
         watch = self.method.watch
-        self.telemetry = Telemetry(self.run_dir, step=self.step, consumed=self.consumed, ranks=self.ranks)
-        with contextlib.closing(self.telemetry), contextlib.closing(watch.begin(self.step)):
-            batches = self._noted(self.method.loader.batches(self.method.batches_before(self.step)))
+        self.telemetry = Telemetry(
+            self.folder.path, points=self.logs, consumed=self.consumed, ranks=self.ranks
+        )
+        told = self.config.model_dump(mode="json"), self.method.inputs
+        self.writer = CheckpointWriter(self.folder, self.config.keep_checkpoints)
+        with closing(self.writer), closing(self.telemetry), closing(watch.begin(self.step, *told)):
+            start = self.method.batches_before(self.step)
+            batches = self._noted(device_batches(self.method.loader, start, self.device))
             queued: _Step | None = None
             while self.step < self.config.steps and not self.stop_seen:
                 previous, queued = queued, self._queue(batches, stop)
@@ -168,11 +185,12 @@ class _Engine:
                 if due or self.stop_seen or watch.due(self.step):
                     self._settle(queued)
                     queued = None
-                if due or self.stop_seen:
-                    self.telemetry.sync()
-                    self._save()
+                # Before the checkpoint: a resume goes on behind it, and would never make this picture.
                 if watch.due(self.step):
                     watch.picture(self.step, self.model)
+                if due or self.stop_seen:
+                    self._save(self.telemetry.sync())
+            self.writer.wait()
 
     def _noted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """`batches`, with the time that they were waited for and what each was."""
@@ -188,7 +206,7 @@ class _Engine:
         numbers = self.method.step(self.step, batches)
         self.step += 1
         if self._every(self.config.log_every, self.step):
-            numbers |= self.method.measure()
+            numbers |= self.method.measure(self.step)
         numbers["stop"] = self.ranks.any(bool(stop), self.device)
         taken, self._taken = self._taken, []
         return _Step(self.step, taken, Readback(numbers))
@@ -197,10 +215,14 @@ class _Engine:
         """Take note of a queued step's numbers. Raises TrainingDiverged."""
         numbers = step.numbers.read()
         self.stop_seen = self.stop_seen or bool(numbers.pop("stop")[0])
-        for name, values in numbers.items():
-            if name.endswith("gradient_norm") and not math.isfinite(sum(values)):
-                raise self._diverged(f"{name} of step {step.number} is {sum(values)}")
-        self.telemetry.step(StepRows(step.number, step.batches, numbers))
+        norms = {name: sum(values) for name, values in numbers.items() if name.endswith("gradient_norm")}
+        skipped = [f"{name} is {norm}" for name, norm in norms.items() if not math.isfinite(norm)]
+        self.skipped_in_row = self.skipped_in_row + 1 if skipped else 0
+        if self.skipped_in_row > self.config.max_skipped_in_row:
+            raise self._diverged(
+                f"{skipped[0]} at step {step.number}, as at the {self.skipped_in_row - 1} before it"
+            )
+        self.telemetry.step(StepRows(step.number, step.batches, numbers, bool(skipped)))
         if not self._every(self.config.log_every, step.number):
             return
         line = self.telemetry.line(
@@ -210,6 +232,8 @@ class _Engine:
             learning_rate=self.model.learning_rate(self.method.images_before(step.number - 1)),
             remarks=self.method.remarks,
         )
+        if line is None:
+            return
         self.method.watch.figures(line)
         self.on_progress(line)
         self.first_loss = self.first_loss or line["loss"]
@@ -222,6 +246,7 @@ class _Engine:
         return step == self.config.steps or step % steps == 0
 
     def _diverged(self, cause: str) -> TrainingDiverged:
+        self.writer.wait()
         good = checkpoint_folders(self.checkpoints)
         return TrainingDiverged(
             cause,
@@ -240,21 +265,20 @@ class _Engine:
                 remedy="lower steps, or set on_exhausted of the mix to repeat",
             )
 
-    def _save(self) -> None:
-        tensors = {name: own for one in self.method.learners for name, own in one.tensors().items()}
-        if self.ranks.first:
-            state = CheckpointState(
-                step=self.step,
-                images=self.method.images_before(self.step),
-                ema_updates=self.model.ema.optimization_step,
-                first_loss=self.first_loss,
-                consumed=dict(self.consumed),
-                config=self.method.settings.model_dump(mode="json"),
-                mix=self.method.loader.mix.model_dump(mode="json"),
-                inputs=self.method.inputs,
-            )
-            write_checkpoint(self.checkpoints, state, tensors, keep=self.config.keep_checkpoints)
-        self.ranks.barrier()
+    def _save(self, logs: Mapping[str, LogPoint]) -> None:
+        """Begin a checkpoint of this step; the next ones are taken while it is written."""
+        state = CheckpointState(
+            step=self.step,
+            images=self.method.images_before(self.step),
+            ema_updates=self.model.ema.steps,
+            first_loss=self.first_loss,
+            consumed=dict(self.consumed),
+            config=self.method.settings.model_dump(mode="json"),
+            mix=self.method.loader.mix.model_dump(mode="json"),
+            inputs=self.method.inputs,
+        )
+        tensors = {kind: of for one in self.method.learners for kind, of in one.tensors().items()}
+        self.writer.write(state, tensors, logs)
 
     def _restore(self, folder: Path) -> None:
         state = read_state(folder)
@@ -265,6 +289,7 @@ class _Engine:
         )
         for learner in self.method.learners:
             learner.restore(folder, ema_updates=state.ema_updates)
+        self.logs = read_log_points(folder)
         self.step = state.step
         self.first_loss = state.first_loss
         self.consumed.update(state.consumed)

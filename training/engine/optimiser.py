@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -10,13 +10,16 @@ from torch import nn
 
 from pairbridge.datagen.core.frozen import FrozenModel
 
+# Of 1 nothing is ever learned: torch refuses it in the first step.
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class OptimiserConfig(FrozenModel):
     """AdamW on float32 weights. Lengths are in images seen, so that they hold at any batch size."""
 
     learning_rate: float = Field(default=2e-3, gt=0)
     """Peak learning rate."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Decay, Decay] = (0.9, 0.99)
     """Decay rates of AdamW's averages of the gradient and of its square."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay."""
@@ -28,9 +31,26 @@ class OptimiserConfig(FrozenModel):
     """Norm that larger gradients are scaled down to."""
 
 
+class MomentumlessAdamW(torch.optim.AdamW):
+    """AdamW whose first beta is 0: its average of the gradient is the gradient, of which no copy is kept."""
+
+    def step(self, closure: None = None) -> None:
+        moved = [one for group in self.param_groups for one in group["params"] if one.grad is not None]
+        for weight in moved:
+            state = self.state[weight]
+            if not state:
+                state["step"] = torch.zeros((), device=weight.device)
+                state["exp_avg_sq"] = torch.zeros_like(weight)
+            state["exp_avg"] = weight.grad
+        super().step(closure)
+        for weight in moved:
+            del self.state[weight]["exp_avg"]
+
+
 def make_optimiser(config: OptimiserConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.AdamW:
+    kind = torch.optim.AdamW if config.betas[0] else MomentumlessAdamW
     # Fused: one kernel, and its step counter lives beside the weights, where nothing has to wait for it.
-    return torch.optim.AdamW(
+    return kind(
         parameters,
         lr=config.learning_rate,
         betas=config.betas,

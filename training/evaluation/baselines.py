@@ -1,10 +1,10 @@
-"""What a model must beat: by task, predictors that know nothing of light or of scenes, and the user's own.
+"""What a model must beat: by task, predictors that know nothing of scenes, and the user's own.
 
-Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground.
+Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground. Every predictor may look at all
+that the model sees: the source, its mask and its conditions.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
 import cv2
@@ -12,12 +12,21 @@ import numpy as np
 
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.imaging.colour import transfer_colour_statistics
+from pairbridge.datagen.imaging.filters import grown
+from pairbridge.training.data.smooth_fill import fill_picture_smoothly
+from pairbridge.training.evaluation.linear_baselines import (
+    Conditions,
+    Pairs,
+    Predictor,
+    StandardisedRidge,
+    fit_light_ridge,
+    fit_nearest_lights,
+    fit_pixel_ridge,
+    fit_whole_ridge,
+    statistics,
+)
 from pairbridge.training.evaluation.tasks import Task
 
-# (source, mask) -> what the target is taken to be.
-Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# (source, target, mask) of one split, as often as they are asked for.
-Pairs = Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]
 # (training pairs, validation pairs), each None where there are none -> None where those it needs are missing.
 Fit = Callable[[Pairs | None, Pairs | None], Predictor | None]
 
@@ -27,8 +36,10 @@ class Baseline(Protocol):
     has a method `fit(train, validation)`, that is given `Pairs` of both splits, or None, before.
     """
 
-    def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """What the target is taken to be: as the source, or float32 in [-1, 1] for depth and normals."""
+    def predict(self, source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+        """What the target is taken to be: as the source, or float32 in [-1, 1] for depth, normals and light.
+        conditions: what the model sees beside the source, by its name; its mask is among them if it sees it.
+        """
 
 
 class OwnBaseline(UserCode):
@@ -48,8 +59,11 @@ class OwnBaseline(UserCode):
         return made.predict
 
 
-RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 INPAINT_RADIUS_PX = 3
+# The condition with the objects that are inserted, on black.
+CUT_OUT = "foreground"
+# What a mask is grown by at most and at least, as shares of the shorter side.
+GROWTHS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24)
 # Spread of grey levels and of pixels that a bilateral filter averages over.
 BILATERALS = ((10, 1), (20, 1), (20, 2), (40, 2), (40, 4), (80, 4))
 
@@ -62,67 +76,30 @@ def colour_transfer(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return transfer_colour_statistics(source, mask, source[background])
 
 
-@dataclass(frozen=True, slots=True)
-class ColourShiftRidge:
+def fit_colour_shift_ridge(train: Pairs, validation: Pairs) -> Predictor:
     """Ridge regression from colour statistics of a source to one RGB shift of its foreground.
 
     A model that does not beat it has learned exposure and tint, but no light. Features: mean and standard
-    deviation per channel of foreground and background, standardised on the training pairs, and a constant,
-    which is not penalised.
+    deviation per channel of foreground and background. The shift is weighted by the mask. Raises ValueError
+    where a side has no pairs.
     """
+    fitted = StandardisedRidge(*_shifts(train), *_shifts(validation))
 
-    feature_mean: np.ndarray
-    feature_std: np.ndarray
-    weights: np.ndarray
-    penalty: float
-
-    def predict(self, source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The source with its foreground shifted, weighted by the mask."""
-        features = (_features(source, mask) - self.feature_mean) / self.feature_std
-        shift = np.append(features, 1.0) @ self.weights
-        shifted = source + mask[..., None] / 255 * shift
+    def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+        shifted = source + mask[..., None] / 255 * fitted(statistics(source, mask))
         return np.clip(np.rint(shifted), 0, 255).astype(np.uint8)
 
-
-def fit_colour_shift_ridge(train: Pairs, validation: Pairs) -> ColourShiftRidge:
-    """Fit on (source, target, mask) of the training side; the penalty of `RIDGE_LAMBDAS` best on validation.
-
-    Closed form. Raises ValueError where a side has no pairs.
-    """
-    x, y = _design(train)
-    x_val, y_val = _design(validation)
-    mean, std = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-    x, x_val = (np.c_[(features - mean) / std, np.ones(len(features))] for features in (x, x_val))
-    fits = {penalty: _solve(x, y, penalty) for penalty in RIDGE_LAMBDAS}
-    best = min(fits, key=lambda penalty: np.square(x_val @ fits[penalty] - y_val).mean())
-    return ColourShiftRidge(feature_mean=mean, feature_std=std, weights=fits[best], penalty=best)
+    return predict
 
 
-def _solve(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
-    penalties = np.full(x.shape[1], penalty)
-    penalties[-1] = 0
-    return np.linalg.solve(x.T @ x + np.diag(penalties), x.T @ y)
-
-
-def _design(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    rows = [(_features(source, mask), _best_shift(source, target, mask)) for source, target, mask in pairs]
+def _shifts(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    rows = [
+        (statistics(one.source, one.mask), _best_shift(one.source, one.target, one.mask)) for one in pairs
+    ]
     if not rows:
         raise ValueError("the colour shift ridge needs at least one pair on each side")
     features, shifts = zip(*rows, strict=True)
     return np.stack(features), np.stack(shifts)
-
-
-def _features(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(12,): mean and standard deviation per channel, foreground then background, 0..255."""
-    foreground = mask.astype(np.float64) / 255
-    return np.concatenate([_moments(source, foreground), _moments(source, 1 - foreground)])
-
-
-def _moments(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    total = max(weight.sum(), 1e-6)
-    mean = np.tensordot(weight, image, axes=2) / total
-    variance = np.tensordot(weight, np.square(image - mean), axes=2) / total
-    return np.concatenate([mean, np.sqrt(variance)])
 
 
 def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -130,6 +107,39 @@ def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.
     m = mask.astype(np.float64) / 255
     difference = target.astype(np.float64) - source.astype(np.float64)
     return np.tensordot(m**2, difference, axes=2) / max((m**3).sum(), 1e-6)
+
+
+def paste(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+    """The cut-out, on black, over the plate, as it was lit where it was cut out."""
+    pasted = source * (1 - mask[..., None] / 255) + conditions[CUT_OUT]
+    return np.clip(np.rint(pasted), 0, 255).astype(np.uint8)
+
+
+def fit_paste_ridge(train: Pairs, validation: Pairs) -> Predictor:
+    """The cut-out over the plate, its colour shifted as `fit_colour_shift_ridge` does it."""
+
+    def pasted(pairs: Pairs) -> Pairs:
+        return [one._replace(source=paste(one.source, one.mask, one.conditions)) for one in pairs]
+
+    shift = fit_colour_shift_ridge(pasted(train), pasted(validation))
+    return lambda source, mask, conditions: shift(paste(source, mask, conditions), mask, conditions)
+
+
+def fit_grown_mask(pairs: Pairs) -> Predictor:
+    """The mask, grown by the share of the side in `GROWTHS` that has the best mean IoU on `pairs`."""
+    scores = dict.fromkeys(GROWTHS, 0.0)
+    for one in pairs:
+        right = one.target[..., 0] >= 128
+        for growth in GROWTHS:
+            marked = _grown_mask(one.mask, growth)[..., 0] > 0
+            scores[growth] += float((marked & right).sum() / max((marked | right).sum(), 1))
+    best = max(scores, key=scores.__getitem__)
+    return lambda source, mask, conditions: _grown_mask(mask, best)
+
+
+def _grown_mask(mask: np.ndarray, growth: float) -> np.ndarray:
+    marked = grown(mask >= 128, round(growth * min(mask.shape)))
+    return np.repeat(marked.astype(np.uint8)[..., None] * np.uint8(255), 3, axis=2)
 
 
 def mean_fill(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -147,15 +157,19 @@ def inpaint(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.inpaint(np.ascontiguousarray(source), hole, INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
 
 
+def smooth_fill(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The hole as a training with `hole: smooth` starts from it: an interpolation of its surroundings."""
+    return fill_picture_smoothly(source, mask)
+
+
 def fit_mean_shadow(train: Pairs) -> Predictor:
     """The source plus the mean of target - source over the training pairs, pixel by pixel.
 
     Of all predictors that add one fixed image it has the least square error. Pairs have one size.
     """
-    differences = (target.astype(np.float64) - source for source, target, _ in train)
-    shadow = _mean(differences)
+    shadow = _mean(one.target.astype(np.float64) - one.source for one in train)
 
-    def predict(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
         return np.clip(np.rint(source + shadow), 0, 255).astype(np.uint8)
 
     return predict
@@ -164,22 +178,24 @@ def fit_mean_shadow(train: Pairs) -> Predictor:
 def fit_bilateral(pairs: Pairs) -> Predictor:
     """The bilateral filter of `BILATERALS` with the least square error on `pairs`."""
     errors = dict.fromkeys(BILATERALS, 0.0)
-    for source, target, _ in pairs:
+    for one in pairs:
         for setting in BILATERALS:
-            difference = _bilateral(source, setting).astype(np.float64) - target
+            difference = _bilateral(one.source, setting).astype(np.float64) - one.target
             errors[setting] += float(np.square(difference).mean())
     best = min(errors, key=errors.__getitem__)
-    return lambda source, mask: _bilateral(source, best)
+    return lambda source, mask, conditions: _bilateral(source, best)
 
 
 def fit_training_mean(train: Pairs) -> Predictor:
     """The mean target over the training pairs, pixel by pixel, whatever the source shows."""
     total, weight = 0.0, 0.0
-    for _, target, valid in train:
-        holds = (valid == 255).astype(np.float64)[..., None]
-        total, weight = total + target * holds, weight + holds
-    mean = (total / np.maximum(weight, 1)).astype(np.float32)
-    return lambda source, mask: mean
+    dtype = np.dtype(np.float32)
+    for one in train:
+        holds = one.valid.astype(np.float64)[..., None]
+        total, weight, dtype = total + one.target * holds, weight + holds, one.target.dtype
+    mean = total / np.maximum(weight, 1)
+    found = np.rint(mean).astype(np.uint8) if dtype == np.uint8 else mean.astype(np.float32)
+    return lambda source, mask, conditions: found
 
 
 def _untouched(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -206,25 +222,55 @@ class _Entry(NamedTuple):
     fit: Fit
 
 
+def _blind(predict: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Fit:
+    """Of a predictor that needs no fitting and sees source and mask alone."""
+    return lambda train, validation: lambda source, mask, conditions: predict(source, mask)
+
+
+def _of_both(fit: Callable[..., Predictor | None], **how: bool) -> Fit:
+    """Of one that is fitted on the training side and tuned on the validation side."""
+    return lambda train, validation: fit(train, validation, **how) if train and validation else None
+
+
+def _on_cut_out(fit: Fit) -> Fit:
+    """Of one that needs the cut-out among the conditions."""
+
+    def fit_if_there(train: Pairs | None, validation: Pairs | None) -> Predictor | None:
+        there = train and CUT_OUT in next(iter(train)).conditions
+        return fit(train, validation) if there else None
+
+    return fit_if_there
+
+
 _LIT = (Task.RELIGHTING, Task.CONTROLLABLE_RELIGHTING)
+_SURFACES = (Task.DELIGHT, Task.ALBEDO)
 # By the names that results have; order is that of tables.
 BASELINES = {
     "source": _Entry(
-        "Untouched source", (*_LIT, Task.SHADOW, Task.RESTORATION), lambda train, validation: _untouched
+        "Untouched source",
+        (*_LIT, *_SURFACES, Task.REMOVAL, Task.SHADOW, Task.RESTORATION),
+        _blind(_untouched),
     ),
-    "colour_transfer": _Entry("Colour transfer", _LIT, lambda train, validation: colour_transfer),
+    "colour_transfer": _Entry("Colour transfer", _LIT, _blind(colour_transfer)),
     "colour_shift_ridge": _Entry(
-        "Ridge, one colour shift",
-        _LIT,
-        lambda train, validation: (
-            fit_colour_shift_ridge(train, validation).predict if train and validation else None
-        ),
+        "Ridge, one colour shift", (*_LIT, *_SURFACES), _of_both(fit_colour_shift_ridge)
     ),
-    "mean_fill": _Entry("Mean fill", (Task.REMOVAL,), lambda train, validation: mean_fill),
-    "inpaint": _Entry("Inpainting from the rim", (Task.REMOVAL,), lambda train, validation: inpaint),
+    "light_ridge": _Entry("Ridge on the light", _LIT, _of_both(fit_light_ridge)),
+    "mean_fill": _Entry("Mean fill", (Task.REMOVAL,), _blind(mean_fill)),
+    "inpaint": _Entry("Inpainting from the rim", (Task.REMOVAL,), _blind(inpaint)),
+    "smooth_fill": _Entry("Smooth fill", (Task.REMOVAL,), _blind(smooth_fill)),
+    "grown_mask": _Entry(
+        "Grown mask", (Task.REGION,), lambda train, validation: train and fit_grown_mask(train)
+    ),
+    "region_ridge": _Entry("Ridge on pixels, cut", (Task.REGION,), _of_both(fit_pixel_ridge, is_region=True)),
+    "paste": _Entry("Paste", (Task.INSERTION,), _on_cut_out(lambda train, validation: paste)),
+    "paste_ridge": _Entry(
+        "Paste, one colour shift", (Task.INSERTION,), _on_cut_out(_of_both(fit_paste_ridge))
+    ),
     "mean_shadow": _Entry(
         "Mean shadow", (Task.SHADOW,), lambda train, validation: train and fit_mean_shadow(train)
     ),
+    "nearest_lights": _Entry("Mean shadow of like lamps", (Task.SHADOW,), _of_both(fit_nearest_lights)),
     "bilateral": _Entry(
         "Bilateral filter",
         (Task.RESTORATION,),
@@ -232,18 +278,31 @@ BASELINES = {
     ),
     "training_mean": _Entry(
         "Training mean",
-        (Task.DEPTH, Task.NORMALS),
+        (Task.DEPTH, Task.NORMALS, Task.PICTURE, Task.ENVIRONMENT),
         lambda train, validation: train and fit_training_mean(train),
     ),
+    "foreground_ridge": _Entry("Ridge on pixels", _SURFACES, _of_both(fit_pixel_ridge, of_foreground=True)),
+    "pixel_ridge": _Entry(
+        "Ridge on pixels", (Task.DEPTH, Task.NORMALS, Task.PICTURE), _of_both(fit_pixel_ridge)
+    ),
+    "whole_ridge": _Entry("Ridge on the picture", (Task.ENVIRONMENT,), _of_both(fit_whole_ridge)),
 }
 MODEL = "model"
 
 
 def baselines(
-    task: Task, train: Pairs | None, validation: Pairs | None, own: Iterable[OwnBaseline] = ()
+    task: Task,
+    train: Pairs | None,
+    validation: Pairs | None,
+    own: Iterable[OwnBaseline] = (),
+    *,
+    against: Iterable[str] | None = None,
 ) -> dict[str, Predictor]:
-    """Baselines by name; those that have to be fitted only where there are the pairs to fit them on."""
-    fits = {name: entry.fit for name, entry in BASELINES.items() if task in entry.tasks}
+    """Baselines by name, of `BASELINES` those of the task or those that `against` names; those to be
+    fitted only where there are the pairs to fit them on and the conditions that they look at.
+    """
+    names = [name for name, entry in BASELINES.items() if task in entry.tasks]
+    fits = {name: BASELINES[name].fit for name in (names if against is None else against)}
     fits |= {one.class_name: one.fit for one in own}
     fitted = {name: fit(train, validation) for name, fit in fits.items()}
     return {name: predict for name, predict in fitted.items() if predict}

@@ -1,4 +1,4 @@
-"""Metrics on held-out pairs, of the model and of baselines, with bootstrap intervals over objects.
+"""Metrics on held-out pairs, of the model and of baselines, with intervals over objects and lightings.
 
 Methods: `model`, and the baselines of its task (pairbridge.training.evaluation.baselines). Those
 that are fitted see a
@@ -12,7 +12,7 @@ trainer does it (pairbridge.training.data.framing); the foreground is the pair's
 import csv
 import heapq
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from pairbridge.datagen.core.atomic_files import write_atomically
+from pairbridge.datagen.core.atomic_files import sweep_temporaries, write_atomically
+from pairbridge.datagen.core.disk_errors import disk_errors
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.shards.sample import encode_field
+from pairbridge.datagen.core.seeds import seed31
+from pairbridge.datagen.shards.sample import encode_field, params_of
 from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.data.condition_specs import MASK, ConditionConfig
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.checkpoint import checkpoint_folders
+from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.evaluation.baselines import baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+from pairbridge.training.evaluation.linear_baselines import Conditions, FittingPair, Predictor
 from pairbridge.training.evaluation.metrics import (
     METRICS,
     bootstrap_interval,
     depth_metrics,
     image_metrics,
+    light_metrics,
+    mask_metrics,
     normal_metrics,
 )
 from pairbridge.training.evaluation.set_distances import SetDistances
@@ -54,6 +62,7 @@ class _Row:
 
     key: str
     object: str
+    lighting: str
     metrics: dict[str, float]
 
 
@@ -73,7 +82,8 @@ def evaluate(
     without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
     spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
     Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
-    all. Raises ConfigError where nothing was trained.
+    all. Raises ConfigError where nothing was trained,
+    FolderLocked while another process judges into `out_dir`.
     """
     torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
@@ -83,20 +93,23 @@ def evaluate(
             consequence="there is no model to judge",
             remedy="run `pairbridge train` first; it writes checkpoints there",
         )
-    model = TranslationModel.load(complete[-1])
+    model = TranslationModel.load(complete[-1], config.device, config.precision)
     out_dir.mkdir(parents=True, exist_ok=True)
-    result = {
-        "checkpoint": complete[-1].name,
-        "split": config.split,
-        "size": config.size,
-        "sampling_steps": config.sampling_steps,
-        "sampler": config.sampler.model_dump(mode="json"),
-        "sources": {
-            source.name: _judge(config, source, model, out_dir, run_root, on_progress)
-            for source in config.sources
-        },
-    }
-    write_atomically(out_dir / "evaluation.json", [canonical_json(result)])
+    with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
+        sweep_temporaries(out_dir)
+        result = {
+            "checkpoint": complete[-1].name,
+            "split": config.split,
+            "size": config.size,
+            "precision": config.precision,
+            "sampling_steps": config.sampling_steps,
+            "sampler": config.sampler.model_dump(mode="json"),
+            "sources": {
+                source.name: _judge(config, source, model, out_dir, run_root, on_progress)
+                for source in config.sources
+            },
+        }
+        write_atomically(out_dir / "evaluation.json", [canonical_json(result)])
     return result
 
 
@@ -114,21 +127,29 @@ def _judge(
         folder,
         source.recipe,
         config.split,
-        target=source.task.target,
+        roles=source.roles,
+        label=source.label,
         conditions=model.config.denoiser.conditions,
     )
+    if judged.kinds.target not in source.task.judges:
+        raise ConfigError(
+            f"evaluation source {source.name} leads to {judged.roles.target}, of kind {judged.kinds.target},"
+            f" and the metrics of task {source.task} are of {' or '.join(source.task.judges)}",
+            consequence="figures would compare unlike things",
+            remedy="name another target under its `roles`, or another `task`",
+        )
     count = min(len(judged), source.max_pairs or len(judged))
-    methods = _methods(config, source, model, folder, frame)
+    methods = _methods(config, source, model, folder, frame, has_noise=judged.has_noise)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
     rows: dict[str, list[_Row]] = {name: [] for name in methods}
     samples: list[str] = []
     worst = _Worst(config.worst_images, source.task)
     sets, perceptual = None, None
-    if not source.task.is_geometry:
+    if source.task.makes_pictures:
         if config.inception:
-            sets = SetDistances.load(config.inception, local=source.task.has_foreground)
-        perceptual = Lpips.load(config.lpips) if config.lpips else None
+            sets = SetDistances.load(config.inception, local=source.task.has_foreground, device=model.device)
+        perceptual = Lpips.load(config.lpips).to(model.device) if config.lpips else None
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
@@ -138,10 +159,10 @@ def _judge(
                 pair_metrics(source.task, output, pair) for output, pair in zip(outputs, pairs, strict=True)
             ]
             if perceptual:
-                for figures, distance in zip(figures_of, _lpips(perceptual, outputs, pairs), strict=True):
+                for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
                     figures["lpips"] = distance
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
-                rows[name].append(_Row(pair.key, object_of(pair.meta), figures))
+                rows[name].append(_Row(pair.key, object_of(pair.meta), lighting_of(pair.meta), figures))
                 if name == "model":
                     worst.offer(figures, place, pair, output)
                     if place in shown:
@@ -174,6 +195,10 @@ def _judge(
 
 def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
     """The figures of one output by its task. Raises ConfigError for depth that is a picture."""
+    if task is Task.REGION:
+        return mask_metrics(output, pair.target)
+    if task is Task.ENVIRONMENT:
+        return light_metrics(output, pair.target)
     if task is Task.NORMALS:
         return normal_metrics(output, pair.target, pair.valid == 255)
     if task is Task.DEPTH:
@@ -188,18 +213,35 @@ def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]
 
 
 @torch.no_grad()
-def _lpips(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
+def lpips_of(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
     """LPIPS of whole images, without resizing."""
-    return network(image_tensor(outputs), image_tensor([pair.target for pair in pairs])).tolist()
+    shown = (image_tensor(images) for images in (outputs, [pair.target for pair in pairs]))
+    return network(*(to_device(images, network.shift.device) for images in shown)).tolist()
 
 
 def object_of(meta: dict[str, Any]) -> str:
     """What two images of one dataset must share not to count as independent: the object, or the photograph.
 
-    The asset of role `object`, or else the first one, which is the foreground's photograph.
+    Of a rendered scene its first object, which all pairs of the scene share, whichever of them are removed;
+    else the asset of role `object`, or the first one, which is the foreground's photograph.
     """
+    objects = params_of(meta).get("objects") if "params" in meta else None
+    if objects:
+        return objects[0]["id"]
     named = [asset["id"] for asset in meta["assets"] if asset["role"] == "object"]
     return named[0] if named else meta["assets"][0]["id"]
+
+
+def lighting_of(meta: dict[str, Any]) -> str:
+    """What two images of one dataset must share to be lit alike: the target's environment map, or what stands
+    behind a photograph's foreground. Empty where each image has a light of its own: lamps, a photograph.
+    """
+    assets = {asset["role"]: asset["id"] for asset in meta["assets"]}
+    return next((assets[role] for role in _LIGHTING_ROLES if role in assets), "")
+
+
+# Of assets, in meta.json.
+_LIGHTING_ROLES = ("lighting of the target", "lighting", "background")
 
 
 class _Worst:
@@ -224,15 +266,21 @@ class _Worst:
 
 
 def _methods(
-    config: EvaluationConfig, source: EvaluationSource, model: TranslationModel, folder: Path, frame: Frame
+    config: EvaluationConfig,
+    source: EvaluationSource,
+    model: TranslationModel,
+    folder: Path,
+    frame: Frame,
+    *,
+    has_noise: bool,
 ) -> dict[str, Method]:
     def of_model(pairs: list[Pair]) -> np.ndarray:
-        predict = model.predict_batch if source.task.is_geometry else model.translate_batch
+        predict = model.translate_batch if source.task.makes_pictures else model.predict_batch
         return predict(
             np.stack([pair.source for pair in pairs]),
             np.stack([pair.mask for pair in pairs]),
             steps=config.sampling_steps,
-            seed=config.seed,
+            seed=[seed31(config.seed, "evaluate", pair.key) for pair in pairs],
             sampler=config.sampler,
             guidance=config.guidance,
             conditions={
@@ -241,14 +289,27 @@ def _methods(
         )
 
     fitted = {
-        split: _FittingPairs(folder, source.fit_recipe or source.recipe, split, frame, source.task)
+        split: _FittingPairs(folder, source, split, frame, model.config.denoiser.conditions)
         for split in _fitting_splits(folder, source)
     }
-    trivial = baselines(source.task, fitted.get("train"), fitted.get("validation"), source.baselines)
-    return {"model": of_model} | {
-        name: lambda pairs, predict=predict: [predict(pair.source, pair.mask) for pair in pairs]
-        for name, predict in trivial.items()
-    }
+    trivial = baselines(
+        source.task,
+        fitted.get("train"),
+        fitted.get("validation"),
+        source.baselines,
+        against=source.against,
+    )
+    if has_noise:
+        # The source shows noise where it is judged.
+        trivial.pop("source", None)
+
+    def of_baseline(predict: Predictor) -> Method:
+        return lambda pairs: [
+            predict(to_picture(pair.source), pair.mask, _seen(pair, model.config.denoiser.conditions))
+            for pair in pairs
+        ]
+
+    return {"model": of_model} | {name: of_baseline(predict) for name, predict in trivial.items()}
 
 
 def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
@@ -268,16 +329,33 @@ class _FittingPairs:
     """Pairs to fit baselines on, read anew each time."""
 
     folder: Path
-    recipe: str
+    source: EvaluationSource
     split: str
     frame: Frame
-    task: Task
+    conditions: tuple[ConditionConfig, ...]
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        pairs = PairSource(self.folder, self.recipe, self.split, target=self.task.target)
+    def __iter__(self) -> Iterator[FittingPair]:
+        recipe = self.source.fit_recipe or self.source.recipe
+        pairs = PairSource(
+            self.folder,
+            recipe,
+            self.split,
+            roles=self.source.roles,
+            label=self.source.label,
+            conditions=self.conditions,
+        )
         for place in range(len(pairs)):
             pair = pairs.pair(place, self.frame)
-            yield pair.source, pair.target, pair.mask if pair.valid is None else pair.valid
+            holds = np.ones(pair.mask.shape, bool) if pair.valid is None else pair.valid == 255
+            yield FittingPair(
+                to_picture(pair.source), pair.target, pair.mask, _seen(pair, self.conditions), holds
+            )
+
+
+def _seen(pair: Pair, conditions: Sequence[ConditionConfig]) -> Conditions:
+    """What the network sees beside the source, its mask too if it does."""
+    sees_mask = any(one.field == MASK for one in conditions)
+    return {**pair.conditions, **({MASK: pair.mask} if sees_mask else {})}
 
 
 def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]) -> str | None:
@@ -291,14 +369,14 @@ def _summary(
     config: EvaluationConfig, rows: list[_Row], minus: list[_Row] | None = None
 ) -> dict[str, dict[str, float]]:
     """Mean and interval of every metric, or of the paired difference of two methods."""
-    objects = [row.object for row in rows]
+    objects, lightings = [row.object for row in rows], [row.lighting for row in rows]
     summary = {}
     for metric in rows[0].metrics:
         values = np.array([row.metrics[metric] for row in rows])
         if minus is not None:
             values = values - np.array([row.metrics[metric] for row in minus])
         interval = bootstrap_interval(
-            values.tolist(), objects, seed=config.seed, resamples=config.bootstrap_resamples
+            values.tolist(), objects, lightings, seed=config.seed, resamples=config.bootstrap_resamples
         )
         summary[metric] = asdict(interval)
     return summary
@@ -309,11 +387,11 @@ def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     metrics = [name for name in METRICS if name in rows["model"][0].metrics]
-    table.writerow(["method", "key", "object", *metrics])
+    table.writerow(["method", "key", "object", "lighting", *metrics])
     for name, of_method in rows.items():
         for row in of_method:
             figures = (repr(float(row.metrics[metric])) for metric in metrics)
-            table.writerow([name, row.key, row.object, *figures])
+            table.writerow([name, row.key, row.object, row.lighting, *figures])
     write_atomically(path, [text.getvalue().encode()])
 
 
@@ -321,6 +399,6 @@ def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.nda
     """Write source | output | target; the file's path relative to `out_dir`."""
     file = Path(kind) / f"{name}-{pair.key}.png"
     (out_dir / kind).mkdir(exist_ok=True)
-    strip = np.concatenate([pair.source, to_picture(output), to_picture(pair.target)], axis=1)
+    strip = np.concatenate([to_picture(one) for one in (pair.source, output, pair.target)], axis=1)
     write_atomically(out_dir / file, [encode_field("strip.png", strip)])
     return file.as_posix()

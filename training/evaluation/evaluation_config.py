@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.bridge.samplers import AnySampler, PosteriorSampler
+from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.evaluation.baselines import BASELINES, MODEL, OwnBaseline
 from pairbridge.training.evaluation.tasks import Task
 from pairbridge.training.perceptual.lpips import LpipsConfig
@@ -23,9 +24,16 @@ class EvaluationSource(FrozenModel):
     """Recipe of the dataset whose pairs are evaluated."""
     task: Task = Task.RELIGHTING
     """Task of the pairs. It decides the metrics and the baselines."""
+    roles: RoleChoice = RoleChoice()
+    """Which of the recipe's fields is source, target, mask and condition, as in a mix."""
+    label: str | None = None
+    """Name of what the model is to do, where it was trained on a mix of several tasks: as in that mix."""
     fit_recipe: str | None = None
     """Recipe of the same dataset whose training and validation splits baselines are fitted on. null:
     `recipe`."""
+    against: tuple[str, ...] | None = None
+    """Names of pairbridge's own baselines, such as `light_ridge`. null: those of the task; docs/evaluation.md
+    lists them."""
     baselines: tuple[OwnBaseline, ...] = ()
     """Baselines of the user's own, beside those of the task."""
     max_pairs: int | None = Field(default=None, ge=1)
@@ -33,6 +41,8 @@ class EvaluationSource(FrozenModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if unknown := sorted(set(self.against or ()) - set(BASELINES)):
+            raise ValueError(f"there is no baseline {unknown[0]}; there are {', '.join(BASELINES)}")
         names = [MODEL, *BASELINES, *(one.class_name for one in self.baselines)]
         taken = sorted({name for name in names if names.count(name) > 1})
         if taken:
@@ -60,7 +70,12 @@ class EvaluationConfig(FrozenModel):
     size: int = Field(default=96, ge=8)
     """Side of the images in pixels. Pairs are cropped to a square and resized to it."""
     batch_size: int = Field(default=32, ge=1)
-    """Images per forward pass."""
+    """Images per forward pass. An image's noise is keyed by its pair, so that it decides last bits alone."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Device of the model and of the networks of FID and LPIPS; baselines run on the CPU."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Precision of the model's forward pass and decoder. `bf16`: autocast. The networks of FID and LPIPS are
+    in float32 with either, as their figures are compared with others'."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of torch."""
     bootstrap_resamples: int = Field(default=2000, ge=100)

@@ -10,6 +10,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.training.data.targets import LOG_BRIGHTEST
 
 # Rounding to 8 bits alone gives 1/12: below it a PSNR measures luck, and it is infinite at 0.
 MSE_FLOOR = 1 / 12
@@ -32,12 +33,17 @@ METRICS = {
     "psnr": Metric("PSNR", "dB", 2, True),
     "ssim": Metric("SSIM", "", 3, True),
     "lpips": Metric("LPIPS", "", 3, False),
+    "iou": Metric("IoU", "", 3, True),
+    "precision": Metric("Precision", "", 3, True),
+    "recall": Metric("Recall", "", 3, True),
     "abs_rel": Metric("AbsRel", "", 3, False),
     "delta1": Metric("delta < 1.25", "", 3, True),
     "delta2": Metric("delta < 1.25²", "", 3, True),
     "mean_angle": Metric("Mean angle", "°", 2, False),
     "within_11": Metric("Within 11.25°", "", 3, True),
     "within_30": Metric("Within 30°", "", 3, True),
+    "log_rmse": Metric("RMSE of log light", "", 3, False),
+    "light_angle": Metric("Angle of the light", "°", 1, False),
     "fid": Metric("FID", "", 2, False),
     "local_fid": Metric("Local FID", "", 2, False),
 }
@@ -90,7 +96,7 @@ def image_metrics(output: np.ndarray, target: np.ndarray, mask: np.ndarray | Non
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over images, and the interval in which resampling its objects puts it."""
+    """A mean over images, and the interval in which resampling its objects and lightings puts it."""
 
     mean: float
     low: float
@@ -98,25 +104,102 @@ class Interval:
 
 
 def bootstrap_interval(
-    values: Sequence[float], objects: Sequence[str], *, seed: int, resamples: int = 2000, level: float = 0.95
+    values: Sequence[float],
+    objects: Sequence[str],
+    lightings: Sequence[str] = (),
+    *,
+    seed: int,
+    resamples: int = 2000,
+    level: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap over objects of the mean of `values`, one value and one object id per image.
+    """Percentile bootstrap of the mean of `values` over objects and over lightings, one id of each per image.
 
-    Images of one object are not independent, so whole objects are drawn with replacement. For a difference
-    between two methods pass the per-image differences: they are paired.
+    Neither images of one object nor images under one lighting are independent. Objects are drawn with
+    replacement, and so, independently, are lightings; an image counts as often as its object was drawn times
+    as often as its lighting was (the crossed bootstrap: Owen, The pigeonhole bootstrap, Annals of Applied
+    Statistics 1, 2007; it errs to the wide side). A lighting of one object alone, such as a lamp that was
+    placed for it, comes and goes with the object. Without `lightings`, objects alone are drawn. For a
+    difference between two methods pass the per-image differences: they are paired.
     """
-    if not values or len(values) != len(objects):
+    of_images = np.asarray(values, dtype=np.float64)
+    if not len(of_images) or any(len(ids) != len(of_images) for ids in (objects, lightings or objects)):
         raise ValueError(
-            f"{len(values)} values need as many object ids, got {len(objects)}, and at least one"
+            f"{len(of_images)} values need as many object ids and lighting ids, got {len(objects)} and "
+            f"{len(lightings)}, and at least one"
         )
-    _, owner = np.unique(np.asarray(objects), return_inverse=True)
-    sums = np.bincount(owner, weights=np.asarray(values, dtype=np.float64))
-    counts = np.bincount(owner)
+    owner = np.unique(np.asarray(objects), return_inverse=True)[1]
+    light = np.unique(np.asarray(lightings or [""] * len(of_images)), return_inverse=True)[1]
+    cells, cell = np.unique(np.stack([owner, light]), axis=1, return_inverse=True)
+    sums, counts = np.bincount(cell, weights=of_images), np.bincount(cell).astype(np.float64)
     generator = rng(seed, "bootstrap")
-    draws = generator.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
-    means = (draws @ sums) / (draws @ counts)
+    weights = _drawn(generator, owner.max() + 1, resamples)[:, cells[0]]
+    shared = np.flatnonzero(np.bincount(cells[1]) > 1)
+    if len(shared) > 1:
+        of_lightings = np.ones((resamples, light.max() + 1))
+        of_lightings[:, shared] = _drawn(generator, len(shared), resamples)
+        weights = weights * of_lightings[:, cells[1]]
+    totals = weights @ counts
+    # Of a handful of images a draw may hold none: no object that was drawn is seen under a lighting that was.
+    means = (weights @ sums)[totals > 0] / totals[totals > 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(mean=float(np.mean(values)), low=float(low), high=float(high))
+    return Interval(mean=float(of_images.mean()), low=float(low), high=float(high))
+
+
+def _drawn(generator: np.random.Generator, count: int, resamples: int) -> np.ndarray:
+    """float64 (resamples, count): how often each of `count` things comes in as many draws."""
+    return generator.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+
+
+def mask_metrics(output: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Of regions, uint8 (H, W) or (H, W, 3), marked where they are at least half of 255: intersection over
+    union, and the share of what is marked that is right, and of what is right that is marked. Each is 1 where
+    nothing could be.
+    """
+    marked, right = (_marked(image) for image in (output, target))
+    both = float((marked & right).sum())
+
+    def share(of: np.ndarray) -> float:
+        return both / float(of.sum()) if of.any() else 1.0
+
+    return {"iou": share(marked | right), "precision": share(marked), "recall": share(right)}
+
+
+def _marked(image: np.ndarray) -> np.ndarray:
+    return (image if image.ndim == 2 else image.mean(axis=2)) >= 127.5
+
+
+def light_metrics(output: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Of environment maps as networks make them, (H, W, 3) in [-1, 1]: the logarithm of light, log(1 + L), of
+    0 to the largest 16-bit float (`pairbridge.training.data.targets.light_planes`).
+
+    log_rmse: root of the mean over directions and channels of the squared difference of log(1 + L).
+    light_angle: degrees between the mean directions that light comes from, by energy.
+    """
+    height, width = target.shape[:2]
+    elevation = (0.5 - (np.arange(height) + 0.5) / height) * np.pi
+    azimuth = ((np.arange(width) + 0.5) / width - 0.5) * 2 * np.pi
+    share = np.broadcast_to(np.cos(elevation)[:, None], (height, width))
+    share = share / share.sum()
+    logarithms = [
+        (image.astype(np.float64).clip(-1, 1) + 1) / 2 * LOG_BRIGHTEST for image in (output, target)
+    ]
+    squared = np.square(logarithms[0] - logarithms[1]).mean(axis=2)
+    level = np.cos(elevation)[:, None]
+    towards = np.stack(
+        [
+            level * np.sin(azimuth),
+            np.broadcast_to(np.sin(elevation)[:, None], (height, width)),
+            -level * np.cos(azimuth),
+        ],
+        axis=2,
+    )
+    mean = [np.tensordot(share * np.expm1(of).mean(axis=2), towards, axes=2) for of in logarithms]
+    lengths = np.linalg.norm(mean[0]) * np.linalg.norm(mean[1])
+    cosine = float(mean[0] @ mean[1] / lengths) if lengths > 1e-12 else 0.0
+    return {
+        "log_rmse": float(np.sqrt((share * squared).sum())),
+        "light_angle": float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))),
+    }
 
 
 # How close predicted depth and normals are to rendered or measured ones, over the pixels where these hold.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import torch
 
 from pairbridge.training.data.pairs import Pair
 from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
@@ -25,9 +26,9 @@ class SetDistances:
     _crops: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
 
     @classmethod
-    def load(cls, weights: Path, *, local: bool) -> Self:
+    def load(cls, weights: Path, *, local: bool, device: torch.device) -> Self:
         """Raises ConfigError for a file that does not hold the network."""
-        return cls(load_inception(weights), local)
+        return cls(load_inception(weights).to(device), local)
 
     def add(self, method: str, outputs: Sequence[np.ndarray], pairs: Sequence[Pair]) -> None:
         """One batch of one method, of which `model` brings the targets in."""

@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer, Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
+from pairbridge.datagen.models.weights.pretrained import load_tokenizer
 from pairbridge.training.guidance.edit_scene import EditLossConfig, Scene
 from pairbridge.training.networks.local_folders import load_network, read_json, unusable
 
@@ -102,10 +103,7 @@ class ClipLoss:
     def load(cls, config: ClipConfig, device: torch.device) -> Self:
         """Raises ConfigError for a folder that does not hold one."""
         model = load_network(CLIPModel, config.path).to(device)
-        try:
-            tokenizer = CLIPTokenizer.from_pretrained(config.path, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise unusable(config.path, f"its tokenizer cannot be read ({error})") from error
+        tokenizer = load_tokenizer(CLIPTokenizer, config.path, unusable)
 
         @torch.no_grad()
         def text(words: str) -> Tensor:

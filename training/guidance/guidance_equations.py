@@ -20,6 +20,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 from torch import Tensor
 
@@ -125,15 +126,16 @@ def guide(
     stored: Sequence[Tensor],
     edit: EditLoss,
     config: GuidanceConfig,
-    generator: torch.Generator,
+    generator: torch.Generator | list[torch.Generator],
     blend: Tensor | None = None,
 ) -> Tensor:
     """The guided end of the path from `x` (B, ...) at `times[0]`, like x.
 
     `stored`: an estimate for each of `times`, from `invert` or `follow`. `blend`: weights in [0, 1] that
-    broadcast to x; where it is 0 the stored estimate stands in at every time, guided or not. Losses are per
-    sample and summed for gradients, so that a sample's result does not depend on its batch. Raises
-    ConfigError for times that do not rise within [0, 1), or without an estimate each.
+    broadcast to x; where it is 0 the stored estimate stands in at every time, guided or not. generator: of
+    the batch, or one for each sample. Losses are per sample and summed for gradients, so that a sample's
+    result does not depend on its batch. Raises ConfigError for times that do not rise within
+    [0, 1), or without an estimate each.
     """
     _check_times(times)
     if len(stored) != len(times):
@@ -216,11 +218,11 @@ def _structure(x1: Tensor, stored: Tensor, kind: Structure) -> Tensor:
     return (difference.abs() if kind is Structure.L1 else difference.square()).mean(dim=1)
 
 
-def _renewed(noise: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def _renewed(noise: Tensor, share: float, generator: torch.Generator | list[torch.Generator]) -> Tensor:
     if not share:
         return noise
-    fresh = torch.randn(noise.shape, generator=generator, dtype=noise.dtype, device=generator.device)
-    return (1 - share**2) ** 0.5 * noise + share * fresh.to(noise.device)
+    fresh = randn_tensor(noise.shape, generator, noise.device, noise.dtype)
+    return (1 - share**2) ** 0.5 * noise + share * fresh
 
 
 def _check_times(times: Sequence[float]) -> None:

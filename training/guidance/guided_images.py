@@ -77,11 +77,12 @@ def edit_images(
     masks: np.ndarray | None,
     terms: Sequence[WeightedTerm],
     config: GuideConfig,
-    generator: torch.Generator,
+    generator: torch.Generator | list[torch.Generator],
 ) -> Edited:
     """Guide uint8 (B, H, W, 3) sources along their path; masks (B, H, W), 255 = foreground.
 
-    With `guidance.eta` 0 an image's result does not depend on its company. Raises ConfigError where a loss or
+    generator: of the batch, or one for each image, with which its result does not depend on its company.
+    Raises ConfigError where a loss or
     the blend needs a mask and there is none.
     """
     counted = Counted(path.model.denoise)

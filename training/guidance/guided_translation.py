@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
@@ -37,11 +38,11 @@ def translation_path(
     *,
     steps: int,
     strength: float = 1.0,
-    generator: torch.Generator,
+    generator: torch.Generator | list[torch.Generator],
 ) -> ImagePath:
     """The path of `steps` evaluations from uint8 (B, H, W, 3) sources, as `TranslationModel.predict_batch`
     takes them with their masks and conditions. strength: how far back to its noise a flow from noise is
-    taken.
+    taken. generator: of the batch, or one for each image.
 
     Raises ConfigError where the model was not trained for `steps`, or a mask or condition is missing or does
     not fit.
@@ -69,22 +70,24 @@ def translation_path(
         times=times,
         start=start,
         stored=stored,
-        decode=lambda latents: model.autoencoder.decode(latents)[..., :height, :width],
+        decode=lambda latents: model.decode(latents)[..., :height, :width],
         cell=model.autoencoder.factor,
         keeps_outside=config.outside_mask == "keep",
     )
 
 
 def _from_source(
-    model: TranslationModel, x0: Tensor, seen: Mapping[str, Tensor], generator: torch.Generator
+    model: TranslationModel,
+    x0: Tensor,
+    seen: Mapping[str, Tensor],
+    generator: torch.Generator | list[torch.Generator],
 ) -> GuidedModel:
     config = model.config
     sees_source = any(one.field == SOURCE for one in config.denoiser.conditions)
     if not sees_source or not config.bridge.sigma:
         return flow_model(model.field(seen))
-    # One noise for all, so that an image's result does not depend on its company.
-    boot = torch.randn(x0.shape[1:], generator=generator).to(x0)
-    return bridge_model(model.field(seen), x0, config.bridge.sigma, boot.expand_as(x0))
+    boot = randn_tensor(x0.shape, generator, x0.device)
+    return bridge_model(model.field(seen), x0, config.bridge.sigma, boot)
 
 
 def _from_noise(steps: int, strength: float, timesteps: Timesteps) -> list[float]:

@@ -24,13 +24,15 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.models.weights.pretrained import load_tokenizer
 from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.data.tensors import image_tensor
+from pairbridge.training.engine.torch_devices import Precision, computing_in, found_device, to_device
 from pairbridge.training.guidance.guidance_equations import GuidedModel, invert
 from pairbridge.training.guidance.guide_config import DiffusionConfig
 from pairbridge.training.guidance.guided_images import ImagePath
 from pairbridge.training.guidance.guided_models import NoisePredictor, diffusion_model
-from pairbridge.training.networks.autoencoders import Autoencoder, FolderAutoencoder
+from pairbridge.training.networks.autoencoders import Autoencoder, load_autoencoder
 from pairbridge.training.networks.local_folders import load_network, read_json, unusable
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
@@ -93,30 +95,38 @@ class LatentDiffusion:
         prompt: Tensor | None,
         nothing: Tensor | None,
         guidance_scale: float = 1.0,
+        precision: Precision = "fp32",
     ) -> None:
         """unet: called as a UNet2DConditionModel. prompt, nothing: (1, tokens, width), the latter for a
-        guidance scale other than 1.
+        guidance scale other than 1. precision: of the network and the decoder.
         """
         self.unet, self.autoencoder, self.noising = unet, autoencoder, noising
         self.prompt, self.nothing, self.guidance_scale = prompt, nothing, guidance_scale
+        self._precision = precision
 
     @classmethod
-    def load(cls, folder: Path, config: DiffusionConfig, device: str = "cpu") -> Self:
-        """Raises ConfigError for a folder that does not hold one, or whose network wants more than text."""
-        unet = load_network(UNet2DConditionModel, folder / "unet").to(device)
+    def load(
+        cls, folder: Path, config: DiffusionConfig, device: str = "cpu", precision: Precision = "fp32"
+    ) -> Self:
+        """Raises ConfigError for a folder that does not hold one, whose network wants more than text, and
+        without the device (cpu or cuda).
+        """
+        there = found_device(device)
+        unet = load_network(UNet2DConditionModel, folder / "unet").to(there)
         if unet.config.addition_embed_type or unet.config.in_channels != unet.config.out_channels:
             raise unusable(
                 folder / "unet",
                 "it wants more than a latent and a text (SDXL's sizes, an inpainting mask): not supported",
             )
-        encode = _text_encoder(folder, device)
+        encode = _text_encoder(folder, there)
         return cls(
             unet,
-            FolderAutoencoder.load(folder / "vae").to(device),
+            load_autoencoder(folder / "vae").to(there),
             Noising.load(folder / "scheduler"),
             encode(config.prompt),
             encode("") if config.guidance_scale != 1 else None,
             config.guidance_scale,
+            precision,
         )
 
     def guided_model(self) -> GuidedModel:
@@ -129,7 +139,7 @@ class LatentDiffusion:
     def path(self, sources: np.ndarray, *, steps: int, strength: float) -> ImagePath:
         """uint8 (B, H, W, 3) images of any size taken back to `strength` of the noise in `steps` steps."""
         height, width = sources.shape[1:3]
-        images = image_tensor(sources).to(self.prompt.device)
+        images = to_device(image_tensor(sources), self.autoencoder.device)
         multiple = self.autoencoder.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
         bottom, right = -height % multiple, -width % multiple
         latents = self.autoencoder.encode(F.pad(images, (0, right, 0, bottom), mode="replicate"))
@@ -140,7 +150,7 @@ class LatentDiffusion:
             times=times,
             start=start,
             stored=stored,
-            decode=lambda found: self.autoencoder.decode(found)[..., :height, :width],
+            decode=lambda found: self.autoencoder.decode(found, self._precision)[..., :height, :width],
             cell=self.autoencoder.factor,
             keeps_outside=True,
             evaluations=1 if self.guidance_scale in (0, 1) else 2,
@@ -149,7 +159,8 @@ class LatentDiffusion:
     def _under(self, text: Tensor | None) -> NoisePredictor:
         def predict(x: Tensor, t: float) -> Tensor:
             states = None if text is None else text.expand(len(x), -1, -1)
-            output = self.unet(x, self.noising.step(t), encoder_hidden_states=states).sample
+            with computing_in(self._precision, x.device):
+                output = self.unet(x, self.noising.step(t), encoder_hidden_states=states).sample.float()
             return self.noising.noise(output, x, t)
 
         return predict
@@ -159,10 +170,10 @@ def is_latent_diffusion(folder: Path) -> bool:
     return (folder / "unet" / "config.json").is_file() and (folder / "scheduler").is_dir()
 
 
-def _text_encoder(folder: Path, device: str) -> Callable[[str], Tensor]:
+def _text_encoder(folder: Path, device: torch.device) -> Callable[[str], Tensor]:
     """Text -> (1, tokens, width), as Stable Diffusion is trained: padded, and cut at the encoder's length."""
     model = load_network(CLIPTextModel, folder / "text_encoder").to(device)
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+    tokenizer = load_tokenizer(CLIPTokenizer, folder / "tokenizer", unusable)
 
     @torch.no_grad()
     def encode(text: str) -> Tensor:

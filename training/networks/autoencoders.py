@@ -6,8 +6,9 @@ loss needs.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,11 @@ from torch import Tensor, nn
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.training.networks.local_folders import files_digest, load_network, read_json, unusable
+
+Precision = Literal["fp32", "bf16"]
+
+# Images that are encoded together have no more pixels: 32 of 256x256 would take 10 GiB in an SDXL encoder.
+_PIXELS_AT_ONCE = 1024 * 1024
 
 
 class Autoencoder(Protocol):
@@ -35,12 +41,17 @@ class Autoencoder(Protocol):
 
     def encode(self, images: Tensor) -> Tensor: ...
 
-    def decode(self, latents: Tensor) -> Tensor: ...
+    def decode(self, latents: Tensor, precision: Precision = "fp32") -> Tensor:
+        """float32 images; precision: of the network, where there is one."""
 
     def encode_mask(self, masks: Tensor) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> (B, mask_channels, H / factor, W / factor): a condition."""
 
     def to(self, device: torch.device) -> "Autoencoder": ...
+
+    @property
+    def device(self) -> torch.device:
+        """Where images and latents have to be."""
 
 
 class HaarConfig(FrozenModel):
@@ -69,7 +80,35 @@ AutoencoderConfig = Annotated[HaarConfig | FolderConfig, Field(discriminator="ki
 def build_autoencoder(config: HaarConfig | FolderConfig) -> Autoencoder:
     if isinstance(config, HaarConfig):
         return HaarTransform(config.levels)
-    return FolderAutoencoder.load(config.path)
+    return load_autoencoder(config.path)
+
+
+def hollow_autoencoder(config: HaarConfig | FolderConfig) -> Autoencoder:
+    """As large as `build_autoencoder`'s, its weights on the meta device: of a folder config.json is read.
+
+    Raises ConfigError for a folder without one.
+    """
+    if isinstance(config, HaarConfig):
+        return HaarTransform(config.levels)
+    kind, settings = _kind_in(config.path)
+    with torch.device("meta"):
+        model = kind.from_config(settings)
+    return FolderAutoencoder(model, name=config.path.name, digest="")
+
+
+def _kind_in(path: Path) -> tuple[type, dict[str, Any]]:
+    settings = read_json(path / "config.json")
+    kind = _CLASSES.get(name := settings.get("_class_name"))
+    if kind is None:
+        raise unusable(path, f"its config.json names {name!r}, none of {', '.join(_CLASSES)}")
+    return kind, settings
+
+
+def load_autoencoder(path: Path) -> "FolderAutoencoder":
+    """Raises ConfigError for a folder that does not hold one."""
+    kind, _ = _kind_in(path)
+    model = load_network(kind, path)
+    return FolderAutoencoder(model, name=path.name, digest=files_digest(path, "config.json", "*.safetensors"))
 
 
 class HaarTransform(nn.Module):
@@ -95,11 +134,15 @@ class HaarTransform(nn.Module):
         self.register_buffer("bands", torch.kron(one_axis, one_axis))
         self.register_buffer("black", self.encode(torch.full((1, 3, self.factor, self.factor), -1.0))[0])
 
+    @property
+    def device(self) -> torch.device:
+        return self.bands.device
+
     def encode(self, images: Tensor) -> Tensor:
         blocks = F.pixel_unshuffle(images, self.factor).unflatten(1, (-1, self.mask_channels))
         return torch.einsum("kp,bcphw->bckhw", self.bands, blocks).flatten(1, 2)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, precision: Precision = "fp32") -> Tensor:
         bands = latents.unflatten(1, (-1, self.mask_channels))
         return F.pixel_shuffle(torch.einsum("kp,bckhw->bcphw", self.bands, bands).flatten(1, 2), self.factor)
 
@@ -113,8 +156,8 @@ class FolderAutoencoder(nn.Module):
 
     AutoencoderKL: the posterior's mode z, then (z - shift_factor) scaling_factor, or the per-channel
     latents_mean and latents_std where the folder has them. AutoencoderTiny (TAESD) was distilled to give
-    scaled latents itself: its own scaling_factor is 1. Both run in float32: the SDXL decoder overflows in
-    half precision.
+    scaled latents itself: its own scaling_factor is 1. Encoders run in float32, decoders in float32 or bf16:
+    SDXL's overflows in float16, which ends at 65504.
     """
 
     def __init__(self, model: AutoencoderKL | AutoencoderTiny, *, name: str, digest: str) -> None:
@@ -135,23 +178,24 @@ class FolderAutoencoder(nn.Module):
         self.register_buffer("shift", shift.float().reshape(-1, 1, 1))
         self.register_buffer("scale", scale.float().reshape(-1, 1, 1))
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Raises ConfigError for a folder that does not hold one."""
-        kind = _CLASSES.get(name := read_json(path / "config.json").get("_class_name"))
-        if kind is None:
-            raise unusable(path, f"its config.json names {name!r}, none of {', '.join(_CLASSES)}")
-        model = load_network(kind, path)
-        return cls(model, name=path.name, digest=files_digest(path, "config.json", "*.safetensors"))
+    @property
+    def device(self) -> torch.device:
+        return self.scale.device
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        encoded = self.model.encode(images)
-        own = encoded.latent_dist.mean if isinstance(self.model, AutoencoderKL) else encoded.latents
+        together = max(1, _PIXELS_AT_ONCE // (images.shape[-2] * images.shape[-1]))
+        own = torch.cat([self._encode(some) for some in images.split(together)])
         return (own - self.shift) * self.scale
 
-    def decode(self, latents: Tensor) -> Tensor:
-        return self.model.decode(latents / self.scale + self.shift).sample
+    def _encode(self, images: Tensor) -> Tensor:
+        encoded = self.model.encode(images)
+        return encoded.latent_dist.mean if isinstance(self.model, AutoencoderKL) else encoded.latents
+
+    def decode(self, latents: Tensor, precision: Precision = "fp32") -> Tensor:
+        halved = torch.autocast(latents.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+        with halved:
+            return self.model.decode(latents / self.scale + self.shift).sample.float()
 
     def encode_mask(self, masks: Tensor) -> Tensor:
         return F.avg_pool2d(masks, self.factor)

@@ -1,18 +1,31 @@
 """The tensors that the network sees beside x_t, concatenated to it along channels: images through the
-autoencoder or resized, and the class of a sample as one plane of ones among planes of zeros.
+autoencoder or resized, light as planes of its irradiance, and the class of a sample as one plane of ones
+among planes of zeros.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE, ConditionConfig
 from pairbridge.training.networks.autoencoders import Autoencoder
+from pairbridge.training.networks.irradiance import irradiance_numbers
+
+
+class Condition(Protocol):
+    """What of a ConditionConfig its tensor depends on."""
+
+    field: str
+    classes: tuple[str, ...]
+    through_autoencoder: bool
+    as_irradiance: bool
+    colours: int
 
 
 def encode_condition(
-    config: ConditionConfig, images: Mapping[str, Tensor], x0: Tensor, autoencoder: Autoencoder
+    config: Condition, images: Mapping[str, Tensor], x0: Tensor, autoencoder: Autoencoder
 ) -> Tensor:
     """(B, width, h, w) from `images` (B, C, H, W): masks in [0, 1], all others in [-1, 1]; x0: source
     latent.
@@ -21,6 +34,9 @@ def encode_condition(
         return x0
     if config.classes:
         return _planes(images[config.field], len(config.classes), x0)
+    if config.as_irradiance:
+        numbers = irradiance_numbers(images[config.field])
+        return numbers[:, :, None, None].expand(-1, -1, *x0.shape[-2:])
     image = _with_channels(images[config.field], 3 if config.through_autoencoder else config.colours)
     if not config.through_autoencoder:
         return autoencoder.encode_mask(image)
@@ -39,10 +55,15 @@ def encode_conditions(
 def withhold(
     configs: Sequence[ConditionConfig], conditions: Mapping[str, Tensor], draws: Tensor
 ) -> dict[str, Tensor]:
-    """Zeros in place of the conditions that `draws` (B, len(configs)), uniform in [0, 1), let drop."""
+    """Zeros in place of the conditions that `draws` (B,), uniform in [0, 1), let drop.
+
+    A sample has one draw for all of them: those of equal dropout go together, with this probability, because
+    guidance compares with a network that has none. Draws of their own would leave it 1 % of the samples for
+    two conditions of 10 %.
+    """
     kept = {}
-    for place, config in enumerate(configs):
-        stays = (draws[:, place] >= config.dropout).to(conditions[config.field].dtype)
+    for config in configs:
+        stays = (draws >= config.dropout).to(conditions[config.field].dtype)
         kept[config.field] = conditions[config.field] * stays[:, None, None, None]
     return kept
 
@@ -57,4 +78,9 @@ def _planes(pixels: Tensor, count: int, like: Tensor) -> Tensor:
 def _with_channels(image: Tensor, channels: int) -> Tensor:
     if image.shape[1] == channels:
         return image
+    if image.shape[1] == 6:
+        # Light in two ranges; the second has all of it.
+        image = image[:, 3:]
+        if channels == 3:
+            return image
     return image.expand(-1, channels, -1, -1) if channels == 3 else image.mean(dim=1, keepdim=True)

@@ -1,12 +1,14 @@
-"""The network v(x_t, t, conditions): a small UNet, or SDXL's, whose output starts at zero, or the user's own.
+"""The network v(x_t, t, conditions): a small UNet, SDXL's, a transformer, or the user's own.
 
-With a zero field the target estimate is x_t itself, so that training starts from "output = input", the right
-place for translation: whatever a pair leaves unchanged costs nothing to learn. Time enters as 1000 t, with t
-= 0 the source and t = 1 the target: the range that the sinusoidal embedding was designed for (and, unlike the
-reference code of LBM, not reversed).
+The output of all but the last starts at zero. With a zero field the target estimate is x_t itself, so that
+training starts from "output = input", the right place for translation: whatever a pair leaves unchanged costs
+nothing to learn. Time enters as 1000 t, with t = 0 the source and t = 1 the target (unlike in the reference
+code of LBM, not reversed).
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -18,9 +20,10 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.data.condition_specs import ConditionConfig, Conditions
-from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
-
-TIME_SCALE = 1000.0
+from pairbridge.training.networks.backbones import Backbone, evaluate
+from pairbridge.training.networks.base_weights import Surgery
+from pairbridge.training.networks.latent_transformers import DiTConfig, FluxConfig, SD3Config
+from pairbridge.training.networks.latent_unet import LatentUNetConfig
 
 COLOURS = 3
 
@@ -49,10 +52,16 @@ class Head(StrEnum):
 
 
 class UNetConfig(FrozenModel):
-    """A UNet of any size, from random weights."""
+    """A UNet of any size."""
+
+    component: ClassVar[str] = "unet"
+    surgery: ClassVar[Surgery] = Surgery()
 
     kind: Literal["unet"] = "unet"
     """Selects this variant."""
+    base: Path | None = None
+    """Folder `unet` of a published model of the same keys, whose weights training starts from. null: random
+    weights."""
     widths: tuple[int, ...] = (32, 48, 64, 64)
     """Channels per level, from full latent resolution down. Each further level halves the sides."""
     layers_per_block: int = Field(default=1, ge=1)
@@ -83,6 +92,24 @@ class UNetConfig(FrozenModel):
         """Latent sides must be multiples of this."""
         return 2 ** (len(self.widths) - 1)
 
+    def build(self, *, in_channels: int, out_channels: int) -> UNet2DModel:
+        levels = range(len(self.widths))
+        unet = UNet2DModel(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            block_out_channels=self.widths,
+            layers_per_block=self.layers_per_block,
+            down_block_types=tuple(_block("Down", level, self) for level in levels),
+            up_block_types=tuple(_block("Up", level, self) for level in reversed(levels)),
+            attention_head_dim=self.head_width,
+            norm_num_groups=self.norm_groups,
+            # Time scales features as well as shifting them (FiLM).
+            resnet_time_scale_shift="scale_shift",
+        )
+        nn.init.zeros_(unet.conv_out.weight)
+        nn.init.zeros_(unet.conv_out.bias)
+        return unet
+
 
 class Network(Protocol):
     """A network of the user's own: a torch.nn.Module, made as `Class(channels_in, channels_out, **settings)`.
@@ -104,6 +131,8 @@ class OwnNetworkConfig(UserCode):
     named_by: ClassVar[str] = "network"
     group: ClassVar[str] = "pairbridge.networks"
     method: ClassVar[str] = "forward"
+    component: ClassVar[str] = "network"
+    base: ClassVar[None] = None
 
     kind: Literal["own"] = "own"
     """Selects this variant."""
@@ -123,9 +152,15 @@ def _kind_of(value: object) -> str:
     return value.get("kind", "unet") if isinstance(value, dict) else getattr(value, "kind", "unet")
 
 
+# Networks of diffusers' own, which published weights fit.
+BackboneConfig = UNetConfig | LatentUNetConfig | DiTConfig | SD3Config | FluxConfig
+
 DenoiserConfig = Annotated[
     Annotated[UNetConfig, Tag("unet")]
     | Annotated[LatentUNetConfig, Tag("latent_unet")]
+    | Annotated[DiTConfig, Tag("dit")]
+    | Annotated[SD3Config, Tag("sd3")]
+    | Annotated[FluxConfig, Tag("flux")]
     | Annotated[OwnNetworkConfig, Tag("own")],
     Discriminator(_kind_of),
 ]
@@ -155,12 +190,14 @@ class Denoiser(nn.Module):
             for condition in config.conditions
         )
         if isinstance(config, OwnNetworkConfig):
-            self.network = _own_network(config, in_channels, latent_channels)
-        elif isinstance(config, LatentUNetConfig):
-            self.unet = build_latent_unet(config, in_channels=in_channels, out_channels=latent_channels)
-        else:
+            network = _own_network(config, in_channels, latent_channels)
+        elif isinstance(config, UNetConfig):
             gains = {Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}.get(self.head, 0)
-            self.unet = _build_unet(config, in_channels=in_channels, out_channels=latent_channels + gains)
+            network = config.build(in_channels=in_channels, out_channels=latent_channels + gains)
+        else:
+            network = config.build(in_channels=in_channels, out_channels=latent_channels)
+        # Checkpoints name weights by it, and published folders the network itself.
+        self.add_module(config.component, network)
         self.register_buffer("black", black, persistent=False)
         self.register_buffer("bands", bands, persistent=False)
 
@@ -168,21 +205,38 @@ class Denoiser(nn.Module):
         beside = (conditions[condition.field] for condition in self.config.conditions)
         inputs = torch.cat([x_t, *beside], dim=1)
         if isinstance(self.config, OwnNetworkConfig):
-            return self.network(inputs, t)
-        if isinstance(self.config, LatentUNetConfig):
-            return self.unet(inputs, t * TIME_SCALE, encoder_hidden_states=None).sample
-        output = self.unet(inputs, t * TIME_SCALE).sample
-        if self.head is Head.ADD:
-            return output
-        if self.head is Head.ESTIMATE:
-            return (output - x_t) / (1 - t).view(-1, 1, 1, 1)
-        offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
-        light = (x_t - self.black).unflatten(1, (COLOURS, -1))
-        if self.head is Head.GAIN:
-            return offset + (gains[:, :, None] * light).flatten(1, 2)
-        pixels = torch.einsum("kp,bckhw->bcphw", self.bands, light)
-        gated = torch.einsum("kp,bcphw->bckhw", self.bands, gains[:, None] * pixels)
-        return offset + gated.flatten(1, 2)
+            return self.backbone(inputs, t)
+        output = evaluate(self.backbone, inputs, t)
+        return field_of(self.head, output, x_t, t, self.black, self.bands)
+
+    @property
+    def backbone(self) -> Backbone | nn.Module:
+        """The network alone: diffusers', or the user's."""
+        return self.get_submodule(self.config.component)
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """`weights` of all parameters that are trained, by name; buffers are constants. Raises KeyError."""
+        own = {name: weight for name, weight in self.named_parameters() if weight.requires_grad}
+        if own.keys() != weights.keys():
+            raise KeyError(min(own.keys() ^ weights.keys()))
+        self.load_state_dict(weights, strict=False)
+
+
+def field_of(
+    head: Head, output: Tensor, x_t: Tensor, t: Tensor, black: Tensor | None, bands: Tensor | None
+) -> Tensor:
+    """v from a network's output, see Head; `black` and `bands` as `Denoiser` has them."""
+    if head is Head.ADD:
+        return output
+    if head is Head.ESTIMATE:
+        return (output - x_t) / (1 - t).view(-1, 1, 1, 1)
+    offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
+    light = (x_t - black).unflatten(1, (COLOURS, -1))
+    if head is Head.GAIN:
+        return offset + (gains[:, :, None] * light).flatten(1, 2)
+    pixels = torch.einsum("kp,bckhw->bcphw", bands, light)
+    gated = torch.einsum("kp,bcphw->bckhw", bands, gains[:, None] * pixels)
+    return offset + gated.flatten(1, 2)
 
 
 def _own_network(config: OwnNetworkConfig, in_channels: int, out_channels: int) -> nn.Module:
@@ -195,25 +249,6 @@ def _own_network(config: OwnNetworkConfig, in_channels: int, out_channels: int) 
             remedy="use a normalisation without memory (GroupNorm), or register them with persistent=False",
         )
     return network
-
-
-def _build_unet(config: UNetConfig, *, in_channels: int, out_channels: int) -> UNet2DModel:
-    levels = range(len(config.widths))
-    unet = UNet2DModel(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        block_out_channels=config.widths,
-        layers_per_block=config.layers_per_block,
-        down_block_types=tuple(_block("Down", level, config) for level in levels),
-        up_block_types=tuple(_block("Up", level, config) for level in reversed(levels)),
-        attention_head_dim=config.head_width,
-        norm_num_groups=config.norm_groups,
-        # Time scales features as well as shifting them (FiLM).
-        resnet_time_scale_shift="scale_shift",
-    )
-    nn.init.zeros_(unet.conv_out.weight)
-    nn.init.zeros_(unet.conv_out.bias)
-    return unet
 
 
 def _block(side: str, level: int, config: UNetConfig) -> str:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
 SIDE = 299
 FILE_NAME = "pt_inception-2015-12-05.safetensors"
@@ -178,7 +179,8 @@ def load_inception(path: Path) -> InceptionV3:
     wanted = set(network.state_dict())
     try:
         # The classifier is of no use here, and a counter that old files lack plays no part in evaluation.
-        weights = {key: value for key, value in load_file(path).items() if not key.startswith("fc.")}
+        read = read_twice(path, lambda: load_file(path))
+        weights = {key: value for key, value in read.items() if not key.startswith("fc.")}
     except (OSError, SafetensorError) as error:
         raise _unusable(path, str(error)) from error
     counters = {key for key in wanted if key.endswith("num_batches_tracked")}

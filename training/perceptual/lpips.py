@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest, file_sha256
+from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
 # torchvision's numbers of the convolutions, by stage; a stage ends in the relu that is compared, then pools.
 _STAGES = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
@@ -40,6 +41,10 @@ class LpipsConfig(FrozenModel):
     @property
     def digest(self) -> str:
         return digest([file_sha256(self.vgg), file_sha256(self.heads)])
+
+
+# Four poolings halve a side before the last stage.
+SMALLEST_SIDE = 16
 
 
 class Lpips(nn.Module):
@@ -76,6 +81,18 @@ class Lpips(nn.Module):
         except (KeyError, RuntimeError) as error:
             raise _unusable(f"{config.vgg} and {config.heads}", f"weights do not fit: {error}") from error
 
+    @classmethod
+    def hollow(cls) -> "Lpips":
+        """As large as any, its weights without contents, on the device that is the default."""
+        features, channels = {}, 3
+        for numbers, width in zip(_STAGES, _WIDTHS, strict=True):
+            for number in numbers:
+                features[f"features.{number}.weight"] = torch.empty(width, channels, 3, 3)
+                features[f"features.{number}.bias"] = torch.empty(width)
+                channels = width
+        heads = {f"lin{level}.model.1.weight": torch.empty(1, w, 1, 1) for level, w in enumerate(_WIDTHS)}
+        return cls(features, heads)
+
     def forward(self, output: Tensor, target: Tensor) -> Tensor:
         distance = output.new_zeros(len(output))
         a, b = (output - self.shift) / self.scale, (target - self.shift) / self.scale
@@ -98,9 +115,9 @@ def _unit(features: Tensor) -> Tensor:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return read_twice(path, lambda: load_file(path))
         # Published as pickles: read as plain tensors, so that nothing in them can run.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_twice(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise _unusable(str(path), str(error)) from error
 

@@ -4,6 +4,9 @@ author's disk."""
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from pairbridge.datagen.core.errors import FileUnreadable, is_of_machine
+from pairbridge.datagen.core.json_digest import file_sha256
+
 # Where the pictures of a file lie that names them by a path of its author's machine.
 PICTURE_FOLDERS = ("", "textures", "texture", "tex", "maps")
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tga", ".tif", ".tiff", ".exr", ".hdr", ".webp", ".bmp"})
@@ -14,9 +17,9 @@ def find_beside(folder: Path, name: str) -> str | None:
     none.
 
     First as it is written, then with the separators of Windows and any letter case, then by its last part
-    alone,
-    in the folder or in a folder of textures in it. What is absolute is looked for by its last part alone: a
-    path of the author's machine says nothing of this one.
+    alone, in the folder or in a folder of textures in it. What is absolute is looked for by its last part
+    alone: a path of the author's machine says nothing of this one. What this process may not open is not
+    there.
     """
     plain = name.strip().strip('"').replace("\\", "/")
     last = PurePosixPath(plain).name
@@ -45,14 +48,43 @@ def _ignoring_case(folder: Path, name: str) -> str | None:
             if part is None:
                 return None
         here, parts = here / part, [*parts, part]
-    return "/".join(parts) if here.is_file() else None
+    return "/".join(parts) if can_be_read(here) else None
+
+
+def can_be_read(path: Path) -> bool:
+    """Whether there is a file at `path` that this process may open: Blender's sees more than it may open."""
+    if not path.is_file():
+        return False
+    try:
+        with open(path, "rb"):
+            return True
+    except PermissionError:
+        return False
+
+
+def check_readable(path: Path) -> None:
+    """Raise FileUnreadable if this process cannot read the file to its end, whatever the file holds.
+
+    One that is not there is named by whoever asked for it; one that the kernel keeps from this process, a
+    link that leads out of its folder, is refused like one that is missing.
+    """
+    try:
+        file_sha256(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        leads_out = path.resolve().parent != path.parent.resolve()
+        if is_of_machine(error) and not (isinstance(error, PermissionError) and leads_out):
+            raise FileUnreadable.of(path, error) from error
 
 
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that is too long
-        return False
+    except OSError as error:
+        if is_of_machine(error):
+            raise
+        return False  # a name that is too long
 
 
 def _alike(folder: Path, name: str) -> str | None:

@@ -15,6 +15,9 @@ import numpy as np
 
 from pairbridge.datagen.assets.object_formats.file_references import find_beside, is_beside
 from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
+from pairbridge.datagen.core.bounded_json import JsonRefused, parse_json, read_json
+from pairbridge.datagen.core.errors import is_of_machine
+from pairbridge.datagen.core.limits import MAX_GLTF_JSON_BYTES
 
 _BOM = b"\xef\xbb\xbf"
 _FLOAT = 5126
@@ -48,7 +51,7 @@ def mend_gltf(path: Path, data: bytes) -> dict[str, bytes]:
             raise unusable(path, "truncated", f"it ends after {len(data)} of {stated} bytes")
     text, binary = _glb_chunks(data) if is_binary else (data, b"")
     try:
-        gltf = json.loads(text.removeprefix(_BOM))
+        gltf = _parsed(path, text)
         _check_extensions(path, gltf)
         finite = _is_finite(path, gltf, binary)
         mended = _mended(path, gltf)
@@ -70,11 +73,40 @@ def mend_gltf(path: Path, data: bytes) -> dict[str, bytes]:
 def gltf_companions(path: Path) -> Iterator[str]:
     """Names, relative to the file's folder, of its buffers and pictures."""
     try:
-        entries = list(_referring(json.loads(path.read_bytes().removeprefix(_BOM))))
+        entries = list(_referring(read_json(path, MAX_GLTF_JSON_BYTES)))
         uris = [unquote(entry["uri"]) for entry in entries]
-    except _MALFORMED:
+    except _MALFORMED as error:
+        if isinstance(error, OSError) and is_of_machine(error):
+            raise
         return  # the importer says what is wrong with it
     yield from (found for uri in uris if (found := find_beside(path.parent, uri)) is not None)
+
+
+def _parsed(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        gltf = parse_json(text, MAX_GLTF_JSON_BYTES)
+        if not isinstance(gltf, dict):
+            raise JsonRefused("it holds no object")
+    except JsonRefused as error:
+        raise unusable(path, "damaged", f"its JSON cannot be used: {error}") from error
+    return gltf
+
+
+def gltf_pictures(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of the pictures that lie inside the file or its buffers."""
+    text, binary = _glb_chunks(data) if path.suffix.lower() == ".glb" else (data, b"")
+    try:
+        gltf = parse_json(text, MAX_GLTF_JSON_BYTES)
+        for number, image in enumerate(gltf.get("images", ())):
+            if "bufferView" in image:
+                view = gltf["bufferViews"][image["bufferView"]]
+                start = view.get("byteOffset", 0)
+                content = _buffer(path, gltf["buffers"][view["buffer"]], binary)
+                yield f"image {number}", content[start : start + view["byteLength"]]
+            elif image.get("uri", "").startswith("data:"):
+                yield f"image {number}", base64.b64decode(image["uri"].partition(",")[2])
+    except _MALFORMED:
+        return  # said when it is mended
 
 
 def _check_extensions(path: Path, gltf: dict[str, Any]) -> None:
@@ -180,9 +212,13 @@ def _accessor_finite(
         buffers[view["buffer"]] = _buffer(path, gltf["buffers"][view["buffer"]], binary)
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
     stride = view.get("byteStride", 12)
-    # NumPy does not complain of an empty buffer.
-    if start + stride * (accessor["count"] - 1) + 12 > len(buffers[view["buffer"]]):
-        return True
+    there = len(buffers[view["buffer"]])
+    if (
+        min(start, accessor["count"], stride - 12) < 0
+        or start + stride * (accessor["count"] - 1) + 12 > there
+    ):
+        why = f"accessor {index} claims {accessor['count']} positions in a buffer of {there} bytes"
+        raise unusable(path, "truncated", why)
     values = np.ndarray((accessor["count"], 3), "<f4", buffers[view["buffer"]], start, (stride, 4))
     return bool(np.isfinite(values).all())
 

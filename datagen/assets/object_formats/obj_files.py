@@ -10,6 +10,7 @@ import numpy as np
 from pairbridge.datagen.assets.object_formats.far_origin import far_centre
 from pairbridge.datagen.assets.object_formats.file_references import find_beside
 from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
+from pairbridge.datagen.core.errors import is_of_machine
 
 BOM = b"\xef\xbb\xbf"
 _VERTEX = re.compile(rb"(?m)^([ \t]*v[ \t]+)([^\s#]+)[ \t]+([^\s#]+)[ \t]+([^\s#]+)")
@@ -204,5 +205,7 @@ def _is_number(word: str) -> bool:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError:
+    except OSError as error:
+        if is_of_machine(error):
+            raise
         return b""

@@ -56,8 +56,13 @@ def mend_ply(path: Path, data: bytes) -> dict[str, bytes]:
     """
     ply = _parsed(data.removeprefix(_BOM))
     if ply is None:
-        return {}  # the importer says what is wrong with it
+        raise unusable(path, "damaged", "its header cannot be read")
     _check_contents(path, ply)
+    for element in ply.elements:
+        # Each takes a byte at least; importers allocate what is claimed.
+        if element.count > len(ply.body):
+            why = f"it claims {element.count} of {element.name} in {len(ply.body)} bytes"
+            raise unusable(path, "truncated", why)
     body = _near_origin(path, ply)
     head = _renamed(ply.head)
     mended = head + body

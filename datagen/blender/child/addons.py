@@ -61,5 +61,5 @@ def _unusable(addon: AddonConfig, why: str) -> AddonUnusable:
     return AddonUnusable(
         f"add-on {addon.path} cannot be enabled: {why}",
         consequence="objects that need it would be missing or wrong, so nothing is rendered",
-        remedy="unpack its zip and name the folder that holds its __init__.py; try it in Blender 4.5 first",
+        remedy="unpack its zip and name the folder that holds its __init__.py; try it in Blender first",
     )

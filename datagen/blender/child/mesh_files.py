@@ -15,11 +15,13 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from pairbridge.datagen.assets.object_files import check_object_file, default_up
+from pairbridge.datagen.assets.object_files import check_object_file, companions, default_up
+from pairbridge.datagen.assets.object_formats.file_references import can_be_read, check_readable
 from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.blender.child import usd_files
 from pairbridge.datagen.blender.child.imported_materials import settle_materials
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable
 
 # Area of all faces over the square of the extent: below it lie only lines and points, to rounding.
 LEAST_AREA = 1e-10
@@ -36,10 +38,24 @@ def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str], up
     """Add the objects of a file to the scene, and check their images and faces.
 
     `operators` maps the suffixes of add-ons to their import operators. `up` is the axis of the file that is
-    up;
-    None means what the file states, or the default of its format. The caller checks that there is geometry: a
-    broken OBJ comes back empty without a word.
+    up; None means what the file states, or the default of its format. The caller checks that there is
+    geometry: a broken OBJ comes back empty without a word.
+
+    Raises FileUnreadable where this process cannot read one of the files, which neither Blender nor the
+    libraries that it reads with tell from damage.
     """
+    try:
+        try:
+            _import_checked(path, rules, operators, up)
+        except AssetError:
+            for name in (path.name, *companions(path)):
+                check_readable(path.parent / name)
+            raise
+    except OSError as error:
+        raise FileUnreadable.of(Path(error.filename or path), error) from error
+
+
+def _import_checked(path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None) -> None:
     mended = check_object_file(path, rules)
     meshes_before, objects_before = set(bpy.data.meshes), set(bpy.data.objects)
     with tempfile.TemporaryDirectory() as folder:
@@ -148,10 +164,14 @@ def _append_blend(path: Path) -> None:
         for item in wanted.objects:
             bpy.context.scene.collection.objects.link(item)
     for library in bpy.data.libraries:
-        if not Path(bpy.path.abspath(library.filepath)).is_file():
+        if not can_be_read(Path(bpy.path.abspath(library.filepath))):
             raise unusable(
                 path, "missing_library", f"it links to {Path(library.filepath).name}, which is not there"
             )
+    for block in (*bpy.data.objects, *bpy.data.meshes, *bpy.data.materials):
+        if block.library is not None:
+            # What is linked cannot be changed, and a scene's materials are.
+            block.make_local()
     # Drivers are evaluated here, and Blender notes those whose expression it refused.
     bpy.context.evaluated_depsgraph_get()
     if bpy.app.autoexec_fail:

@@ -2,7 +2,8 @@
 
 import bpy
 
-from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL
+from pairbridge.datagen.blender.child.blender_lines import write_multilayer_exr
+from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL, SURFACE
 
 # Uncompressed: the file never leaves memory, and compression costs more than it saves there.
 CODEC = "NONE"
@@ -10,10 +11,15 @@ CODEC = "NONE"
 # Objects that one pixel can tell apart.
 CRYPTOMATTE_DEPTH = 6
 
+# Shaders that have a roughness beside the Principled BSDF's, and those of them that are metal.
+_METALS = ("BSDF_GLOSSY", "BSDF_METALLIC")
+_REFLECTING = ("BSDF_PRINCIPLED", "BSDF_GLASS", "BSDF_REFRACTION", *_METALS)
+
 
 def enable_passes(*, coverage: bool) -> None:
-    """Depth, world-space normals with and without bump, the colour before denoising and the albedo that the
-    denoiser uses (diffuse + glossy colour); with `coverage` also each object's share of each pixel.
+    """Depth, world-space normals with and without bump, the colour before denoising, the albedo that the
+    denoiser uses (diffuse + glossy colour), roughness and metallic; with `coverage` also each object's share
+    of each pixel.
     """
     layer = bpy.context.view_layer
     layer.use_pass_combined = True
@@ -23,14 +29,15 @@ def enable_passes(*, coverage: bool) -> None:
     # By asset: whatever hangs under one root is one object.
     layer.use_pass_cryptomatte_asset = coverage
     layer.pass_cryptomatte_depth = CRYPTOMATTE_DEPTH
-    for name, kind in ((GEOMETRIC_NORMAL, "COLOR"), (GEOMETRIC_HITS, "VALUE")):
+    for name, kind in ((GEOMETRIC_NORMAL, "COLOR"), (GEOMETRIC_HITS, "VALUE"), (SURFACE, "COLOR")):
         output = layer.aovs.add()
         output.name, output.type = name, kind
 
 
-def write_geometric_normals() -> None:
-    """Have every material that is loaded write the normal of its surface, which Cycles' own pass mixes with
-    bump maps and smooth shading. What has no material gets the one that Cycles would show.
+def write_surfaces() -> None:
+    """Have every material that is loaded write its roughness and metallic, and the normal of its surface,
+    which Cycles' own pass mixes with bump maps and smooth shading. What has no material gets the one that
+    Cycles would show.
     """
     bare = bpy.data.materials.new("bare")
     for item in bpy.data.objects:
@@ -43,7 +50,7 @@ def write_geometric_normals() -> None:
     for material in bpy.data.materials:
         if not material.use_nodes:
             _show_by_nodes(material)
-        _write_normal(material.node_tree)
+        _write_surface(material.node_tree)
 
 
 def _show_by_nodes(material: bpy.types.Material) -> None:
@@ -58,20 +65,74 @@ def _show_by_nodes(material: bpy.types.Material) -> None:
     tree.links.new(diffuse.outputs["BSDF"], output.inputs["Surface"])
 
 
-def _write_normal(tree: bpy.types.ShaderNodeTree) -> None:
-    normal = tree.nodes.new("ShaderNodeNewGeometry").outputs["True Normal"]
+def _write_surface(tree: bpy.types.ShaderNodeTree) -> None:
     there = _there(tree)
-    written = tree.nodes.new("ShaderNodeVectorMath")
-    written.operation = "SCALE"
-    tree.links.new(normal, written.inputs["Vector"])
-    tree.links.new(there, written.inputs["Scale"])
+    geometry = tree.nodes.new("ShaderNodeNewGeometry")
     for name, socket, value in (
-        (GEOMETRIC_NORMAL, "Color", written.outputs["Vector"]),
+        (GEOMETRIC_NORMAL, "Color", _scaled(tree, geometry.outputs["True Normal"], there)),
         (GEOMETRIC_HITS, "Value", there),
+        (SURFACE, "Color", _scaled(tree, _surface(tree, _shader(tree)), there)),
     ):
         output = tree.nodes.new("ShaderNodeOutputAOV")
         output.aov_name = name
         tree.links.new(value, output.inputs[socket])
+
+
+def _scaled(
+    tree: bpy.types.ShaderNodeTree, vector: bpy.types.NodeSocket, factor: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
+    node = tree.nodes.new("ShaderNodeVectorMath")
+    node.operation = "SCALE"
+    tree.links.new(vector, node.inputs["Vector"])
+    tree.links.new(factor, node.inputs["Scale"])
+    return node.outputs["Vector"]
+
+
+def _surface(tree: bpy.types.ShaderNodeTree, shader: bpy.types.Node | None) -> bpy.types.NodeSocket:
+    """(roughness, metallic, 0) of what `shader` shows. Mixed shaders are mixed; what has no roughness of a
+    reflection, as cloth, wax and light, counts as matte.
+    """
+    kind = shader.type if shader else ""
+    if kind == "MIX_SHADER":
+        first, second = (
+            _surface(tree, socket.links[0].from_node if socket.links else None)
+            for socket in shader.inputs[1:3]
+        )
+        step = tree.nodes.new("ShaderNodeVectorMath")
+        step.operation = "SUBTRACT"
+        tree.links.new(second, step.inputs[0])
+        tree.links.new(first, step.inputs[1])
+        mixed = tree.nodes.new("ShaderNodeVectorMath")
+        mixed.operation = "MULTIPLY_ADD"
+        tree.links.new(step.outputs[0], mixed.inputs[0])
+        _copy(tree, shader.inputs["Fac"], mixed.inputs[1])
+        tree.links.new(first, mixed.inputs[2])
+        return mixed.outputs[0]
+    written = tree.nodes.new("ShaderNodeCombineXYZ")
+    written.inputs["X"].default_value = 1.0
+    if kind in _REFLECTING:
+        _copy(tree, shader.inputs["Roughness"], written.inputs["X"])
+    if kind == "BSDF_PRINCIPLED":
+        _copy(tree, shader.inputs["Metallic"], written.inputs["Y"])
+    elif kind in _METALS:
+        written.inputs["Y"].default_value = 1.0
+    return written.outputs["Vector"]
+
+
+def _copy(tree: bpy.types.ShaderNodeTree, read: bpy.types.NodeSocket, written: bpy.types.NodeSocket) -> None:
+    """Give one input what another has: its link, or its number."""
+    if read.links:
+        tree.links.new(read.links[0].from_socket, written)
+    else:
+        value = read.default_value
+        written.default_value = (value,) * 3 if written.type == "VECTOR" else value
+
+
+def _shader(tree: bpy.types.ShaderNodeTree) -> bpy.types.Node | None:
+    """The node that is shown as the surface."""
+    output = tree.get_output_node("CYCLES")
+    links = output.inputs["Surface"].links if output else ()
+    return links[0].from_node if links else None
 
 
 def _there(tree: bpy.types.ShaderNodeTree) -> bpy.types.NodeSocket:
@@ -82,10 +143,9 @@ def _there(tree: bpy.types.ShaderNodeTree) -> bpy.types.NodeSocket:
     there.operation = "GREATER_THAN"
     there.inputs[0].default_value = 1.0
     there.inputs[1].default_value = 0.5 - 1e-4
-    output = tree.get_output_node("CYCLES")
-    links = output.inputs["Surface"].links if output else ()
-    if links and links[0].from_node.type == "BSDF_PRINCIPLED":
-        alpha = links[0].from_node.inputs["Alpha"]
+    shader = _shader(tree)
+    if shader and shader.type == "BSDF_PRINCIPLED":
+        alpha = shader.inputs["Alpha"]
         there.inputs[0].default_value = alpha.default_value
         if alpha.links:
             tree.links.new(alpha.links[0].from_socket, there.inputs[0])
@@ -99,7 +159,7 @@ def render_to(path: str) -> None:
     # `path` is a file descriptor of /proc: no suffix, and it exists already.
     render.use_file_extension = False
     render.use_overwrite = True
-    render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
+    write_multilayer_exr(render.image_settings)
     render.image_settings.color_depth = "32"
     render.image_settings.exr_codec = CODEC
     bpy.ops.render.render(write_still=True)

@@ -1,15 +1,12 @@
-"""The Blender process: reads one JSON request a line, answers one JSON line, until its pipe closes.
+"""The Blender process at work: reads one JSON request a line, answers one JSON line, until its pipe closes.
 
 Standard output and error are the worker's log, because Blender floods them from C; replies have a pipe of
-their own. Started by `pairbridge.datagen.blender.client` alone.
+their own. Called by `entry` alone, in a process that is confined.
 """
 
 import argparse
 import contextlib
-import ctypes
 import os
-import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,36 +17,11 @@ from pairbridge.datagen.blender.child.addons import AddonUnusable, install
 from pairbridge.datagen.blender.render_devices import DeviceMissing
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.blender.wire import decode_line, encode_line
-from pairbridge.datagen.core.errors import AssetError
-
-PR_SET_PDEATHSIG = 1
+from pairbridge.datagen.core.errors import AssetError, FileUnreadable
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name in ("requests-fd", "replies-fd", "image-fd", "parent-pid", "threads"):
-        parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--settings", required=True)
-    parser.add_argument("--object-rules", required=True)
-    parser.add_argument("--addon", action="append", default=[])
-    arguments = parser.parse_args()
-    _die_with(arguments.parent_pid)
-    _serve(arguments)
-    # Interpreter exit after bpy hung once in nine runs of an experiment, for minutes.
-    sys.stdout.flush()
-    os._exit(0)
-
-
-def _die_with(parent_pid: int) -> None:
-    """Have the kernel kill this process when its parent's thread ends, even in the middle of a render."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
-    if os.getppid() != parent_pid:
-        os._exit(0)
-
-
-def _serve(arguments: argparse.Namespace) -> None:
+def serve(arguments: argparse.Namespace) -> None:
+    """Answer what comes through the pipe of requests until it closes."""
     settings = RenderSettings.model_validate_json(arguments.settings)
     rules = ObjectRules.model_validate_json(arguments.object_rules)
     addons = tuple(AddonConfig.model_validate_json(addon) for addon in arguments.addon)
@@ -101,6 +73,8 @@ def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any])
         return {"result": operation(**arguments)}
     except AssetError as error:
         return {"error": _error("asset", error) | {"fault": error.fault}}
+    except FileUnreadable as error:
+        return {"error": _error("unreadable", error)}
     except (DeviceMissing, AddonUnusable) as error:
         return {"error": _error("unavailable", error)}
     except Exception as error:
@@ -110,7 +84,3 @@ def _answer(operation: Callable[..., dict[str, Any]], arguments: dict[str, Any])
 
 def _error(kind: str, error: Any) -> dict[str, str]:
     return {"kind": kind, "cause": error.cause, "consequence": error.consequence, "remedy": error.remedy}
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ from pairbridge.datagen.blender.child import receivers as receiver_pool
 from pairbridge.datagen.blender.child import scene_builder as scene
 from pairbridge.datagen.blender.child import sky, world
 from pairbridge.datagen.blender.child.addons import enable, import_operators
-from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_geometric_normals
+from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.specs import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
 
@@ -62,7 +62,7 @@ class Session:
         infos, self._vertices = scene.load(spec, self._source)
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
-        write_geometric_normals()
+        write_surfaces()
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
         return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
 

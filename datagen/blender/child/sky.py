@@ -8,6 +8,7 @@ import math
 
 import bpy
 
+from pairbridge.datagen.blender.child.blender_lines import set_sky
 from pairbridge.datagen.blender.panorama import SUN_DIAMETER_RAD
 from pairbridge.datagen.scene.specs import SkySpec
 
@@ -47,16 +48,13 @@ def sky_nodes(world: bpy.types.World, sky: SkySpec) -> None:
     tree = world.node_tree
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexSky")
-    texture.sky_type = "NISHITA"
+    set_sky(texture, air=sky.air, dust=sky.dust, ozone=sky.ozone)
     texture.sun_disc = True
     texture.sun_size = SUN_DIAMETER_RAD
     texture.sun_intensity = 1.0
     texture.sun_elevation = sky.sun_elevation_rad
     texture.sun_rotation = sky.sun_rotation_rad
     texture.altitude = sky.altitude_m
-    texture.air_density = sky.air
-    texture.dust_density = sky.dust
-    texture.ozone_density = sky.ozone
     background = tree.nodes.new("ShaderNodeBackground")
     output = tree.nodes.new("ShaderNodeOutputWorld")
     tree.links.new(texture.outputs["Color"], background.inputs["Color"])

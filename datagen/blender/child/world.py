@@ -11,6 +11,7 @@ import bpy
 import mathutils
 import numpy as np
 
+from pairbridge.datagen.assets.object_formats.file_references import check_readable
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import LampSpec
 
@@ -47,7 +48,7 @@ def build_world(map_width: int) -> None:
 def set_lighting(path: Path, strength: float, *, seen: bool) -> None:
     """Light with the equirectangular image at `path`, times `strength`; `seen` by the camera, it is smooth.
 
-    Raises AssetError if Blender cannot read it.
+    Raises FileUnreadable if this process cannot read it, AssetError if Blender cannot.
     """
     level = bpy.context.scene.world.node_tree.nodes[STRENGTH_NODE].inputs["Strength"]
     if level.default_value != np.float32(strength):
@@ -74,8 +75,9 @@ def _load(path: Path) -> bpy.types.Image:
     except RuntimeError as error:
         if image is not None:
             bpy.data.images.remove(image)
+        check_readable(path)
         raise AssetError(
-            f"lighting {path} cannot be read by Blender: {str(error).strip().splitlines()[-1]}",
+            f"lighting {path.name} cannot be read by Blender: {str(error).strip().splitlines()[-1]}",
             remedy="repair, replace or remove the file",
         ) from error
     image.colorspace_settings.name = "Linear Rec.709"

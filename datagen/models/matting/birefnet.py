@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from PIL import Image
 
 from pairbridge.datagen.core.json_digest import file_sha256
-from pairbridge.datagen.models.matting.birefnet_config import BiRefNetConfig, input_size
-from pairbridge.datagen.models.matting.birefnet_weights import WEIGHTS_NAME, load_network
+from pairbridge.datagen.models.matting.birefnet_config import WEIGHTS_NAME, BiRefNetConfig, input_size
+from pairbridge.datagen.models.matting.birefnet_weights import load_network
 from pairbridge.datagen.models.matting.matting_model import no_foreground
 from pairbridge.datagen.models.torch_runtime import fixed_threads, require_device
-from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require, weights_root
+from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require
 
 # Of ImageNet, for values in 0..1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -32,7 +32,7 @@ class BiRefNetMasker:
         """Raises WeightsError for weights that are missing, broken or not the pinned ones, and ConfigError
         where CUDA is asked for and absent.
         """
-        folder = config.weights or weights_root() / config.model
+        folder = config.folder
         require(folder, WEIGHTS_NAME)
         if config.sha256 and config.sha256 != (found := file_sha256(folder / WEIGHTS_NAME)):
             raise WeightsError(

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, field_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.random_draws import Fraction
+from pairbridge.datagen.models.weights.weight_folders import weights_root
 
 Model = Literal[
     "BiRefNet-matting",
@@ -38,6 +39,9 @@ _LEAST_DYNAMIC, _MOST_DYNAMIC = 256, 2304
 SIDE_STEP, MIN_SIDE, MAX_SIDE = 32, 64, 4096
 
 
+WEIGHTS_NAME, CONFIG_NAME = "model.safetensors", "config.json"
+
+
 class BiRefNetConfig(FrozenModel):
     """BiRefNet with weights from a local folder: its name, if the weights lie where all weights lie."""
 
@@ -62,6 +66,15 @@ class BiRefNetConfig(FrozenModel):
     refused."""
     cpu_threads: PositiveInt = 1
     """CPU threads of torch. Their number can change the last bit of a sum, so it is fixed and recorded."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the weights are."""
+        return self.weights or weights_root() / self.model
+
+    def weight_files(self) -> tuple[Path, ...]:
+        """See `NeedsWeights`."""
+        return self.folder / WEIGHTS_NAME, self.folder / CONFIG_NAME
 
     @field_validator("size_WH")
     @classmethod

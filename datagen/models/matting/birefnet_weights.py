@@ -1,6 +1,5 @@
 """BiRefNet's weights from a local folder: safetensors alone, every key accounted for, nothing executed."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -9,11 +8,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pairbridge.datagen.core.bounded_json import read_json_object
+from pairbridge.datagen.core.limits import MAX_SIDE_JSON_BYTES
+from pairbridge.datagen.models.matting.birefnet_config import CONFIG_NAME, WEIGHTS_NAME
 from pairbridge.datagen.models.matting.birefnet_network import BiRefNet
 from pairbridge.datagen.models.matting.swin import SWIN_LARGE, SWIN_TINY, SwinShape
 from pairbridge.datagen.models.weights.weight_folders import WeightsError
-
-WEIGHTS_NAME, CONFIG_NAME = "model.safetensors", "config.json"
+from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
 # Backbones of the published weights, told apart by the width of their first layer.
 _PUBLISHED = {shape.embed_dim: shape for shape in (SWIN_TINY, SWIN_LARGE)}
@@ -33,7 +34,7 @@ def load_network(folder: Path) -> BiRefNet:
     """
     path = folder / WEIGHTS_NAME
     try:
-        state = load_file(path)
+        state = read_twice(path, lambda: load_file(path))
     except (OSError, SafetensorError) as error:
         raise _unusable(path, str(error)) from error
     state = {_unwrapped(key): tensor for key, tensor in state.items()}
@@ -48,7 +49,7 @@ def load_network(folder: Path) -> BiRefNet:
 def _backbone(folder: Path, state: dict[str, Tensor]) -> SwinShape:
     path = folder / CONFIG_NAME
     try:
-        described = json.loads(path.read_bytes()).get("backbone") if path.exists() else None
+        described = read_json_object(path, MAX_SIDE_JSON_BYTES).get("backbone") if path.exists() else None
         if described is not None:
             return TypeAdapter(SwinShape).validate_python(described)
     except ValidationError as error:

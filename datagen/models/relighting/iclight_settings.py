@@ -10,6 +10,11 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.models.weights.weight_folders import weights_root
+from pairbridge.datagen.models.weights.weights_manifest import find_files
+
+_OFFSETS = {"iclight_fbc": "iclight_sd15_fbc.safetensors", "iclight_fc": "iclight_sd15_fc.safetensors"}
+BASE_FILES = find_files("stable-diffusion-v1-5")
 
 
 class SecondPass(FrozenModel):
@@ -68,6 +73,20 @@ class IcLightSettings(FrozenModel):
     same."""
     cpu_threads: PositiveInt = 1
     """CPU threads of torch. Their number can change the last bit of a sum, so it is fixed and recorded."""
+
+    @property
+    def base_folder(self) -> Path:
+        """Where the base is."""
+        return (self.weights_root or weights_root()) / self.base
+
+    @property
+    def offsets_file(self) -> Path:
+        """The published offsets of this form."""
+        return (self.weights_root or weights_root()) / self.offsets / _OFFSETS[self.kind]
+
+    def weight_files(self) -> tuple[Path, ...]:
+        """See `NeedsWeights`."""
+        return (*(self.base_folder / name for name in BASE_FILES), self.offsets_file)
 
     @model_validator(mode="after")
     def _half_needs_a_gpu(self) -> "IcLightSettings":

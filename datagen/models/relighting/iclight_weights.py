@@ -17,16 +17,15 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from pairbridge.datagen.models.relighting.iclight_settings import IcLightConfig
+from pairbridge.datagen.models.relighting.iclight_settings import BASE_FILES, IcLightConfig
 from pairbridge.datagen.models.torch_runtime import require_device
-from pairbridge.datagen.models.weights.pretrained import load_pretrained
-from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require, weights_root
-from pairbridge.datagen.models.weights.weights_manifest import find_files
+from pairbridge.datagen.models.weights.pretrained import load_pretrained, load_tokenizer
+from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require
+from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
 LATENT_CHANNELS = 4
 # Conditions beside the noise: foreground and background, or the foreground alone.
 CONDITIONS = {"iclight_fbc": 2, "iclight_fc": 1}
-_OFFSETS = {"iclight_fbc": "iclight_sd15_fbc.safetensors", "iclight_fc": "iclight_sd15_fc.safetensors"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +61,8 @@ def load_models(config: IcLightConfig) -> IcLightModels:
 
     On the host this takes the base UNet in float32 (3.4 GB) while it is merged; afterwards what is kept.
     """
-    root = config.weights_root or weights_root()
-    base, offsets = root / config.base, root / config.offsets / _OFFSETS[config.kind]
-    names = find_files("stable-diffusion-v1-5")
-    require(base, *names)
+    base, offsets = config.base_folder, config.offsets_file
+    require(base, *BASE_FILES)
     require(offsets.parent, offsets.name)
     half = config.precision == "half"
     device = require_device(config.device, "relighter")
@@ -83,7 +80,7 @@ def load_models(config: IcLightConfig) -> IcLightModels:
         unet=unet,
         vae=vae,
         text=text.to(device, unet.dtype),
-        revision=f"{identity(offsets.parent, offsets.name)} on {identity(base, *names)}",
+        revision=f"{identity(offsets.parent, offsets.name)} on {identity(base, *BASE_FILES)}",
         device=device,
         in_turn=in_turn,
     )
@@ -100,7 +97,8 @@ def merged_unet(base_folder: Path, offsets: Path, num_conditions: int) -> UNet2D
     _widen(unet, LATENT_CHANNELS * (1 + num_conditions))
     state = unet.state_dict()
     try:
-        with safe_open(offsets, framework="pt") as stored, torch.no_grad():
+        opened = read_twice(offsets, lambda: safe_open(offsets, framework="pt"))
+        with opened as stored, torch.no_grad():
             _refuse_other_keys(offsets, set(stored.keys()), set(state))
             for key, value in state.items():
                 offset = stored.get_tensor(key)
@@ -109,7 +107,7 @@ def merged_unet(base_folder: Path, offsets: Path, num_conditions: int) -> UNet2D
                         offsets, f"{key} has shape {tuple(offset.shape)}, the base's {tuple(value.shape)}"
                     )
                 value.add_(offset.to(torch.float32))
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise _unfit(offsets, f"it cannot be read ({error})") from error
     return unet
 
@@ -122,7 +120,7 @@ def encode_prompts(base: Path, prompts: tuple[str, str]) -> Tensor:
     let go afterwards: prompts belong to the settings, so it has nothing more to do.
     """
     disable_progress_bar()  # a worker's log has no cursor to move
-    tokenizer = CLIPTokenizer.from_pretrained(base / "tokenizer", local_files_only=True)
+    tokenizer = load_tokenizer(CLIPTokenizer, base / "tokenizer", _unfit)
     encoder = _load(CLIPTextModel, base / "text_encoder")
     encoded = []
     for prompt in prompts:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
+from pairbridge.datagen.core.bounded_json import check_side_json
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.models.weights.weights_in_use import DAMAGE, read_twice
 
 
 def load_pretrained(
@@ -14,16 +14,38 @@ def load_pretrained(
 ) -> Any:
     """A frozen network in evaluation mode, of a class `kind` with its `options`.
 
-    Raises what `unusable` makes of the folder and a reason: where it cannot be read, or lacks a weight, which
-    would be random.
+    Raises what `unusable` makes of the folder and a reason: where it is damaged, or lacks a weight, which
+    would be random; FileUnreadable for a file that cannot be read.
     """
-    try:
-        network, report = kind.from_pretrained(
+
+    def load() -> tuple[Any, dict[str, Any]]:
+        check_side_json(folder)
+        return kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **options
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise unusable(folder, f"it cannot be loaded ({str(error).strip().splitlines()[0]})") from error
+
+    try:
+        network, report = read_twice(folder, load)
+    except DAMAGE as error:
+        raise unusable(folder, f"it cannot be loaded ({_first_line(error)})") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise unusable(folder, f"it lacks {len(missing)} weights, the first {missing[0]}")
     return network.eval().requires_grad_(False)
+
+
+def load_tokenizer(kind: type, folder: Path, unusable: Callable[[Path, str], PairbridgeError]) -> Any:
+    """A tokenizer of transformers' class `kind`. Raises what `unusable` makes of the folder and a reason."""
+
+    def load() -> Any:
+        check_side_json(folder)
+        return kind.from_pretrained(folder, local_files_only=True)
+
+    try:
+        return read_twice(folder, load)
+    except DAMAGE as error:
+        raise unusable(folder, f"its tokenizer cannot be read ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

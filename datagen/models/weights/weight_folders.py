@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from pairbridge.datagen.core.bounded_json import parse_json, read_json, read_json_object
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
+from pairbridge.datagen.core.limits import MAX_SAFETENSORS_HEADER_BYTES, MAX_SIDE_JSON_BYTES
 from pairbridge.datagen.models.weights.weights_manifest import MODELS, Model, WeightFile
 
 ENVIRONMENT = "PAIRBRIDGE_WEIGHTS"
@@ -23,7 +25,7 @@ RECORD = "fetched.json"
 # Files that would run, or could, when they are loaded.
 _UNSAFE = (".bin", ".ckpt", ".msgpack", ".pickle", ".pkl", ".pt", ".pth", ".py")
 # A safetensors file begins with the length of its header, which is JSON.
-_LENGTH_BYTES, _MAX_HEADER = 8, 100 * 2**20
+_LENGTH_BYTES = 8
 
 
 class WeightsError(PairbridgeError):
@@ -143,7 +145,7 @@ def read_record(folder: Path) -> dict:
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_bytes())
+        record = read_json_object(path, MAX_SIDE_JSON_BYTES)
         return {"revision": str(record["revision"]), "sha256": dict(record["sha256"])}
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(
@@ -178,7 +180,7 @@ def _broken(path: Path) -> str:
     """Why a file is not what its name says; empty for a sound one."""
     try:
         if path.suffix == ".json":
-            json.loads(path.read_bytes())
+            read_json(path, MAX_SIDE_JSON_BYTES)
         elif path.suffix == ".safetensors":
             return _broken_safetensors(path)
         elif path.stat().st_size == 0:
@@ -192,13 +194,13 @@ def _broken_safetensors(path: Path) -> str:
     """Checks the header against the file's length: a download that broke off is found without reading it."""
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
-        if not 2 <= length <= _MAX_HEADER:
+        if not 2 <= length <= min(MAX_SAFETENSORS_HEADER_BYTES, path.stat().st_size):
             return "it is no safetensors file (a git-lfs pointer?)"
         try:
-            header = json.loads(stream.read(length))
+            header = parse_json(stream.read(length), MAX_SAFETENSORS_HEADER_BYTES)
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError):
+            expected = _LENGTH_BYTES + length + max(ends, default=0)
+        except (ValueError, LookupError, TypeError, AttributeError):
             return "its safetensors header cannot be read"
-    expected = _LENGTH_BYTES + length + max(ends, default=0)
     size = path.stat().st_size
     return "" if size == expected else f"it has {size} bytes, its header speaks of {expected}"

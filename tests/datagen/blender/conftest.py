@@ -26,16 +26,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A new folder with soft.exr and what a script of this room writes with a Blender of its own."""
+
+    def run(script: str) -> Path:
+        folder = tmp_path_factory.mktemp(Path(script).stem)
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name(script)), str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.stdout.rstrip().endswith("written"), done.stderr[-3000:]
+        write_lighting(folder / "soft.exr", 1)
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def written(written_by: Callable[[str], Path]) -> Path:
     """What write_formats.py writes."""
-    folder = tmp_path_factory.mktemp("formats")
-    script = Path(__file__).with_name("write_formats.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder)], capture_output=True, text=True, timeout=120
-    )
-    assert done.stdout.rstrip().endswith("written"), done.stderr[-3000:]
-    write_lighting(folder / "soft.exr", 1)
-    return folder
+    return written_by("write_formats.py")
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +58,8 @@ def open_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     def factory(settings: RenderSettings = SETTINGS, **options) -> BlenderClient:
         folder = tmp_path_factory.mktemp("worker")
         options = {"threads": 1, "limits": ProcessLimits()} | options
+        # Tests have folders of their own below this one: with it, none needs a process of its own.
+        options = {"object_folders": (tmp_path_factory.getbasetemp(),)} | options
         opened.append(BlenderClient(settings, scratch_dir=folder, log_path=folder / "blender.log", **options))
         return opened[-1]
 

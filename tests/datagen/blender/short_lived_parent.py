@@ -14,6 +14,7 @@ client = BlenderClient(
     log_path=folder / "log",
     threads=1,
     limits=ProcessLimits(request_timeout_s=300),
+    object_folders=(easy.parent, endless.parent),
 )
 client.load_object(ObjectSpec(path=easy))
 print(client.pid, flush=True)

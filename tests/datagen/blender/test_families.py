@@ -12,6 +12,7 @@ import pytest
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
+from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading.materials import KINDS, material_rand
 from pairbridge.datagen.blender.shading.palette import DARKEST, LIGHTEST
 from pairbridge.datagen.core.errors import AssetError
@@ -87,10 +88,19 @@ def test_unknown_family_is_named_with_those_that_exist() -> None:
         object_parts("zeppelin", 0)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_objects_are_sound(family: str) -> None:
-    for seed in SEEDS:
-        parts = object_parts(family, seed)
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def objects(family: str) -> list[list[Part]]:
+    """One object of the family for each seed."""
+    return [object_parts(family, seed) for seed in SEEDS]
+
+
+def test_objects_are_sound(family: str, objects: list[list[Part]]) -> None:
+    for seed, parts in zip(SEEDS, objects, strict=True):
         whole = joined([part.mesh for part in parts])
         assert np.isfinite(whole.vertices).all()
         assert np.isfinite(whole.rest).all()
@@ -103,9 +113,7 @@ def test_objects_are_sound(family: str) -> None:
                 assert signed_volume(part.mesh) > 0, f"{part.name} of seed {seed} is inside out"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_objects_have_many_parts_of_several_materials_that_vary(family: str) -> None:
-    objects = [object_parts(family, seed) for seed in SEEDS]
+def test_objects_have_many_parts_of_several_materials_that_vary(objects: list[list[Part]]) -> None:
     assert max(len({part.name for part in parts}) for parts in objects) >= 3
     assert max(len({part.material for part in parts}) for parts in objects) >= 3
     shapes = {joined([part.mesh for part in parts]).vertices.tobytes() for parts in objects}
@@ -114,10 +122,9 @@ def test_objects_have_many_parts_of_several_materials_that_vary(family: str) -> 
     assert len({part.material.kind for parts in objects for part in parts}) >= 4
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_colours_and_roughness_stay_plausible(family: str) -> None:
-    for seed in SEEDS:
-        for part in object_parts(family, seed):
+def test_colours_and_roughness_stay_plausible(objects: list[list[Part]]) -> None:
+    for parts in objects:
+        for part in parts:
             material = part.material
             colours = [material.colour, material.accent]
             if material.decoration is not None:

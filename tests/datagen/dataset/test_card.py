@@ -54,7 +54,10 @@ def test_body_states_counts_fields_and_quarantine(dataset: Path) -> None:
     assert "| relight | relighting_swap | train | 9 | 10 | 1 | 3 of 3 |" in text
     assert "| removal | photo_removal | train | 3 | 4 | 1 | 1 of 1 |" in text
     assert "bar \\| and line break" in text
-    assert text.count("The source is not stored") == 1
+    assert text.count("Readers replace what the mask covers of the source") == 1
+    assert text.count("By default: source `source`, target `target`.") == 1
+    assert text.count("By default: source `target`, target `target`.") == 1
+    assert "| `mask.png` | mask | uint8 x 1, share |" in text
     assert "| CC0-1.0 | nobody | 3 |" in text
 
 

@@ -9,9 +9,10 @@ from pairbridge.datagen.core.errors import AssetError, Rejected
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.dataset.redraw import MadeGroup, Refusal, make_group
 from pairbridge.datagen.dataset.verify import verify_dataset
-from pairbridge.datagen.shards.commit import read_sidecars, rejection_counts
+from pairbridge.datagen.shards.commit import rejection_counts
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.progress import LogLines
+from tests.support.sidecars import read_sidecars
 from tests.support.tiny_photos import plan_of, workbench_of, write_photo_assets
 
 

@@ -4,7 +4,9 @@ wrong.
 
 import json
 import shutil
-from collections.abc import Callable
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -269,3 +271,75 @@ def test_what_is_one_and_the_same_in_two_splits_is_found_from_the_disk(
     assert finding.problem == f"assets cup-train (train) and mug-test (test) belong together: {why}"
     apart = replace(TINY, assets=(*drawn, asset("train", "cup", **same), asset("train", "mug", **same)))
     assert verify_dataset(apart.write(tmp_path / "apart")).ok
+
+
+@pytest.fixture
+def bounded() -> Iterator[None]:
+    """What happens in the test takes at most ten seconds and 320 MiB: the buffer of a reader of dataset.json,
+    which is as large as that may be, and 64 MiB."""
+    tracemalloc.start()
+    began = time.monotonic()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - began < 10
+    assert peak < 320 << 20
+
+
+def _plan(dataset: Path, **numbers: int) -> None:
+    """Have dataset.json claim other numbers than it was written with."""
+    manifest = json.loads((dataset / "dataset.json").read_text())
+    recipe = manifest["recipes"]["relight"]
+    recipe["splits"]["train"]["groups"] = numbers.get("groups", 5)
+    recipe["pairs_per_group"] = numbers.get("pairs_per_group", 2)
+    manifest["groups_per_shard"] = numbers.get("groups_per_shard", 2)
+    (dataset / "dataset.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "problem"),
+    [
+        ({"groups": 10**9}, "it and the 499999996 shards after it are not committed"),
+        ({"groups": 10**30}, "shards after it are not committed"),
+        ({"pairs_per_group": 10**9}, "1999999996 planned samples are neither there nor in quarantine"),
+        ({"groups": 10**9, "groups_per_shard": 10**9}, "1999999996 planned samples are neither there"),
+    ],
+)
+def test_a_small_dataset_json_that_plans_more_than_memory_holds_is_judged_by_what_is_there(
+    dataset: Path, bounded: None, numbers: dict[str, int], problem: str
+) -> None:
+    _plan(dataset, **numbers)
+    assert (dataset / "dataset.json").stat().st_size < 10_000
+    report = verify_dataset(dataset, decode=True)
+    assert any(problem in finding.problem for finding in report.findings), report.findings
+    assert len(report.findings) < 20
+    assert sum(stream.pairs_planned for stream in dataset_status(dataset)) > 10**9
+
+
+def test_a_sidecar_that_claims_terabytes_is_held_against_its_tar(dataset: Path, bounded: None) -> None:
+    path = dataset / "shards" / "test-relight-000000.json"
+    sidecar = json.loads(path.read_text())
+    [*_, last] = sidecar["samples"]
+    field = sorted(last["fields"])[-1]
+    offset, size = last["fields"][field]
+    grown = 10**13 // 512 * 512
+    last["fields"][field] = [offset, size + grown]
+    sidecar["bytes"] += grown
+    path.write_text(json.dumps(sidecar))
+    problems = [finding.problem for finding in verify_dataset(dataset, decode=True).findings]
+    assert any(f"instead of {sidecar['bytes']}" in problem for problem in problems), problems
+    last["fields"][field] = [offset, 10**30]
+    path.write_text(json.dumps(sidecar))
+    [problem, *_] = [finding.problem for finding in verify_dataset(dataset).findings]
+    assert "is not a usable record" in problem
+
+
+def test_a_sidecar_of_one_key_fifty_thousand_times_is_refused_at_once(dataset: Path) -> None:
+    path = dataset / "shards" / "test-relight-000000.json"
+    sidecar = json.loads(path.read_text())
+    sidecar["holes"] = [{"key": "relight-test-00000000", "reason": "x"}] * 50_000
+    path.write_text(json.dumps(sidecar))
+    began = time.monotonic()
+    [problem, *_] = [finding.problem for finding in verify_dataset(dataset).findings]
+    assert "relight-test-00000000 is listed twice" in problem
+    assert time.monotonic() - began < 10

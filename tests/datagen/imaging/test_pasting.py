@@ -100,4 +100,4 @@ def test_without_pymatting_its_estimate_is_refused_with_the_remedy(scene, monkey
     monkeypatch.setattr("pairbridge.datagen.imaging.pasting.has_multilevel", lambda: False)
     with pytest.raises(ConfigError, match="pymatting is not installed") as refused:
         estimate_foreground(scene["photo"], scene["alpha"], "multilevel")
-    assert "pairbridge[matting]" in refused.value.remedy
+    assert "[matting]'" in refused.value.remedy

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.core.errors import AssetError, ConfigError
-from pairbridge.datagen.imports.field_codecs import DepthCodec, MaskCodec, decode, decode_depth, planar_depth
+from pairbridge.datagen.imports.field_codecs import (
+    DepthCodec,
+    MaskCodec,
+    NormalCodec,
+    decode,
+    decode_depth,
+    planar_depth,
+)
 from pairbridge.datagen.imports.import_config import ImportConfig
 from pairbridge.datagen.imports.imported import ImportedPairs
 from pairbridge.datagen.imports.indexing import ImportReport, import_dataset
@@ -113,7 +120,7 @@ def test_masks_grow_by_a_radius() -> None:
 @pytest.mark.parametrize("two_archives", [False, True])
 def test_vkitti_ends_at_its_far_plane(tmp_path: Path, two_archives: bool) -> None:
     root = write_vkitti(tmp_path / "vkitti", two_archives=two_archives)
-    report = imported(root, tmp_path / "out", {"kind": "vkitti", "span": "far"})
+    report = imported(root, tmp_path / "out", {"kind": "vkitti"})
     assert report.pairs == {"train": 2, "validation": 0, "test": 2}
     found = all_pairs(tmp_path / "out", report)
     assert set(found) == {
@@ -125,40 +132,43 @@ def test_vkitti_ends_at_its_far_plane(tmp_path: Path, two_archives: bool) -> Non
     assert split == "test"
     depth_m = vkitti_depth_cm() / 100
     valid = depth_m < 80
-    np.testing.assert_array_equal(pair.mask, valid * np.uint8(255))
-    np.testing.assert_array_equal(pair.target[~valid], 255)
+    np.testing.assert_array_equal(pair.valid, valid * np.uint8(255))
     assert valid.any()
     assert (depth_m[8:] >= 80).any()
-    np.testing.assert_allclose(pair.target[valid][:, 0], depth_m[valid] / 80 * 255, atol=0.51)
+    np.testing.assert_allclose(pair.depth[valid], depth_m[valid], rtol=1e-6)
+    assert not pair.depth[~valid].any()
     assert (pair.target[..., 0] == pair.target[..., 2]).all()
 
 
-def test_depth_spans_its_percentiles() -> None:
+def test_depth_is_metres_and_nothing_where_nothing_was_measured() -> None:
     depth_mm = np.zeros((40, 50), np.uint16)
     depth_mm[1:] = np.random.default_rng(0).integers(500, 9000, (39, 50))
-    grey, valid = decode_depth(DepthCodec(), encode(depth_mm), "d")
-    np.testing.assert_array_equal(valid, (depth_mm > 0) * np.uint8(255))
-    low, high = np.percentile(depth_mm[1:], [2, 98])
-    expected = np.clip((depth_mm[1:] - low) / (high - low), 0, 1) * 255
-    np.testing.assert_allclose(grey[1:, :, 0], expected, atol=0.51)
-    np.testing.assert_array_equal(grey[0], 255)
-    flat = np.full((8, 8), 700, np.uint16)
-    assert (decode_depth(DepthCodec(), encode(flat), "wall")[0] == 0).all()
+    np.testing.assert_allclose(decode_depth(DepthCodec(), encode(depth_mm), "d"), depth_mm / 1000, rtol=1e-6)
+    near = decode_depth(DepthCodec(far_m=4), encode(depth_mm), "d")
+    np.testing.assert_array_equal(near > 0, (depth_mm > 0) & (depth_mm < 4000))
     with pytest.raises(AssetError, match="no pixel holds a usable depth"):
         decode_depth(DepthCodec(), encode(np.zeros((8, 8), np.uint16)), "nothing")
 
 
+def test_imported_normals_look_up_whatever_their_files_do() -> None:
+    picture = np.array([[[128, 255, 128], [255, 0, 128], [0, 0, 0]]], np.uint8)
+    up = decode(NormalCodec(), encode(picture), "n")
+    down = decode(NormalCodec(y="down"), encode(picture), "n")
+    np.testing.assert_array_equal(up, picture)
+    np.testing.assert_array_equal(down, [[[128, 0, 128], [255, 255, 128], [0, 0, 0]]])
+
+
 def test_replica_reads_its_scale(tmp_path: Path) -> None:
     root = write_replica(tmp_path / "replica")
-    layout = {"kind": "replica", "far_m": 6, "span": "far"}
+    layout = {"kind": "replica", "far_m": 6}
     report = imported(root, tmp_path / "out", layout, splits={"kind": "all", "split": "test"})
     assert report.pairs["test"] == 4
     assert report.groups["test"] == 2
     _, pair = all_pairs(tmp_path / "out", report)["room1/000001"]
     depth_m = replica_depth_units() / 6553.5
-    np.testing.assert_array_equal(pair.mask, (depth_m > 0) * np.uint8(255))
-    measured = depth_m > 0
-    np.testing.assert_allclose(pair.target[measured][:, 1], depth_m[measured] / 6 * 255, atol=0.51)
+    measured = (depth_m > 0) & (depth_m < 6)
+    np.testing.assert_array_equal(pair.valid, measured * np.uint8(255))
+    np.testing.assert_allclose(pair.depth[measured], depth_m[measured], rtol=1e-6)
     write_replica(tmp_path / "other", units_per_m=1000)
     with pytest.raises(ConfigError, match=r"1000\.0 depth units a metre, the import 6553\.5"):
         imported(tmp_path / "other", tmp_path / "out2", layout)
@@ -180,7 +190,7 @@ def test_hypersim_is_read_as_its_authors_lay_it_out(tmp_path: Path) -> None:
     distance_m[0, :5] = np.nan
     scenes = ("ai_001_001", "ai_001_002")
     root = write_hypersim(tmp_path / "hypersim", distance_m, scenes)
-    layout = {"kind": "hypersim", "far_m": 10, "span": "far"}
+    layout = {"kind": "hypersim", "far_m": 10}
     report = imported(root, tmp_path / "by-hash", layout)
     assert sum(report.pairs.values()) == 4
     assert sum(report.groups.values()) == 2
@@ -201,8 +211,8 @@ def test_hypersim_is_read_as_its_authors_lay_it_out(tmp_path: Path) -> None:
     assert split == "test"
     depth_m = planar_depth(distance_m.astype(np.float16).astype(np.float32))
     valid = np.isfinite(depth_m)
-    np.testing.assert_array_equal(pair.mask, valid * np.uint8(255))
-    np.testing.assert_allclose(pair.target[valid][:, 0], depth_m[valid] / 10 * 255, atol=0.51)
+    np.testing.assert_array_equal(pair.valid, valid * np.uint8(255))
+    np.testing.assert_allclose(pair.depth[valid], depth_m[valid], rtol=1e-6)
 
 
 def test_hdf5_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
@@ -234,7 +244,7 @@ def test_hdf5_that_points_elsewhere_is_not_followed(tmp_path: Path) -> None:
             decode_depth(codec, path.read_bytes(), path.name)
     with pytest.raises(AssetError, match="no HDF5 file"):
         decode_depth(codec, b"nothing of the kind", "broken.hdf5")
-    assert decode_depth(codec, secret.read_bytes(), "plain")[1].all()
+    assert decode_depth(codec, secret.read_bytes(), "plain").all()
 
 
 def test_omnidata_style_folders_need_only_a_field_map(tmp_path: Path) -> None:
@@ -244,7 +254,7 @@ def test_omnidata_style_folders_need_only_a_field_map(tmp_path: Path) -> None:
     stem = "replica/room/point_0_view_0_domain_"
     put(root / "rgb" / f"{stem}rgb.png", encode(picture("view")))
     put(root / "depth_zbuffer" / f"{stem}depth_zbuffer.png", encode(depth))
-    codec = {"kind": "depth", "units_per_m": 512, "far_m": 20, "span": "far"}
+    codec = {"kind": "depth", "units_per_m": 512, "far_m": 20}
     fields = {
         "source": "rgb/{id}_domain_rgb.png",
         "target": {"paths": "depth_zbuffer/{id}_domain_depth_zbuffer.png", "codec": codec},
@@ -252,6 +262,6 @@ def test_omnidata_style_folders_need_only_a_field_map(tmp_path: Path) -> None:
     splits = {"kind": "all", "split": "train"}
     report = imported(root, tmp_path / "out", {"kind": "folders", "fields": fields}, splits=splits)
     _, pair = all_pairs(tmp_path / "out", report)["replica/room/point_0_view_0"]
-    assert pair.target[5, 5].tolist() == [round(2 / 20 * 255)] * 3
-    assert not pair.mask[0].any()
-    assert pair.mask[1:].all()
+    assert pair.depth[5, 5] == 2
+    assert not pair.valid[0].any()
+    assert pair.valid[1:].all()

@@ -152,7 +152,9 @@ def test_what_is_no_sample_is_listed(tmp_path: Path) -> None:
     # Where members lie is known, so that they need not lie side by side.
     pairs = ImportedPairs(tmp_path / "out", "wild", "train")
     assert [pairs.entry(index).id for index in range(len(pairs))] == ["a/good", "a/scattered"]
-    np.testing.assert_array_equal(pairs.read(1)[1]["target"], np.array(Image.open(io.BytesIO(jpg))))
+    np.testing.assert_array_equal(
+        pairs.read(1, ("target",))[1]["target"], np.array(Image.open(io.BytesIO(jpg)))
+    )
 
 
 @pytest.mark.parametrize(

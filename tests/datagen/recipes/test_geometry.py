@@ -11,9 +11,9 @@ import pytest
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.dataset.manifest import FIELD_DESCRIPTIONS
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.shards.fields import FIELDS
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.tiny_rendered import lamp
 
@@ -245,8 +245,8 @@ def test_depth_is_relative_and_says_so(tmp_path: Path) -> None:
         assert json.loads(pair["meta.json"]["params"])["depth_unit"] == "relative"
         depths.append(pair["depth.npy"])
     np.testing.assert_allclose(*depths, atol=1e-4)
-    assert "relative" in FIELD_DESCRIPTIONS["depth.npy"]
-    assert "metre" not in FIELD_DESCRIPTIONS["depth.npy"]
+    assert FIELDS["depth.npy"].unit == "relative"
+    assert "metre" not in FIELDS["depth.npy"].shows
 
 
 def test_a_room_is_valid_up_to_the_far_limit_and_its_ground_is_level(tmp_path: Path) -> None:

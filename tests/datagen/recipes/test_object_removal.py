@@ -101,8 +101,76 @@ def test_scenes_have_enough_distinct_objects_and_a_split_without_them_is_refused
         plan_of(RECIPE, families=["mug", "vase"])
 
 
+def test_scenes_have_twins_at_their_share_and_one_of_them_stays() -> None:
+    many = {"objects": [5, 8], "groups": {"train": 400}, "hidden": [1, 4], "pairs_per_group": 8, "twins": 0.5}
+    plan = plan_of(RECIPE | many)
+    with_twins, counts = 0, []
+    for group in range(400):
+        params = plan.group(plan.streams[0], group).params
+        ids = [entry["id"] for entry in params["objects"]]
+        assert len({name.partition(":")[0] for name in ids}) >= 3
+        twins = [at for at, name in enumerate(ids) if ids.count(name) > 1]
+        assert len(twins) in (0, 2)
+        with_twins += bool(twins)
+        pairs = params["pairs"]
+        assert pairs[0]["absent"] == []
+        states = {tuple(pair["absent"]) for pair in pairs}
+        states |= {tuple(sorted(pair["absent"] + pair["removed"])) for pair in pairs}
+        # Five states have ten pairs, and four have six.
+        assert len(states) <= 5
+        assert len({(tuple(pair["absent"]), tuple(pair["removed"])) for pair in pairs}) == 8
+        for pair in pairs:
+            assert not set(pair["absent"]) & set(pair["removed"])
+            counts.append(len(pair["removed"]))
+        if twins:
+            first, second = (params["objects"][at] for at in twins)
+            assert first["radius"] == second["radius"]
+            assert first["yaw_rad"] != second["yaw_rad"]
+            gone = {at for pair in pairs for at in pair["removed"]}
+            assert len(gone & set(twins)) == len(set(pairs[0]["removed"]) & set(twins)) == 1
+    assert with_twins / 400 == pytest.approx(0.5, abs=0.07)
+    assert all(counts.count(number) > 0.1 * len(counts) for number in (1, 2, 3, 4))
+
+
+@pytest.mark.render
+def test_a_pair_of_several_objects_removes_them_and_what_they_do(tmp_path: Path) -> None:
+    several = RECIPE | {"hidden": [2, 2], "pairs_per_group": 1, "twins": 1.0, "store": ["instance"]}
+    (pair,) = make(plan_of(several), 0, tmp_path)
+    assert not isinstance(pair, Rejected), pair
+    meta = pair["meta.json"]
+    params = json.loads(meta["params"])
+    roles = [entry["role"] for entry in meta["assets"]]
+    assert roles.count("removed object") == 2
+    assert roles.count("object") == len(params["objects"]) - 2
+    kept_twin = [
+        at
+        for at, entry in enumerate(params["objects"])
+        if at not in params["removed"]
+        and entry["id"] in {params["objects"][gone]["id"] for gone in params["removed"]}
+    ]
+    assert len(kept_twin) == 1
+    instance = pair["instance.png"]
+    removed = np.isin(instance, np.array(params["removed"]) + 1)
+    assert pair["mask.png"][removed].all()
+    # The object that is alike stays as it was where nothing of the others falls on it.
+    twin = (instance == kept_twin[0] + 1) & (pair["effect.png"] == 0)
+    assert twin.any()
+    difference = np.abs(pair["source.png"].astype(int) - pair["target.png"]).max(axis=2)
+    assert difference[twin].mean() < 3
+    assert difference[removed].mean() > 8
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"objects": (2, 3)}, {"walls": (1, 3)}, {"elevation_deg": (-5, 20)}, {"radius": (0.0, 1.0)}]
+    "wrong",
+    [
+        {"hidden": (1, 5)},
+        {"twins": 0.5, "objects": (3, 4)},
+        {"objects": (4, 6), "pairs_per_group": 5},
+        {"objects": (2, 3)},
+        {"walls": (1, 3)},
+        {"elevation_deg": (-5, 20)},
+        {"radius": (0.0, 1.0)},
+    ],
 )
 def test_impossible_settings_are_refused(wrong: dict) -> None:
     with pytest.raises(ValidationError, match=r"object|walls|radius|elevation_deg"):

@@ -25,6 +25,9 @@ from tests.support.tiny_photos import (
     write_photo_assets,
 )
 
+STILL = {name: [0, 0] for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops")}
+STILL |= {"kind": "colour_transfer", "tint": 0}
+
 
 @pytest.fixture(scope="module")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -103,7 +106,7 @@ def test_groups_are_functions_of_the_plan_alone(assets: Path, relit: list, tmp_p
 
 
 def test_plans_are_json_and_cheap(assets: Path) -> None:
-    for kind in ("photo_relighting", "photo_removal"):
+    for kind in ("photo_relighting", "photo_removal", "composite_removal"):
         plan = plan_of(assets, kind=kind)
         params = plan.group(plan.streams[0], 5).params
         assert json.loads(json.dumps(params)) == params
@@ -174,9 +177,7 @@ def test_bad_photographs_are_refused_by_name_and_the_rest_is_made(
 
 
 def test_a_pair_that_changes_nothing_is_refused(assets: Path, tmp_path: Path) -> None:
-    still = {name: [0, 0] for name in ("lightness", "chroma", "sides", "slope_stops", "exposure_stops")}
-    still |= {"kind": "colour_transfer", "tint": 0}
-    for refused in made(plan_of(assets, kind="photo_relighting", relighter=still), tmp_path, [0]):
+    for refused in made(plan_of(assets, kind="photo_relighting", relighter=STILL), tmp_path, [0]):
         assert isinstance(refused, Rejected)
         assert "changed the foreground by" in refused.cause
 
@@ -201,6 +202,71 @@ def test_a_removal_pair_is_filled_from_what_is_stored(assets: Path, tmp_path: Pa
         assert without["meta.json"]["relighter"] == "none"
         seeds.add(params["fill_seed"])
     assert len(seeds) == len(lean) == 16
+
+
+@pytest.fixture(scope="module")
+def composites(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """With the relighter, and with one that changes nothing."""
+    asked = {"kind": "composite_removal", "span": [0.4, 0.6], "mask_grow": [0.02, 0.05], "crop": [1, 1]}
+    return {
+        name: made(plan_of(assets, **asked, **own), tmp_path_factory.mktemp(name), [0, 1, 2, 3])
+        for name, own in {"relit": {}, "still": {"relighter": STILL}}.items()
+    }
+
+
+def test_a_composite_is_the_untouched_photograph_but_for_a_cut_out(composites: dict[str, list]) -> None:
+    for pair in composites["relit"]:
+        source, target, mask, visible = (
+            pair[f"{name}.png"] for name in ("source", "target", "mask", "visible")
+        )
+        meta, params = pair["meta.json"], json.loads(pair["meta.json"]["params"])
+        x, y, width, height = params["crop"]["box_xywh"]
+        photo = disc_photo(meta["assets"][0]["id"])[y : y + height, x : x + width]
+        cut = cv2.resize(photo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+        assert (target == (cut[:, ::-1] if params["flip"] else cut)).all()
+        assert (source[visible == 0] == target[visible == 0]).all()
+        assert mask[visible > 0].all()
+        assert (mask > 0).sum() > (visible > 0).sum()
+        left, top, wide, high = params["cut_out"]["place_xywh"]
+        assert max(wide, high) == round(params["cut_out"]["span"] * SIZE)
+        assert visible[top : top + high, left : left + wide].sum() == visible.sum() > 0
+
+
+def test_a_cut_out_has_the_colours_of_its_photograph_until_it_is_relit(composites: dict[str, list]) -> None:
+    away: dict[str, list[float]] = {"relit": [], "still": []}
+    for name, pairs in composites.items():
+        for pair in pairs:
+            own = disc_photo(json.loads(pair["meta.json"]["params"])["cut_out"]["id"])[50:78, 56:84]
+            shown = pair["source.png"][pair["visible.png"] == 255]
+            away[name].append(float(np.abs(shown.mean(axis=0) - own.mean(axis=(0, 1))).max()))
+    assert max(away["still"]) < 3
+    assert np.mean(away["relit"]) > 10
+
+
+def test_composites_say_that_they_are_some_and_repeat(
+    composites: dict[str, list], assets: Path, tmp_path: Path
+) -> None:
+    for pair in composites["relit"]:
+        meta, params = pair["meta.json"], json.loads(pair["meta.json"]["params"])
+        assert params["composite"] is True
+        assert (meta["mask_source"], meta["relighter"]) == (
+            "grabcut (stand-in)",
+            "colour-transfer (stand-in)",
+        )
+        assert [asset["role"] for asset in meta["assets"]] == ["photograph", "cut-out"]
+        assert meta["assets"][0]["id"] != meta["assets"][1]["id"] == params["cut_out"]["id"]
+    asked = {"kind": "composite_removal", "span": [0.4, 0.6], "mask_grow": [0.02, 0.05], "crop": [1, 1]}
+    again = made(plan_of(assets, **asked), tmp_path, [3])
+    assert [encoded(pair) for pair in again] == [encoded(pair) for pair in composites["relit"][6:]]
+
+
+def test_a_cut_out_that_its_photograph_shows_too_small_is_refused(assets: Path, tmp_path: Path) -> None:
+    large = made(plan_of(assets, kind="composite_removal", span=[1, 1], max_enlargement=0.9), tmp_path, [0])
+    assert all(isinstance(pair, Rejected) and "it would be enlarged" in pair.cause for pair in large)
+    strict = plan_of(assets, kind="composite_removal", gates={"coverage": [0.6, 0.9]})
+    assert all("outside 0.6 to 0.9" in pair.cause for pair in made(strict, tmp_path, [0]))
+    with pytest.raises(CatalogueError, match="at least 2"):
+        plan_of(assets, kind="composite_removal", groups={"test": 1})
 
 
 def test_recipes_state_their_fields(assets: Path) -> None:

@@ -56,10 +56,24 @@ def make(plan: DatasetPlan, group: int, root: Path, *, threads: int = 1) -> list
     return made
 
 
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `pairs` were made."""
+    return tmp_path_factory.mktemp("plain")
+
+
+@pytest.fixture(scope="module")
+def pairs(root: Path) -> list[Pair]:
+    """Those of the first group of the plain plan."""
+    made = make(plan_of(), 0, root)
+    assert not [pair for pair in made if isinstance(pair, Rejected)]
+    return made
+
+
 @pytest.mark.render
-def test_both_directions_share_foregrounds_and_each_pair_its_background(tmp_path: Path) -> None:
+def test_both_directions_share_foregrounds_and_each_pair_its_background(pairs: list[Pair]) -> None:
     plan = plan_of()
-    first, second = make(plan, 0, tmp_path)
+    first, second = pairs
     for pair in (first, second):
         assert sorted(pair) == list(plan.streams[0].fields)
         assert pair["source.png"].shape == (64, 72, 3)
@@ -85,19 +99,18 @@ def test_a_group_repeats_to_the_byte_in_another_process_with_other_threads(tmp_p
 
 
 @pytest.mark.render
-def test_strength_acts_on_the_source_foreground_alone(tmp_path: Path) -> None:
-    plain, bright = make(plan_of(), 0, tmp_path / "a"), make(plan_of(strength=[2.0, 2.0]), 0, tmp_path / "b")
-    for pair, other in zip(plain, bright, strict=True):
+def test_strength_acts_on_the_source_foreground_alone(pairs: list[Pair], tmp_path: Path) -> None:
+    for pair, other in zip(pairs, make(plan_of(strength=[2.0, 2.0]), 0, tmp_path), strict=True):
         assert (pair["target.png"] == other["target.png"]).all()
         inside = pair["mask.png"] == 255
         assert other["source.png"][inside].mean() > 1.1 * pair["source.png"][inside].mean()
 
 
 @pytest.mark.render
-def test_provenance_names_every_asset_and_no_clock_or_host(tmp_path: Path) -> None:
+def test_provenance_names_every_asset_and_no_clock_or_host(pairs: list[Pair], root: Path) -> None:
     plan = plan_of()
     spec = plan.group(plan.streams[0], 0)
-    for number, pair in enumerate(make(plan, 0, tmp_path)):
+    for number, pair in enumerate(pairs):
         meta = pair["meta.json"]
         assert list(meta) == [
             *("key", "dataset", "recipe", "kind", "split", "group", "pair", "draw", "seed", "assets"),
@@ -111,7 +124,7 @@ def test_provenance_names_every_asset_and_no_clock_or_host(tmp_path: Path) -> No
         params = json.loads(meta["params"])
         assert params["lighting_b"]["id"] == roles["lighting of the target"]["id"]
         assert params["lighting_a"]["factor"] > 0
-        assert str(tmp_path) not in json.dumps(meta)
+        assert str(root) not in json.dumps(meta)
 
 
 STANDING = {"standing": 1.0, "objects": [2, 2], "flip": 1.0, "size_WH": [80, 56]}

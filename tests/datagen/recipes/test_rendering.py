@@ -112,7 +112,7 @@ def test_without_the_render_extra_the_error_says_what_to_install(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with Renderer() as renderer, pytest.raises(BlenderUnavailable, match="No module named 'bpy'") as caught:
         renderer.render("chair:7", [_white(tmp_path)])
-    assert "pip install 'pairbridge[render]'" in caught.value.remedy
+    assert "[render]' (Python 3.11 or 3.13)" in caught.value.remedy
 
 
 def _white(folder: Path) -> Path:

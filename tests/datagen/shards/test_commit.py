@@ -13,16 +13,16 @@ from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.shards.commit import (
     commit_shard,
-    committed_sidecar,
-    quarantine_jsonl,
-    read_sidecars,
+    committed_shard,
     sweep_unfinished,
-    tar_path,
     write_shard_tar,
     write_sidecar,
 )
+from pairbridge.datagen.shards.indexed_shard import IndexedShard
+from pairbridge.datagen.shards.layout import tar_path
 from pairbridge.datagen.shards.reader import open_shard
-from pairbridge.datagen.shards.records import GroupRecord, Hole, ShardInfo, pack_group
+from pairbridge.datagen.shards.records import GroupRecord, Hole, ShardInfo, Sidecar, pack_group
+from pairbridge.datagen.shards.shard_index import ShardIndex
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SHARD = ShardInfo(
@@ -54,6 +54,16 @@ def parts(tmp_path: Path) -> list[tuple[GroupRecord, Path]]:
     return made
 
 
+def committed(shards_dir: Path, shard: ShardInfo = SHARD) -> IndexedShard | None:
+    return committed_shard(ShardIndex(shards_dir), shard)
+
+
+def assert_committed(shards_dir: Path, sidecar: Sidecar) -> None:
+    there = committed(shards_dir)
+    for name in ("shard", "sha256", "bytes", "count", "holes", "rejections"):
+        assert getattr(there, name) == getattr(sidecar, name)
+
+
 def test_commit_gives_the_same_bytes_and_reads_back(shards_dir: Path, parts, tmp_path: Path) -> None:
     sidecar = commit_shard(shards_dir, SHARD, parts)
     again = tmp_path / "again"
@@ -65,7 +75,7 @@ def test_commit_gives_the_same_bytes_and_reads_back(shards_dir: Path, parts, tmp
     ]
     for path in shards_dir.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes()
-    assert committed_sidecar(shards_dir, SHARD) == sidecar
+    assert_committed(shards_dir, sidecar)
     assert sidecar.sha256 == file_sha256(tar_path(shards_dir, SHARD.name))
     shard = open_shard(tar_path(shards_dir, SHARD.name))
     assert shard.keys == ["r-train-00000008", "r-train-00000012"]
@@ -82,16 +92,16 @@ def test_group_record_survives_json_and_refuses_anything_else(parts) -> None:
 
 
 def test_a_tar_without_sidecar_is_not_committed_and_is_swept(shards_dir: Path, parts) -> None:
-    assert committed_sidecar(shards_dir, SHARD) is None
+    assert committed(shards_dir) is None
     sidecar = write_shard_tar(shards_dir, SHARD, parts)
-    assert committed_sidecar(shards_dir, SHARD) is None
+    assert committed(shards_dir) is None
     (shards_dir / ".train-r-000002.tar.tmp-77").write_bytes(b"half")
     assert sweep_unfinished(shards_dir) == [".train-r-000002.tar.tmp-77", "train-r-000001.tar"]
     assert list(shards_dir.iterdir()) == []
     write_shard_tar(shards_dir, SHARD, parts)
     write_sidecar(shards_dir, sidecar)
     assert sweep_unfinished(shards_dir) == []
-    assert committed_sidecar(shards_dir, SHARD) == sidecar
+    assert_committed(shards_dir, sidecar)
 
 
 def test_damage_after_the_commit_is_an_error(shards_dir: Path, parts) -> None:
@@ -100,14 +110,14 @@ def test_damage_after_the_commit_is_an_error(shards_dir: Path, parts) -> None:
     whole = tar.read_bytes()
     tar.write_bytes(whole[:-1])
     with pytest.raises(ShardError, match=r"train-r-000001\.tar has .* bytes instead of"):
-        committed_sidecar(shards_dir, SHARD)
+        committed(shards_dir)
     tar.unlink()
     with pytest.raises(ShardError, match="is missing"):
-        committed_sidecar(shards_dir, SHARD)
+        committed(shards_dir)
     assert sweep_unfinished(shards_dir) == []
     tar.with_suffix(".json").write_bytes(b"{")
     with pytest.raises(ShardError, match="not a usable record"):
-        committed_sidecar(shards_dir, SHARD)
+        committed(shards_dir)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,7 @@ def test_a_shard_of_another_plan_is_refused_with_the_difference(
 ) -> None:
     commit_shard(shards_dir, SHARD, parts)
     with pytest.raises(ConfigError, match=next(iter(change))):
-        committed_sidecar(shards_dir, SHARD.model_copy(update=change))
+        committed(shards_dir, SHARD.model_copy(update=change))
 
 
 def test_missing_scattered_or_altered_parts_commit_nothing(shards_dir: Path, parts) -> None:
@@ -175,7 +185,6 @@ def test_quarantine_lists_every_hole_sorted(tmp_path: Path) -> None:
     )
     folder = tiny.write(tmp_path / "d")
     lines = (folder / "quarantine.jsonl").read_bytes()
-    assert lines == quarantine_jsonl(read_sidecars(folder / "shards"))
     entries = [json.loads(line) for line in lines.splitlines()]
     assert [entry["key"] for entry in entries] == sorted(holes)
     assert {entry["key"]: entry["reason"] for entry in entries} == holes

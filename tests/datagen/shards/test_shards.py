@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.core.errors import ShardError
+from pairbridge.datagen.core.limits import MAX_RECORD_BYTES
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.shards.reader import open_shard, open_shards
-from pairbridge.datagen.shards.records import MAX_RECORD_BYTES, Sidecar
+from pairbridge.datagen.shards.records import Sidecar
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.datagen.shards.tar import BLOCK, walk_tar
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
@@ -203,7 +204,20 @@ def test_a_sidecar_that_is_not_json_is_refused(tar: Path, content: bytes) -> Non
         open_shard(tar)
 
 
-def test_an_oversized_sidecar_is_refused_unread(tar: Path) -> None:
-    os.truncate(tar.with_suffix(".json"), MAX_RECORD_BYTES + 1)
-    with pytest.raises(ShardError, match="above the cap"):
-        Sidecar.from_file(tar.with_suffix(".json"))
+def test_a_sidecar_is_refused_for_its_size_alone_and_read_no_further(tar: Path) -> None:
+    path = tar.with_suffix(".json")
+    sound = Sidecar.from_file(path)
+    # White space behind a record is JSON: nothing but the size speaks against it.
+    path.write_bytes(path.read_bytes().ljust(MAX_RECORD_BYTES))
+    assert Sidecar.from_file(path) == sound
+    refusal = f"{path} is not a usable record: it has more than {MAX_RECORD_BYTES} bytes"
+    with path.open("ab") as stream:
+        stream.write(b" ")
+    with pytest.raises(ShardError) as refused:
+        Sidecar.from_file(path)
+    assert refused.value.cause == refusal
+    # Whole it would fit into no memory.
+    os.truncate(path, 1 << 40)
+    with pytest.raises(ShardError) as refused:
+        Sidecar.from_file(path)
+    assert refused.value.cause == refusal

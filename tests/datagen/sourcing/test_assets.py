@@ -146,7 +146,7 @@ def test_pins_set_split_and_licence(tmp_path: Path) -> None:
         ("a: {licens: CC0}", "licens"),
         ("a: test", "mapping"),
         ("- a", "mapping"),
-        ("a: {split: [", "cannot be read"),
+        ("a: {split: [", "line 1: not valid YAML"),
         ("a: {licence: 4}", "licence"),
     ],
 )

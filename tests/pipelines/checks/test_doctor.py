@@ -1,8 +1,11 @@
 """`pairbridge doctor`: what it finds on this machine, and what it advises where something is missing."""
 
 import os
+import platform
 import subprocess
 import sys
+import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from pairbridge.pipelines.checks.doctor import (
     GIB,
     State,
     apt_command,
+    check_blender,
     check_disk,
     check_interpreter,
     check_memory,
@@ -47,6 +51,7 @@ def test_the_machine_that_runs_these_tests_is_fit() -> None:
         "interpreter",
         "packages",
         "bpy",
+        "confinement",
         "cores",
         "memory",
         "gpu",
@@ -56,7 +61,9 @@ def test_the_machine_that_runs_these_tests_is_fit() -> None:
         "ray",
     ):
         assert name in done.stdout
-    assert "Blender 4.5" in done.stdout
+    line = metadata.version("bpy").rpartition(".")[0]
+    assert f"Blender {line}" in done.stdout
+    assert f"(Python {platform.python_version()})" in done.stdout
 
 
 @pytest.mark.render
@@ -69,6 +76,23 @@ def test_a_missing_system_library_ends_in_a_failure_and_the_command_that_install
     done = doctor(PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "apt-get install -y libxi6" in done.stdout
+
+
+def test_a_kernel_that_does_not_confine_is_noted_with_what_is_not_promised() -> None:
+    # The kernel itself refuses Landlock to the doctor and its children, as a container's profile may.
+    code = (
+        "from pairbridge.datagen.blender import kernel_filters\n"
+        "kernel_filters._REFUSED = {'landlock_create_ruleset': (444, 444)}\n"
+        "kernel_filters.refuse_calls()\n"
+        "from pairbridge.pipelines.checks.doctor import check_confinement\n"
+        "print(check_confinement())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "State.NOTE" in done.stdout, done.stderr
+    assert "from reading your files, nor from writing them" in done.stdout
+    assert "no Landlock (Operation not permitted)" in done.stdout
+    # What seccomp alone holds is not among what is missing.
+    assert "network" not in done.stdout
 
 
 def test_missing_libraries_are_read_from_ldd_and_from_an_import_error() -> None:
@@ -84,10 +108,46 @@ def test_the_remedy_names_packages_and_the_libraries_it_does_not_know() -> None:
     assert "install -y libgl1 libxi6; then ask your distribution for the package of libodd.so.3" in command
 
 
-def test_only_python_3_11_can_render() -> None:
-    assert check_interpreter((3, 11)).state is State.OK
-    assert check_interpreter((3, 12)).state is State.FAILED
-    assert "3.11" in check_interpreter((3, 12)).remedy
+def test_a_python_without_a_bpy_of_its_own_is_told_to_render_through_another() -> None:
+    assert [check_interpreter((3, minor)).state for minor in (11, 13)] == [State.OK, State.OK]
+    for minor in (12, 14):
+        check = check_interpreter((3, minor))
+        assert check.state is State.NOTE
+        assert "render.python" in check.remedy
+    assert check_interpreter((3, 10)).state is State.FAILED
+
+
+@pytest.mark.render
+def test_the_renderer_of_a_config_is_examined_in_place_of_this_environments(tmp_path: Path) -> None:
+    assert f"in {sys.executable} (Python" in check_blender(Path(sys.executable)).found
+    check = check_blender(tmp_path / "absent")
+    assert check.state is State.FAILED
+    assert str(tmp_path / "absent") in check.found
+    assert "python3.13 -m venv" in check.remedy
+
+
+@pytest.mark.render
+def test_without_bpy_the_doctor_names_an_environment_beside_that_has_it(tmp_path: Path) -> None:
+    # One that shares this environment's packages, in the folder where the doctor of one without bpy is asked.
+    beside = tmp_path / "renderer"
+    venv.create(beside, symlinks=True)
+    packages = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    ours = metadata.distribution("bpy").locate_file("")
+    (beside / packages / "ours.pth").write_text(f"{ours}\n")
+    os.symlink(ours / "bpy", beside / packages / "bpy")
+    hidden = (
+        "import sys\n"
+        "from pairbridge.pipelines.checks import doctor\n"
+        # This environment has bpy, and would be found as one beside itself.
+        "sys.prefix = 'nowhere/environment'\n"
+        "doctor._installed = lambda name: False\n"
+        "print(doctor.check_blender(None))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "State.NOTE" in done.stdout
+    assert f"render: {{python: {beside / 'bin' / 'python'}}}" in done.stdout
 
 
 def test_little_memory_or_disk_is_noted_and_too_little_fails(tmp_path: Path) -> None:

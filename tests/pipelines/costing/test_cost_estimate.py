@@ -177,9 +177,12 @@ def test_workers_without_end_wait_for_the_driver(plan, monkeypatch: pytest.Monke
     _, held_up = sites_of(plan, cluster, Prices())
     assert kept_up["wall_s"] < 6.0 + plan.num_groups / 2
     assert held_up["wall_s"] == held_up["wall_s_high"] == pytest.approx(6.0 + plan.num_groups / 2, rel=1e-3)
-    monkeypatch.setattr(cost_estimate, "DRIVER_BYTES_PER_S", 10)
+    monkeypatch.setattr(cost_estimate, "COMMITTER_BYTES_PER_S", 10)
     _, committing = sites_of(plan, cluster, Prices())
     assert committing["wall_s"] > held_up["wall_s"] + 10
+    # A hundred workers have one committer, ten thousand have sixteen.
+    _, fewer = sites_of(plan, Cluster(nodes=10, cpus=10, gpus=1), Prices())
+    assert fewer["wall_s"] - 6.0 == pytest.approx(16 * (committing["wall_s"] - 6.0), rel=1e-3)
 
 
 @pytest.mark.render

@@ -17,8 +17,8 @@ from pairbridge.pipelines.attempts.policy import Limits
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.generation.preview import preview
 from pairbridge.pipelines.generation.progress import LogLines, Snapshot
-from pairbridge.pipelines.shelves.disk import scratch_folder
 from pairbridge.pipelines.shelves.ledger import Ledger, read_ledger
+from pairbridge.pipelines.shelves.scratch_folders import scratch_folder
 from tests.support.tiny_rendered import tiny_config, write_assets
 
 
@@ -67,7 +67,7 @@ def test_a_finished_dataset_is_recognised_and_left_alone(assets, tmp_path, ray_a
 
 @pytest.mark.render
 def test_more_workers_than_cores_are_refused_before_anything_waits(assets, tmp_path, ray_address):
-    with pytest.raises(ConfigError, match="9 workers want a core each, and Ray offers 2"):
+    with pytest.raises(ConfigError, match=r"9 workers want 9 CPU \(Ray offers 2\)"):
         generate(tiny_config(assets, groups=1), tmp_path / "out", workers=9, on_progress=lambda _: None)
 
 
@@ -108,6 +108,7 @@ def test_log_lines_come_now_and_then_and_at_the_end(capsys):
         quarantined=2,
         retries=1,
         busy_workers=2,
+        waiting_workers=0,
         pairs_per_s=1.5,
         left_s=3725.0,
     )
@@ -123,7 +124,7 @@ def test_log_lines_come_now_and_then_and_at_the_end(capsys):
 
 SCRATCH = """
 import os, signal
-from pairbridge.pipelines.shelves.disk import scratch_folder
+from pairbridge.pipelines.shelves.scratch_folders import scratch_folder
 with scratch_folder() as folder:
     (folder / "image.exr").touch()
     print(folder, flush=True)

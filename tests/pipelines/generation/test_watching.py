@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 import ray
 
-from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.datagen.shards.mirror import local_folder
 from pairbridge.datagen.shards.object_store import ObjectStore
 from pairbridge.pipelines.cli import main
 from pairbridge.pipelines.generation.prometheus import RunMetrics
 from pairbridge.pipelines.generation.status import Watched
 from pairbridge.pipelines.pages.browsed_pairs import browse
-from pairbridge.pipelines.shelves.ledger import LedgerReader, RunTally, read_ledger
+from pairbridge.pipelines.shelves.ledger import Ledger, LedgerReader, RunTally, read_ledger
+from tests.support.sidecars import read_sidecars
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SHARD = "train-swap-000000"
@@ -67,7 +67,7 @@ def test_the_sums_of_a_ledger_are_those_of_its_events() -> None:
 
 
 def test_a_real_run_s_ledger_accounts_for_every_second_of_its_workers(finished_run) -> None:
-    events = read_ledger(finished_run.dataset_dir)
+    events = list(read_ledger(finished_run.dataset_dir))
     groups = [event for event in events if event["event"] == "group"]
     for event in groups:
         assert sum(event["phase_s"].values()) == pytest.approx(event["wall_s"], rel=0.05, abs=0.02)
@@ -131,6 +131,21 @@ def test_status_watches_until_the_last_shard_is_committed(status, finished_run, 
     assert lines[0]["shards"]["committed"] == lines[-1]["shards"]["committed"] - 1
 
 
+def test_status_lists_faults_with_what_ray_said_of_them(status, finished_run, tmp_path) -> None:
+    dataset = Path(shutil.copytree(finished_run.dataset_dir, tmp_path / "dataset"))
+    facts = {"shard": SHARD, "group": 3, "worker": "worker-07", "host": "spot-12", "wall_s": 2.0}
+    with Ledger(dataset) as ledger:
+        for kind in ("pre-empted", "out of memory"):
+            said = f"Ray says: {kind}, [bold]as it is[/bold]\n\tand why"
+            ledger.write("fault", **facts, fault=kind, reason="it was", verdict="retry", message=said)
+    state = json.loads(status(dataset, "--json"))
+    assert [fault["fault"] for fault in state["run"]["last_faults"]][-2:] == ["pre-empted", "out of memory"]
+    text = status(dataset, "--faults")
+    assert f"worker-07 on spot-12, {SHARD} group 3: pre-empted; it was; retry" in text
+    assert "    Ray says: out of memory, [bold]as it is[/bold]" in text
+    assert "Ray says" not in status(dataset)
+
+
 def test_a_ledger_that_grows_is_read_on_from_where_it_was(tmp_path) -> None:
     reader, path = LedgerReader(tmp_path), tmp_path / "ledger.jsonl"
     assert list(reader.new_events()) == []
@@ -169,7 +184,7 @@ def exported(label: str) -> Counter[str]:
 
 
 def test_prometheus_finds_the_run_at_the_endpoint_of_ray(finished_run) -> None:
-    events = read_ledger(finished_run.dataset_dir)
+    events = list(read_ledger(finished_run.dataset_dir))
     metrics = RunMetrics("fed-again")
     with metrics.exported():
         for event in events:

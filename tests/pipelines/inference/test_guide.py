@@ -148,12 +148,12 @@ def test_a_batch_of_two_is_two_batches_of_one(
     """Of a bridge that does not see its source, of one that does, whose path has noise, and of a flow."""
     folder = write_model(tmp_path_factory.mktemp("m"), conditions=conditions, outside_mask="keep", **changes)
     model = TranslationModel.load(folder)
-    config = GuideConfig(losses=[{"kind": "range"}], blend=True, guidance={"mcg_scale": 0.001})
+    config = GuideConfig(losses=[{"kind": "range"}], blend=True, guidance={"mcg_scale": 0.001, "eta": 0.5})
     bright = WeightedTerm("bright", 100.0, lambda images, about: (images - 0.8).square().mean(dim=(1, 2, 3)))
     sources, masks = np.stack([scene(1), scene(2)]), np.stack([foreground(), foreground()[::-1]])
 
     def edited(chosen: slice) -> np.ndarray:
-        generator = torch.Generator().manual_seed(3)
+        generator = [torch.Generator().manual_seed(3) for _ in sources[chosen]]
         path = translation_path(
             model, sources[chosen], masks[chosen], {}, steps=4, strength=0.5, generator=generator
         )
@@ -194,7 +194,7 @@ def test_a_latent_diffusion_model_and_a_loss_of_ones_own(files: dict[str, Path],
     ("settings", "why"),
     [
         (["steps=3"], "never trained"),
-        (["losses.0.reference=nowhere.png"], "cannot be read"),
+        (["losses.0.reference=nowhere.png"], "--set losses.0.reference=FILE"),
         (["losses.0.kind=magic"], "magic"),
         (["guidance.inner_step=3"], "did you mean 'inner_steps'"),
         (["losses=[{kind: clip, path: nowhere, text: a}]"], "no config.json"),

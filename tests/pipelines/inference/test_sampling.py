@@ -11,7 +11,7 @@ from pairbridge.pipelines.inference.sampling import tiled
 from pairbridge.training.bridge.samplers import HeunSampler
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import ConditionConfig
-from pairbridge.training.published.pipeline import load_published
+from pairbridge.training.published.published_folders import load_published
 from tests.pipelines.inference.test_translation import pairbridge, read, scene, write
 from tests.pipelines.inference.translating_models import write_model
 
@@ -37,6 +37,9 @@ def test_samples_are_those_of_the_model_and_lie_on_a_sheet(generator: Path, tmp_
     assert np.array_equal(read(out / "sheet.png"), tiled(images))
     pairbridge("sample", generator, *("--out", tmp_path / "again", *options[2:]))
     assert (tmp_path / "again" / "0002.png").read_bytes() == (out / "0002.png").read_bytes()
+    alone = pairbridge("sample", generator, *("--out", tmp_path / "alone", *options[2:], "--batch-size", 1))
+    assert alone.endswith("6 network evaluations each\n")
+    assert np.abs(read(tmp_path / "alone" / "0002.png").astype(int) - images[2]).max() <= 1
     pairbridge("sample", generator, *("--out", tmp_path / "mug", *options[2:9], "mug"))
     assert not np.array_equal(read(tmp_path / "mug" / "0000.png"), images[0])
 

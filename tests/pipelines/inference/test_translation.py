@@ -16,7 +16,7 @@ from pairbridge.pipelines.inference.image_files import read_image, read_mask
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.training.bridge_training.translation_model import TranslationModel
-from pairbridge.training.published.pipeline import load_published
+from pairbridge.training.published.published_folders import load_published
 from tests.pipelines.commands.image_commands import pairbridge, read, write
 from tests.pipelines.inference.translating_models import write_model
 from tests.support.broken_photographs import BROKEN
@@ -63,6 +63,25 @@ def test_a_hole_is_filled_with_noise_of_the_seed(removal: Path, tmp_path: Path) 
     assert np.array_equal(read(tmp_path / "out.png"), shown[3])
 
 
+def test_a_hole_that_readers_filled_smoothly_is_filled_so_everywhere(tmp_path: Path) -> None:
+    root = tmp_path / "smooth" / "train" / "checkpoints"
+    checkpoint = write_model(root, conditions=("mask",), hole_read="smooth")
+    spoilt = np.where(hole()[..., None] > 0, 255, scene()).astype(np.uint8)
+    outputs = []
+    for model in (checkpoint, publish(checkpoint, tmp_path / "published")):
+        for number, picture in enumerate((scene(), spoilt)):
+            image = write(tmp_path / f"{number}.png", picture)
+            mask = write(tmp_path / "mask.png", hole())
+            pairbridge(
+                "translate", model, image, "--mask", mask, "--seed", number, "--out", tmp_path / "o.png"
+            )
+            outputs.append(read(tmp_path / "o.png"))
+    # What was in the hole cannot matter, and no noise takes its place.
+    assert all(np.array_equal(outputs[0], other) for other in outputs[1:])
+    shown = TranslationModel.load(write_model(tmp_path / "seen", hole_read="visible"))
+    assert not np.array_equal(shown.translate(scene(), hole()), shown.translate(spoilt, hole()))
+
+
 def test_run_checkpoint_and_published_model_give_the_same_image(removal: Path, tmp_path: Path) -> None:
     image, mask = write(tmp_path / "image.png", scene(33, 47)), write(tmp_path / "mask.png", hole(33, 47))
     published = publish(removal, tmp_path / "published")
@@ -97,6 +116,22 @@ def test_a_folder_is_translated_image_by_image_and_what_fails_is_named(removal: 
         "translate", removal, tmp_path / "in/a.png", "--mask", tmp_path / "masks/a.png", "--out", single
     )
     assert single.read_bytes() == (tmp_path / "out" / "a.png").read_bytes()
+
+    # Two pairs of neighbours of one size; one of the second pair has no mask that fits.
+    for name, height in (("c", 48), ("d", 48)):
+        write(tmp_path / "in" / f"{name}.png", scene(height))
+        write(tmp_path / "masks" / f"{name}.png", hole(height if name == "c" else 40))
+    options[-1] = str(tmp_path / "batched")
+    call = ["translate", str(removal), str(tmp_path / "in"), *options, "--batch-size", "2"]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 2, done.output
+    assert "not translated: d.png: the mask has shape (40, 56), the image (48, 56)" in done.output
+    assert sorted(path.name for path in (tmp_path / "batched").iterdir()) == ["a.png", "b.png", "c.png"]
+    for name in ("a.png", "b.png"):
+        alone, together = (read(tmp_path / folder / name).astype(int) for folder in ("out", "batched"))
+        assert np.abs(alone - together).max() <= 1
+    # a and b at once, then c, as d was refused before the network.
+    assert "2 network evaluations in all" in done.output
 
 
 def test_light_maps_reach_the_network_and_are_asked_for(relighting: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.imaging.fill import fill_noise
 from pairbridge.datagen.shards.reader import open_shards
 from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.pipelines.pages import dataset_page
 from pairbridge.pipelines.pages.browsed_pairs import browse, even_shares
 from pairbridge.pipelines.pages.dataset_page import write_dataset_page
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
@@ -93,8 +94,31 @@ def test_limit_and_seed_choose_the_same_pairs_evenly_over_recipes_and_splits(dat
     assert even_shares([1, 1], 20) == [1, 1]
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "mine.txt").write_text("x")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists"):
         write_dataset_page(browse(dataset), tmp_path / "there", limit=1, seed=0)
+
+
+def test_a_page_that_was_interrupted_leaves_nothing_and_the_same_call_makes_it(
+    dataset, tmp_path, monkeypatch
+) -> None:
+    out = tmp_path / "page"
+    with monkeypatch.context() as patched:
+        patched.setattr(dataset_page, "render", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_dataset_page(browse(dataset), out, limit=2, seed=0)
+    assert list(tmp_path.iterdir()) == []
+    # What a kill leaves is hidden, and in nobody's way.
+    (tmp_path / ".page.tmp-folder" / "images").mkdir(parents=True)
+    (tmp_path / ".page.tmp-folder" / "images" / "half.png").write_bytes(b"half")
+    out.mkdir()
+    write_dataset_page(browse(dataset), out, limit=2, seed=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+    assert len(data_of(out)["pairs"]) == 2
+    assert not (out / "images" / "half.png").exists()
+
+
+def interrupted(*_: object) -> str:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.long

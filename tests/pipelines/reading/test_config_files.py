@@ -1,13 +1,14 @@
 """Configuration files: what a typo, a wrong value or a hostile file says, and what relative paths mean."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.yaml_text import parse
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.pipelines.reading.config_files import find_config, load_config, shipped_names
-from pairbridge.pipelines.reading.yaml_text import parse
 
 GOOD = """\
 name: tiny
@@ -49,6 +50,14 @@ def test_relative_asset_paths_start_from_the_folder_of_the_file(config_file, tmp
     path = config_file(GOOD)
     monkeypatch.chdir("/")
     assert load_config(path, DatasetConfig).assets.photos == ((tmp_path / "pictures").resolve(),)
+
+
+def test_the_link_that_makes_an_environments_interpreter_is_kept(config_file, tmp_path, monkeypatch) -> None:
+    (tmp_path / "renderer" / "bin").mkdir(parents=True)
+    (tmp_path / "renderer" / "bin" / "python").symlink_to(sys.executable)
+    text = GOOD.replace("samples: 16", "python: renderer/bin/python")
+    monkeypatch.chdir("/")
+    assert load_config(config_file(text), DatasetConfig).render.python == tmp_path / "renderer/bin/python"
 
 
 def test_relative_paths_of_an_override_start_from_the_working_directory(

@@ -7,11 +7,11 @@ import jsonschema
 import pytest
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.yaml_text import read_document
 from pairbridge.pipelines.commands.config_kinds import KINDS, model_of
 from pairbridge.pipelines.commands.configs import reference_files
 from pairbridge.pipelines.reading.config_files import SHIPPED
 from pairbridge.pipelines.reading.config_keys import as_text, below, sections
-from pairbridge.pipelines.reading.yaml_text import read_document
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 SHIPPED_FILES = [(kind, path) for kind in KINDS for path in sorted((SHIPPED / KINDS[kind][0]).glob("*.yaml"))]

@@ -2,8 +2,11 @@
 
 import pytest
 
+from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.pipelines.generation.open_plan import plan_before_baking
+from pairbridge.pipelines.generation.plan_summary import estimated_bytes, estimated_shard_bytes
 from pairbridge.pipelines.reading.config_files import find_config, load_config, shipped_names
 from pairbridge.pipelines.runs.run_config import load_run
 from pairbridge.training.bridge.sample_loop import check_grid
@@ -34,6 +37,29 @@ def test_production_renders_at_full_quality(name: str) -> None:
     config = load_config(find_config("datasets", name), DatasetConfig)
     assert config.render.samples >= 64
     assert config.recipes["relighting"].mean_pixels >= 512**2
+
+
+def test_shards_of_what_takes_a_cluster_have_one_to_four_gigabytes() -> None:
+    sizes = {}
+    for name in shipped_names("datasets"):
+        plan = DatasetPlan(load_config(find_config("datasets", name), DatasetConfig), Catalogue(()))
+        if estimated_bytes(plan) > 10e9:
+            sizes |= {(name, stream.name): estimated_shard_bytes(plan, stream) for stream in plan.streams}
+    full = {names: size for names, size in sizes.items() if names[1].startswith("train-")}
+    assert len(full) >= 5
+    assert {names for names, size in full.items() if not 1e9 <= size <= 4e9} == set()
+
+
+def test_a_plan_counts_what_a_recipe_stores_beside_its_pictures() -> None:
+    def bytes_with(store: list[str]) -> int:
+        settings = [f"recipes.relighting.store={store}"]
+        config = load_config(find_config("datasets", "relighting-small"), DatasetConfig, settings)
+        return estimated_bytes(DatasetPlan(config, Catalogue(())))
+
+    plain, depth, albedo = (bytes_with(store) for store in ([], ["depth"], ["albedo"]))
+    # float32, and a third picture beside source and target.
+    assert depth > 1.5 * plain
+    assert 1.2 * plain < albedo < 1.6 * plain
 
 
 def test_the_demo_varies_light_as_much_as_the_verdict_on_it_says() -> None:

@@ -14,11 +14,11 @@ import pytest
 
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.dataset.verify import dataset_status
-from pairbridge.datagen.shards.commit import read_sidecars
 from pairbridge.pipelines.runs.report import duration, headline, percent, size, write_report
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.engine.checkpoint import checkpoint_folders
+from tests.support.sidecars import read_sidecars
 
 ATTRIBUTES_THAT_LOAD = {"src", "href", "srcset", "data", "poster", "action", "background"}
 
@@ -163,10 +163,10 @@ def test_licences_and_authors_are_listed_and_escaped(page: Page, finished_run) -
 
 def test_what_was_imported_is_shown_with_its_licence(page: Page, metrics) -> None:
     (source,) = metrics["other_sources"]
-    assert (source["name"], source["kind"], source["recipe"]) == ("plates", "imported_removal", "elsewhere")
+    assert (source["name"], source["kind"], source["recipe"]) == ("plates", "import", "elsewhere")
     assert source["pairs"] == {"train": 4}
     assert "Other data" in page.text
-    assert "plates imported_removal, layout folders; CC-BY-4.0; Plates & Sons" in page.text
+    assert "plates import, layout folders; CC-BY-4.0; Plates & Sons" in page.text
     licences = {(entry["licence"], entry["author"]) for entry in metrics["licences"]}
     assert ("CC-BY-4.0", "Plates & Sons") in licences
 

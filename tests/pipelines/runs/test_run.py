@@ -38,7 +38,8 @@ class Chain:
     def _stage(self, name: str, inputs, content) -> Stage:
         def make() -> None:
             self.made.append(name)
-            (self.folder / name).write_text(content())
+            (self.folder / name).mkdir(exist_ok=True)
+            self._path(name).write_text(content())
 
         return Stage(
             name=name,
@@ -49,11 +50,14 @@ class Chain:
         )
 
     def _digest(self, name: str) -> str | None:
-        path = self.folder / name
+        path = self._path(name)
         return file_sha256(path) if path.exists() else None
 
     def _read(self, name: str) -> str:
-        return (self.folder / name).read_text()
+        return self._path(name).read_text()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / name / "text"
 
 
 @pytest.fixture
@@ -84,20 +88,20 @@ def test_a_stage_that_makes_the_same_again_does_not_run_the_next(chain: Chain) -
 
 def test_a_lost_or_altered_result_is_made_again(chain: Chain) -> None:
     chain.run()
-    (chain.folder / "double").unlink()
+    (chain.folder / "double" / "text").unlink()
     assert chain.run() == ["double"]
-    (chain.folder / "copy").write_text("tampered with")
+    (chain.folder / "copy" / "text").write_text("tampered with")
     assert chain.run() == ["copy"]
 
 
 def test_a_stage_that_failed_half_way_is_not_finished(chain: Chain, tmp_path: Path) -> None:
     chain.run()
     chain.settings = {"text": "b", "size": 1}
-    (tmp_path / "copy").unlink()
-    (tmp_path / "copy").mkdir()  # writing the result now fails
+    (tmp_path / "copy" / "text").unlink()
+    (tmp_path / "copy" / "text").mkdir()  # writing the result now fails
     with pytest.raises(IsADirectoryError):
         chain.run()
-    (tmp_path / "copy").rmdir()
+    (tmp_path / "copy" / "text").rmdir()
     assert chain.run() == ["copy", "double"]
 
 

@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
 
 from pairbridge.datagen.core.errors import ConfigError, ShardError
+from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.pipelines.runs.run import execute
 from pairbridge.pipelines.runs.run_config import Run, load_run
 from pairbridge.pipelines.runs.stages import StageRecords
-from pairbridge.training.engine.checkpoint import CheckpointError
 
 
 @pytest.fixture
@@ -52,14 +53,30 @@ def test_what_only_changes_speed_changes_no_stage(run, ray_address) -> None:
     assert not any(states(faster, ray_address).values())
 
 
-def test_another_training_is_refused_until_a_fresh_start_is_asked_for(run, ray_address) -> None:
-    other = changed(run, training=run.training.model_copy(update={"seed": 9}))
-    with pytest.raises(CheckpointError, match="--from train") as caught:
-        states(other, ray_address)
-    assert "seed" in caught.value.cause
-    ran = states(other, ray_address, forced_from="train")
-    assert ran == {"generate": False, "verify": False, "train": True, "evaluate": True, "report": True}
-    assert (run.folder / "train.replaced-1" / "checkpoints").is_dir()
+def test_a_longer_training_starts_afresh_where_it_is_told_and_reuses_the_data(
+    run, finished_run, ray_address, pairbridge
+) -> None:
+    shards = {path.name: file_sha256(path) for path in (run.dataset_dir / "shards").iterdir()}
+    config = finished_run.folder.parents[1] / "configs" / "run.yaml"
+    command = ("run", config, "--out", run.folder.parent, "--workers", 1, "--address", ray_address)
+    status, _, err = pairbridge(*command, "--set", "training.steps=9")
+    assert status == 1
+    assert "--from train" in err
+    assert "steps" in err
+    status, out, err = pairbridge(*command, "--set", "training.steps=9", "--from", "train")
+    # Pairs of this run are in quarantine.
+    assert status == 2, err
+    ran = {name: act for act, name in re.findall(r"^(running|skipping) stage (\w+)", out, re.MULTILINE)}
+    assert ran == {
+        "generate": "skipping",
+        "verify": "skipping",
+        "train": "running",
+        "evaluate": "running",
+        "report": "running",
+    }
+    assert (run.folder / "train.replaced-1" / "checkpoints" / "step-000006").is_dir()
+    assert (run.training_dir / "checkpoints" / "step-000009").is_dir()
+    assert {path.name: file_sha256(path) for path in (run.dataset_dir / "shards").iterdir()} == shards
 
 
 def test_another_dataset_is_refused_until_a_fresh_start_is_asked_for(run, ray_address) -> None:

@@ -1,5 +1,6 @@
 """Finished groups survive a run; unfinished ones and workers of older runs do not get in."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def test_a_worker_that_outlives_its_driver_cannot_stage(tmp_path, plan, moment):
         text=True,
     )
     assert zombie.stdout.readline() == "ready\n"
+    # Continued before it has stopped, it would stop for ever.
+    os.waitid(os.P_PID, zombie.pid, os.WSTOPPED | os.WNOWAIT)
     second = Staging.take_over(tmp_path, "second", plan)
     assert second.open_shard(shard) == (0, 1, 2)
     zombie.send_signal(signal.SIGCONT)
@@ -134,7 +137,7 @@ def test_a_worker_is_fenced_once_its_shard_is_committed(tmp_path, plan):
     staging = Staging.take_over(tmp_path, "first", plan)
     staging.open_shard(shard)
     stage(staging, shard, 6)
-    staging.discard(shard)
+    staging.retire(shard)
     with pytest.raises(Fenced):
         stage(staging, shard, 6)
 
@@ -176,8 +179,8 @@ def test_a_killed_sweep_is_taken_up_again(tmp_path, plan):
     doomed = staging.folder / f".{shard.name}.doomed"
     doomed.mkdir()
     (doomed / "left").touch()
-    staging.discard(shard)
-    assert not doomed.exists()
+    assert staging.retire(shard) == doomed
+    assert not (doomed / "left").exists()
     assert not staging.shard_folder(shard).exists()
     staging.close()
     assert not (tmp_path / "staging").exists()

@@ -73,12 +73,41 @@ def test_every_pod_mounts_what_it_names_and_reads_secrets_from_a_secret(job: dic
     images = set()
     for pod in pods:
         volumes = {volume["name"] for volume in pod["volumes"]}
-        for container in pod["containers"]:
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
             images.add(container["image"])
-            assert {mount["name"] for mount in container["volumeMounts"]} == volumes
+            mounted = {mount["name"] for mount in container["volumeMounts"]}
+            assert mounted == volumes if container in pod["containers"] else mounted <= volumes
             assert container["resources"]["requests"] == container["resources"]["limits"]
             assert not container.get("env")
     assert images == {load("ray-up.yaml")["docker"]["image"]}
+
+
+def test_both_clusters_begin_empty_and_have_room_for_the_workers_of_their_command(
+    job: dict[str, Any],
+) -> None:
+    types = load("ray-up.yaml")["available_node_types"]
+    assert all(each.get("min_workers", 0) == 0 for each in types.values())
+    assert (
+        workers_asked("ray-up.yaml") <= types["render"]["resources"]["CPU"] * types["render"]["max_workers"]
+    )
+    groups = {group["groupName"]: group for group in job["spec"]["rayClusterSpec"]["workerGroupSpecs"]}
+    assert all(group["replicas"] == 0 for group in groups.values())
+    cores = int(groups["render"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert workers_asked("rayjob.yaml") <= cores * groups["render"]["maxReplicas"]
+
+
+def workers_asked(name: str) -> int:
+    return int(re.search(r"--workers (\d+)", (FOLDER / name).read_text()).group(1))
+
+
+def test_the_token_reaches_every_machine_of_ray_up_and_a_typo_starts_no_cluster(job: dict[str, Any]) -> None:
+    content = load("ray-up.yaml")
+    # `--env NAME` alone copies a variable that no machine has set.
+    assert not [option for option in content["docker"]["run_options"] if "RAY_AUTH_TOKEN" in option]
+    assert content["file_mounts"] == {"/home/pairbridge/.ray/auth_token": "~/.ray/auth_token"}
+    (check,) = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["initContainers"]
+    assert check["command"][:2] == ["pairbridge", "plan"]
+    assert check["command"][2] in job["spec"]["entrypoint"]
 
 
 @pytest.mark.parametrize("name", ["rayjob.yaml", "ray-up.yaml"])
@@ -103,3 +132,7 @@ def test_the_image_has_what_the_project_needs() -> None:
     assert set(libraries) <= set(dockerfile.split())
     assert "requirements/pins.txt" in dockerfile
     assert "USER pairbridge" in dockerfile
+    # The builder is sent what is copied, and no more.
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line[1:] for line in ignored if line.startswith("!")} == set(" ".join(copied).split())

@@ -45,5 +45,5 @@ def test_pools_that_ask_for_more_than_there_is_are_refused(tmp_path, ray_address
         first={"recipes": ["holes"], "workers": 2, "resources": {"spot": 1}},
         second={"recipes": ["others"], "workers": 1},
     )
-    with pytest.raises(ConfigError, match=r"wants 3 CPU \(Ray offers 2\), 2 spot \(Ray offers 0\)"):
+    with pytest.raises(ConfigError, match=r"3 workers want 3 CPU \(Ray offers 2\), 2 spot \(Ray offers 0\)"):
         generate(config, tmp_path / "out", workers=1, on_progress=lambda _: None)

@@ -17,7 +17,7 @@ from pairbridge.training.bridge_training.translation_model import TranslationMod
 from pairbridge.training.data.condition_specs import ConditionConfig, class_condition
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.tensors import images_of
+from pairbridge.training.data.tensors import network_images, pixels_of
 from pairbridge.training.networks.autoencoders import build_autoencoder
 from pairbridge.training.networks.conditions import encode_condition, withhold
 from tests.support.toy_relighting import SIZE, ball_pair, write_toy_dataset
@@ -64,6 +64,7 @@ def config(*, start: str = "noise", conditions: tuple = (SHADE,), **changes) -> 
             "loss": {"latent_weighting": "field"},
             "threads": 1,
             "loader_workers": 0,
+            "watch": {"trackers": ()},
             **changes,
         }
     )
@@ -85,7 +86,7 @@ def grey(count: int = 1) -> np.ndarray:
 def test_a_sample_brings_its_class_along(root: Path) -> None:
     pairs = PairSource(root / "shades", "shades", "train", conditions=(SHADE,))
     read = [pairs.pair(index) for index in range(4)]
-    images = images_of(read)
+    images = network_images(pixels_of(read))
     latent = torch.zeros(4, 3, 5, 6)
     planes = encode_condition(SHADE, images, latent, build_autoencoder(config().autoencoder))
     assert planes.shape == (4, 2, 5, 6)
@@ -94,7 +95,7 @@ def test_a_sample_brings_its_class_along(root: Path) -> None:
     for plane, name in zip(planes, names, strict=True):
         for place, other in enumerate(SHADES):
             assert (plane[place] == float(other == name)).all()
-    dropped = withhold([SHADE], {"shade": planes}, torch.tensor([[0.1], [0.3], [0.1], [0.9]]))["shade"]
+    dropped = withhold([SHADE], {"shade": planes}, torch.tensor([0.1, 0.3, 0.1, 0.9]))["shade"]
     assert [bool(one.any()) for one in dropped] == [False, True, False, True]
 
 
@@ -143,13 +144,14 @@ def test_an_output_of_zero_costs_the_mean_square_of_the_velocity(root: Path, sta
     settings = config(start=start)
     autoencoder = build_autoencoder(settings.autoencoder)
     pairs = PairSource(root / "shades", "shades", "train", conditions=(SHADE,))
-    batch = images_of([pairs.pair(index) for index in range(8)])
+    batch = pixels_of([pairs.pair(index) for index in range(8)])
     plain = settings.model_copy(update={"augment": settings.augment.model_copy(update={"flip": 0.0})})
     draws = draw_step(plain, autoencoder, step=0, samples=8, size_HW=(SIZE, SIZE))
     denoiser = build_denoiser(plain, autoencoder)
     loss = bridge_loss(plain, denoiser, autoencoder, PixelLoss(plain.loss), batch, draws)
-    x0 = draws.eps if start == "noise" else autoencoder.encode(batch["source"])
-    wanted = (autoencoder.encode(batch["target"]) - x0).square().mean(dim=(1, 2, 3))
+    images = network_images(batch)
+    x0 = draws.eps if start == "noise" else autoencoder.encode(images["source"])
+    wanted = (autoencoder.encode(images["target"]) - x0).square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(loss.per_sample, wanted)
 
 

@@ -11,7 +11,7 @@ from pairbridge.training.bridge_training.translation_model import TranslationMod
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.engine.checkpoint import checkpoint_folders
 from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
@@ -40,24 +40,38 @@ def test_geometry_is_trained_judged_and_drawn(root: Path, tmp_path: Path, task: 
         denoiser=network,
         loss={"pixel_weight": 1.0, "pixel_crop": 16},
         optimiser={"learning_rate": 4e-3, "warmup_images": 8},
-        watch={"pictures_every": 30, "rows": 2},
+        watch={"pictures_every": 30, "rows": 2, "trackers": ()},
         ema_half_life_images=20,
     )
-    mix = MixConfig.model_validate({"sources": [{**source, "target": kind}]})
+    mix = MixConfig.model_validate({"sources": [{**source, "roles": {"target": kind}}]})
     train(settings, mix, tmp_path / "train", run_root=root)
     losses = [line["loss"] for line in lines(tmp_path / "train" / "stats.jsonl")]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
     assert (tmp_path / "train" / "pictures" / "step-000030.png").is_file()
 
     judged = EvaluationConfig.model_validate(
-        {"sources": [{**source, "task": task}], "size": 32, "threads": 1, "sample_images": 2}
+        {
+            "sources": [{**source, "task": task, "roles": {"target": kind}}],
+            "size": 32,
+            "threads": 1,
+            "sample_images": 2,
+        }
     )
     result = evaluate(judged, tmp_path / "train", tmp_path / "evaluation", run_root=root)["sources"]["a"]
-    assert result["best_baseline"] == "training_mean"
+    assert result["methods"].keys() == {"model", "training_mean", "pixel_ridge"}
+    metric, best = result["judged_by"], result["best_baseline"]
+    # Of both figures less is better.
+    assert result["methods"][best][metric]["mean"] == min(
+        result["methods"][name][metric]["mean"] for name in ("training_mean", "pixel_ridge")
+    )
 
     model = TranslationModel.load(checkpoint_folders(tmp_path / "train/checkpoints")[-1])
     pairs = PairSource(
-        root / "data", "geometry", "test", target=TargetKind(kind), conditions=settings.denoiser.conditions
+        root / "data",
+        "geometry",
+        "test",
+        roles=RoleChoice(target=kind),
+        conditions=settings.denoiser.conditions,
     )
     figures = []
     for place in range(len(pairs)):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.json_digest import file_sha256
-from pairbridge.datagen.shards.commit import read_sidecars
+from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.datagen.shards.reader import open_shard
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.datagen.shards.tar import walk_tar
@@ -21,11 +21,12 @@ from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.engine.checkpoint import CheckpointError, read_tensors
 from pairbridge.training.engine.run_log import read_lines
 from pairbridge.training.networks.autoencoders import build_autoencoder
-from tests.support.tiny_dataset import TinyDataset, TinyRecipe
+from tests.support.sidecars import read_sidecars
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe, commit_as_it_is
 from tests.support.toy_relighting import SIZE, ball_pair, write_toy_dataset
 
 
@@ -68,6 +69,7 @@ def _config(folder: Path, **changes) -> TrainingConfig:
         "threads": 1,
         "loader_workers": 0,
         "log_every": 1,
+        "watch": {"trackers": ()},
     }
     return TrainingConfig.model_validate({**plain, **changes})
 
@@ -81,7 +83,7 @@ def _mix(**changes) -> MixConfig:
 
 
 def _encode(config: TrainingConfig, root: Path, **options) -> list[Path]:
-    wanted = {"recipes": (), "split": "train", "target": TargetKind.IMAGE, **options}
+    wanted = {"recipes": (), "split": "train", "roles": RoleChoice(), **options}
     return [folder for name in ("a", "b") for folder in encode_dataset(config, root / name, **wanted)]
 
 
@@ -120,9 +122,9 @@ def _depth_pair(seed: int) -> dict[str, np.ndarray]:
 
 def test_cached_depth_knows_where_it_holds(tmp_path: Path, autoencoder: Path) -> None:
     write_toy_dataset(tmp_path / "d", "geometry", {"train": 6}, make_pair=_depth_pair)
-    mix = _mix(sources=[{"name": "d", "path": "run:d", "recipe": "geometry", "target": "depth"}])
+    mix = _mix(sources=[{"name": "d", "path": "run:d", "recipe": "geometry", "roles": {"target": "depth"}}])
     encoded, cached = _config(autoencoder), _config(autoencoder, latents="cached")
-    encode_dataset(cached, tmp_path / "d", recipes=(), split="train", target=TargetKind.DEPTH)
+    encode_dataset(cached, tmp_path / "d", recipes=(), split="train", roles=RoleChoice(target="depth"))
     losses = []
     for name, config in (("encoded", encoded), ("cached", cached)):
         train(config, mix, tmp_path / name, run_root=tmp_path)
@@ -169,7 +171,7 @@ def test_kill_and_resume_gives_the_same_shards(root: Path, autoencoder: Path, mo
     monkeypatch.setattr("pairbridge.training.data.latent_cache.PAIRS_PER_SHARD", 5)
     monkeypatch.setattr(latent_encoding, "PAIRS_PER_SHARD", 5)
     shutil.copytree(root / "a", root / "undisturbed")
-    (calm,) = encode_dataset(config, root / "undisturbed", recipes=(), split="train", target=TargetKind.IMAGE)
+    (calm,) = encode_dataset(config, root / "undisturbed", recipes=(), split="train", roles=RoleChoice())
 
     class Killed(BaseException):
         pass
@@ -227,10 +229,10 @@ def test_what_changes_pixels_in_every_epoch_cannot_be_cached(root: Path, autoenc
         train(config, _mix(random_crop=0.5), root / "run", run_root=root)
     TinyDataset(recipes={"c": TinyRecipe(groups={"train": 3}, kind="photo_removal")}).write(root / "c")
     removal = {"name": "c", "path": "run:c", "recipe": "c"}
-    with pytest.raises(ConfigError, match="source c is object removal"):
-        train(config, _mix(sources=[removal]), root / "run", run_root=root)
-    with pytest.raises(ConfigError, match="is object removal"):
-        encode_dataset(config, root / "c", recipes=("c",), split="train", target=TargetKind.IMAGE)
+    with pytest.raises(ConfigError, match="source c has noise in its hole"):
+        train(config.model_copy(update={"size": 16}), _mix(sources=[removal]), root / "run", run_root=root)
+    with pytest.raises(ConfigError, match="has a hole with noise"):
+        encode_dataset(config, root / "c", recipes=("c",), split="train", roles=RoleChoice())
 
 
 def test_a_pair_without_images_is_a_hole_and_replaced_by_its_own_source(
@@ -242,6 +244,7 @@ def test_a_pair_without_images_is_a_hole_and_replaced_by_its_own_source(
         if member.key.endswith("00000003") and member.field == "mask.png":
             whole[member.offset : member.offset + member.size] = bytes(member.size)
     tar.write_bytes(whole)
+    commit_as_it_is(tar)
     config = _config(autoencoder, latents="cached", steps=8, loss={"pixel_weight": 0})
     folder, _ = _encode(config, root)
     (sidecar,) = read_sidecars(folder / "shards")
@@ -257,6 +260,15 @@ def test_a_pair_without_images_is_a_hole_and_replaced_by_its_own_source(
     assert "synthetic/relighting-train-00000004" in keys
     assert "synthetic/relighting-train-00000003" not in keys
 
+    # A number of a latent, which no checksum of its own protects.
+    latents = folder / "shards" / "train-relighting-000000.tar"
+    whole = bytearray(latents.read_bytes())
+    member = next(one for one in walk_tar(latents) if one.field == "mean_target.npy")
+    whole[member.offset + member.size - 1] ^= 1
+    latents.write_bytes(whole)
+    with pytest.raises(DataReplaced, match=r"latents/.*train-relighting-000000\.tar"):
+        train(config, _mix(), root / "again", run_root=root)
+
 
 def test_buckets_read_the_latents_of_their_own_size(root: Path, autoencoder: Path) -> None:
     buckets = {
@@ -264,7 +276,7 @@ def test_buckets_read_the_latents_of_their_own_size(root: Path, autoencoder: Pat
             {"side": 16, "batch_size": 4, "weight": 0.5},
             {"side": 32, "batch_size": 2, "weight": 0.5},
         ],
-        "aspects": [{"ratio": 1}, {"ratio": 2}],
+        "aspects": [1, 2],
     }
     config = _config(autoencoder, latents="cached", buckets=buckets, steps=8)
     _encode(config, root)

@@ -1,10 +1,14 @@
 """Loss terms against what they are defined as."""
 
+import copy
+
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from pydantic import ValidationError
 from torch import Tensor
 
+from pairbridge.training.bridge_training import losses
 from pairbridge.training.bridge_training.losses import (
     Crops,
     LatentWeighting,
@@ -14,7 +18,7 @@ from pairbridge.training.bridge_training.losses import (
     latent_loss,
     latent_validity,
 )
-from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
+from pairbridge.training.networks.autoencoders import FolderAutoencoder, HaarConfig, build_autoencoder
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -94,6 +98,80 @@ def test_a_latent_cell_is_valid_only_if_all_of_its_pixels_are() -> None:
     valid = torch.ones(1, 1, 8, 8)
     valid[..., 0, 0], valid[..., 7, 3] = 0, 0.5
     assert torch.equal(latent_validity(valid, 4)[0, 0], torch.tensor([[0.0, 1.0], [0.0, 1.0]]))
+
+
+@pytest.fixture(scope="module")
+def autoencoder() -> FolderAutoencoder:
+    """An AutoencoderKL as random weights make it, of half the depth of SDXL's and an eighth of its width."""
+    torch.manual_seed(0)
+    model = AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=8,
+        latent_channels=4,
+    )
+    return FolderAutoencoder(model, name="small", digest="")
+
+
+def decoded_error(
+    autoencoder: FolderAutoencoder, x1_hat: Tensor, config: LossConfig, side: int, precision: str = "fp32"
+) -> tuple[Tensor, Tensor]:
+    """The loss per sample, and the gradient of a weighted sum of it, towards targets of noise."""
+    estimate = x1_hat.clone().requires_grad_()
+    samples, cells = len(estimate), side // autoencoder.factor
+    drawn = crops(config, (cells, cells), autoencoder.factor, samples)
+    images = {"target": noise(samples, 3, side, side, seed=1).clamp(-1, 1)}
+    loss = PixelLoss(config, precision)(estimate, images, autoencoder, drawn)["pixel"]
+    (loss * torch.arange(1.0, samples + 1)).sum().backward()
+    return loss.detach(), estimate.grad
+
+
+def test_the_pixel_loss_and_its_gradient_do_not_depend_on_how_many_are_decoded_at_once(
+    autoencoder: FolderAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x1_hat, config = noise(5, 4, 16, 16), LossConfig(pixel_norm="l2", pixel_crop=24)
+    estimate = x1_hat.clone().requires_grad_()
+    drawn = crops(config, (16, 16), 2, 5)
+    target = noise(5, 3, 32, 32, seed=1).clamp(-1, 1)
+    by_hand = []
+    for row in range(5):
+        cells = drawn.of(slice(row, row + 1))
+        top, left = int(cells.rows[0, 0]), int(cells.columns[0, 0])
+        output = autoencoder.decode(estimate[row : row + 1, :, top : top + 12, left : left + 12])
+        wanted = target[row, :, 2 * top : 2 * top + 24, 2 * left : 2 * left + 24]
+        by_hand.append((output[0] - wanted).square().mean())
+    (torch.stack(by_hand) * torch.arange(1.0, 6)).sum().backward()
+    for at_once in (24 * 24, 2 * 24 * 24, 10**6):
+        monkeypatch.setattr(losses, "_PIXELS_AT_ONCE", at_once)
+        loss, gradient = decoded_error(autoencoder, x1_hat, config, 32)
+        torch.testing.assert_close(loss, torch.stack(by_hand).detach(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(gradient, estimate.grad, rtol=1e-4, atol=1e-7)
+
+
+def test_the_decoder_in_bf16_points_where_it_does_in_float32(autoencoder: FolderAutoencoder) -> None:
+    config = LossConfig(pixel_norm="l1")
+    exact, halved = (
+        decoded_error(autoencoder, noise(2, 4, 16, 16), config, 32, precision)
+        for precision in ("fp32", "bf16")
+    )
+    assert not torch.equal(exact[0], halved[0])
+    torch.testing.assert_close(exact[0], halved[0], rtol=0.01, atol=0)
+    assert float(torch.cosine_similarity(exact[1].flatten(), halved[1].flatten(), dim=0)) > 0.98
+
+
+def test_activations_beyond_float16_pass_the_decoder_in_bf16(autoencoder: FolderAutoencoder) -> None:
+    """As in SDXL's decoder, whose features grow past 65504 before a normalisation brings them back."""
+    large = copy.deepcopy(autoencoder)
+    with torch.no_grad():
+        large.model.decoder.conv_in.weight *= 1e6
+        large.model.decoder.conv_in.bias *= 1e6
+    x1_hat = noise(1, 4, 16, 16)
+    exact, halved = large.decode(x1_hat), large.decode(x1_hat, "bf16")
+    with torch.autocast("cpu", torch.float16):
+        assert not large.model.decode(x1_hat / large.scale).sample.isfinite().all()
+    assert halved.isfinite().all()
+    assert float((exact - halved).abs().mean()) < 0.05 * float(exact.std())
 
 
 def test_losses_that_cannot_be_are_refused() -> None:

@@ -4,12 +4,14 @@ There an operation on tensors of two devices fails as it does on a GPU. Values d
 ends at its copy to the host, and reaching that copy is what is asked of it.
 """
 
+import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+from pairbridge.datagen.shards.fields import FieldKind
 from pairbridge.training.bridge.samplers import (
     DbimSampler,
     EulerMaruyamaSampler,
@@ -19,11 +21,13 @@ from pairbridge.training.bridge.samplers import (
     ReferenceSampler,
     Sampler,
 )
+from pairbridge.training.bridge_training.bridge_learner import BridgeLearner
 from pairbridge.training.bridge_training.losses import PixelLoss
-from pairbridge.training.bridge_training.objective import bridge_loss, draw_step, encode_sources, predict
+from pairbridge.training.bridge_training.objective import encode_sources, predict
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
-from pairbridge.training.data.targets import TargetKind
+from pairbridge.training.data.ranks import Ranks
+from pairbridge.training.data.targets import PairKinds
 from pairbridge.training.distillation.distillation_equations import (
     Multistep,
     draw_student,
@@ -36,6 +40,8 @@ from pairbridge.training.guidance.guided_images import edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
 from pairbridge.training.networks.autoencoders import build_autoencoder
 from pairbridge.training.perceptual.inception import InceptionV3, inception_features
+from tests.support.tiny_transformers import TRANSFORMERS
+from tests.support.waits import Waits
 
 META = torch.device("meta")
 UNET = {"widths": [8, 16], "head_width": 8, "norm_groups": 4}
@@ -67,26 +73,51 @@ STEPS: dict[str, dict] = {
     "conditions withheld": BESIDE,
     "velocity": {"bridge": {"field": "velocity"}},
     "flow from noise": {"bridge": {"sigma": 0, "start": "noise"}},
+    **{kind: {"denoiser": {**network, "conditions": ["mask"]}} for kind, network in TRANSFORMERS.items()},
+    "in parts": {"accumulate": 2},
     "weighting": {"loss": {"latent_weighting": "estimate"}},
 }
 
 
-@pytest.mark.parametrize("kind", [TargetKind.IMAGE, TargetKind.NORMAL, TargetKind.DEPTH])
-@pytest.mark.parametrize("name", STEPS)
-def test_a_step_leaves_nothing_on_the_cpu(name: str, kind: TargetKind) -> None:
+@pytest.fixture
+def fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fused optimiser asks for a device that it knows, and then runs on this one too."""
+    optimizer = sys.modules[torch.optim.Optimizer.__module__]
+    monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["meta"])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [(name, FieldKind.IMAGE) for name in STEPS]
+    # What geometry shows is augmented and compared in other ways.
+    + [("pixel loss", FieldKind.NORMAL), ("pixel loss", FieldKind.DEPTH)],
+)
+@pytest.mark.usefixtures("fused")
+def test_a_step_leaves_nothing_on_the_cpu_and_waits_for_nothing(name: str, kind: FieldKind) -> None:
     config = training(**STEPS[name])
     autoencoder = build_autoencoder(config.autoencoder)
-    draws = draw_step(config, autoencoder, step=0, samples=4, size_HW=(32, 32))
-    denoiser = build_denoiser(config, autoencoder).to(META)
-    widths = {"source": 3, "target": 3, "mask": 1}
-    batch = {name: torch.zeros(4, channels, 32, 32) for name, channels in widths.items()}
-    if kind is not TargetKind.IMAGE:
-        batch["valid"] = torch.ones(4, 1, 32, 32)
-    pixel_loss = PixelLoss(config.loss).to(META)
-    loss = bridge_loss(config, denoiser, autoencoder.to(META), pixel_loss, batch, draws, target_kind=kind)
-    loss.per_sample.sum().backward()
-    assert loss.per_sample.device == META
-    assert all(weight.grad is not None for weight in denoiser.parameters() if weight.requires_grad)
+    bridge = BridgeLearner(config, autoencoder, PixelLoss(config.loss), Ranks(0, 1), META, from_base=False)
+    batch = {name: torch.zeros(4, 32, 32, 3, dtype=torch.uint8) for name in ("source", "target")}
+    batch["mask"] = torch.zeros(4, 32, 32, dtype=torch.uint8)
+    if kind is not FieldKind.IMAGE:
+        batch["target"] = torch.zeros(4, 32, 32, 3)
+        batch["valid"] = torch.ones(4, 32, 32, dtype=torch.uint8)
+    whole = {**batch, "size_WH": (32, 32), "batch_size": 4}
+    with Waits() as waits:
+        numbers = bridge.step(0, whole, PairKinds(target=kind))
+    assert not waits.found
+    assert {value.device for value in numbers.values()} == {META}
+    assert numbers["loss"].shape == (4,)
+
+
+def test_waiting_is_seen() -> None:
+    with Waits() as waits:
+        torch.zeros(3).to(META)
+        torch.tensor([1.0, 2.0], device=META)
+        torch.zeros(3).to(META, non_blocking=True)
+    assert waits.found == ["a copy of shape (3,)", "a constant of shape (2,)"]
+    with pytest.raises(RuntimeError):
+        torch.zeros((), device=META).item()
 
 
 def reaches_the_host(translate: Callable[[], object]) -> None:
@@ -106,6 +137,7 @@ TRANSLATIONS: dict[str, tuple[dict, int, Sampler, float]] = {
     "heun": (NOISE, 4, HeunSampler(), 1.0),
     "guidance": (BESIDE, 2, PosteriorSampler(), 2.0),
     "hole": ({"hole": "smooth"}, 1, PosteriorSampler(), 1.0),
+    **{kind: ({"denoiser": network}, 1, PosteriorSampler(), 1.0) for kind, network in TRANSFORMERS.items()},
     **{
         head: ({"denoiser": {**UNET, "head": head}}, 1, PosteriorSampler(), 1.0)
         for head in ("gain", "gate", "estimate")
@@ -124,7 +156,7 @@ def test_a_translation_reaches_its_copy_to_the_host(name: str) -> None:
 
 @pytest.mark.parametrize("changes", [{}, BESIDE], ids=["mask", "mask and source"])
 def test_a_guided_edit_reaches_its_copy_to_the_host(changes: dict) -> None:
-    generator = torch.Generator().manual_seed(0)
+    generator = [torch.Generator().manual_seed(seed) for seed in range(2)]
     config = GuideConfig.model_validate({"losses": [{"kind": "range"}], "steps": 4})
     path = translation_path(model(**changes), SOURCES, MASKS, {}, steps=4, generator=generator)
     terms = [WeightedTerm("range", 1.0, out_of_range)]
@@ -134,7 +166,7 @@ def test_a_guided_edit_reaches_its_copy_to_the_host(changes: dict) -> None:
 @pytest.mark.parametrize("multistep", list(Multistep))
 def test_a_students_step_leaves_nothing_on_the_cpu(multistep: Multistep) -> None:
     teacher = model(bridge={"sigma": 0.5})
-    batch = {"source": torch.zeros(4, 3, 32, 32), "mask": torch.zeros(4, 1, 32, 32)}
+    batch = {"source": torch.zeros(4, 32, 32, 3), "mask": torch.zeros(4, 32, 32, dtype=torch.uint8)}
     x0, seen = encode_sources(
         teacher.config, teacher.autoencoder, batch, META, changes=torch.rand(4, 3), dropout=torch.rand(4, 1)
     )

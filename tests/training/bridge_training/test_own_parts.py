@@ -26,7 +26,7 @@ from pairbridge.training.distillation.distillation_config import DistillationCon
 from pairbridge.training.distillation.student import student_config
 from pairbridge.training.engine.checkpoint import CheckpointError, read_state
 from pairbridge.training.networks.denoisers import Denoiser, OwnNetworkConfig
-from pairbridge.training.published.pipeline import LatentBridgePipeline
+from pairbridge.training.published.published_folders import write_published
 from tests.support.toy_relighting import write_toy_dataset
 
 PARTS = '''
@@ -94,6 +94,7 @@ batch_size: 4
 size: 32
 threads: 1
 loader_workers: 0
+watch: {trackers: []}
 denoiser: {kind: own, network: parts.py:Net, settings: {width: 4}}
 loss: {terms: [{loss: parts.py:Edges, weight: 0.5}]}
 bridge: {kind: own, bridge: parts.py:Straight}
@@ -150,7 +151,7 @@ def test_what_cannot_be_known_of_own_parts_is_refused(folder: Path, checkpoint: 
         with pytest.raises(ConfigError, match="sampler follows"):
             check_sampler(sampler, 1, UniformTimesteps(), bridge=model.config.bridge, sees_source=True)
     with pytest.raises(ConfigError, match="would run its code"):
-        LatentBridgePipeline.of(model, removes=False)
+        write_published(model, folder / "published", removes=False)
     with pytest.raises(ConfigError, match="of the user's own"):
         student_config(model.config, DistillationConfig())
     with pytest.raises(ConfigError, match=r"BatchNorm|GroupNorm"):

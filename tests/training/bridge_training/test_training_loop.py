@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import torch
 
+from pairbridge.datagen.core.disk_errors import OutputMoved
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.folder_lock import FolderLocked
+from pairbridge.pipelines.runs.stages import set_aside
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
@@ -37,6 +40,8 @@ TINY = {
     "threads": 1,
     "loader_workers": 0,
     "log_every": 1,
+    # Slow to import; tests of trackers name theirs.
+    "watch": {"trackers": ()},
 }
 
 
@@ -217,7 +222,7 @@ def test_changed_config_mix_or_data_are_refused_by_name(root: Path, tmp_path: Pa
     sources = [source.model_dump() for source in mix().sources]
     sources[0]["weight"] = 0.8
     sources[1]["weight"] = 0.2
-    refused(r"mix_sources\[0\]\.parts: 7 there, 4 now", changed_mix=mix(sources=sources))
+    refused(r"mix_sources\[0\]\.parts\[0\]\[1\]: 7 there, 4 now", changed_mix=mix(sources=sources))
     other = tmp_path / "other"
     write_toy_dataset(other / "a", "relighting", {"train": 12}, seed=7)
     write_toy_dataset(other / "b", "photos", {"train": 5}, seed=1)
@@ -290,3 +295,26 @@ def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(root: Path, tmp_path
     assert 0 < int(step) < 400
     state = read_state(checkpoint_folders(tmp_path / "checkpoints")[-1])
     assert state.step == int(step) == lines(tmp_path / "consumed.jsonl")[-1]["step"]
+
+
+def test_a_folder_in_which_a_training_runs_is_refused_and_its_holder_named(
+    root: Path, tmp_path: Path
+) -> None:
+    def again(line: dict) -> None:
+        with pytest.raises(FolderLocked, match=f"process {os.getpid()} on"):
+            train(config(), mix(), tmp_path, run_root=root)
+        with pytest.raises(FolderLocked):
+            set_aside(tmp_path)
+
+    train(config(steps=1), mix(), tmp_path, run_root=root, on_progress=again)
+
+
+def test_a_folder_renamed_during_a_training_stops_it_by_name(root: Path, tmp_path: Path) -> None:
+    def rename(line: dict) -> None:
+        if line["step"] == 7:
+            (tmp_path / "run").rename(tmp_path / "elsewhere")
+
+    with pytest.raises(OutputMoved, match="run was renamed"):
+        train(config(), mix(), tmp_path / "run", run_root=root, on_progress=rename)
+    assert not (tmp_path / "run").exists()
+    assert train(config(), mix(), tmp_path / "elsewhere", run_root=root).step == 10

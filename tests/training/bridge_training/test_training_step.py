@@ -18,16 +18,16 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.translation_model import TranslationModel, build_denoiser
-from pairbridge.training.engine import engine_run
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
     checkpoint_folders,
     read_state,
     read_tensors,
 )
+from pairbridge.training.engine.checkpoint_writer import CheckpointWriter
 from pairbridge.training.engine.engine_run import TrainingDiverged
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
-from pairbridge.training.networks.latent_unet import LatentUNetConfig, build_latent_unet
+from pairbridge.training.networks.latent_unet import LatentUNetConfig
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import TINY, config, lines, mix, tensors
 
@@ -89,7 +89,7 @@ def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monk
     """Scalars are read nowhere, and lists once a step: of numbers that a copy brought to the host before."""
     counted = counted_reads(monkeypatch)
     saved = []
-    monkeypatch.setattr(engine_run, "write_checkpoint", lambda *args, **kwargs: saved.append(dict(counted)))
+    monkeypatch.setattr(CheckpointWriter, "write", lambda *args: saved.append((dict(counted), args[2])))
     settings = config(
         steps=6,
         checkpoint_every=6,
@@ -110,15 +110,16 @@ def test_nothing_in_a_step_waits_for_the_device(root: Path, tmp_path: Path, monk
         # Without a checkpoint on disk there is no result to return.
         with contextlib.suppress(IndexError):
             train(settings, mix(), tmp_path, run_root=root, on_progress=begin_to_count)
-    assert len(saved) == 1
     assert not reads.found
+    ((read, written),) = saved
+    assert read == {"tolist": 4}
     # Only the checkpoint brings tensors to the CPU: weights, averages and three states of each weight.
     weights = len(build_denoiser(settings, build_autoencoder(settings.autoencoder)).state_dict())
-    assert saved[0] == {"tolist": 4, "cpu": 5 * weights}
+    assert sum(len(tensors) for tensors in written.values()) == 5 * weights
 
 
 def test_pictures_are_of_the_same_held_out_pairs(root: Path, tmp_path: Path) -> None:
-    watch = {"pictures_every": 2, "rows": 3}
+    watch = {"pictures_every": 2, "rows": 3, "trackers": ()}
     train(config(steps=4, watch=watch), mix(), tmp_path / "watched", run_root=root)
     folder = tmp_path / "watched" / "pictures"
     keys = json.loads((folder / "pairs.json").read_bytes())
@@ -145,8 +146,10 @@ def test_a_loss_out_of_all_proportion_stops_the_run(root: Path, tmp_path: Path) 
         train(config(steps=60, optimiser=rising, diverged_at=1.5), mix(), tmp_path, run_root=root)
 
 
-def test_a_kill_loses_at_most_one_interval(root: Path, tmp_path: Path) -> None:
-    """SIGKILL at some step; the resumed run ends bit for bit where the undisturbed one does."""
+def test_a_kill_loses_less_than_two_intervals(root: Path, tmp_path: Path) -> None:
+    """SIGKILL at some step, while a checkpoint may be being written; the resumed run ends bit for bit where
+    the undisturbed one does.
+    """
     straight = train(config(steps=12, checkpoint_every=3), mix(), tmp_path / "straight", run_root=root)
     program = f"""
 import os, signal, sys
@@ -160,7 +163,7 @@ t.train(t.config(steps=12, checkpoint_every=3), t.mix(), Path({str(tmp_path / "c
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[3], check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert read_state(checkpoint_folders(tmp_path / "cut/checkpoints")[-1]).step >= 8 - 3
+    assert read_state(checkpoint_folders(tmp_path / "cut/checkpoints")[-1]).step > 8 - 2 * 3
     resumed = train(config(steps=12, checkpoint_every=3), mix(), tmp_path / "cut", run_root=root)
     a, b = tensors(straight.checkpoint), tensors(resumed.checkpoint)
     assert all(torch.equal(a[key], b[key]) for key in a)
@@ -179,7 +182,7 @@ def test_changed_base_weights_are_refused_and_gone_ones_are_not(root: Path, tmp_
     }
     haar, folder = build_autoencoder(HaarConfig()), tmp_path / "base"
     torch.manual_seed(0)
-    base = build_latent_unet(LatentUNetConfig(**topology), in_channels=48, out_channels=haar.channels)
+    base = LatentUNetConfig(**topology).build(in_channels=48, out_channels=haar.channels)
     torch.nn.init.normal_(base.conv_out.weight, std=0.01)
     base.save_pretrained(folder)
     started = config(
@@ -190,7 +193,10 @@ def test_changed_base_weights_are_refused_and_gone_ones_are_not(root: Path, tmp_
     )
     first = train(started, mix(), tmp_path / "run", run_root=root)
     kept = read_tensors(first.checkpoint, "model")
-    torch.testing.assert_close(kept["unet.conv_out.weight"], base.conv_out.weight.detach(), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        kept["unet.conv_in.weight"][:, :48], base.conv_in.weight.detach(), atol=1e-7, rtol=0
+    )
+    assert kept["unet.conv_out.weight"].abs().max() < 1e-7
     TranslationModel.load(first.checkpoint)
     longer = started.model_copy(update={"steps": 3})
     with torch.no_grad():
@@ -200,19 +206,3 @@ def test_changed_base_weights_are_refused_and_gone_ones_are_not(root: Path, tmp_
         train(longer, mix(), tmp_path / "run", run_root=root)
     shutil.rmtree(folder)
     assert train(longer, mix(), tmp_path / "run", run_root=root).step == 3
-
-
-def test_figures_and_pictures_become_events_that_a_resume_does_not_repeat(root: Path, tmp_path: Path) -> None:
-    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    watch = {"pictures_every": 2, "rows": 1, "tensorboard": True}
-    constant = {"optimiser": {"schedule": "constant", "warmup_images": 8}}
-    train(config(steps=2, watch=watch, **constant), mix(), tmp_path, run_root=root)
-    train(config(steps=4, watch=watch, **constant), mix(), tmp_path, run_root=root)
-    read = events.EventAccumulator(str(tmp_path / "events"))
-    read.Reload()
-    written = lines(tmp_path / "stats.jsonl")
-    assert [event.step for event in read.Scalars("loss")] == [1, 2, 3, 4]
-    losses = [event.value for event in read.Scalars("loss")]
-    assert losses == pytest.approx([line["loss"] for line in written])
-    assert read.Scalars("shares/photos")[-1].value == pytest.approx(written[-1]["shares"]["photos"])
-    assert [event.step for event in read.Images("pictures")] == [2, 4]

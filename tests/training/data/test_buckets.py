@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.shards.sample import Pair
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.data.buckets import BucketMix, BucketsConfig, BucketSequence
+from pairbridge.training.data.bucket_mix import BucketMix, Phase
+from pairbridge.training.data.buckets import BucketsConfig, BucketSequence
 from pairbridge.training.data.draws import DrawnSource, DrawPlan
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.picture_buckets import Placement
 from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.schedule import Schedule
 from pairbridge.training.engine.checkpoint import read_tensors
-from tests.support.toy_relighting import write_toy_dataset
+from tests.support.toy_relighting import ball_pair, write_toy_dataset
 
 # arXiv 2503.07535, appendix A.
 PAPER = [(256, 32, 0.1), (512, 16, 0.2), (768, 8, 0.2), (1024, 4, 0.5)]
@@ -34,10 +37,12 @@ def _buckets(budgets=PAPER, aspects=((1, 1),), *, multiple: int = 64, seed: int 
     config = BucketsConfig.model_validate(
         {
             "budgets": [{"side": s, "batch_size": b, "weight": w} for s, b, w in budgets],
-            "aspects": [{"ratio": ratio, "weight": weight} for ratio, weight in aspects],
+            "aspects": [ratio for ratio, _ in aspects],
         }
     )
-    return BucketSequence.of(config, multiple=multiple, seed=seed)
+    shares = [Fraction(str(weight)) for _, weight in aspects]
+    sequence = BucketSequence.of(config, multiple=multiple, seed=seed)
+    return sequence.shaped([[share / sum(shares) for share in shares]] * len(config.budgets))
 
 
 def test_budgets_are_within_one_batch_of_their_share_and_aspects_exact_every_cycle() -> None:
@@ -97,7 +102,7 @@ BUDGETS = st.lists(st.tuples(st.just(64), st.integers(1, 33), st.integers(1, 9))
 @settings(max_examples=40, deadline=None)
 def test_each_source_is_within_one_sample_at_every_batch_of_any_buckets(parts, budgets) -> None:
     schedule, buckets = Schedule(parts), _buckets(budgets)
-    mix = BucketMix(schedule, buckets)
+    mix = BucketMix([Phase(0, schedule)], buckets)
     before = np.zeros(len(parts), np.int64)
     for batch in range(150):
         counts = mix.counts(batch + 1)
@@ -115,7 +120,7 @@ def test_each_source_is_within_one_sample_at_every_batch_of_any_buckets(parts, b
 def test_each_source_has_its_share_in_every_bucket_of_the_papers(weights, aspects) -> None:
     """A hundredth of the data in a cycle of a hundred samples would else be seen at one resolution only."""
     schedule, buckets = Schedule(weights), _buckets(aspects=aspects)
-    mix = BucketMix(schedule, buckets)
+    mix = BucketMix([Phase(0, schedule)], buckets)
     own = np.zeros((len(buckets.buckets), len(weights)))
     worst = 0.0
     for batch in range(3000):
@@ -127,9 +132,11 @@ def test_each_source_has_its_share_in_every_bucket_of_the_papers(weights, aspect
 
 
 def test_draws_of_buckets_leave_no_gap_and_follow_from_the_number_alone() -> None:
-    sources = [DrawnSource("a", 0.9, 50), DrawnSource("b", 0.1, 7)]
-    options = {"seed": 3, "buckets": _buckets(aspects=ASPECTS)}
-    plan, jumping = DrawPlan(sources, **options), DrawPlan(sources, **options)
+    buckets = _buckets(aspects=ASPECTS)
+    sources = [DrawnSource(name, n, _anywhere(n, buckets)) for name, n in (("a", 50), ("b", 7))]
+    options = {"seed": 3, "buckets": buckets}
+    phases = [Phase(0, Schedule([0.9, 0.1]))]
+    plan, jumping = DrawPlan(sources, phases, **options), DrawPlan(sources, phases, **options)
     late = jumping.batch(199)
     drawn: list[list[int]] = [[], []]
     for number in range(200):
@@ -142,18 +149,39 @@ def test_draws_of_buckets_leave_no_gap_and_follow_from_the_number_alone() -> Non
 
 
 def test_stop_ends_buckets_at_the_last_batch_without_a_repeat() -> None:
-    sources = [DrawnSource("a", 0.9, 500), DrawnSource("b", 0.1, 37)]
-    plan = DrawPlan(sources, seed=3, buckets=_buckets(), on_exhausted="stop")
-    fits = [b for b in range(100) if all(plan.mix.counts(b) <= np.array([500, 37]))]
-    assert plan.num_batches == fits[-1]
+    buckets = _buckets()
+    sources = [DrawnSource(name, n, _anywhere(n, buckets)) for name, n in (("a", 500), ("b", 37))]
+    phases = [Phase(0, Schedule([0.9, 0.1]))]
+    plan = DrawPlan(sources, phases, seed=3, buckets=buckets, on_exhausted="stop")
+    seen: set[tuple[int, int]] = set()
+    last = 0
+    while True:
+        drawn = [(draw.source, draw.index) for draw in plan.batch(last)]
+        if len(set(drawn)) < len(drawn) or seen & set(drawn):
+            break
+        seen |= set(drawn)
+        last += 1
+    assert plan.num_batches == last > 3
+
+
+def _anywhere(size: int, buckets: BucketSequence) -> Placement:
+    """Pictures of a source shared out among the buckets in turn."""
+    own = tuple(np.arange(size)[place :: len(buckets.buckets)] for place in range(len(buckets.buckets)))
+    own = tuple(members if len(members) else np.arange(size) for members in own)
+    return Placement(own, tuple(np.ones(len(members)) for members in own), 0)
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    write_toy_dataset(folder / "a", "relighting", {"train": 12})
-    write_toy_dataset(folder / "b", "photos", {"train": 5}, seed=1)
+    write_toy_dataset(folder / "a", "relighting", {"train": 24}, make_pair=_square_or_wide)
+    write_toy_dataset(folder / "b", "photos", {"train": 10}, seed=1, make_pair=_square_or_wide)
     return folder
+
+
+def _square_or_wide(seed: int) -> Pair:
+    """32x32, or 32x16, which is as large as the buckets of its shape below 32."""
+    return {name: image[:16] if seed % 2 else image for name, image in ball_pair(seed).items()}
 
 
 MIX = MixConfig.model_validate(
@@ -174,14 +202,15 @@ def test_batches_have_the_size_and_shape_of_their_bucket_for_any_workers_and_ran
     root: Path, workers: int, world: int
 ) -> None:
     buckets = _buckets(SMALL, SMALL_ASPECTS, multiple=8)
-    parts = [
-        list(islice(_load(root, buckets, workers, Ranks(rank, world)).batches(), 20)) for rank in range(world)
-    ]
+    loaders = [_load(root, buckets, workers, Ranks(rank, world)) for rank in range(world)]
+    parts = [list(islice(loader.batches(), 20)) for loader in loaders]
+    buckets = loaders[0].draws.buckets
+    assert len({buckets.bucket(number).size_WH for number in range(20)}) > 3
     counted: Counter[str] = Counter()
     for number, of_ranks in enumerate(zip(*parts, strict=True)):
         (width, height), batch_size = buckets.bucket(number)
         for batch in of_ranks:
-            assert batch["source"].shape == (batch_size // world, 3, height, width)
+            assert batch["source"].shape == (batch_size // world, height, width, 3)
             assert (batch["number"], batch["batch_size"]) == (number, batch_size)
             counted.update(batch["source_names"])
         total = buckets.samples(number + 1)
@@ -203,12 +232,13 @@ def test_training_on_buckets_resumes_bit_for_bit(root: Path, tmp_path: Path) -> 
             "checkpoint_every": 5,
             "buckets": {
                 "budgets": [{"side": s, "batch_size": b, "weight": w} for s, b, w in SMALL],
-                "aspects": [{"ratio": 1, "weight": 0.5}, {"ratio": 2, "weight": 0.5}],
+                "aspects": [1, 2],
             },
             "denoiser": {"widths": (8, 16), "head_width": 8, "norm_groups": 4},
             "threads": 1,
             "loader_workers": 0,
             "log_every": 1,
+            "watch": {"trackers": ()},
         }
     )
 

@@ -22,13 +22,17 @@ import torch.multiprocessing as mp
 from pydantic import ValidationError
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
+from pairbridge.datagen.core.json_digest import file_sha256
+from pairbridge.datagen.shards import proven_files
+from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.datagen.shards.tar import walk_tar
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.draws import Draw
 from pairbridge.training.data.loader import MAX_BAD_IN_A_ROW, LoaderWorkerDied, MixedLoader, SourceUnreadable
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.ranks import Ranks
-from tests.support.tiny_dataset import SPLITS, TinyDataset, TinyRecipe, asset
+from pairbridge.training.data.tensors import network_images
+from tests.support.tiny_dataset import SPLITS, TinyDataset, TinyRecipe, asset, commit_as_it_is
 
 WEIGHTS = {2: (0.9, 0.1), 3: (0.55, 0.25, 0.2), 5: (0.4, 0.3, 0.15, 0.1, 0.05)}
 BATCH = 8
@@ -52,11 +56,12 @@ def run_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def _source(recipe: str, weight: float = 1.0) -> dict:
+    return {"name": f"source-{recipe}", "path": "run:dataset", "recipe": recipe, "weight": weight}
+
+
 def _mix(num_sources: int, **options) -> MixConfig:
-    sources = [
-        {"name": f"source-{recipe}", "path": "run:dataset", "recipe": recipe, "weight": weight}
-        for recipe, weight in zip("abcde", WEIGHTS[num_sources], strict=False)
-    ]
+    sources = [_source(recipe, weight) for recipe, weight in zip("abcde", WEIGHTS[num_sources], strict=False)]
     return MixConfig.model_validate({"seed": 11, "sources": sources, **options})
 
 
@@ -113,17 +118,33 @@ def test_shares_are_exact_and_batches_the_same_for_any_workers(
 def test_a_batch_is_what_the_contract_says(run_root: Path) -> None:
     batch = _batches(_loader(run_root, _mix(3)), 1, start=5)[0]
     assert (batch["number"], batch["batch_size"]) == (5, BATCH)
+    images = network_images({name: batch[name] for name in ("source", "target", "mask")})
     for name, channels, low in (("source", 3, -1), ("target", 3, -1), ("mask", 1, 0)):
-        assert batch[name].shape == (BATCH, channels, 16, 16)
-        assert batch[name].dtype == torch.float32
-        assert low <= batch[name].min() < low + 0.1
-        assert 0.9 < batch[name].max() <= 1
+        assert batch[name].shape == (BATCH, 16, 16, *([3] if channels == 3 else []))
+        assert batch[name].dtype == torch.uint8
+        assert images[name].shape == (BATCH, channels, 16, 16)
+        assert images[name].dtype == torch.float32
+        assert low <= images[name].min() < low + 0.1
+        assert 0.9 < images[name].max() <= 1
     assert batch["source_names"] == [key.split("/")[0] for key in batch["keys"]]
     assert all(
         key.split("/")[1].startswith(f"{name[-1]}-train-")
         for key, name in zip(batch["keys"], batch["source_names"], strict=True)
     )
     assert batch["substitutes"] == []
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_every_level_becomes_its_float_to_the_last_bit(kind: type) -> None:
+    most = np.iinfo(kind).max
+    levels = np.arange(most + 1, dtype=kind).reshape(1, 16, -1)
+    pixels = {"mask": torch.from_numpy(levels), "source": torch.from_numpy(np.stack([levels] * 3, axis=-1))}
+    images = network_images(pixels)
+    exact = levels.astype(np.float32)
+    assert np.array_equal(images["mask"][:, 0].numpy(), exact / np.float32(most))
+    for plane in images["source"][0]:
+        assert np.array_equal(plane.numpy()[None], exact / np.float32(most / 2) - np.float32(1))
+    assert images["source"].is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -215,7 +236,9 @@ def test_two_gloo_ranks_deliver_exact_shares(run_root: Path, tmp_path: Path) -> 
 
 @pytest.fixture
 def damaged(tmp_path: Path):
-    """A function that writes the dataset anew with the masks of some of recipe a's samples zeroed."""
+    """A function that writes the dataset anew with the masks of some of recipe a's samples zeroed when it was
+    committed: its records are of these bytes.
+    """
 
     def damage(keys: set[str]) -> Path:
         TINY.write(tmp_path / "dataset")
@@ -225,6 +248,7 @@ def damaged(tmp_path: Path):
                 if member.key in keys and member.field == "mask.png":
                     whole[member.offset : member.offset + member.size] = bytes(member.size)
             tar.write_bytes(whole)
+            commit_as_it_is(tar)
         return tmp_path
 
     return damage
@@ -252,6 +276,55 @@ def test_a_corrupt_pair_is_replaced_by_its_own_source_and_reported(
     again = _batches(_loader(root, mix), 3, start=17)
     for one, other in zip(batches[17:], again, strict=True):
         _assert_same(one, other)
+
+
+def _flip(tar: Path, field: str) -> None:
+    """One byte of the data of a member, in the middle: the file's size and headers stay."""
+    whole = bytearray(tar.read_bytes())
+    member = next(one for one in walk_tar(tar) if one.field == field)
+    whole[member.offset + member.size // 2] ^= 1
+    tar.write_bytes(whole)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_tar_with_other_bytes_than_its_sidecar_states_stops_training_by_name(
+    tmp_path: Path, workers: int
+) -> None:
+    """Arrays have no checksum of their own: nothing but the tar's digest tells other depths from these."""
+    TinyDataset(recipes={"a": TinyRecipe(groups={"train": 2}, kind="geometry")}).write(tmp_path / "dataset")
+    mix = MixConfig.model_validate({"sources": [_source("a")]})
+    assert len(_batches(_loader(tmp_path, mix), 2)) == 2
+    for tar in sorted((tmp_path / "dataset" / "shards").glob("*.tar")):
+        _flip(tar, "depth.npy")
+    with pytest.raises(DataReplaced, match=r"train-a-\d+\.tar is not the file that its record was"):
+        _batches(_loader(tmp_path, mix, workers=workers), 2)
+
+
+def test_a_tar_is_read_whole_once_and_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TINY.write(tmp_path / "dataset")
+    tars = sorted((tmp_path / "dataset" / "shards").glob("train-a-*.tar"))
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return file_sha256(path)
+
+    monkeypatch.setattr(proven_files, "file_sha256", counted)
+    loader = _loader(tmp_path, _mix(2))
+    for start in (0, 12):
+        _batches(loader, 12, start)
+    assert sorted(path for path in read if path in tars) == tars
+    read.clear()
+    _batches(_loader(tmp_path, _mix(2)), 12)
+    assert not read
+    # The same bytes in another file, as a restored copy is.
+    content = tars[0].read_bytes()
+    tars[0].unlink()
+    tars[0].write_bytes(content)
+    _batches(loader, 12)
+    assert read == tars[:1]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -347,7 +420,7 @@ def test_mix_files_are_checked(run_root: Path) -> None:
 
 def test_substitutes_come_from_a_stream_of_their_own(run_root: Path) -> None:
     draws = _loader(run_root, _mix(2)).draws
-    draw = Draw(source=0, number=5, index=3)
+    draw = Draw(source=0, number=5, index=3, bucket=0)
     stand_ins = [draws.substitute(draw, attempt) for attempt in range(MAX_BAD_IN_A_ROW)]
     assert stand_ins == [draws.substitute(draw, attempt) for attempt in range(MAX_BAD_IN_A_ROW)]
     assert {(s.source, s.number) for s in stand_ins} == {(0, 5)}

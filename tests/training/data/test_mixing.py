@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.training.data.bucket_mix import Phase
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.draws import DrawnSource, DrawPlan
 from pairbridge.training.data.mix_report import forecast
+from pairbridge.training.data.picture_buckets import Placement
 from pairbridge.training.data.schedule import MAX_PERIOD, Schedule
 
 
@@ -85,9 +87,9 @@ def test_takes_of_a_batch_differ_from_their_share_by_less_than_two() -> None:
 
 
 def _plan(sizes: list[int], weights: list[float], batch_size: int, **options) -> DrawPlan:
-    sources = [DrawnSource(f"s{i}", w, n) for i, (w, n) in enumerate(zip(weights, sizes, strict=True))]
+    sources = [DrawnSource(f"s{i}", n, Placement.everything(n)) for i, n in enumerate(sizes)]
     buckets = BucketSequence.single(size=8, batch_size=batch_size)
-    return DrawPlan(sources, seed=3, buckets=buckets, **options)
+    return DrawPlan(sources, [Phase(0, Schedule(weights))], seed=3, buckets=buckets, **options)
 
 
 def test_draws_leave_no_gap_and_repeat_nothing_within_an_epoch() -> None:
@@ -129,7 +131,7 @@ def test_stop_ends_at_the_last_batch_without_a_repeat() -> None:
     for sizes, weights, batch in [([50, 9], [9, 1], 8), ([5, 500], [1, 1], 4), ([3, 3, 3], [1, 2, 3], 5)]:
         plan = _plan(sizes, weights, batch, on_exhausted="stop")
         last = plan.num_batches
-        fits = [b for b in range(300) if all(plan.schedule.counts(b * batch) <= np.array(sizes))]
+        fits = [b for b in range(300) if all(Schedule(weights).counts(b * batch) <= np.array(sizes))]
         assert last == fits[-1]
     assert _plan([5, 5], [1, 1], 4).num_batches is None
 

@@ -10,6 +10,7 @@ from pairbridge.datagen.core.errors import ConfigError, ShardError
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import manifest_streams
 from pairbridge.datagen.imaging.fill import fill_noise
+from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.datagen.shards.tar import walk_tar
 from pairbridge.training.data.framing import Frame, crop_and_resize, random_frame
 from pairbridge.training.data.pairs import PairSource
@@ -111,17 +112,22 @@ def test_an_unfinished_dataset_is_refused(tmp_path: Path) -> None:
         PairSource(folder, "relight", "train")
 
 
-def test_damage_names_shard_and_key(tmp_path: Path) -> None:
+def test_damage_names_the_shard(tmp_path: Path) -> None:
     folder = TINY.write(tmp_path / "tiny")
     tar = folder / "shards" / "train-relight-000000.tar"
+    pairs = PairSource(folder, "relight", "train")
+    assert pairs.pair(0).key == "relight-train-00000000"
     member = next(m for m in walk_tar(tar) if m.key == "relight-train-00000001" and m.field == "meta.json")
     whole = bytearray(tar.read_bytes())
     whole[member.offset] ^= 0xFF
     tar.write_bytes(whole)
-    pairs = PairSource(folder, "relight", "train")
-    with pytest.raises(ShardError, match=r"train-relight-000000\.tar, sample relight-train-00000001"):
-        pairs.pair(1)
-    assert pairs.pair(0).key == "relight-train-00000000"
+    # Also of a source that was open before, and for a sample that is as it was.
+    for index in (0, 1):
+        with pytest.raises(DataReplaced, match=r"train-relight-000000\.tar"):
+            pairs.pair(index)
+    tar.unlink()
+    with pytest.raises(ShardError, match=r"train-relight-000000\.tar.*No such file"):
+        pairs.pair(0)
 
 
 def test_framing_moves_every_image_of_a_pair_alike() -> None:

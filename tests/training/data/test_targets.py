@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.shards.fields import FieldKind
 from pairbridge.training.data.augment import AugmentConfig, augment
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
@@ -14,7 +15,9 @@ from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
-from pairbridge.training.data.targets import TargetKind, depth_target, normal_target, to_picture
+from pairbridge.training.data.role_choice import RoleChoice
+from pairbridge.training.data.targets import PairKinds, depth_target, normal_target, to_picture
+from pairbridge.training.data.tensors import network_images
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
 from pairbridge.training.networks.conditions import encode_condition, withhold
 from tests.support.toy_relighting import ball_pair, write_toy_dataset
@@ -81,7 +84,11 @@ def test_normals_are_unit_vectors_from_either_encoding() -> None:
 def test_a_source_of_the_mix_says_what_is_learned(dataset: Path) -> None:
     for kind in ("depth", "normal"):
         mix = MixConfig.model_validate(
-            {"sources": [{"name": "a", "path": str(dataset), "recipe": "geometry", "target": kind}]}
+            {
+                "sources": [
+                    {"name": "a", "path": str(dataset), "recipe": "geometry", "roles": {"target": kind}}
+                ]
+            }
         )
         loader = MixedLoader(
             mix,
@@ -89,34 +96,43 @@ def test_a_source_of_the_mix_says_what_is_learned(dataset: Path) -> None:
             buckets=BucketSequence.single(size=16, batch_size=2),
             conditions=(ConditionConfig(field="light"),),
         )
-        batch = next(loader.batches())
+        batch = network_images(
+            {name: own for name, own in next(loader.batches()).items() if isinstance(own, torch.Tensor)}
+        )
         assert batch["target"].shape == (2, 3, 16, 16)
         assert batch["valid"].shape == (2, 1, 16, 16)
         assert set(batch["valid"].unique().tolist()) == {0.0, 1.0}
         assert batch["target"].abs().max() <= 1
         assert batch["light"].shape == (2, 1, 16, 16)
-        assert loader.digests["mix_sources"][0]["target"] == kind
+        assert loader.digests["mix_sources"][0]["roles"]["target"] == kind
+        assert loader.kinds == PairKinds(target=FieldKind(kind))
 
 
 def test_geometry_takes_the_nearest_pixel(dataset: Path) -> None:
-    whole = PairSource(dataset, "geometry", "train", target=TargetKind.NORMAL).pair(0)
-    small = PairSource(dataset, "geometry", "train", target=TargetKind.NORMAL).pair(0, Frame((16, 16)))
+    whole = PairSource(dataset, "geometry", "train", roles=RoleChoice(target="normal")).pair(0)
+    small = PairSource(dataset, "geometry", "train", roles=RoleChoice(target="normal")).pair(
+        0, Frame((16, 16))
+    )
     rows = {tuple(vector) for vector in whole.target.reshape(-1, 3).tolist()}
     assert {tuple(vector) for vector in small.target.reshape(-1, 3).tolist()} <= rows
     assert small.source.shape == (16, 16, 3)
 
 
 def test_fields_that_a_recipe_lacks_are_refused_before_training(dataset: Path) -> None:
-    with pytest.raises(ConfigError, match="has no target image, condition edges"):
+    with pytest.raises(ConfigError, match="has no condition edges; it has depth depth, image source"):
         PairSource(dataset, "geometry", "train", conditions=(ConditionConfig(field="edges"),))
 
 
-def test_one_mix_has_one_kind_of_target() -> None:
+def test_one_mix_has_one_kind_of_target(dataset: Path) -> None:
     sources = [
-        {"name": kind, "path": "run:a", "recipe": "geometry", "target": kind} for kind in ("depth", "normal")
+        {"name": kind, "path": str(dataset), "recipe": "geometry", "roles": {"target": kind}}
+        for kind in ("depth", "normal")
     ]
-    with pytest.raises(ValueError, match="one kind of output"):
-        MixConfig.model_validate({"sources": sources})
+    mix = MixConfig.model_validate({"sources": sources})
+    with pytest.raises(
+        ConfigError, match="target: source depth has depth of 3 channels, float32, source normal"
+    ):
+        MixedLoader(mix, run_root=dataset, buckets=BucketSequence.single(size=16, batch_size=2))
 
 
 def test_a_mirrored_normal_looks_the_other_way_and_keeps_its_colour_order() -> None:
@@ -128,7 +144,7 @@ def test_a_mirrored_normal_looks_the_other_way_and_keeps_its_colour_order() -> N
     }
     config = AugmentConfig(flip=0.5, permute_colours=1.0)
     draws = torch.tensor([[0.1, 0.0, 0.99], [0.9, 0.0, 0.99]])
-    changed = augment(config, images, draws, TargetKind.NORMAL)
+    changed = augment(config, images, draws, {"target": FieldKind.NORMAL})
     sign = torch.tensor([-1.0, 1.0, 1.0])[:, None, None]
     assert torch.equal(changed["target"][0], images["target"][0].flip(-1) * sign)
     assert torch.equal(changed["target"][1], images["target"][1])
@@ -136,7 +152,7 @@ def test_a_mirrored_normal_looks_the_other_way_and_keeps_its_colour_order() -> N
     assert torch.equal(changed["source"][1], images["source"][1].flip(0))
     assert torch.equal(changed["light"][0], images["light"][0].flip(0).flip(-1))
     assert torch.equal(changed["valid"][0], images["valid"][0].flip(-1))
-    depth = augment(config, images, draws, TargetKind.DEPTH)
+    depth = augment(config, images, draws, {"target": FieldKind.DEPTH})
     assert torch.equal(depth["target"][0], images["target"][0].flip(-1))
 
 
@@ -153,11 +169,11 @@ def test_conditions_through_the_autoencoder_or_resized() -> None:
     assert encode_condition(ConditionConfig(field="source"), {}, x0, haar) is x0
 
 
-def test_each_condition_is_withheld_at_its_own_rate() -> None:
+def test_a_condition_is_withheld_at_its_own_rate() -> None:
     configs = (ConditionConfig(field="mask", dropout=0.25), ConditionConfig(field="light"))
     seen = {name: torch.ones(4000, 1, 1, 1) for name in ("mask", "light")}
-    draws = torch.rand(4000, 2, generator=torch.Generator().manual_seed(0))
+    draws = torch.rand(4000, generator=torch.Generator().manual_seed(0))
     kept = withhold(configs, seen, draws)
     assert kept["mask"].mean() == pytest.approx(0.75, abs=0.03)
-    assert torch.equal(kept["mask"].flatten() == 1, draws[:, 0] >= 0.25)
+    assert torch.equal(kept["mask"].flatten() == 1, draws >= 0.25)
     assert kept["light"].all()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from pairbridge.datagen.core.sealed_folders import seal_folder, sealed_files
 from pairbridge.training.engine.checkpoint import (
     CheckpointError,
     CheckpointState,
@@ -48,7 +50,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert folder.name == "step-000007"
     assert read_state(folder) == state(7)
     assert torch.equal(read_tensors(folder, "model")["layer.weight"], weights(7)["layer.weight"])
-    assert {path.suffix for path in folder.iterdir()} == {".safetensors", ".json"}
+    files = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert files == {".safetensors", ".json"}
+    # Of one process it is a plain file of whole tensors.
+    (plain,) = (folder / "model").iterdir()
+    assert torch.equal(load_file(plain)["layer.weight"], weights(7)["layer.weight"])
 
 
 def test_the_newest_are_kept_in_numeric_order(tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ import os, signal, torch
 import pairbridge.training.engine.checkpoint as checkpoint
 def killed(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-checkpoint.sync_folder = killed
+checkpoint.seal_folder = killed
 checkpoint.write_checkpoint(__import__("pathlib").Path({str(tmp_path)!r}),
     checkpoint.read_state(checkpoint.checkpoint_folders(__import__("pathlib").Path({str(tmp_path)!r}))[0])
         .model_copy(update={{"step": 2}}),
@@ -103,7 +109,7 @@ def test_optimiser_state_survives_exactly(tmp_path: Path) -> None:
 
     other, other_optimiser = model_and_optimiser()
     other.load_state_dict(read_tensors(folder, "model"))
-    restore_optimiser(other_optimiser, dict(other.named_parameters()), read_tensors(folder, "optimiser"))
+    restore_optimiser(other_optimiser, dict(other.named_parameters()), folder, "optimiser")
     steps(other, other_optimiser, 3)
     for a, b in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -111,13 +117,18 @@ def test_optimiser_state_survives_exactly(tmp_path: Path) -> None:
 
 def test_damage_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path, 1)
-    os.truncate(folder / "model.safetensors", 20)
-    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+    (weights_of,) = (folder / "model").iterdir()
+    os.truncate(weights_of, 20)
+    with pytest.raises(CheckpointError, match=rf"{weights_of} cannot be used: it has 20 bytes"):
         read_tensors(folder, "model")
-    with pytest.raises(CheckpointError, match=r"ema\.safetensors"):
+    with pytest.raises(CheckpointError, match="ema cannot be used"):
         read_tensors(folder, "ema")
     saved = json.loads((folder / "state.json").read_text())
     (folder / "state.json").write_text(json.dumps({**saved, "format": 99}))
+    with pytest.raises(CheckpointError, match=r"state\.json cannot be used: it has"):
+        read_state(folder)
+    names = [path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json"]
+    seal_folder(folder, sealed_files(folder, names))
     with pytest.raises(CheckpointError, match="format 99"):
         read_state(folder)
     (folder / "state.json").write_text("{")

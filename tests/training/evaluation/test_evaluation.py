@@ -182,9 +182,9 @@ def test_a_baseline_of_ones_own_is_fitted_and_judged(root: Path, tmp_path: Path)
         "    def __init__(self, share):\n"
         "        self.share = share\n"
         "    def fit(self, train, validation):\n"
-        "        self.lift = np.mean([target - source.astype(float) for source, target, mask in train])\n"
+        "        self.lift = np.mean([one.target - one.source.astype(float) for one in train])\n"
         "        assert len(list(train)) == len(list(train)) > 0\n"
-        "    def predict(self, source, mask):\n"
+        "    def predict(self, source, mask, conditions):\n"
         "        return np.clip(source + self.share * self.lift, 0, 255).astype(np.uint8)\n"
     )
     own = {"baseline": f"{tmp_path}/mine.py:Lighter", "settings": {"share": 0.0}}

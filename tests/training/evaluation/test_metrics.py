@@ -8,10 +8,13 @@ from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import peak_signal_noise_ratio as peak_signal_noise_ratio_torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from pairbridge.training.data.targets import light_planes
 from pairbridge.training.evaluation.metrics import (
     bootstrap_interval,
     foreground_mse,
     image_metrics,
+    light_metrics,
+    mask_metrics,
     psnr,
     ssim,
 )
@@ -95,6 +98,71 @@ def test_interval_counts_objects_rather_than_images() -> None:
     one = bootstrap_interval(list(values), [str(i) for i in range(50)], seed=0)
     ten = bootstrap_interval(list(np.repeat(values, 10)), [str(i // 10) for i in range(500)], seed=0)
     assert ten.high - ten.low == pytest.approx(one.high - one.low, rel=0.1)
+
+
+def crossed(of_lightings: float, of_objects: float) -> tuple[list[float], list[str], list[str]]:
+    """30 objects under 10 lightings, each of which adds something of its own to all of its images."""
+    draw = np.random.default_rng(4)
+    values = of_objects * draw.normal(size=(30, 1)) + of_lightings * draw.normal(size=(1, 10))
+    ids = [(f"mug:{row}", f"sky-{column}") for row in range(30) for column in range(10)]
+    return values.ravel().tolist(), [one for one, _ in ids], [one for _, one in ids]
+
+
+def test_interval_counts_lightings_as_well_as_objects() -> None:
+    values, objects, lightings = crossed(of_lightings=1.0, of_objects=0.0)
+    over_objects = bootstrap_interval(values, objects, seed=0)
+    both = bootstrap_interval(values, objects, lightings, seed=0)
+    assert over_objects.high - over_objects.low < 1e-9
+    # Ten draws of what each lighting adds.
+    spread = np.std(values) / np.sqrt(10)
+    assert both.high - both.low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+    values, objects, lightings = crossed(of_lightings=0.0, of_objects=1.0)
+    widths = [
+        found.high - found.low
+        for found in (
+            bootstrap_interval(values, objects, seed=0),
+            bootstrap_interval(values, objects, lightings, seed=0),
+        )
+    ]
+    assert widths[1] == pytest.approx(widths[0], rel=0.1)
+
+
+def test_a_lighting_of_one_object_alone_is_drawn_with_it() -> None:
+    values = np.random.default_rng(5).normal(0, 1, 60).tolist()
+    objects = [f"mug:{number // 2}" for number in range(60)]
+    own = [f"lamp {number}" for number in range(60)]
+    found, expected = (bootstrap_interval(values, objects, of, seed=1) for of in (own, ()))
+    # Sums of another order.
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_interval_of_few_images_survives_draws_that_hold_none() -> None:
+    found = bootstrap_interval([1.0, 3.0, 2.0], ["a", "b", "b"], ["x", "y", "x"], seed=0)
+    assert 1 <= found.low <= found.mean <= found.high <= 3
+
+
+def test_regions_are_compared_by_what_they_share() -> None:
+    right, marked = np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.uint8)
+    right[:4], marked[2:6] = 255, 200
+    found = mask_metrics(marked, right)
+    assert found == {"iou": pytest.approx(1 / 3), "precision": 0.5, "recall": 0.5}
+    nothing = np.zeros((8, 8), np.uint8)
+    assert mask_metrics(nothing, nothing) == {"iou": 1.0, "precision": 1.0, "recall": 1.0}
+    assert mask_metrics(nothing, right)["iou"] == 0
+
+
+def test_light_is_compared_by_its_logarithm_and_by_where_it_comes_from() -> None:
+    def seen_light(texel: tuple[int, int], radiance: float) -> np.ndarray:
+        light = np.zeros((32, 64, 3), np.float32)
+        light[texel] = radiance
+        return light_planes(light)[..., 3:]
+
+    # The right of the middle of the map, a quarter turn apart.
+    ahead, right = seen_light((15, 32), 50.0), seen_light((15, 48), 50.0)
+    assert light_metrics(ahead, right)["light_angle"] == pytest.approx(90, abs=0.2)
+    assert light_metrics(ahead, ahead) == {"log_rmse": 0.0, "light_angle": pytest.approx(0, abs=1e-4)}
+    bright, dark = (light_planes(np.full((32, 64, 3), level, np.float32))[..., 3:] for level in (3.0, 1.0))
+    assert light_metrics(bright, dark)["log_rmse"] == pytest.approx(np.log(4 / 2), abs=1e-3)
 
 
 def test_interval_is_a_function_of_its_seed() -> None:

@@ -31,8 +31,8 @@ def serious_violations(page: Page, leave_out: Sequence[str] = ()) -> list[Violat
     page.evaluate(AXE.read_text())
     found = page.evaluate(
         """async (leaveOut) => {
-            const said = await axe.run({exclude: leaveOut.map((one) => [one])}, {resultTypes: ["violations"]});
-            return said.violations;
+            const where = {exclude: leaveOut.map((one) => [one])};
+            return (await axe.run(where, {resultTypes: ["violations"]})).violations;
         }""",
         list(leave_out),
     )

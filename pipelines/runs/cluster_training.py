@@ -243,7 +243,8 @@ def _ray_train(told: PlacedTraining, pool: Pool, scratch: str, join_timeout_s: f
         try:
             trainer.fit()
         finally:
-            # Ray Train 2.60 keeps the machines of a group that loses a process between joining and starting.
+            # Ray Train 2.60 keeps the machines of a group that loses a process between its joining and its
+            # start.
             for left in _own_groups() - before:
                 remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(left))))
 

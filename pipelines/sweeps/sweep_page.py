@@ -19,7 +19,8 @@ from pairbridge.pipelines.runs.placeholders import stand_ins
 from pairbridge.pipelines.runs.run_config import Run
 from pairbridge.pipelines.sweeps.cells import Cell
 from pairbridge.pipelines.sweeps.sweep_config import Grid, SweepConfig
-from pairbridge.training.data.pairs import open_store
+from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.mix_report import describe_mix
 from pairbridge.training.evaluation.metrics import METRICS
 
 COLOURS = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb", "#65a30d")
@@ -127,10 +128,13 @@ def _grid(
 
 
 def _training_pairs(run: Run) -> dict[str, int]:
-    return {
-        source.name: len(open_store(source.folder(run.folder), source.recipe, source.split))
-        for source in run.mix.sources
-    }
+    forecast = describe_mix(
+        run.mix,
+        run_root=run.folder,
+        buckets=BucketSequence.single(size=1, batch_size=1),
+        num_batches=1,
+    )
+    return {source.name: source.pairs for source in forecast.sources}
 
 
 def plot_png(grid: dict[str, Any], metric: str) -> bytes:

@@ -177,6 +177,7 @@ def _training(run: Run) -> dict[str, Any]:
             for width, height, batch_size in state.inputs["mix_buckets"]["buckets"]
         ],
         "log_every": run.training.log_every,
+        "processes": run.config.train_on.workers if run.config.train_on else 1,
         "parameters": sum(one.size.numel() for one in tensors_of(newest, "ema").values()),
         "loss_first": lines[0]["loss"],
         "validation_loss": next(

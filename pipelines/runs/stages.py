@@ -1,8 +1,8 @@
 """Stages of a run: each is done once, and again only if what it depends on, or what it made, has changed.
 
 A finished stage leaves `stages/<name>.json` with all that it depended on, a digest of what it made, and the
-command, date, commit and machine that made it. The first two are computed anew before it is skipped, so neither a copied folder nor a deleted file can pass for a
-finished stage.
+command, date, commit and machine that made it. The first two are computed anew before it is skipped, so
+neither a copied folder nor a deleted file can pass for a finished stage.
 """
 
 import json

@@ -52,8 +52,8 @@ class DrawnSource:
     """What the order depends on: the name keys its permutations, the placement says which pictures it has
     for which bucket.
 
-    size: pairs that are used; excluded: those that the mix's `keep` and `exclude` leave out; choice: digest of
-    which these are, empty where all pairs are used.
+    size: pairs that are used; excluded: those that the mix's `keep` and `exclude` leave out; choice: digest
+    of which these are, empty where all pairs are used.
     """
 
     name: str
@@ -187,7 +187,11 @@ def plan_draws(
         DrawnSource(name, len(found), placement)
         if own is None
         else DrawnSource(
-            name, len(own), placement.at(own), len(found) - len(own), hashlib.sha256(own.tobytes()).hexdigest()
+            name,
+            len(own),
+            placement.at(own),
+            len(found) - len(own),
+            hashlib.sha256(own.tobytes()).hexdigest(),
         )
         for name, found, placement, own in zip(names, pairs, placements, used, strict=True)
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from pairbridge.datagen.core.bounded_files import read_at_most
 from pairbridge.datagen.core.errors import ConfigError
@@ -24,7 +25,7 @@ class PairReview(FrozenModel):
     dataset: str
     accepted: tuple[str, ...]
     rejected: tuple[str, ...]
-    tags: dict[str, tuple[str, ...]] = {}
+    tags: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Key -> words; a mix does not read them."""
 
 
@@ -71,5 +72,5 @@ def _unusable(path: Path, why: str) -> ConfigError:
     return ConfigError(
         f"{path} cannot be read as a review or list of pairs: {why}",
         consequence="it is not known which pairs the mix should use",
-        remedy="save it from the page of `pairbridge inspect --page` as .json, or write a .txt with a key a line",
+        remedy="save a .json on the page of `pairbridge inspect --page`, or write a .txt with a key a line",
     )

@@ -35,8 +35,8 @@ def hardware() -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """Of the git repository that the working folder is in, with `-dirty` where its files differ; None where it
-    is in none.
+    """Of the git repository that the working folder is in, with `-dirty` where its files differ; None where
+    it is in none.
     """
     # Excluding every tag leaves the full hash.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -1,4 +1,4 @@
-"""A mix that uses a part of a source's pairs: which are drawn, what is refused, and what a resume holds on to."""
+"""A mix that uses a part of a source's pairs: which are drawn, what is refused, what a resume holds on to."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,9 @@ def test_rejected_pairs_are_never_drawn_and_accepted_ones_alone_where_they_are_a
     assert sorted(drawn(mix(keep=said, exclude=listed), root)) == sorted(12 * KEYS[2:4])
 
 
-def test_a_batch_holds_the_pairs_that_are_used_and_the_forecast_counts_them(root: Path, tmp_path: Path) -> None:
+def test_a_batch_holds_the_pairs_that_are_used_and_the_forecast_counts_them(
+    root: Path, tmp_path: Path
+) -> None:
     said = review(tmp_path / "review.json", accepted=[], rejected=KEYS[:8])
     loader = MixedLoader(mix(exclude=said), run_root=root, buckets=BUCKETS)
     batch = next(iter(loader.batches()))
@@ -79,7 +81,9 @@ def test_reviews_of_other_datasets_and_choices_of_nothing_are_refused(root: Path
     nothing = review(tmp_path / "nothing.json", accepted=[], rejected=[])
     with pytest.raises(ConfigError, match="leave none of its 12 pairs"):
         drawn(mix(keep=nothing), root)
-    with pytest.raises(ConfigError, match=r"gone\.txt cannot be read as a review or list of pairs: No such file"):
+    with pytest.raises(
+        ConfigError, match=r"gone\.txt cannot be read as a review or list of pairs: No such file"
+    ):
         drawn(mix(exclude=tmp_path / "gone.txt"), root)
     (tmp_path / "half.json").write_text('{"format": "pairbridge-review/1"')
     with pytest.raises(ConfigError, match=r"half\.json cannot be read"):

@@ -312,8 +312,6 @@ def inspect(
         Path | None,
         typer.Option(
             "--outputs",
-            exists=True,
-            file_okay=False,
             metavar="FOLDER",
             help="For --page: what a model made of the pairs, files called by key; shown beside the targets.",
         ),

@@ -1,8 +1,8 @@
 """What follows from a diffusion's schedule: the bridge pinned at both its ends, and four predictions that are
 one.
 
-With alpha, sigma of `pairbridge.training.bridge.noise_schedules` and SNR = alpha^2 / sigma^2, the process that is
-at x_a at time s_a and at the data x1 at s = 0 is between them, at s_b < s_a,
+With alpha, sigma of `pairbridge.training.bridge.noise_schedules` and SNR = alpha^2 / sigma^2, the process
+that is at x_a at time s_a and at the data x1 at s = 0 is between them, at s_b < s_a,
 
     x_b ~ N(A x_a + B x1, c^2 I),   A = (alpha_b / alpha_a) SNR_a / SNR_b,   B = alpha_b (1 - SNR_a / SNR_b),
                                     c^2 = sigma_b^2 (1 - SNR_a / SNR_b)

@@ -45,8 +45,8 @@ def test_a_task_of_the_benchmark_trains_and_is_judged(
     monkeypatch.setitem(tasks.TASKS, name, dataclasses.replace(of, roles=roles))
     splits = {"train": 4, "validation": 2, "test": 4}
     write_toy_dataset(tmp_path / "dataset", of.recipe, splits, make_pair=fields)
-    tasks.train_and_judge(name, tmp_path, argparse.Namespace(steps=2, threads=1, split="test"))
-    found = json.loads(tasks.judged(name, tmp_path, "test").read_text())["sources"][name]
+    tasks.train_and_judge(name, tmp_path, argparse.Namespace(steps=[1, 2], threads=1))
+    found = json.loads(tasks.judged(name, tmp_path).read_text())["sources"][name]
     assert found["judged_by"] == Task(of.task).judged_by
     wanted = {baseline for baseline, entry in BASELINES.items() if Task(of.task) in entry.tasks}
     # Those that look at light are there where the model sees light, those that paste where nobody has.

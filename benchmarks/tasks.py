@@ -1,7 +1,7 @@
 """Does one dataset train every task of docs/tasks.md? Some 300 scenes, rendered once, and a table of gains.
 
     python -m benchmarks.tasks [--runs runs] [--out docs/benchmarks] [--images docs/images/tasks]
-        [--tasks depth normals ...] [--workers 2] [--threads 2] [--steps 400 1000]
+        [--tasks depth normals ...] [--workers 2] [--threads 2] [--steps 150 400 1000]
 
 Renders the dataset `tasks-small` (resumable), then makes bpy unimportable, here and in every process that is
 started from here, and trains each task from the fields that the dataset stores: source, target and conditions
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, nargs="+", default=[400, 1000])
+    parser.add_argument("--steps", type=int, nargs="+", default=[150, 400, 1000])
     arguments = parser.parse_args()
 
     root = (arguments.runs / "tasks").absolute()

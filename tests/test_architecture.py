@@ -106,7 +106,8 @@ AT_IMPORT: dict[str, tuple[str, ...]] = {
     "pipelines/generation": ("ray",),
     "pipelines/costing": ("ray",),
     "pipelines/runs": ("ray", "matplotlib", *_TRAINER),
-    "pipelines/sweeps": ("matplotlib",),
+    # Charts of reports; the page of a dataset has none, see `test_importing_stays_light`.
+    **dict.fromkeys(("pipelines/pages", "pipelines/sweeps"), ("matplotlib",)),
     # It runs inside ComfyUI.
     "pipelines/integrations": ("comfy", "folder_paths", "torch"),
 }
@@ -377,6 +378,7 @@ OPTIONAL = tuple(sorted({name for names in MODULES.values() for name in names}))
         ("pairbridge.pipelines.generation.open_plan", OPTIONAL),
         ("pairbridge.pipelines.generation.status", OPTIONAL),
         ("pairbridge.pipelines.pages.inspection", OPTIONAL),
+        ("pairbridge.pipelines.pages.dataset_page", OPTIONAL),
         ("pairbridge.pipelines.checks.doctor", OPTIONAL),
         ("pairbridge.training.data.mix_report", OPTIONAL),
         ("pairbridge.training.data.torch_datasets", OPTIONAL),

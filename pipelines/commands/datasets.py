@@ -311,6 +311,14 @@ def inspect(
     limit: Annotated[
         int, typer.Option(min=1, help="Pairs on the page, spread over recipes and splits.")
     ] = 200,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--outputs",
+            metavar="FOLDER",
+            help="For --page: what a model made of the pairs, files called by key; shown beside the targets.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Show one sample, or with --page many in a browser.
@@ -328,9 +336,11 @@ def inspect(
         from pairbridge.pipelines.pages.browsed_pairs import browse
         from pairbridge.pipelines.pages.dataset_page import write_dataset_page
 
-        size = write_dataset_page(browse(what), page, limit=limit, seed=seed)
+        size = write_dataset_page(browse(what), page, limit=limit, seed=seed, outputs=outputs)
         print(f"{page / 'index.html'}: open it in a browser ({size / 1e6:.1f} MB with its images)")
         return
+    if outputs is not None:
+        raise typer.BadParameter("--outputs are shown on a page: add --page FOLDER")
     # Imported late: OpenCV.
     from pairbridge.pipelines.pages.inspection import inspect_imported, inspect_samples
 

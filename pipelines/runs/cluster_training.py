@@ -20,6 +20,9 @@ from typing import Any
 
 import ray
 import torch.distributed as dist
+from ray import PlacementGroupID
+from ray.util import placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup
 
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
@@ -167,12 +170,19 @@ def _why_lost(error: Exception, *, lost_before: bool) -> str:
     """What was lost. Raises what is no loss."""
     # Here, see `require_ray_train`.
     from ray.train import ControllerError
-    from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+    from ray.train.v2._internal.exceptions import (
+        WorkerGroupStartupFailedError,
+        WorkerHealthCheckFailedError,
+        WorkerHealthCheckTimeoutError,
+    )
     from ray.train.v2.api.exceptions import PreemptionError
 
     if isinstance(error, PreemptionError):
         return message_of(error, None)
     if isinstance(error, ControllerError):
+        if isinstance(error.controller_failure, (WorkerGroupStartupFailedError, *PROCESS_DEATHS)):
+            # It had its place, and was lost before all of them had joined.
+            return message_of(error.controller_failure, None)
         raise NoPlace(
             f"the processes of the training were not started: {error.controller_failure}",
             consequence=f"nothing was trained; the cluster offers {_offered()}",
@@ -208,7 +218,7 @@ def _ray_train(told: PlacedTraining, pool: Pool, scratch: str, join_timeout_s: f
     from ray.train.torch import TorchConfig, TorchTrainer
 
     waits = math.ceil(join_timeout_s / START_TIMEOUT_S)
-    return TorchTrainer(
+    trainer = TorchTrainer(
         lambda: train_placed(told),
         scaling_config=ScalingConfig(
             num_workers=pool.workers,
@@ -226,7 +236,26 @@ def _ray_train(told: PlacedTraining, pool: Pool, scratch: str, join_timeout_s: f
             ),
             logging_config=LoggingConfig(log_level="ERROR"),
         ),
-    ).fit
+    )
+
+    def fit() -> None:
+        before = _own_groups()
+        try:
+            trainer.fit()
+        finally:
+            # Ray Train 2.60 keeps the machines of a group that loses a process between its joining and its
+            # start.
+            for left in _own_groups() - before:
+                remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(left))))
+
+    return fit
+
+
+def _own_groups() -> set[str]:
+    """Placement groups of this job that are there; a group's id ends with its job's."""
+    job = ray.get_runtime_context().get_job_id()
+    there = {name for name, group in placement_group_table().items() if group["state"] != "REMOVED"}
+    return {name for name in there if name.endswith(job)}
 
 
 def train_placed(told: PlacedTraining) -> None:

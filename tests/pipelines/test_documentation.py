@@ -25,6 +25,7 @@ from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.runs.run_config import Run
+from pairbridge.training.data.pairs import PairSource
 from tests.pipelines.inference.translating_models import write_model
 from tests.public.readme_examples import glb
 from tests.support.fences import ROOT, Fence, documented, fences_of, parse
@@ -116,6 +117,8 @@ def desk(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, wall in (("person.jpg", 90), ("street.jpg", 160)):
         scene = np.full((96, 96, 3), wall, np.uint8)
         cv2.imwrite(str(root / name), cv2.circle(scene, (48, 48), 24, (40, 60, 230), -1))
+    key = PairSource(root / "my-data", "holes", "train").key(0)
+    put(root / "translated" / f"{key}.source.png", encode(picture(key, (32, 32))))
     edit = {"steps": 1, "losses": [{"kind": "range", "weight": 1}], "guidance": {"inner_steps": 1}}
     (root / "edit.yaml").write_text(json.dumps(edit))
     return root
@@ -180,7 +183,7 @@ YAML = {
     "docs/flow.md": [("training", training)],
     "docs/guidance.md": [("guidance", str)],
     "docs/import.md": [("mix", str), ("import", str), ("import", lambda text: f"name: x\nroot: .\n{text}")],
-    "docs/mixing.md": [("mix", str), ("training", training)],
+    "docs/mixing.md": [("mix", str), ("mix", str), ("training", training)],
     "docs/photographs.md": [("dataset", recipes)] * 3,
     "docs/rendering.md": [("dataset", dataset)],
     "docs/sweep.md": [("sweep", str)],

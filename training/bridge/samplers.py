@@ -11,10 +11,12 @@ caller's generator. With v the network's field at (x, a), x1 the target that it 
                     (x - (1 - a) x0 - a x1) + rho eps,                                        field that
                     rho = eta sigma sqrt((b - a) (1 - b) / (1 - a))                           knows x0
     reference       x <- x + (b - a) v, then + c_b eps unless b = 1                   biased  Brownian
-    euler           x <- x + (b - a) v                                                   1    flows, sigma 0
-    heun            x <- x + (b - a) (v + v(x + (b - a) v, b)) / 2                       2    flows, sigma 0
-    dopri5          Dormand and Prince's pair, with steps that keep an error             5    flows, sigma 0
+    euler           x <- x + (b - a) v                                                   1    flows
+    heun            x <- x + (b - a) (v + v(x + (b - a) v, b)) / 2                       2    flows
+    dopri5          Dormand and Prince's pair, with steps that keep an error             5    flows
     own             a class of the user's own, see `Sampler`
+
+Of a flow, a bridge with sigma 0 or a diffusion from noise, v is dx/dt of its ODE.
 
 `posterior` and `euler_maruyama` keep every marginal of a perfect drift as steps shrink, whether or not the
 field knows x0.

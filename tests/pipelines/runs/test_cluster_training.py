@@ -14,7 +14,11 @@ import psutil
 import pytest
 from ray.exceptions import ActorDiedError
 from ray.train import ControllerError, WorkerGroupError
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
+from ray.train.v2._internal.exceptions import (
+    WorkerGroupStartupFailedError,
+    WorkerGroupStartupTimeoutError,
+    WorkerHealthCheckFailedError,
+)
 from ray.train.v2.api.exceptions import PreemptionError
 
 from pairbridge.datagen.core.errors import ConfigError
@@ -72,6 +76,8 @@ class Fits:
         failed(ValueError("after the ring broke"), GONE),
         PreemptionError(SimpleNamespace(preempted_ranks=[1])),
         ActorDiedError(),  # of what looks after the processes
+        ControllerError(WorkerGroupStartupFailedError("one of them")),
+        ControllerError(ActorDiedError()),
     ],
 )
 def test_a_lost_process_is_placed_anew_and_said(loss: Exception, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge import equations
 from pairbridge.training.bridge.diffusion_equations import bridge_coefficients, velocity_of
 from pairbridge.training.bridge.equations import BridgeField
-from pairbridge.training.bridge.schedules import AnySchedule, I2sbSchedule, VpSchedule
+from pairbridge.training.bridge.noise_schedules import AnySchedule, I2sbSchedule, VpSchedule
 
 
 class BridgeProcess(Protocol):

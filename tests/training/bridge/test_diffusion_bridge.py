@@ -18,6 +18,7 @@ from pairbridge.training.bridge.diffusion_equations import (
     score_of,
     velocity_of,
 )
+from pairbridge.training.bridge.noise_schedules import I2sbSchedule, NoiseSchedule, VpSchedule
 from pairbridge.training.bridge.sample_loop import check_sampler, sample
 from pairbridge.training.bridge.samplers import (
     Dopri5Sampler,
@@ -27,7 +28,6 @@ from pairbridge.training.bridge.samplers import (
     PosteriorSampler,
     Sampler,
 )
-from pairbridge.training.bridge.schedules import I2sbSchedule, Schedule, VpSchedule
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from tests.training.bridge import gaussian_case as g2
 
@@ -40,7 +40,7 @@ def names(one: object) -> str:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=names)
-def test_rates_are_the_derivatives_of_a_schedule(schedule: Schedule) -> None:
+def test_rates_are_the_derivatives_of_a_schedule(schedule: NoiseSchedule) -> None:
     s = torch.tensor([0.02, 0.3, 0.49, 0.51, 0.8, 1.0], dtype=torch.float64, requires_grad=True)
     (of_mean,) = torch.autograd.grad(schedule.alpha(s).log().sum() + 0 * s.sum(), s)
     (of_variance,) = torch.autograd.grad(schedule.variance(s).sum(), s)
@@ -58,7 +58,7 @@ def test_i2sb_s_rates_are_those_that_its_discrete_steps_add_up_to() -> None:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=names)
-def test_predictions_of_data_noise_score_and_velocity_are_one(schedule: Schedule) -> None:
+def test_predictions_of_data_noise_score_and_velocity_are_one(schedule: NoiseSchedule) -> None:
     generator = torch.Generator().manual_seed(0)
     x, x1 = (torch.randn(64, dtype=torch.float64, generator=generator) for _ in range(2))
     s = torch.linspace(0.02, 1, 64, dtype=torch.float64)
@@ -69,7 +69,7 @@ def test_predictions_of_data_noise_score_and_velocity_are_one(schedule: Schedule
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=names)
-def test_score_and_velocity_are_those_of_gaussian_data(schedule: Schedule) -> None:
+def test_score_and_velocity_are_those_of_gaussian_data(schedule: NoiseSchedule) -> None:
     # Data N(0.7, 0.4^2): at s a Gaussian, whose score is known, and whose quantiles the ODE moves along.
     mean, spread = 0.7, 0.4
     s = torch.linspace(0.1, 0.95, 40, dtype=torch.float64, requires_grad=True)
@@ -83,7 +83,7 @@ def test_score_and_velocity_are_those_of_gaussian_data(schedule: Schedule) -> No
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=names)
-def test_two_steps_of_the_pinned_process_are_one(schedule: Schedule) -> None:
+def test_two_steps_of_the_pinned_process_are_one(schedule: NoiseSchedule) -> None:
     times = [torch.tensor(value, dtype=torch.float64) for value in (1.0, 0.6, 0.25)]
     of_first, to_first, spread_first = bridge_coefficients(schedule, times[0], times[1])
     of_second, to_second, spread_second = bridge_coefficients(schedule, times[1], times[2])

@@ -17,7 +17,7 @@ from torch import Tensor
 from pairbridge.datagen.core.frozen import FrozenModel
 
 
-class Schedule(Protocol):
+class NoiseSchedule(Protocol):
     def alpha(self, s: Tensor) -> Tensor:
         """The factor of the data, in (0, 1]; 1 at s = 0."""
 

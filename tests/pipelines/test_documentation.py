@@ -102,7 +102,7 @@ def desk(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("desk")
     configs = finished_run.folder.parents[1] / "configs"
     shutil.copytree(configs, root, dirs_exist_ok=True)
-    for name in ("demo", "fresh"):
+    for name in ("demo", "fresh", "longer"):
         shutil.copytree(finished_run.folder, root / "runs" / name)
     shutil.rmtree(root / "runs" / "fresh" / "train")
     shutil.copytree(finished_run.folder / "dataset", root / "my-data")

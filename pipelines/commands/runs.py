@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 
 RunsFolder = Annotated[
@@ -53,6 +54,7 @@ def run(
     Interrupt it at any time: the same command resumes. --set takes dataset.KEY, mix.KEY, training.KEY,
     evaluation.KEY, and the run's own keys. Ends with status 2 if pairs are in quarantine, 130 if interrupted.
     """
+    require("generate", "train", "report", by="pairbridge run")
     # Imported late: torch and ray.
     from pairbridge.pipelines.commands.metrics_view import show_run
     from pairbridge.pipelines.runs.run import dry_run as foresee
@@ -106,6 +108,7 @@ def sweep(
     done and unchanged is skipped. --set takes keys of the sweep, and run.training.KEY (and so on) for its
     base run.
     """
+    require("generate", "train", "report", by="pairbridge sweep")
     # Imported late: torch and ray.
     from pairbridge.pipelines.sweeps.sweep import dry_run_sweep, execute_sweep, load_sweep
 

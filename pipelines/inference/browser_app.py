@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.models.matting import GrabCutConfig
 from pairbridge.pipelines.inference.translation import (
     OpenedModel,
@@ -38,17 +38,13 @@ SIDE_PX = 260
 
 def serve(source: Path, *, host: str, port: int, device: str, precision: Precision) -> None:
     """Serve until interrupted. Raises ConfigError without the extra `app` or without a model."""
+    require("app", by="the browser app", consequence="there is no page to serve")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio
-        import uvicorn
-        from fastapi import FastAPI
-    except ImportError as error:
-        raise ConfigError(
-            f"the browser app needs {error.name}, which is not installed",
-            consequence="there is no page to serve",
-            remedy=install_command("app"),
-        ) from error
+    # An extra, which brings the other two.
+    import gradio
+    import uvicorn
+    from fastapi import FastAPI
+
     opened = open_model(source, device, precision)
     server = FastAPI()
 

@@ -54,7 +54,7 @@ NOT_RUN = {
     "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",
     "pairbridge guide stable-diffusion-v1-5": "needs weights; tests/pipelines/inference/test_guide.py",
     "pairbridge plan dataset.yaml --cost": "makes groups for a minute; tests/pipelines/costing/",
-    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-blender",
+    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-python",
     "python3.13 -m venv": "needs another Python; tests/datagen/blender/test_interpreter.py",
     "renderer/bin/python -m pip": "a gigabyte; tests/datagen/blender/test_interpreter.py",
     "ray job submit": "needs a cluster; tests/faults/test_job_submission.py",

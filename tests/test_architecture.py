@@ -45,7 +45,7 @@ ROOMS = (
         for room in (
             "integrations",
             *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
-            *("inference", "runs", "sweeps", "commands"),
+            *("inference", "app", "runs", "sweeps", "commands"),
         )
     ),
     "pipelines",

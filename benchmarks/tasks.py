@@ -117,11 +117,8 @@ TASKS = {
         title="Insert",
         recipe="relighting",
         task="insertion",
-        roles={"source": "plate", "conditions": ["foreground"]},
-        conditions=("mask", _resized("foreground")),
-        shown="foreground",
-        # The cut-out has 48 values in a latent cell, and all of them have to pass.
-        widths=(96, 64, 64),
+        roles={"source": "plate", "paste": "foreground"},
+        head="gain",
     ),
     "shadow-map": Trained(
         title="Shadow from a light map",

@@ -22,3 +22,12 @@ def over_linear(
 def alpha_to_mask(alpha: np.ndarray) -> np.ndarray:
     """uint8 mask of a float alpha in [0, 1], rounded to nearest."""
     return np.rint(np.clip(alpha, 0, 1) * 255).astype(np.uint8)
+
+
+def pasted_over(plate: np.ndarray, cut_out: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A cut-out on black, as files hold it, laid over a plate as it is: uint8 (H, W, 3).
+
+    plate, cut_out: uint8 (H, W, 3), sRGB, the latter 0 where mask, uint8 (H, W), is.
+    """
+    pasted = plate * (1 - mask[..., None] / 255) + cut_out
+    return np.clip(np.rint(pasted), 0, 255).astype(np.uint8)

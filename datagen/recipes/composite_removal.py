@@ -38,9 +38,7 @@ from pairbridge.datagen.models.relighting import (
     ColourTransferConfig,
     RelighterConfig,
     ToRelight,
-    relit_images,
 )
-from pairbridge.datagen.models.relighting.structure import structure_agreement
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.photo_crops import (
     Box,
@@ -51,6 +49,7 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_alpha,
     take_crop,
 )
+from pairbridge.datagen.recipes.relit_pairs import check_structure, make_relit
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.fields import HoleContent, Roles
 from pairbridge.datagen.shards.layout import GroupSpec
@@ -140,34 +139,16 @@ class CompositeRemoval:
         workbench.phase("load")
         photo = workbench.photo(spec.params["photo"])
         planned = spec.params["pairs"]
-        made: dict[int, Pair | Rejected] = {}
-        composites: dict[int, _Composite] = {}
-        for number, pair in enumerate(planned):
-            try:
-                composites[number] = self._composite(pair, photo, workbench)
-            except Rejected as refused:
-                made[number] = refused
-        relighter = workbench.relighter(self.config.relighter)
-        workbench.phase("relight")
-        # Together: a model on a GPU is faster on a batch.
-        relit = relit_images(
-            relighter,
-            [
-                ToRelight(one.pasted, one.alpha, one.target, planned[number]["relight_seed"])
-                for number, one in composites.items()
-            ],
+        return make_relit(
+            len(planned),
+            self.config.relighter,
+            workbench,
+            prepare=lambda number: self._composite(planned[number], photo, workbench),
+            to_relight=lambda number, one: ToRelight(
+                one.pasted, one.alpha, one.target, planned[number]["relight_seed"]
+            ),
+            finish=lambda number, one, relit: self._pair(spec, number, one, relit, workbench),
         )
-        workbench.phase("compose")
-        for (number, composite), image in zip(composites.items(), relit, strict=True):
-            try:
-                made[number] = (
-                    image
-                    if isinstance(image, Rejected)
-                    else self._pair(spec, number, composite, image, workbench)
-                )
-            except Rejected as refused:
-                made[number] = refused
-        return [made[number] for number in range(len(planned))]
 
     def _composite(self, pair: dict[str, Any], photo: np.ndarray, workbench: Workbench) -> _Composite:
         """The cut-out in its own light, on the crop of the photograph."""
@@ -206,13 +187,7 @@ class CompositeRemoval:
         self, spec: GroupSpec, number: int, composite: _Composite, relit: np.ndarray, workbench: Workbench
     ) -> Pair:
         config, pair, alpha = self.config, spec.params["pairs"][number], composite.alpha
-        structure = structure_agreement(composite.pasted, relit, alpha)
-        if structure < config.min_structure:
-            raise Rejected(
-                f"the relit cut-out lost its edges: structure {structure:.3f}, below {config.min_structure}",
-                remedy="give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
-                gate="lost_structure",
-            )
+        structure = check_structure(composite.pasted, relit, alpha, config.min_structure)
         source = paste_relit(composite.pasted, relit, alpha, config.foreground_colour)
         check_foreground(source, alpha, "source", config.gates)
         grow_px = round(pair["mask_grow"] * min(config.size_WH))

@@ -28,9 +28,7 @@ from pairbridge.datagen.models.relighting import (
     ColourTransferConfig,
     RelighterConfig,
     ToRelight,
-    relit_images,
 )
-from pairbridge.datagen.models.relighting.structure import structure_agreement
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.photo_backgrounds import (
     BACKGROUND_KINDS,
@@ -48,6 +46,7 @@ from pairbridge.datagen.recipes.photo_crops import (
     take_alpha,
     take_crop,
 )
+from pairbridge.datagen.recipes.relit_pairs import check_structure, make_relit
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
@@ -150,33 +149,18 @@ class PhotoRelighting:
         photo = workbench.photo(spec.params["photo"])
         workbench.phase("cut out")
         alpha = workbench.cutouts.alpha(spec.params["photo"], self.config.matting)
-        made: dict[int, Pair | Rejected] = {}
-        crops: dict[int, _Crop] = {}
         workbench.phase("load")
-        for number in range(len(spec.params["pairs"])):
-            try:
-                crops[number] = self._crop(spec, number, photo, alpha, workbench)
-            except Rejected as refused:
-                made[number] = refused
-        relighter = workbench.relighter(self.config.relighter)
-        workbench.phase("relight")
-        # Together: a model on a GPU is faster on a batch.
-        relit = relit_images(
-            relighter,
-            [
-                ToRelight(crop.target, crop.mask, crop.behind, spec.params["pairs"][number]["relight_seed"])
-                for number, crop in crops.items()
-            ],
+        planned = spec.params["pairs"]
+        return make_relit(
+            len(planned),
+            self.config.relighter,
+            workbench,
+            prepare=lambda number: self._crop(spec, number, photo, alpha, workbench),
+            to_relight=lambda number, crop: ToRelight(
+                crop.target, crop.mask, crop.behind, planned[number]["relight_seed"]
+            ),
+            finish=lambda number, crop, relit: self._pair(spec, number, crop, relit, workbench),
         )
-        workbench.phase("compose")
-        for (number, crop), image in zip(crops.items(), relit, strict=True):
-            try:
-                made[number] = (
-                    image if isinstance(image, Rejected) else self._pair(spec, number, crop, image, workbench)
-                )
-            except Rejected as refused:
-                made[number] = refused
-        return [made[number] for number in range(len(spec.params["pairs"]))]
 
     def _crop(
         self, spec: GroupSpec, number: int, photo: np.ndarray, alpha: np.ndarray, workbench: Workbench
@@ -220,14 +204,7 @@ class PhotoRelighting:
             workbench.matting_model(self.config.matting),
             workbench.relighter(self.config.relighter),
         )
-        structure = structure_agreement(target, relit, mask)
-        if structure < self.config.min_structure:
-            raise Rejected(
-                f"the relit foreground lost its edges: structure {structure:.3f}, "
-                f"below {self.config.min_structure}",
-                remedy="give the relighter a `detail` transfer, or lower the recipe's `min_structure`",
-                gate="lost_structure",
-            )
+        structure = check_structure(target, relit, mask, self.config.min_structure)
         source = paste_relit(target, relit, mask, self.config.foreground_colour)
         change = _mean_change(source, target, mask)
         if change < self.config.min_change:

@@ -39,6 +39,11 @@ class PictureSizes:
         ]
         return cls(whole.table, np.concatenate([whole.codes[:0], *codes]))
 
+    def at(self, positions: np.ndarray) -> Self:
+        """Of the pictures at these positions alone, in their order; sizes that none of them has are gone."""
+        used, codes = np.unique(self.codes[positions], return_inverse=True)
+        return type(self)(self.table[used], codes.astype(code_type(len(used))))
+
     def __len__(self) -> int:
         return len(self.codes)
 

@@ -9,8 +9,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.models.matting import MattingConfig, open_matting_model
 from pairbridge.pipelines.app.app_model import AppModel
 from pairbridge.pipelines.app.example_pairs import example_pairs
@@ -34,16 +33,11 @@ def serve(
     source: Path, *, host: str, port: int, device: str, precision: Precision, matting: MattingConfig
 ) -> None:
     """Serve until interrupted. Raises ConfigError without the extra `app`, a model or matting weights."""
+    require("app", by="the browser app", consequence="there is no page to serve")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        import gradio  # noqa: F401
-        import uvicorn
-    except ImportError as error:
-        raise ConfigError(
-            f"the browser app needs {error.name}, which is not installed",
-            consequence="there is no page to serve",
-            remedy=install_command("app"),
-        ) from error
+    # It comes with gradio.
+    import uvicorn
+
     app = AppModel(open_model(source, device, precision), open_matting_model(matting), example_pairs(source))
     # Bound here, so that the address is known, and right, before the server is up.
     listener = socket.create_server((host, port))

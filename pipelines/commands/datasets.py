@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
 
@@ -79,6 +80,7 @@ def plan(
         else:
             show_plan(planned, shown)
         return
+    require("generate", by="plan --cost", otherwise="leave --cost out")
     # Imported late: ray.
     from pairbridge.pipelines.commands.cost_view import show_cost
     from pairbridge.pipelines.costing.cost_estimate import Cluster, Prices, estimate_cost
@@ -206,6 +208,7 @@ def generate(
 
         show_dry_run(loaded, out)
         return
+    require("generate", by="pairbridge generate", otherwise="look at the plan with --dry-run")
     if preview is not None:
         out = options.made_folder(out)
         # Imported late: ray.
@@ -308,6 +311,14 @@ def inspect(
     limit: Annotated[
         int, typer.Option(min=1, help="Pairs on the page, spread over recipes and splits.")
     ] = 200,
+    outputs: Annotated[
+        Path | None,
+        typer.Option(
+            "--outputs",
+            metavar="FOLDER",
+            help="For --page: what a model made of the pairs, files called by key; shown beside the targets.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
 ) -> None:
     """Show one sample, or with --page many in a browser.
@@ -325,9 +336,11 @@ def inspect(
         from pairbridge.pipelines.pages.browsed_pairs import browse
         from pairbridge.pipelines.pages.dataset_page import write_dataset_page
 
-        size = write_dataset_page(browse(what), page, limit=limit, seed=seed)
+        size = write_dataset_page(browse(what), page, limit=limit, seed=seed, outputs=outputs)
         print(f"{page / 'index.html'}: open it in a browser ({size / 1e6:.1f} MB with its images)")
         return
+    if outputs is not None:
+        raise typer.BadParameter("--outputs are shown on a page: add --page FOLDER")
     # Imported late: OpenCV.
     from pairbridge.pipelines.pages.inspection import inspect_imported, inspect_samples
 

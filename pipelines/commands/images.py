@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
 
@@ -46,6 +47,7 @@ def translate(
     It removes what a mask shows, relights a foreground, or whatever else it was trained for. Ends with
     status 2 if images of a folder could not be translated.
     """
+    require("train", by="pairbridge translate")
     # Imported late: torch.
     from pairbridge.pipelines.inference.image_files import (
         conditions_of,
@@ -125,6 +127,7 @@ def guide(
     .json of the same name: settings, seed, NFE, losses before and after. Ends with status 2 if images of a
     folder could not be edited.
     """
+    require("train", by="pairbridge guide")
     # Imported late: torch.
     from pairbridge.pipelines.inference.guiding import GuideTask, open_guide, read_task
     from pairbridge.pipelines.inference.image_files import each_image, files_of
@@ -166,6 +169,7 @@ def sample(
     ] = 16,
 ) -> None:
     """Generate images from noise, by a flow (bridge.start: noise)."""
+    require("train", by="pairbridge sample")
     # Imported late: torch.
     from pairbridge.pipelines.inference.sampling import run_sample
     from pairbridge.pipelines.inference.translating import named_sampler
@@ -186,6 +190,7 @@ def browser_app(
 
     Paint the mask or have it cut out, drag lamps, choose an environment map. Needs the extra `app`.
     """
+    require("train", "app", by="pairbridge app")
     # Imported late: torch and gradio.
     from pairbridge.pipelines.app.app_server import serve
     from pairbridge.pipelines.inference.translating import named_matting

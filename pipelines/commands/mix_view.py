@@ -15,6 +15,12 @@ def show_mix(mix: MixForecast) -> None:
         table.add_row(source.name, share, *counts, epochs, str(source.fresh_batches))
     console = new_console()
     console.print(table)
+    for source in mix.sources:
+        if source.excluded:
+            console.print(
+                f"{source.name}: {source.excluded} of {source.pairs + source.excluded} pairs are left out by "
+                "`keep` and `exclude`"
+            )
     if len(mix.phases) > 1:
         _show_phases(mix)
     console.print(

@@ -107,6 +107,8 @@ def _made(worker: GroupWorker, plan: DatasetPlan) -> Iterator[tuple[PairStream, 
                 recipe=stream.recipe_id,
                 split=stream.split,
                 read=_reader(pairs),
+                keys=_namer(pairs),
+                planned=len(outcomes),
                 fields=entry.fields,
                 roles=entry.roles,
                 parts={"tried": len(pairs)},
@@ -121,3 +123,7 @@ def _made(worker: GroupWorker, plan: DatasetPlan) -> Iterator[tuple[PairStream, 
 
 def _reader(pairs: list[Pair]) -> Callable[[str, int], Pair]:
     return lambda _, index: pairs[index]
+
+
+def _namer(pairs: list[Pair]) -> Callable[[str], list[str]]:
+    return lambda _: [pair["meta.json"]["key"] for pair in pairs]

@@ -163,10 +163,11 @@ def _training_lines(state: CheckpointState, checkpoint: Path, parameters: int) -
     autoencoder = config.autoencoder.kind
     if autoencoder == "haar":
         autoencoder = f"Haar transform, {config.autoencoder.levels} levels, without weights"
+    settings = config.bridge.model_dump(mode="json")
     return [
         f"- {state.step:,} steps, {state.images:,} images; the moving average of `{checkpoint.name}`",
         f"- denoiser of {parameters:,} parameters; autoencoder: {autoencoder}",
-        f"- bridge: sigma {config.bridge.sigma}, field {config.bridge.field.value}",
+        f"- bridge: {', '.join(f'{key} {value}' for key, value in settings.items())}",
         f"- seed {config.seed}",
     ]
 

@@ -1,6 +1,6 @@
 """Which pairs of a dataset or an import a page shows, and where they are read: a bounded, seeded choice."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,12 +35,15 @@ class Quarantined:
 @dataclass(slots=True, kw_only=True)
 class PairStream:
     """The pairs of one recipe in one split. `parts`: name -> number of pairs; `read(name, index)` gives one,
-    decoded, whose files hold what `fields` says.
+    decoded, whose files hold what `fields` says; `keys(name)` are those of a part; `planned`: how many there
+    are to be, None where nothing says.
     """
 
     recipe: str
     split: str
     read: Callable[[str, int], Pair]
+    keys: Callable[[str], list[str]]
+    planned: int | None
     fields: Mapping[str, FieldSpec]
     roles: Roles
     parts: dict[str, int] = field(default_factory=dict)
@@ -49,24 +52,30 @@ class PairStream:
     def num_pairs(self) -> int:
         return sum(self.parts.values())
 
-    def choose(self, count: int, seed: int) -> list[tuple[str, int]]:
+    def choose(self, count: int, seed: int, keys: Collection[str] | None = None) -> list[tuple[str, int]]:
         """(part, index) of at most `count` pairs, in order, of at most SHARDS_PER_STREAM parts; a function
-        of what is there and `seed`.
+        of what is there, `seed`, and the `keys` that alone are wanted (None: all).
         """
-        places = self._places(seed)
+        places = self._places(seed, keys)
         draw = rng(seed, "page", self.recipe, self.split, "pairs")
         chosen = draw.choice(len(places), min(count, len(places)), replace=False)
         return [places[number] for number in sorted(chosen)]
 
-    def capacity(self, seed: int) -> int:
+    def capacity(self, seed: int, keys: Collection[str] | None = None) -> int:
         """How many pairs `choose` can give."""
-        return len(self._places(seed))
+        return len(self._places(seed, keys))
 
-    def _places(self, seed: int) -> list[tuple[str, int]]:
-        names = list(self.parts)
+    def _places(self, seed: int, keys: Collection[str] | None) -> list[tuple[str, int]]:
+        wanted = {
+            name: range(count)
+            if keys is None
+            else [index for index, key in enumerate(self.keys(name)) if key in keys]
+            for name, count in self.parts.items()
+        }
+        names = [name for name, indices in wanted.items() if indices]
         draw = rng(seed, "page", self.recipe, self.split, "shards")
         kept = sorted(draw.choice(len(names), min(SHARDS_PER_STREAM, len(names)), replace=False))
-        return [(names[number], index) for number in kept for index in range(self.parts[names[number]])]
+        return [(names[number], index) for number in kept for index in wanted[names[number]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +90,15 @@ class Browsed:
     def num_pairs(self) -> int:
         return sum(stream.num_pairs for stream in self.streams)
 
-    def pairs(self, limit: int, seed: int) -> Iterator[tuple[PairStream, Pair]]:
-        """At most `limit` pairs, of every recipe and split as many as of any other while they last."""
-        shares = even_shares([stream.capacity(seed) for stream in self.streams], limit)
+    def pairs(
+        self, limit: int, seed: int, keys: Collection[str] | None = None
+    ) -> Iterator[tuple[PairStream, Pair]]:
+        """At most `limit` pairs, of every recipe and split as many as of any other while they last; of those
+        called by `keys` alone (None: of all).
+        """
+        shares = even_shares([stream.capacity(seed, keys) for stream in self.streams], limit)
         for stream, share in zip(self.streams, shares, strict=True):
-            for part, index in stream.choose(share, seed):
+            for part, index in stream.choose(share, seed, keys):
                 yield stream, stream.read(part, index)
 
     def holes(self, limit: int, seed: int) -> list[Quarantined]:
@@ -117,10 +130,19 @@ def browse(folder: Path) -> Browsed:
         shard = open_shard(tar_path(shards_dir, name))
         return decode_sample(shard.key(index), shard.read(index))
 
+    def keys(name: str) -> list[str]:
+        return open_shard(tar_path(shards_dir, name)).keys
+
     for recipe, entry in manifest.recipes.items():
-        for split in entry.splits:
+        for split, planned in entry.splits.items():
             streams[recipe, split] = PairStream(
-                recipe=recipe, split=split, read=read, fields=entry.fields, roles=entry.roles
+                recipe=recipe,
+                split=split,
+                read=read,
+                keys=keys,
+                planned=planned.pairs,
+                fields=entry.fields,
+                roles=entry.roles,
             )
     for shard in ShardIndex(shards_dir):
         recipe, split = shard.shard.recipe, shard.shard.split
@@ -137,11 +159,16 @@ def _browse_import(folder: Path) -> Browsed:
     def read(split: str, index: int) -> Pair:
         return imported_pair(splits[split], index)
 
+    def keys(split: str) -> list[str]:
+        return [splits[split].key(index) for index in range(len(splits[split]))]
+
     streams = [
         PairStream(
             recipe=manifest.name,
             split=split,
             read=read,
+            keys=keys,
+            planned=None,
             fields=files_of(pairs),
             roles=pairs.roles,
             parts={split: len(pairs)},

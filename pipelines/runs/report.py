@@ -2,10 +2,15 @@
 
 import json
 import math
+from collections import Counter
+from functools import partial
 from typing import Any
 
+from jinja2 import Environment
+
 from pairbridge.datagen.core.atomic_files import write_atomically
-from pairbridge.pipelines.pages.html import page_environment
+from pairbridge.datagen.dataset.card import as_yaml
+from pairbridge.pipelines.pages.html import page_environment, page_script
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 from pairbridge.pipelines.runs import pictures
 from pairbridge.pipelines.runs.run_config import Run, other_sources
@@ -22,17 +27,20 @@ def write_report(run: Run) -> None:
     metrics = collect(run)
     pairs = pictures.shown_pairs(run.dataset_dir, list(run.dataset.recipes), PAIRS_PER_RECIPE)
     others = pictures.shown_others(other_sources(run), PAIRS_PER_RECIPE)
-    translations = {
-        name: pictures.shown_translations(run.evaluation_dir, name, source["samples"])
-        for name, source in metrics["evaluation"]["sources"].items()
-    }
+    translations, worst = (
+        {
+            name: pictures.shown_translations(run.evaluation_dir, name, source[kept], source["judged_by"])
+            for name, source in metrics["evaluation"]["sources"].items()
+        }
+        for kept in ("samples", "worst")
+    )
     text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(run.folder / "metrics.json", [text.encode(), b"\n"])
     write_png(run.folder / "sheet.png", contact_sheet(_sections({**pairs, **others}, translations)))
     lines = read_lines(run.training_dir / "stats.jsonl")
     write_atomically(
         run.folder / "report.html",
-        [render(metrics, pairs, others, translations, pictures.loss_curve(lines)).encode()],
+        [render(metrics, pairs, others, translations, worst, lines).encode()],
     )
 
 
@@ -41,23 +49,22 @@ def render(
     pairs: dict[str, list[pictures.ShownPair]],
     others: dict[str, list[pictures.ShownPair]],
     translations: dict[str, list[pictures.ShownTranslation]],
-    curve: str,
+    worst: dict[str, list[pictures.ShownTranslation]],
+    lines: list[dict[str, Any]],
 ) -> str:
-    """The page. It shows no figure that is not in `metrics`; all text in it is escaped."""
-    environment = page_environment()
-    environment.filters |= {
-        "uri": pictures.data_uri,
-        "duration": duration,
-        "size": size,
-        "percent": percent,
-        "counted": _counted,
-    }
+    """The page. It shows no figure that is not in `metrics`, the evaluation's tables or `lines`, the
+    training's log; all text in it is escaped.
+    """
+    environment = report_environment()
     return environment.get_template("report.html.j2").render(
         metrics=metrics,
         pairs=pairs,
         others=others,
         translations=translations,
-        curve=curve,
+        worst=worst,
+        titles=_titles(metrics, worst),
+        made=made_by(metrics),
+        curve=pictures.loss_curve({metrics["run"]: lines}),
         utilisation=pictures.utilisation_chart(
             metrics["timings"]["workers_s"],
             {recipe: times["phase_s"] for recipe, times in metrics["timings"]["recipes"].items()},
@@ -65,7 +72,64 @@ def render(
         method_label=method_label,
         metrics_shown=METRICS,
         headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
+        **page_script(environment, "compare.js", "report.js"),
     )
+
+
+def report_environment() -> Environment:
+    """Of pages about runs: with filters for pictures and figures."""
+    environment = page_environment()
+    environment.filters |= {
+        "uri": pictures.data_uri,
+        "output_uri": partial(pictures.data_uri, largest_side=pictures.LARGEST_OUTPUT_SIDE),
+        "duration": duration,
+        "size": size,
+        "percent": percent,
+        "counted": _counted,
+        "yaml": as_yaml,
+        "machine": machine,
+    }
+    return environment
+
+
+def _titles(metrics: dict[str, Any], worst: dict[str, list[pictures.ShownTranslation]]) -> dict[str, str]:
+    """Anchor -> title of every section that the page has, in its order."""
+    titles = {
+        "outputs": "Outputs on held-out pairs",
+        "worst": "Worst outputs",
+        "metrics": "Metrics and baselines",
+        "training": "Training and validation",
+        "made": "Command, configuration, machine",
+        "pairs": "Pairs of every recipe",
+        "others": "Other data",
+        "masks": "Removal masks",
+        "mix": "Mix: planned and consumed",
+        "time": "Time",
+        "gates": "Quality gates",
+        "quarantine": "Quarantine (failed samples)",
+        "licences": "Licences",
+        "versions": "Versions",
+    }
+    absent = {
+        "worst": not any(worst.values()),
+        "others": not metrics["other_sources"],
+        "masks": not metrics["masks"],
+    }
+    return {name: title for name, title in titles.items() if not absent.get(name)}
+
+
+def made_by(metrics: dict[str, Any]) -> dict[str, Any]:
+    """What made a run: `commands`, each once and the last first; `stages`; `last`, the last of them."""
+    stages = metrics["made"]
+    commands = list(dict.fromkeys(stage["command"] for stage in reversed(stages.values())))
+    return {"commands": commands, "stages": stages, "last": list(stages.values())[-1]}
+
+
+def machine(hardware: dict[str, Any]) -> str:
+    """2 cores of AMD EPYC, 24 GiB, no GPU."""
+    gpus = Counter(hardware["gpus"])
+    named = ", ".join(f"{count} x {name}" for name, count in gpus.items()) or "no GPU"
+    return f"{hardware['cpu_cores']} cores of {hardware['cpu']}, {hardware['memory_gib']:.0f} GiB, {named}"
 
 
 def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:

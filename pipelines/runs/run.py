@@ -16,6 +16,7 @@ from pairbridge.datagen.blender.interpreter import bpy_folder
 from pairbridge.datagen.core.atomic_files import sweep_temporaries
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
 from pairbridge.datagen.core.folder_lock import folder_lock
+from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.sourcing.sources import build_catalogue
@@ -275,11 +276,20 @@ def _source_digest(dataset_dir: Path, recipe: str, split: str) -> str | None:
 
 
 def mixed_data(mix: MixConfig, run_root: Path) -> dict[str, Any]:
-    """Digest of the pairs of every source of a mix, None where there are none yet."""
-    return {
+    """Digest of the pairs of every source of a mix, and of the files that say which of them are used; None
+    where they are not there yet.
+    """
+    pairs = {
         source.name: _source_digest(source.folder(run_root), source.recipe, source.split)
         for source in mix.sources
     }
+    chosen = {
+        str(path): file_sha256(path) if path.is_file() else None
+        for source in mix.sources
+        for path in (source.keep, source.exclude)
+        if path
+    }
+    return pairs | chosen
 
 
 def evaluated_data(evaluation: EvaluationConfig, run_root: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pairbridge.datagen.shards.commit import rejection_counts
 from pairbridge.datagen.shards.fields import HoleContent
 from pairbridge.datagen.shards.shard_index import ShardIndex
 from pairbridge.pipelines.runs.placeholders import stand_ins
-from pairbridge.pipelines.runs.run_config import OtherSource, Run, other_sources
+from pairbridge.pipelines.runs.run_config import PARTS, OtherSource, Run, other_sources
 from pairbridge.pipelines.runs.stages import StageRecords
 from pairbridge.pipelines.shelves.ledger import LedgerReader, RecipeTally, RunTally
 from pairbridge.training.bridge_training.translation_model import training_buckets
@@ -59,6 +59,8 @@ def collect(run: Run) -> dict[str, Any]:
         "training": _training(run),
         "evaluation": _evaluation(run),
         "timings": _timings(run),
+        "made": _made(run),
+        "configuration": {part: getattr(run, part).model_dump(mode="json") for part in PARTS},
         "gates": _gates(run.dataset_dir),
         "quarantine": _quarantine(run.dataset_dir),
         "licences": _licences(manifest, described),
@@ -175,6 +177,7 @@ def _training(run: Run) -> dict[str, Any]:
             for width, height, batch_size in state.inputs["mix_buckets"]["buckets"]
         ],
         "log_every": run.training.log_every,
+        "processes": run.config.train_on.workers if run.config.train_on else 1,
         "parameters": sum(one.size.numel() for one in tensors_of(newest, "ema").values()),
         "loss_first": lines[0]["loss"],
         "validation_loss": next(
@@ -221,6 +224,16 @@ def _timings(run: Run) -> dict[str, Any]:
         "most_refused_assets": tally.most_refused_assets(),
         "faults": dict(tally.faults),
         "last_faults": list(tally.last_faults),
+    }
+
+
+def _made(run: Run) -> dict[str, Any]:
+    """Stage -> the command, date, commit and machine that made it."""
+    records = StageRecords(run.folder / "stages")
+    return {
+        name: record["made"]
+        for name in ("generate", "verify", "train", "evaluate")
+        if (record := records.read(name))
     }
 
 

@@ -1,14 +1,17 @@
 """Stages of a run: each is done once, and again only if what it depends on, or what it made, has changed.
 
-A finished stage leaves `stages/<name>.json` with all that it depended on and a digest of what it made.
-Both are computed anew before it is skipped, so neither a copied folder nor a deleted file can pass for a
-finished stage.
+A finished stage leaves `stages/<name>.json` with all that it depended on, a digest of what it made, and the
+command, date, commit and machine that made it. The first two are computed anew before it is skipped, so
+neither a copied folder nor a deleted file can pass for a finished stage.
 """
 
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import changed_fields, digest, file_sha256
 from pairbridge.datagen.core.record_files import read_output
+from pairbridge.training.trackers.run_facts import commit, hardware
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def run_stages(
         stage.make()
         wall_s = time.monotonic() - began
         facts = {"inputs": _as_json(stage.inputs()), "outputs": stage.outputs(), "wall_s": round(wall_s, 3)}
-        records.write(stage.name, facts)
+        records.write(stage.name, {**facts, "made": _circumstances()})
         say(f"finished stage {stage.name} in {wall_s:.1f} s")
 
 
@@ -144,6 +148,13 @@ def set_aside(path: Path) -> None:
         number += 1
     with folder_lock(path, "set aside"):
         path.rename(path.with_name(f"{path.name}.replaced-{number}"))
+
+
+def _circumstances() -> dict[str, Any]:
+    """By what, when and where a stage was made that ends now; `hardware` is this process's machine."""
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    finished = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return {"command": command, "finished": finished, "commit": commit(), "hardware": hardware()}
 
 
 def _as_json(value: Any) -> Any:

@@ -82,16 +82,17 @@ def dry_run_sweep(sweep: Sweep, *, say: Callable[[str], None] = print) -> None:
     records = StageRecords(sweep.folder / "stages")
     settings = {}
     for cell in cells(sweep.config, sweep.run):
-        own = [
-            *(f"{axis} {value}" for axis, value in cell.values.items() if axis != "nfe"),
-            f"seed {cell.seed}",
-        ]
-        settings.setdefault(_training_name(cell), ", ".join(own))
-        settings.setdefault(_evaluation_name(cell), ", ".join([*own, f"nfe {cell.nfe}"]))
+        own = ", ".join(
+            [
+                *(f"{axis} {value}" for axis, value in cell.values.items() if axis != "nfe"),
+                f"seed {cell.seed}",
+            ]
+        )
+        settings.setdefault(_training_name(cell), f"train {own}")
+        settings.setdefault(_evaluation_name(cell), f"evaluate {own}, nfe {cell.nfe}")
     for stage in _stages(sweep, None):
         reason = why_to_run(stage, records)
-        would = f"would run stage {stage.name}" if reason else f"would skip stage {stage.name}"
-        say(f"{would} ({settings[stage.name]}): {reason or 'done'}")
+        say(f"would {settings[stage.name]}: {reason}" if reason else f"done: {settings[stage.name]}")
 
 
 def _stages(sweep: Sweep, address: str | None) -> tuple[Stage, ...]:

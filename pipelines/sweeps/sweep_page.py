@@ -4,6 +4,7 @@ import io
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from matplotlib.figure import Figure
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.record_files import read_output
 from pairbridge.datagen.dataset.manifest import DatasetManifest
+from pairbridge.pipelines.pages.charts import INK, NARROW_IN, SERIES, chart, quiet_axes
 from pairbridge.pipelines.pages.html import page_environment
-from pairbridge.pipelines.runs.pictures import INK, quiet_axes, svg_uri
 from pairbridge.pipelines.runs.placeholders import stand_ins
 from pairbridge.pipelines.runs.run_config import Run
 from pairbridge.pipelines.sweeps.cells import Cell
 from pairbridge.pipelines.sweeps.sweep_config import Grid, SweepConfig
-from pairbridge.training.data.pairs import open_store
+from pairbridge.training.data.buckets import BucketSequence
+from pairbridge.training.data.mix_report import describe_mix
 from pairbridge.training.evaluation.metrics import METRICS
 
-COLOURS = ("#0d9488", "#d97706", "#7c3aed", "#db2777", "#2563eb", "#65a30d")
 AXIS_NAMES = {
     "synthetic_share": "share of synthetic samples",
     "sigma": "sigma of the bridge",
@@ -81,7 +82,14 @@ def photographs(run: Run) -> dict[str, int]:
 def render_sweep(result: dict[str, Any]) -> str:
     """The page. It shows no figure that is not in `result`; all text in it is escaped."""
     environment = page_environment()
-    plots = {grid["name"]: svg_uri(_draw(grid, result["metric_label"])) for grid in result["grids"]}
+    plots = {
+        grid["name"]: chart(
+            grid["name"],
+            f"{result['metric_label']} against {AXIS_NAMES[grid['x']]}",
+            partial(_draw, grid, result["metric_label"]),
+        )
+        for grid in result["grids"]
+    }
     return environment.get_template("sweep.html.j2").render(result=result, plots=plots, axis_names=AXIS_NAMES)
 
 
@@ -127,27 +135,31 @@ def _grid(
 
 
 def _training_pairs(run: Run) -> dict[str, int]:
-    return {
-        source.name: len(open_store(source.folder(run.folder), source.recipe, source.split))
-        for source in run.mix.sources
-    }
+    forecast = describe_mix(
+        run.mix,
+        run_root=run.folder,
+        buckets=BucketSequence.single(size=1, batch_size=1),
+        num_batches=1,
+    )
+    return {source.name: source.pairs for source in forecast.sources}
 
 
 def plot_png(grid: dict[str, Any], metric: str) -> bytes:
     """The same as a PNG on white, for pages that cannot hold an SVG."""
     buffer = io.BytesIO()
-    figure = _draw(grid, metric)
+    figure = _draw(grid, metric, False)
     figure.savefig(buffer, format="png", dpi=130, facecolor="white", metadata={"Software": None})
     plt.close(figure)
     return buffer.getvalue()
 
 
-def _draw(grid: dict[str, Any], metric: str) -> Figure:
+def _draw(grid: dict[str, Any], metric: str, narrow: bool) -> Figure:
+    """Panels side by side, narrow: one below the other."""
     panels = grid["panels"]
-    figure, all_axes = plt.subplots(
-        1, len(panels), figsize=(4.6 * len(panels) + 0.6, 3.5), layout="constrained", squeeze=False
-    )
-    for axes, panel in zip(all_axes[0], panels, strict=True):
+    rows, columns = (len(panels), 1) if narrow else (1, len(panels))
+    size = (NARROW_IN, 3.1 * rows) if narrow else (4.6 * columns + 0.6, 3.5)
+    figure, all_axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axes, panel in zip(all_axes.flat, panels, strict=True):
         _panel(axes, grid, panel)
         axes.set_ylabel(metric, color=INK)
     return figure
@@ -162,7 +174,7 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
         points = [point for point in panel["points"] if point["line"] == line]
         shift = 0.0 if is_share or len(lines) == 1 else 0.08 * (number - (len(lines) - 1) / 2)
         x = [point["x"] if is_share else places.index(point["x"]) + shift for point in points]
-        colour = COLOURS[number % len(COLOURS)]
+        colour = SERIES[number % len(SERIES)]
         name = None if line is None else f"{grid['lines'].replace('_', ' ')} {line}"
         axes.errorbar(
             x,

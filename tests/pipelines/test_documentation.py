@@ -25,6 +25,7 @@ from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.runs.run_config import Run
+from pairbridge.training.data.pairs import PairSource
 from tests.pipelines.inference.translating_models import write_model
 from tests.public.readme_examples import glb
 from tests.support.fences import ROOT, Fence, documented, fences_of, parse
@@ -53,7 +54,7 @@ NOT_RUN = {
     "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",
     "pairbridge guide stable-diffusion-v1-5": "needs weights; tests/pipelines/inference/test_guide.py",
     "pairbridge plan dataset.yaml --cost": "makes groups for a minute; tests/pipelines/costing/",
-    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-blender",
+    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-python",
     "python3.13 -m venv": "needs another Python; tests/datagen/blender/test_interpreter.py",
     "renderer/bin/python -m pip": "a gigabyte; tests/datagen/blender/test_interpreter.py",
     "ray job submit": "needs a cluster; tests/faults/test_job_submission.py",
@@ -101,7 +102,7 @@ def desk(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("desk")
     configs = finished_run.folder.parents[1] / "configs"
     shutil.copytree(configs, root, dirs_exist_ok=True)
-    for name in ("demo", "fresh"):
+    for name in ("demo", "fresh", "longer"):
         shutil.copytree(finished_run.folder, root / "runs" / name)
     shutil.rmtree(root / "runs" / "fresh" / "train")
     shutil.copytree(finished_run.folder / "dataset", root / "my-data")
@@ -116,6 +117,8 @@ def desk(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, wall in (("person.jpg", 90), ("street.jpg", 160)):
         scene = np.full((96, 96, 3), wall, np.uint8)
         cv2.imwrite(str(root / name), cv2.circle(scene, (48, 48), 24, (40, 60, 230), -1))
+    key = PairSource(root / "my-data", "holes", "train").key(0)
+    put(root / "translated" / f"{key}.source.png", encode(picture(key, (32, 32))))
     edit = {"steps": 1, "losses": [{"kind": "range", "weight": 1}], "guidance": {"inner_steps": 1}}
     (root / "edit.yaml").write_text(json.dumps(edit))
     return root
@@ -180,7 +183,7 @@ YAML = {
     "docs/flow.md": [("training", training)],
     "docs/guidance.md": [("guidance", str)],
     "docs/import.md": [("mix", str), ("import", str), ("import", lambda text: f"name: x\nroot: .\n{text}")],
-    "docs/mixing.md": [("mix", str), ("training", training)],
+    "docs/mixing.md": [("mix", str), ("mix", str), ("training", training)],
     "docs/photographs.md": [("dataset", recipes)] * 3,
     "docs/rendering.md": [("dataset", dataset)],
     "docs/sweep.md": [("sweep", str)],

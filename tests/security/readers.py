@@ -58,10 +58,12 @@ from pairbridge.datagen.sourcing.credits import CreditReader
 from pairbridge.datagen.sourcing.photo_audit import write_exclusions
 from pairbridge.datagen.sourcing.sources import user_files
 from pairbridge.pipelines.inference.image_files import read_image, read_mask
+from pairbridge.training.data.pair_review import keys_to_keep, keys_to_leave_out
 from tests.support.foreign_datasets import write_folders
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 SHARD = "train-fuzzed-000000"
+_REVIEW = {"format": "pairbridge-review/1", "dataset": "a", "accepted": [], "rejected": ["r-train-00000000"]}
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,16 @@ def every_reader(scratch: Path) -> dict[str, Reader]:
             ShardError,
             lambda path: read_rejected(path.parent),
             {REJECTED_NAME: canonical_json({"id": "a", "reason": "b"}) + b"\n"},
+        ),
+        "review.json": (
+            ConfigError,
+            lambda path: keys_to_leave_out(path, "a"),
+            {"review.json": canonical_json(_REVIEW)},
+        ),
+        "list of keys": (
+            ConfigError,
+            lambda path: keys_to_keep(path, "a"),
+            {"keys.txt": b"# mine\nr-train-00000000\n"},
         ),
         "foreign tar": (ShardError, _members, _tars()),
         "members of a foreign tar": (

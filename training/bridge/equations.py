@@ -34,13 +34,13 @@ def bridge_std(t: Tensor, sigma: float) -> Tensor:
 
 def interpolate(x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, sigma: float) -> Tensor:
     """A point x_t of the bridge pinned at x0 and x1."""
-    s = _like(t, x0)
+    s = times_over(t, x0)
     return (1 - s) * x0 + s * x1 + bridge_std(s, sigma) * eps
 
 
 def drift(x_t: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     """The bridge's drift at x_t towards x1; t < 1."""
-    return (x1 - x_t) / (1 - _like(t, x_t))
+    return (x1 - x_t) / (1 - times_over(t, x_t))
 
 
 def velocity(x0: Tensor, x1: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def regression_target(field: BridgeField, x0: Tensor, x1: Tensor, x_t: Tensor, t
 
 def estimate_target(x_t: Tensor, v: Tensor, t: Tensor) -> Tensor:
     """The target that a field value v at (x_t, t) points to."""
-    return x_t + (1 - _like(t, x_t)) * v
+    return x_t + (1 - times_over(t, x_t)) * v
 
 
 def posterior_step(x_a: Tensor, x1: Tensor, a: float, b: float, eps: Tensor, sigma: float) -> Tensor:
@@ -64,6 +64,6 @@ def posterior_step(x_a: Tensor, x1: Tensor, a: float, b: float, eps: Tensor, sig
     return (1 - r) * x_a + r * x1 + sigma * ((b - a) * (1 - b) / (1 - a)) ** 0.5 * eps
 
 
-def _like(t: Tensor, x: Tensor) -> Tensor:
+def times_over(t: Tensor, x: Tensor) -> Tensor:
     """(B,) times shaped to broadcast over x."""
     return t.reshape(-1, *(1,) * (x.ndim - 1)).to(x.dtype)

@@ -59,10 +59,9 @@ def check_sampler(
             consequence="its steps would lead to another law than the target's",
             remedy="use the posterior sampler",
         )
-    if sampler.bridges == "flow" and bridge.sigma != 0:
+    if sampler.bridges == "flow" and not bridge.is_flow:
         raise ConfigError(
-            f"the {sampler.kind} sampler follows an ODE, and this model is a bridge with sigma"
-            f" {bridge.sigma}",
+            f"the {sampler.kind} sampler follows an ODE, and this model is a bridge with noise",
             consequence="without the bridge's noise its drift leads to another law than the target's",
             remedy="use the posterior sampler, or train with bridge.sigma 0",
         )
@@ -90,13 +89,17 @@ def sample(
 ) -> Tensor:
     """Sample x1 given x0 (B, ...) with one evaluation of `field` at each of `times`; the last step goes to 1.
 
-    `check_grid` tells whether `times` suit a network. All samplers but `euler_maruyama` return x0 + v(x0, 0)
-    for the one time [0], without a random number. generator: of the batch, or one for each sample.
+    `check_grid` tells whether `times` suit a network. For the one time [0] all samplers but `euler_maruyama`
+    return x0 + v(x0, 0), without a random number, and so do those of an ODE along a straight path.
+    generator: of the batch, or one for each sample.
     """
 
     def noise() -> Tensor:
         # Drawn on the generator's device, so that a CPU seed gives the same picture on any accelerator.
         return randn_tensor(x0.shape, generator, x0.device, x0.dtype)
+
+    def slope(x: Tensor, v: Tensor, t: Tensor) -> Tensor:
+        return bridge.ode_velocity(x, v, t) if sampler.bridges == "flow" else v
 
     x, earlier = x0, None
     for a, b in itertools.pairwise((*times, 1.0)):
@@ -104,7 +107,18 @@ def sample(
         v = field(x, t)
         x1 = bridge.estimate_target(x, v, t)
         x = sampler.advance(
-            Step(field=field, x0=x0, x=x, v=v, x1=x1, a=a, b=b, bridge=bridge, earlier=earlier, noise=noise)
+            Step(
+                field=lambda x, t: slope(x, field(x, t), t),
+                x0=x0,
+                x=x,
+                v=slope(x, v, t),
+                x1=x1,
+                a=a,
+                b=b,
+                bridge=bridge,
+                earlier=earlier,
+                noise=noise,
+            )
         )
         earlier = (a, x1)
     return x

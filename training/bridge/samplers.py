@@ -11,10 +11,12 @@ caller's generator. With v the network's field at (x, a), x1 the target that it 
                     (x - (1 - a) x0 - a x1) + rho eps,                                        field that
                     rho = eta sigma sqrt((b - a) (1 - b) / (1 - a))                           knows x0
     reference       x <- x + (b - a) v, then + c_b eps unless b = 1                   biased  Brownian
-    euler           x <- x + (b - a) v                                                   1    flows, sigma 0
-    heun            x <- x + (b - a) (v + v(x + (b - a) v, b)) / 2                       2    flows, sigma 0
-    dopri5          Dormand and Prince's pair, with steps that keep an error             5    flows, sigma 0
+    euler           x <- x + (b - a) v                                                   1    flows
+    heun            x <- x + (b - a) (v + v(x + (b - a) v, b)) / 2                       2    flows
+    dopri5          Dormand and Prince's pair, with steps that keep an error             5    flows
     own             a class of the user's own, see `Sampler`
+
+Of a flow, a bridge with sigma 0 or a diffusion from noise, v is dx/dt of its ODE.
 
 `posterior` and `euler_maruyama` keep every marginal of a perfect drift as steps shrink, whether or not the
 field knows x0.
@@ -29,8 +31,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge.bridges import BridgeProcess
@@ -259,14 +260,10 @@ class Dopri5Sampler(FrozenModel):
     def advance(self, step: Step) -> Tensor:
         if step.b == 1:
             return step.x1
-        try:
-            from torchdiffeq import odeint
-        except ImportError as error:
-            raise ConfigError(
-                "the dopri5 sampler needs torchdiffeq, which is not installed",
-                consequence="there is nothing to integrate with",
-                remedy=f"{install_command('solvers')}, or use heun",
-            ) from error
+        require("solvers", by="the sampler dopri5", consequence="nothing is drawn", otherwise="use heun")
+        # An extra.
+        from torchdiffeq import odeint
+
         path = odeint(
             lambda t, x: step.field(x, times_like(x, float(t))),
             step.x,

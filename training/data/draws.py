@@ -9,6 +9,7 @@ ranks was or is.
     order inside the batch          permutation(seed, b), so that no rank keeps meeting one source
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +18,16 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.leakage import refuse_leaks
 from pairbridge.datagen.dataset.manifest import DatasetManifest
-from pairbridge.datagen.imports.import_manifest import is_import
+from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
 from pairbridge.training.data.bucket_mix import BucketMix, Phase
 from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
-from pairbridge.training.data.mix_config import MixConfig
+from pairbridge.training.data.mix_config import MixConfig, MixSource
+from pairbridge.training.data.pair_review import chosen, keys_to_keep, keys_to_leave_out
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.picture_buckets import Placement, place_pictures
 from pairbridge.training.data.role_choice import refuse_disagreement
@@ -48,11 +51,16 @@ class Draw(NamedTuple):
 class DrawnSource:
     """What the order depends on: the name keys its permutations, the placement says which pictures it has
     for which bucket.
+
+    size: pairs that are used; excluded: those that the mix's `keep` and `exclude` leave out; choice: digest
+    of which these are, empty where all pairs are used.
     """
 
     name: str
     size: int
     placement: Placement
+    excluded: int = 0
+    choice: str = ""
 
 
 class DrawPlan:
@@ -169,11 +177,41 @@ def plan_draws(
         sum(own) / len(phases) for own in zip(*(phase.schedule.shares for phase in phases), strict=True)
     ]
     names = [source.name for source in mix.sources]
-    shaped, placements = place_pictures(
-        names, [found.store.sizes for found in pairs], mean_shares, buckets, seed=mix.seed
-    )
+    used = [_used(source, found) for source, found in zip(mix.sources, pairs, strict=True)]
+    sizes = [
+        found.store.sizes if own is None else found.store.sizes.at(own)
+        for found, own in zip(pairs, used, strict=True)
+    ]
+    shaped, placements = place_pictures(names, sizes, mean_shares, buckets, seed=mix.seed)
     sources = [
         DrawnSource(name, len(found), placement)
-        for name, found, placement in zip(names, pairs, placements, strict=True)
+        if own is None
+        else DrawnSource(
+            name,
+            len(own),
+            placement.at(own),
+            len(found) - len(own),
+            hashlib.sha256(own.tobytes()).hexdigest(),
+        )
+        for name, found, placement, own in zip(names, pairs, placements, used, strict=True)
     ]
     return DrawPlan(sources, phases, seed=mix.seed, buckets=shaped, on_exhausted=mix.on_exhausted), pairs
+
+
+def _used(source: MixSource, pairs: PairSource) -> np.ndarray | None:
+    """Positions, ascending int64, of the pairs that the mix uses; None for all. Raises ConfigError."""
+    if source.keep is None and source.exclude is None:
+        return None
+    folder = pairs.dataset_dir
+    manifest = ImportManifest if is_import(folder) else DatasetManifest
+    dataset = manifest.from_folder(folder).name
+    keep = keys_to_keep(source.keep, dataset) if source.keep else None
+    exclude = keys_to_leave_out(source.exclude, dataset) if source.exclude else None
+    used = np.flatnonzero(chosen(map(pairs.key, range(len(pairs))), keep, exclude))
+    if not len(used):
+        raise ConfigError(
+            f"source {source.name}: `keep` and `exclude` leave none of its {len(pairs)} pairs",
+            consequence="there is nothing to train on",
+            remedy="accept pairs on the page of `pairbridge inspect --page`, and save the review again",
+        )
+    return used

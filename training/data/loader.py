@@ -101,9 +101,11 @@ class MixedLoader:
                     "pairs": len(pairs),
                     "shards": pairs.digest,
                     "roles": pairs.facts,
+                    # Absent where all pairs are used.
+                    **({"choice": drawn.choice} if drawn.choice else {}),
                 }
-                for place, (source, pairs) in enumerate(
-                    zip(self.mix.sources, self._dataset.sources, strict=True)
+                for place, (source, drawn, pairs) in enumerate(
+                    zip(self.mix.sources, self.draws.sources, self._dataset.sources, strict=True)
                 )
             ],
         }

@@ -33,6 +33,12 @@ class MixSource(FrozenModel):
     label: str | None = None
     """Name of what this source teaches, for a mix of several tasks: the class of a condition with `read:
     mix.label` in `denoiser.conditions`."""
+    keep: Path | None = None
+    """File of the pairs to use, all others are left out: a review saved by the page of `pairbridge inspect
+    --page` (.json), of which the accepted pairs count, or a text with a key a line. null: all pairs."""
+    exclude: Path | None = None
+    """File of pairs to leave out: a review (.json), of which the rejected pairs count, or a text with a key a
+    line. null: none."""
     weight: PositiveFloat = 1.0
     """Relative weight of the source, above 0. Weights of 0.9 and 0.1 are the same mix as 9 and 1."""
 

@@ -17,14 +17,16 @@ from pairbridge.training.data.picture_buckets import Placement
 class SourceForecast:
     """One source after the batches asked for.
 
-    share: of the samples, over all phases; draws: samples taken from it; left_out: pairs smaller than every
-    bucket, never drawn; epochs: draws over the others; most_epochs: the same in the bucket whose pictures
+    pairs: those that are used; excluded: those that the mix's `keep` and `exclude` leave out; share: of the
+    samples, over all phases; draws: samples taken from it; left_out: pairs smaller than every bucket, never
+    drawn; epochs: draws over the others; most_epochs: the same in the bucket whose pictures
     come most often; kept: the share of its area that the median sample keeps when it is cropped;
     fresh_batches: batches before its first repeated sample.
     """
 
     name: str
     pairs: int
+    excluded: int
     left_out: int
     share: Fraction
     draws: int
@@ -77,6 +79,7 @@ def forecast(draws: DrawPlan, num_batches: int) -> MixForecast:
             SourceForecast(
                 name=source.name,
                 pairs=source.size,
+                excluded=source.excluded,
                 left_out=source.placement.left_out,
                 share=owed / samples if samples else draws.mix.phases[0].schedule.shares[place],
                 draws=count,

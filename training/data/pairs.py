@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.dataset.manifest import DatasetManifest, SplitEntry
+from pairbridge.datagen.imaging.compositing import pasted_over
 from pairbridge.datagen.imaging.fill import fill_noise, fill_seed
 from pairbridge.datagen.imaging.mask_variants import draw_variant
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
@@ -118,7 +120,7 @@ class PairSource:
         self.store = open_store(dataset_dir, recipe, split) if store is None else store
         roles = roles or RoleChoice()
         self.roles = roles.over(self.store.roles)
-        self._masks, self._mask_amounts = roles.masks, roles.mask_amounts
+        self._masks, self._mask_amounts, self._paste = roles.masks, roles.mask_amounts, roles.paste
         # The field of each condition. A light map can be drawn from what meta.json says of the lights.
         self._field_of = {
             one.field: self.roles.conditions.get(one.field, one.field)
@@ -131,7 +133,9 @@ class PairSource:
         self._check_fields()
         self._check_conditions()
         stored = [field for name, field in self._field_of.items() if name not in self._drawn]
-        self._fields = tuple(dict.fromkeys((self.roles.source, self.roles.target, self.roles.mask, *stored)))
+        pasted = () if self._paste is None else (self._paste,)
+        ends = (self.roles.source, self.roles.target, self.roles.mask)
+        self._fields = tuple(dict.fromkeys((*ends, *pasted, *stored)))
 
     def __len__(self) -> int:
         return len(self.store)
@@ -175,6 +179,8 @@ class PairSource:
         """The roles, JSON-able: with the digest, all that the pairs depend on."""
         used = {name: self._field_of[name] for name in sorted(self._field_of)}
         own = {} if self._label is None else {"label": self._label}
+        if self._paste is not None:
+            own |= {"paste": self._paste}
         if self._masks is not None:
             own |= {"masks": dict(self._masks)}
         if self._mask_amounts:
@@ -242,6 +248,8 @@ class PairSource:
         shown = as_picture(source.image)
         # Without a mask, everything counts.
         mask = framed[roles.mask].image if roles.mask in framed else np.full(shown.shape[:2], 255, np.uint8)
+        if self._paste is not None:
+            shown = pasted_over(shown, framed[self._paste].image, mask)
         shown = self._filled(shown, mask, meta, noise_draw)
         conditions = {
             one.field: self._condition(one, images, framed, meta, shown) for one in self._conditions
@@ -265,6 +273,7 @@ class PairSource:
         if self.roles.hole is HoleContent.NOISE:
             return fill_noise(picture, mask, _noise_seed(meta, noise_draw))
         if self.roles.hole is HoleContent.SMOOTH:
+            require("models", by="a hole that is filled smoothly")
             # Here: torch takes a second to load, and pairs are listed where nothing is trained.
             from pairbridge.training.data.smooth_fill import fill_picture_smoothly
 
@@ -304,6 +313,8 @@ class PairSource:
             missing.append(f"mask {roles.mask}")
         if missing:
             raise self._lacks(missing)
+        if self._paste is not None:
+            self._check_paste(self._paste)
         if answers := sorted(name for name, field in self._field_of.items() if field == roles.target):
             raise ConfigError(
                 f"the condition {answers[0]} is what the network is to predict",
@@ -334,6 +345,21 @@ class PairSource:
                 consequence="what fills it is 8-bit colour, which means nothing there",
                 remedy="write `hole: visible` under `roles`, or name an 8-bit image as source",
             )
+
+    def _check_paste(self, name: str) -> None:
+        """What is pasted is a picture as the source is, and a mask says where."""
+        there, roles = self.store.fields, self.roles
+        if missing := [f"paste {one}" for one in (name, roles.mask) if one not in there]:
+            raise self._lacks(missing)
+        for one in (name, roles.source):
+            form = form_of(there[one])
+            if (form.kind, form.channels, form.dtype) != (FieldKind.IMAGE, 3, "uint8"):
+                raise ConfigError(
+                    f"`paste` lays {name} over {roles.source} of recipe {self.recipe!r} of "
+                    f"{self.dataset_dir}, and {one} is {form}",
+                    consequence="one cannot be laid over the other",
+                    remedy=f"name 8-bit colour images under `roles`: {_by_kind(there)}",
+                )
 
     def _check_conditions(self) -> None:
         there = self.store.fields

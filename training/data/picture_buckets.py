@@ -13,7 +13,7 @@ kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -44,6 +44,10 @@ class Placement:
     def everything(cls, size: int) -> "Placement":
         """All pictures of a source of unknown sizes, in one bucket."""
         return cls((np.arange(size),), (np.ones(size),), 0)
+
+    def at(self, positions: np.ndarray) -> "Placement":
+        """The same of a source in which the pictures stand at `positions`, ascending."""
+        return replace(self, members=tuple(positions[own] for own in self.members))
 
     def median_kept(self, shares: Sequence[Fraction]) -> float:
         """The share of its area that the median sample keeps, where bucket i has `shares`[i] of them."""

@@ -29,6 +29,9 @@ class RoleChoice(FrozenModel):
     """What the source shows where the mask covers it. visible: what is stored. noise: seeded noise, new in
     every epoch. smooth: an interpolation of what surrounds the mask, that of `hole: smooth` in a training
     config."""
+    paste: FieldStem | None = None
+    """Field with objects on black, laid over the source where the mask covers it: a cut-out over a plate, as
+    a user pastes it before `translate`. Null: nothing is."""
     masks: Weights[MaskKind] | None = None
     """Shares of masks as people and detectors give them, in place of the stored one: exact, grown, shrunk,
     shifted, box, scribble; drawn anew for each pair in every epoch. Null: exact."""
@@ -45,7 +48,7 @@ class RoleChoice(FrozenModel):
 
     def over(self, stated: Roles) -> Roles:
         """The roles where a dataset states `stated`."""
-        own = self.model_dump(exclude_none=True, exclude={"conditions", "masks", "mask_amounts"})
+        own = self.model_dump(exclude_none=True, exclude={"conditions", "masks", "mask_amounts", "paste"})
         return stated.model_copy(update={**own, "conditions": {**stated.conditions, **self.conditions}})
 
 

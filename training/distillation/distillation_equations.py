@@ -24,7 +24,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.bridges import BridgeProcess
 from pairbridge.training.bridge.equations import estimate_target
 from pairbridge.training.bridge.samplers import FieldFn
 from pairbridge.training.engine.torch_devices import to_device
@@ -98,7 +98,7 @@ def student_sample(
     x0: Tensor,
     timesteps: Sequence[float],
     draws: StudentDraws,
-    bridge: BrownianBridge,
+    bridge: BridgeProcess,
     multistep: Multistep,
 ) -> Tensor:
     """x1 = G(x0, z), with its graph."""
@@ -112,7 +112,7 @@ def student_sample(
 
 
 def matching_error(
-    field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: BrownianBridge
+    field: FieldFn, x0: Tensor, x1: Tensor, t: Tensor, eps: Tensor, bridge: BridgeProcess
 ) -> Tensor:
     """|x1_hat - x1|^2 of `field` on the bridge between x0 and x1, mean over elements: (B,).
 
@@ -133,7 +133,7 @@ class StudentLoss:
 
 
 def student_loss(
-    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: BrownianBridge
+    teacher: FieldFn, critic: FieldFn, x0: Tensor, x1: Tensor, draws: StudentDraws, bridge: BridgeProcess
 ) -> StudentLoss:
     """What the student descends; `x1` with its graph, both fields differentiable in their input."""
     wrong = matching_error(teacher, x0, x1, draws.t, draws.eps, bridge)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.bridges import BridgeProcess
 from pairbridge.training.bridge.sample_loop import sample
 from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, uniform_grid
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, Timesteps
@@ -44,7 +44,7 @@ class SpreadWatch:
     def __init__(
         self,
         config: DistillationConfig,
-        bridge: BrownianBridge,
+        bridge: BridgeProcess,
         teacher: FieldFn,
         timesteps: Timesteps,
         x0: Tensor,

@@ -12,6 +12,7 @@ import numpy as np
 
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.datagen.imaging.colour import transfer_colour_statistics
+from pairbridge.datagen.imaging.compositing import pasted_over
 from pairbridge.datagen.imaging.filters import grown
 from pairbridge.training.data.smooth_fill import fill_picture_smoothly
 from pairbridge.training.evaluation.linear_baselines import (
@@ -111,8 +112,7 @@ def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.
 
 def paste(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
     """The cut-out, on black, over the plate, as it was lit where it was cut out."""
-    pasted = source * (1 - mask[..., None] / 255) + conditions[CUT_OUT]
-    return np.clip(np.rint(pasted), 0, 255).astype(np.uint8)
+    return pasted_over(source, conditions[CUT_OUT], mask)
 
 
 def fit_paste_ridge(train: Pairs, validation: Pairs) -> Predictor:
@@ -248,12 +248,12 @@ _SURFACES = (Task.DELIGHT, Task.ALBEDO)
 BASELINES = {
     "source": _Entry(
         "Untouched source",
-        (*_LIT, *_SURFACES, Task.REMOVAL, Task.SHADOW, Task.RESTORATION),
+        (*_LIT, *_SURFACES, Task.REMOVAL, Task.INSERTION, Task.SHADOW, Task.RESTORATION),
         _blind(_untouched),
     ),
     "colour_transfer": _Entry("Colour transfer", _LIT, _blind(colour_transfer)),
     "colour_shift_ridge": _Entry(
-        "Ridge, one colour shift", (*_LIT, *_SURFACES), _of_both(fit_colour_shift_ridge)
+        "Ridge, one colour shift", (*_LIT, *_SURFACES, Task.INSERTION), _of_both(fit_colour_shift_ridge)
     ),
     "light_ridge": _Entry("Ridge on the light", _LIT, _of_both(fit_light_ridge)),
     "mean_fill": _Entry("Mean fill", (Task.REMOVAL,), _blind(mean_fill)),

@@ -50,7 +50,7 @@ def translation_path(
     config = model.config
     if config.bridge.sigma is None:
         raise ConfigError(
-            "the model has a bridge of its own (bridge.kind: own)",
+            f"the model's bridge is no Brownian one (bridge.kind: {config.bridge.kind})",
             consequence="guidance needs to know how much of a point is noise",
             remedy="guide a model with bridge.kind brownian",
         )

@@ -69,6 +69,12 @@ def _pipeline_of(model: TranslationModel, *, removes: bool) -> LatentBridgePipel
             consequence="whoever opens what is published would run its code",
             remedy="share the checkpoint itself, with people who trust you",
         )
+    if model.config.bridge.sigma is None:
+        raise ConfigError(
+            f"the model's bridge is of kind {model.config.bridge.kind}",
+            consequence="the published pipeline steps along Brownian bridges, and would miss the target",
+            remedy="share the checkpoint itself, or train with bridge.kind brownian",
+        )
     # Where the training's weights lay is nobody's business, and they are inside.
     settings["denoiser"].pop("base", None)
     if settings["autoencoder"]["kind"] == "folder":

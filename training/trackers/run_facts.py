@@ -16,26 +16,28 @@ _GIT_TIMEOUT_S = 10
 
 
 def run_facts(processes: int) -> dict[str, Any]:
-    """JSON-able. The hardware is of this machine; `processes`: of the training, over all machines.
-
-    commit: of the git repository that the working folder is in, with `-dirty` where its files differ; null
-    where it is in none.
-    """
+    """JSON-able. The hardware is of this machine; `processes`: of the training, over all machines."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "versions": {"python": platform.python_version(), **recorded_versions()},
-        "hardware": {
-            "cpu": _cpu_name(),
-            "cpu_cores": psutil.cpu_count(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-            "cuda": torch.version.cuda,
-            "processes": processes,
-        },
+        "hardware": {**hardware(), "cuda": torch.version.cuda, "processes": processes},
     }
 
 
-def _commit() -> str | None:
+def hardware() -> dict[str, Any]:
+    """This machine's, JSON-able."""
+    return {
+        "cpu": _cpu_name(),
+        "cpu_cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
+    }
+
+
+def commit() -> str | None:
+    """Of the git repository that the working folder is in, with `-dirty` where its files differ; None where
+    it is in none.
+    """
     # Excluding every tag leaves the full hash.
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -3,7 +3,9 @@ disk.
 """
 
 import base64
+import hashlib
 import json
+import re
 from collections import Counter
 from html import unescape
 from html.parser import HTMLParser
@@ -14,6 +16,7 @@ import pytest
 
 from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.dataset.verify import dataset_status
+from pairbridge.pipelines.runs.pictures import loss_curve
 from pairbridge.pipelines.runs.report import duration, headline, percent, size, write_report
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.pairs import PairSource
@@ -65,10 +68,17 @@ def test_where_the_workers_time_went_is_drawn_and_assets_that_stand_out_are_name
 
 def test_the_page_stands_alone(page: Page, finished_run) -> None:
     assert page.loads
-    assert all(uri.startswith("data:image/") for uri in page.loads)
-    assert not {"script", "link", "iframe", "object"} & page.tags.keys()
-    assert "url(" not in (finished_run.folder / "report.html").read_text()
-    assert "@import" not in (finished_run.folder / "report.html").read_text()
+    assert all(uri.startswith(("data:image/", "#")) for uri in page.loads)
+    assert not {"link", "iframe", "object"} & page.tags.keys()
+    html = (finished_run.folder / "report.html").read_text()
+    assert set(re.findall(r"url\((.)", html)) <= {"#"}
+    assert "@import" not in html
+    # The one script is the one that the policy allows.
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'" in html
+    )
 
 
 def test_its_pictures_are_the_pairs_and_the_translations(page: Page, finished_run, metrics) -> None:
@@ -82,6 +92,10 @@ def test_its_pictures_are_the_pairs_and_the_translations(page: Page, finished_ru
     strips = metrics["evaluation"]["sources"]["relit"]["samples"]
     first = cv2.imread(str(finished_run.evaluation_dir / strips[0]))
     assert np.array_equal(np.concatenate(images[:3], axis=1), first)
+    worst = metrics["evaluation"]["sources"]["relit"]["worst"]
+    first_of_worst = cv2.imread(str(finished_run.evaluation_dir / worst[0]))
+    place = 3 * len(strips)
+    assert np.array_equal(np.concatenate(images[place : place + 3], axis=1), first_of_worst)
     # Three images for every translated pair, and for up to six pairs of each of two recipes.
     assert len(images) > 3 * (len(strips) + 6)
     assert len(images) % 3 == 0
@@ -124,6 +138,41 @@ def test_the_page_shows_the_figures_of_metrics_json(page: Page, metrics) -> None
         assert f"consumed {percent(row['share_consumed'])}" in page.text
     for version in metrics["versions"].values():
         assert version in page.text
+
+
+def test_who_made_it_when_where_and_with_what_configuration_is_said(page: Page, metrics) -> None:
+    assert list(metrics["made"]) == ["generate", "verify", "train", "evaluate"]
+    for stage in metrics["made"].values():
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", stage["finished"])
+        assert f"{stage['hardware']['cpu_cores']} cores of" in page.text
+        assert " ".join(stage["command"].split()) in page.text
+        assert stage["finished"] in page.text
+    assert metrics["configuration"]["training"]["denoiser"]["widths"] == [8, 16]
+    for shown in ("head_width: 8", "min_change: 9.0", "bootstrap_resamples: 100", "recipe: elsewhere"):
+        assert shown in page.text
+
+
+def test_the_contents_lead_to_every_section(finished_run) -> None:
+    html = (finished_run.folder / "report.html").read_text()
+    linked = re.findall(r'<li><a href="#(\w+)">', html)
+    assert linked == re.findall(r'<section id="(\w+)">', html)
+    assert {"outputs", "worst", "training", "made", "others"} <= set(linked)
+
+
+def test_losses_are_drawn_in_the_pages_own_colours_with_those_of_validation() -> None:
+    lines = [
+        {"images": 10 * n, "loss": 1 / n, "loss_per_source": {"a": 1 / n, "b": 2 / n}} for n in range(1, 9)
+    ]
+    lines[3]["validation_loss"] = lines[7]["validation_loss"] = 0.5
+    drawn = loss_curve({"one": lines})
+    assert drawn.count("<svg") == 2
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    assert {"a, training", "b, training", "whole mix, training", "validation", "images seen"} <= set(words)
+    assert "currentColor" in drawn
+    assert not re.search(r"(fill|stroke): #(?!000000|ffffff)", drawn)
+    both = loss_curve({"one": lines, "two": lines})
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", both)
+    assert {"one, training", "two, training", "one, validation", "two, validation"} <= set(words)
 
 
 def test_what_was_refused_is_listed_with_its_reason(page: Page, finished_run, metrics) -> None:

@@ -64,6 +64,29 @@ def test_any_kind_may_be_source_or_target(dataset: Path, source: str, target: st
     assert (pair.depth is not None) == (target == "depth")
 
 
+def test_a_cut_out_is_pasted_over_the_plate_where_the_mask_is(dataset: Path) -> None:
+    fields = everything(1)
+    mask = fields["mask.png"][..., None] == 255
+    # What lies on black is 0 outside the mask; the toy's target is no cut-out, and adds up there.
+    laid = np.minimum(np.where(mask, 0, fields["source.png"]).astype(int) + fields["target.png"], 255)
+    pasted = opened(dataset, target="effect", paste="target")
+    assert np.array_equal(pasted.pair(1).source, laid)
+    assert pasted.facts != opened(dataset, target="effect").facts
+
+
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [
+        ({"paste": "nothing"}, "has no paste nothing"),
+        ({"paste": "effect"}, "effect is mask"),
+        ({"paste": "target", "source": "depth", "target": "effect"}, "depth is depth"),
+    ],
+)
+def test_what_cannot_be_pasted_is_refused(dataset: Path, roles: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        opened(dataset, **roles)
+
+
 def test_conditions_of_every_kind_keep_their_values(dataset: Path) -> None:
     fields = everything(1)
     conditions = [

@@ -219,6 +219,34 @@ def test_noise_is_no_input_of_a_training_and_a_flow_from_noise_no_teacher(
         student_config(flow, settings())
 
 
+@pytest.mark.parametrize("schedule", [{"kind": "i2sb"}, {"kind": "vp", "beta_max": 2.1}], ids=str)
+def test_bridges_of_diffusions_are_trained_sampled_and_distilled(
+    teacher: Path, tmp_path: Path, schedule: dict
+) -> None:
+    run = tmp_path / "teacher"
+    taught = {**TEACHER, "bridge": {"kind": "diffusion", "schedule": schedule}}
+    mix = MixConfig.model_validate(read_state(newest(teacher)).mix)
+    shutil.copytree(teacher / "dataset", run / "dataset")
+    train(TrainingConfig.model_validate(taught), mix, run / "train", run_root=run)
+    run_distillation(settings(), run, None, tmp_path / "student")
+    pair = ball_pair(0)
+    translations = [
+        open_model(folder).model.translate_batch(
+            pair["source.png"][None], masks=pair["mask.png"][None], steps=steps, seed=seed
+        )
+        for folder, steps in ((run, 4), (tmp_path / "student", 1))
+        for seed in (0, 1)
+    ]
+    for one, other in (translations[:2], translations[2:]):
+        assert one.shape == (1, *pair["source.png"].shape)
+        assert not np.array_equal(one, other)
+    with pytest.raises(ConfigError, match="bridge is of kind diffusion"):
+        publish(run, tmp_path / "published")
+    flow = {**TEACHER, "bridge": {"kind": "diffusion", "schedule": {"kind": "vp"}, "start": "noise"}}
+    with pytest.raises(ConfigError, match="flow from noise"):
+        student_config(TrainingConfig.model_validate(flow), settings())
+
+
 def test_times_are_those_that_the_teacher_knows() -> None:
     def of(taught_at, sigma: float = 0.05, **changes):
         taught = TrainingConfig.model_validate(

@@ -31,7 +31,13 @@ from pairbridge.pipelines.generation.stopping import sigterm_interrupts
 
 # The headings of --help and the commands below each, in their order.
 PANELS = {
-    "Whole job": {"try": datasets.try_, "demo": runs.demo, "run": runs.run, "sweep": runs.sweep},
+    "Whole job": {
+        "try": datasets.try_,
+        "demo": runs.demo,
+        "run": runs.run,
+        "compare": runs.compare,
+        "sweep": runs.sweep,
+    },
     "Make data": {
         "plan": datasets.plan,
         "generate": datasets.generate,

@@ -32,9 +32,7 @@ def translate(
         Path | None,
         typer.Option("--background", help="The new background, cropped to the image's size."),
     ] = None,
-    matting: Annotated[
-        str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
-    ] = "grabcut",
+    matting: options.Matting = "grabcut",
     steps: options.Steps = 1,
     seed: options.Seed = 0,
     sampler: options.SamplerName = "posterior",
@@ -184,18 +182,21 @@ def browser_app(
     model: options.Model,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
+    matting: options.Matting = "grabcut",
     device: options.Device = "cpu",
     precision: options.Precision = "fp32",
 ) -> None:
     """Translate in the browser, on this machine alone.
 
-    Needs the extra `app`.
+    Paint the mask or have it cut out, drag lamps, choose an environment map. Needs the extra `app`.
     """
     require("train", "app", by="pairbridge app")
     # Imported late: torch and gradio.
-    from pairbridge.pipelines.inference.browser_app import serve
+    from pairbridge.pipelines.app.app_server import serve
+    from pairbridge.pipelines.inference.translating import named_matting
 
-    serve(model, host=host, port=port, device=device, precision=precision)
+    how = {"device": device, "precision": precision, "matting": named_matting(matting)}
+    serve(model, host=host, port=port, **how)
 
 
 def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> None:

@@ -1,4 +1,4 @@
-"""`pairbridge demo | run | sweep`: the whole job in one command, and over a grid of settings."""
+"""`pairbridge demo | run | compare | sweep`: the whole job in one command, two of them, a grid of them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -70,6 +70,26 @@ def run(
         execute(loaded, workers=workers, address=address, forced_from=from_stage)
     if show_run(loaded.folder) and not accept_quarantine:
         raise typer.Exit(options.EXIT_PARTIAL)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    second: Annotated[Path, typer.Argument(metavar="OTHER", help="The folder of another one.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=options.made_file, metavar="FILE", help="The page to write."),
+    ] = Path("comparison.html"),
+) -> None:
+    """Compare two finished runs on one page.
+
+    Metrics with paired differences (OTHER minus RUN), outputs on the same pairs side by side, losses, and
+    what the configurations differ in.
+    """
+    # Imported late: torch.
+    from pairbridge.pipelines.runs.comparison import compare_runs
+
+    compare_runs(first, second, out)
+    print(out)
 
 
 def sweep(

@@ -12,7 +12,7 @@ TEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -q 
 again:
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -m "long or not long" --last-failed --last-failed-no-failures none
 
-.PHONY: again rooms setup demo test test-all test-other-blender test-image lint reference docs benchmark clean
+.PHONY: again rooms setup demo test test-all test-other-python test-image lint reference docs benchmark clean
 
 setup:
 	@bash .ci/setup
@@ -31,12 +31,14 @@ test-all: setup
 	@bash .ci/setup docs
 	$(TEST) --dist loadgroup -m long
 
-# The renderer on Blender's other line, 5.2 on Python 3.13: its tests in an environment without the trainer. Where there is
-# no such Python nothing is tested, and that is said.
-test-other-blender: setup
-	@bash .ci/setup other-blender
+# Python 3.13 with NumPy 2 and Blender 5.2: renderer, trainer and readers, in an environment of their own. Where there is no
+# such Python nothing is tested, and that is said.
+OTHER_TESTS = tests/datagen/blender tests/training tests/pipelines/pages tests/pipelines/reading \
+	$(addprefix tests/datagen/,shards dataset imports exports)
+test-other-python: setup
+	@bash .ci/setup other-python
 	@test ! -x .venv-3.13/bin/python || OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv-3.13/bin/python -m pytest -q \
-		-n 2 --dist loadfile tests/datagen/blender
+		-n 2 --dist loadfile $(OTHER_TESTS)
 
 # The Dockerfile's steps in a clean Debian below a folder, as root: ten minutes, 4 GB.
 test-image: setup

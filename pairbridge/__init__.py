@@ -3,7 +3,7 @@
 render, Renderer, Camera         an object under lightings, as NumPy arrays (View)
 relighting_pairs                 pairs of such views (RelightingPair)
 plan, generate, verify           whole datasets, from a DatasetConfig, a shipped name or a YAML file
-open_dataset                     a dataset for torch (PairDataset), also while it is being made
+open_dataset                     a dataset for torch (PairDataset), or as arrays; also while it is being made
 webdataset_pipeline              the same as a stream
 load_config                      such a config as a value, with keys changed
 train                            a model, from a TrainingConfig and a MixConfig
@@ -118,7 +118,13 @@ def __getattr__(name: str) -> Any:
         value: Any = version("pairbridge")
     elif name in _PLACES:
         module, _, attribute = _PLACES[name].partition(":")
-        value = getattr(import_module(f"pairbridge.{module}"), attribute)
+        try:
+            value = getattr(import_module(f"pairbridge.{module}"), attribute)
+        except ImportError as error:
+            # Here, where it costs nothing until something is missing.
+            from pairbridge.datagen.core.extras import explained
+
+            raise explained(error) or error from error
     else:
         raise AttributeError(f"module 'pairbridge' has no attribute {name!r}")
     globals()[name] = value

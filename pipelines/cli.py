@@ -6,12 +6,13 @@ every program, a wrong command line), 130 interrupted and resumable.
 
 import sys
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.extras import explained
 from pairbridge.pipelines.commands import (
     assets,
     checks,
@@ -30,7 +31,13 @@ from pairbridge.pipelines.generation.stopping import sigterm_interrupts
 
 # The headings of --help and the commands below each, in their order.
 PANELS = {
-    "Whole job": {"try": datasets.try_, "demo": runs.demo, "run": runs.run, "sweep": runs.sweep},
+    "Whole job": {
+        "try": datasets.try_,
+        "demo": runs.demo,
+        "run": runs.run,
+        "compare": runs.compare,
+        "sweep": runs.sweep,
+    },
     "Make data": {
         "plan": datasets.plan,
         "generate": datasets.generate,
@@ -150,8 +157,17 @@ def main() -> None:
         with sigterm_interrupts():
             app()
     except PairbridgeError as error:
-        print(
-            f"error: {error.cause}\n  consequence: {error.consequence}\n  remedy: {error.remedy}",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        _end(error)
+    except ImportError as error:
+        missing = explained(error)
+        if missing is None:
+            raise
+        _end(missing)
+
+
+def _end(error: PairbridgeError) -> NoReturn:
+    print(
+        f"error: {error.cause}\n  consequence: {error.consequence}\n  remedy: {error.remedy}",
+        file=sys.stderr,
+    )
+    sys.exit(1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.reading.config_files import Model, find_config, load_config
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def generate(
 
     See `pairbridge.pipelines.generation.generate.generate` for what is promised and raised.
     """
+    require("generate", by="generate")
     # Ray.
     from pairbridge.datagen.dataset.dataset_config import DatasetConfig
     from pairbridge.pipelines.generation.generate import generate as run
@@ -64,6 +66,7 @@ def train(
     `run:` paths of the mix start from `run_dir`. Under torchrun every process makes the same call. See
     `pairbridge.training.bridge_training.loop.train` for what is promised and raised.
     """
+    require("train", by="train")
     # Torch and diffusers.
     from pairbridge.training.bridge_training.loop import train as run
     from pairbridge.training.bridge_training.training_config import TrainingConfig

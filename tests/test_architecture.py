@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from pairbridge.datagen.core.extras import MODULES
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 TOPS = ("blender_assets", "datagen", "training", "pipelines", "pairbridge")
@@ -45,7 +47,7 @@ ROOMS = (
         for room in (
             "integrations",
             *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
-            *("inference", "runs", "sweeps", "commands"),
+            *("inference", "app", "runs", "sweeps", "commands"),
         )
     ),
     "pipelines",
@@ -78,6 +80,37 @@ HEAVY = {
     "diffusers": ("datagen/models", "training", "pipelines", "pairbridge"),
     "transformers": ("datagen/models", "training", "pipelines"),
     "ray": ("pipelines",),
+}
+# Foreign modules that a reader's installation has: any file may import them. `markupsafe` comes with jinja2.
+READER = frozenset(
+    {
+        *("numpy", "cv2", "PIL", "OpenEXR", "pydantic", "ruamel", "jinja2", "markupsafe"),
+        *("fsspec", "psutil", "rich", "safetensors", "typer"),
+    }
+)
+_TRAINER = ("torch", "diffusers", "transformers")
+# What else the files of a room may import when they are imported; inside a function, whatever HEAVY allows.
+# Who runs them has asked for the extra (`datagen/core/extras.py`).
+AT_IMPORT: dict[str, tuple[str, ...]] = {
+    "datagen/blender/child": ("bpy", "mathutils"),
+    **dict.fromkeys(("datagen/blender/modelling", "datagen/blender/shading"), ("bpy",)),
+    **dict.fromkeys(("datagen/models", "datagen/models/matting", "datagen/models/relighting"), _TRAINER),
+    **{f"training/{room}": _TRAINER for room in ("bridge", "networks", "engine", "guidance", "published")},
+    **{
+        f"training/{room}": _TRAINER
+        for room in ("bridge_training", "distillation", "evaluation", "perceptual")
+    },
+    **dict.fromkeys(("training/data", "training/trackers"), ("torch",)),
+    "pipelines/inference": _TRAINER,
+    "pipelines/app": ("gradio",),
+    "pipelines/workers": ("ray",),
+    "pipelines/generation": ("ray",),
+    "pipelines/costing": ("ray",),
+    "pipelines/runs": ("ray", "matplotlib", *_TRAINER),
+    # Charts of reports; the page of a dataset has none, see `test_importing_stays_light`.
+    **dict.fromkeys(("pipelines/pages", "pipelines/sweeps"), ("matplotlib",)),
+    # It runs inside ComfyUI.
+    "pipelines/integrations": ("comfy", "folder_paths", "torch"),
 }
 # Parent side of the renderer: it runs where bpy is not installed.
 BLENDER_PARENT = "datagen/blender"
@@ -273,6 +306,36 @@ def test_heavy_modules_stay_in_their_rooms() -> None:
     assert any("bpy" in imports(path) for path in modules().values()), "has the renderer moved?"
 
 
+def imported_at_once(path: Path) -> set[str]:
+    """Heads of the foreign modules that importing a file imports: not in functions, and not for types."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import | ast.ImportFrom):
+                found.update(name.partition(".")[0] for name in names_imported(child, path))
+            elif not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not (
+                isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+            ):
+                visit(child)
+
+    visit(tree_of(path))
+    return found - sys.stdlib_module_names - {"pairbridge"}
+
+
+def test_a_room_imports_at_once_what_its_role_installs() -> None:
+    offences, used = [], set()
+    for path in modules().values():
+        allowed = READER | set(AT_IMPORT.get(room_of(path), ()))
+        found = imported_at_once(path)
+        used |= {(room_of(path), name) for name in found - READER}
+        offences += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(found - allowed)]
+    assert offences == []
+    # What no file of a room imports is no longer allowed there.
+    stated = {(room, name) for room, names in AT_IMPORT.items() for name in names if name not in _TRAINER}
+    assert stated - used == set()
+
+
 def test_an_import_inside_a_function_says_why() -> None:
     """Of a module of the house: a comment on its line or above it, usually naming the heavy dependency."""
     silent = []
@@ -303,15 +366,29 @@ def nodes_in_functions(path: Path) -> set[ast.Import | ast.ImportFrom]:
     }
 
 
+OPTIONAL = tuple(sorted({name for names in MODULES.values() for name in names}))
+
+
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        # A plan must build where neither Blender, Ray nor torch is installed.
-        ("pairbridge.datagen.dataset.plan", ("bpy", "ray", "torch")),
+        # A plan must build where no extra is installed.
+        ("pairbridge.datagen.dataset.plan", OPTIONAL),
+        ("pairbridge.datagen.dataset.verify", OPTIONAL),
+        ("pairbridge.datagen.exports.export", OPTIONAL),
+        ("pairbridge.pipelines.generation.open_plan", OPTIONAL),
+        ("pairbridge.pipelines.generation.status", OPTIONAL),
+        ("pairbridge.pipelines.pages.inspection", OPTIONAL),
+        ("pairbridge.pipelines.pages.dataset_page", OPTIONAL),
+        ("pairbridge.pipelines.checks.doctor", OPTIONAL),
+        ("pairbridge.training.data.mix_report", OPTIONAL),
+        ("pairbridge.training.data.torch_datasets", OPTIONAL),
+        # Pairs of one file are made without Ray.
+        ("pairbridge.pipelines.generation.trial", OPTIONAL),
         # The trainer and the reader install and run without the render extra.
         ("pairbridge.training.bridge_training.loop", ("bpy", "ray")),
         ("pairbridge.training.data.pairs", ("bpy", "ray", "pairbridge.datagen.blender.client")),
-        ("pairbridge.pipelines.cli", ("bpy", "ray", "torch")),
+        ("pairbridge.pipelines.cli", (*OPTIONAL, "numpy", "cv2", "pydantic", "rich")),
         ("pairbridge", ("bpy", "ray", "torch", "numpy", "cv2", "pydantic")),
     ],
 )

@@ -25,6 +25,7 @@ from pydantic import BeforeValidator
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
 from pairbridge.datagen.core.errors import CatalogueError
+from pairbridge.datagen.core.extras import install_command, lacking
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
@@ -210,13 +211,16 @@ class Catalogue:
         """The error for a split that lacks assets of `kind` (an asset kind, or `hdri/<lighting kind>`)."""
         counts = ", ".join(f"{name} {len(self._by_kind.get((kind, name), ()))}" for name in SPLITS)
         refused = [left.reason for left in self.left_out if left.refused and left.kind == kind.split("/")[0]]
+        # bpy and scikit-image bring the embedded ones.
+        extra = {"hdri": "render", "photo": "generate"}.get(kind.split("/")[0])
+        embedded = f"; the embedded ones come by {install_command(extra)}" if extra and lacking(extra) else ""
         counts += f"; {len(refused)} refused, the first because {refused[0]}" if refused else ""
         return CatalogueError(
             f"recipe {recipe!r} needs at least {at_least} asset(s) of kind {kind} in split {split!r}; "
             f"the catalogue has: {counts}",
             consequence="its pairs could not be made without borrowing from another split, which would leak",
             remedy="add assets, bake more lightings, pin some in the folder's catalogue.yaml, or set the "
-            f"recipe's groups for {split!r} to 0 (the embedded HDRIs come with the render extra)",
+            f"recipe's groups for {split!r} to 0{embedded}",
         )
 
     @property

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.dataset.verify import StreamStatus
 from pairbridge.datagen.exports.finished import FinishedDataset, write_export_card
@@ -136,13 +135,9 @@ def _schema(pyarrow: Any, fields: tuple[str, ...]) -> "pa.Schema":
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError(
-            "pyarrow is not installed",
-            consequence="parquet files cannot be written",
-            remedy=install_command("hf"),
-        ) from error
+    require("hf", by="an export to parquet files", consequence="none can be written")
+    # An extra.
+    import pyarrow
+    import pyarrow.parquet
+
     return pyarrow, pyarrow.parquet

@@ -15,8 +15,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import lacking, require
 from pairbridge.datagen.imaging.filters import box_blur, masked_mean
 
 # The foreground's own colour at soft edges, by either of two published estimators behind one function.
@@ -70,21 +69,17 @@ def method_record(method: ForegroundMethod) -> dict[str, str]:
 
 def has_multilevel() -> bool:
     """Whether pymatting is installed."""
-    try:
-        metadata.version("pymatting")
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    return not lacking("matting")
 
 
 def _multilevel(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Germer et al., "Fast Multi-Level Foreground Estimation" (arXiv 2006.14970), with its own settings."""
-    if not has_multilevel():
-        raise ConfigError(
-            "foreground colours are to be estimated by `multilevel`, and pymatting is not installed",
-            consequence="no relit foreground could be pasted back",
-            remedy=f"{install_command('matting')}, or set `foreground_colour: blur_fusion`",
-        )
+    require(
+        "matting",
+        by="`foreground_colour: multilevel`",
+        consequence="no relit foreground can be pasted back",
+        otherwise="set it to blur_fusion",
+    )
     # Here: importing it loads a compiler.
     from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
 

@@ -18,8 +18,8 @@ from pairbridge.datagen.assets.photographs import (
     decode_image,
     read_header,
 )
-from pairbridge.datagen.core.errors import AssetError, ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.limits import MAX_ARRAY_BYTES, MAX_RATIO_OF_DEFLATE
 from pairbridge.datagen.imaging.filters import disc
@@ -239,14 +239,10 @@ def read_array(data: bytes, name: str, dataset: str = "dataset") -> np.ndarray:
 
 
 def _opened(stream: BinaryIO, name: str):
-    try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(
-            f"{name} is an HDF5 file, and h5py is not installed",
-            consequence="Hypersim's geometry cannot be read",
-            remedy=install_command("hypersim"),
-        ) from error
+    require("hypersim", by=f"{name}, an HDF5 file,", consequence="Hypersim's geometry cannot be read")
+    # An extra.
+    import h5py
+
     try:
         return h5py.File(stream, "r")
     except (OSError, *_DAMAGED_HDF5) as error:

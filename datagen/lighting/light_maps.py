@@ -59,6 +59,15 @@ def place_in_map(direction: Direction) -> tuple[float, float]:
     return (x / scale, y / scale) if scale > 1e-9 else (0.0, 1.0)
 
 
+def direction_at(u: float, v: float) -> Direction:
+    """The direction whose `place_in_map` is (u, v); places beyond the unit disc stand for its rim."""
+    radius = max(1.0, math.hypot(u, v))
+    u, v = u / radius, v / radius
+    squared = min(u * u + v * v, 1.0)
+    scale = 2 * math.sqrt(1 - squared)
+    return (scale * u, scale * v, 1 - 2 * squared)
+
+
 def light_map(lights: list[MapLight], size_WH: tuple[int, int]) -> np.ndarray:
     """The map as float32 (H, W, 3) in [0, 1]; no light gives black."""
     width, height = size_WH

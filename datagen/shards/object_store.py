@@ -27,6 +27,8 @@ _PART_BYTES = 64 << 20
 # counterpart). With others we look first and write then: right while one driver writes, and no longer.
 _CREATING = frozenset({"s3", "s3a", "gs", "gcs"})
 _REPLACING = frozenset({"s3", "s3a"})
+# The extra that has a protocol's package.
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 # Waits between attempts, in seconds: a store that is being throttled or restarted is back within a minute.
 RETRY_WAITS_S = (0.5, 2.0, 8.0, 30.0)
 
@@ -91,11 +93,13 @@ class ObjectStore:
                 self.url, use_listings_cache=False, skip_instance_cache=True
             )
         except (ImportError, ValueError) as error:
-            extra = "gs" if self.url.startswith("gs:") else "s3"
+            extra = _EXTRAS.get(protocol)
             raise ConfigError(
                 f"{self.url} cannot be opened: {error}",
                 consequence="nothing can be read or written there",
-                remedy=f"install the store's package: {install_command(extra)}",
+                remedy=f"install the store's package: {install_command(extra)}"
+                if extra
+                else "give s3://bucket/folder or gs://bucket/folder, or install what it names",
             ) from error
 
     def list(self, folder: str = "") -> dict[str, Stored]:

@@ -28,10 +28,13 @@ from pairbridge.datagen.blender.interpreter import (
     other_interpreter,
     this_interpreter,
 )
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import MODULES, install_command, lacking
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 
 GIB = 2**30
+
+# The extras from a file to a model and its report, but for `render`, which another environment may hold.
+ROLES = ("generate", "train", "report")
 
 # Debian and Ubuntu packages of the system libraries that the bpy wheel links to (ldd on its __init__.so).
 APT_PACKAGES = {
@@ -98,6 +101,7 @@ def examine(folder: Path, python: Path | None = None) -> Iterator[tuple[str, Che
     checks: dict[str, Callable[[], Check]] = {
         "interpreter": lambda: check_interpreter(sys.version_info[:2]),
         "packages": check_packages,
+        "extras": check_extras,
         "bpy": lambda: check_blender(python),
         "confinement": check_confinement,
         "cores": check_cores,
@@ -126,7 +130,7 @@ def check_interpreter(version: tuple[int, int]) -> Check:
 
 
 def check_packages() -> Check:
-    """Every distribution that pairbridge depends on is installed."""
+    """Every distribution that reading takes is installed."""
     wanted = [line for line in importlib.metadata.requires("pairbridge") or () if "extra ==" not in line]
     names = [re.match(r"[A-Za-z0-9._-]+", line).group() for line in wanted]
     missing = [name for name in names if not _installed(name)]
@@ -138,7 +142,20 @@ def check_packages() -> Check:
     return Check(
         State.FAILED,
         f"not installed: {', '.join(missing)}",
-        install_command("render"),
+        install_command(),
+    )
+
+
+def check_extras() -> Check:
+    """Which roles this environment can play beside a reader's."""
+    there = [extra for extra in MODULES if not lacking(extra)]
+    absent = [extra for extra in ROLES if extra not in there]
+    if not absent:
+        return Check(State.OK, ", ".join(there))
+    return Check(
+        State.NOTE,
+        f"{', '.join(there) or 'none'}; it reads datasets, and lacks {', '.join(absent)}",
+        install_command(*absent),
     )
 
 
@@ -160,7 +177,7 @@ def check_blender(python: Path | None) -> Check:
                 f"render through that one: `render: {{python: {beside.executable}}}` in the dataset's config",
             )
     return Check(
-        State.FAILED,
+        State.NOTE,
         "not installed: nothing can be rendered (training and reading work without it)",
         install_command("render")
         if f"{sys.version_info[0]}.{sys.version_info[1]}" in LINES.values()
@@ -243,6 +260,8 @@ def check_memory(available: int) -> Check:
 
 
 def check_gpu() -> Check:
+    if lacking("models"):
+        return Check(State.NOTE, "not looked for, as there is no torch to use it", install_command("train"))
     import torch
 
     if torch.cuda.is_available():
@@ -292,6 +311,8 @@ def check_weights(folder: Path) -> Check:
 
 def check_ray() -> Check:
     """A local Ray starts and stops in a fresh process, whatever cluster RAY_ADDRESS names."""
+    if "ray" in lacking("generate"):
+        return Check(State.NOTE, "not installed: no dataset can be made", install_command("generate"))
     alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = _run([sys.executable, "-c", _TRY_RAY], timeout_s=120, env=alone | {"RAY_USAGE_STATS_ENABLED": "0"})
     if done.returncode == 0:

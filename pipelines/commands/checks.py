@@ -28,16 +28,20 @@ def doctor(
 
     styles = {State.OK: "green", State.NOTE: "yellow", State.FAILED: "bold red"}
     console = new_console()
-    failed = 0
+    failed, limits = 0, set()
     for name, check in examine(out, python):
         failed += check.state is State.FAILED
+        limits |= {name} if check.state is State.NOTE else set()
         console.print(Text.assemble((f"{check.state:<8}", styles[check.state]), f"{name:<15}", check.found))
         if check.remedy:
             console.print(Text(f"{'':<23}-> {check.remedy}"))
     if failed:
         console.print(f"\n{failed} of the above must be mended before everything works.")
         raise typer.Exit(1)
-    console.print("\nThis machine can do the whole job: `pairbridge demo` runs it.")
+    if limits & {"extras", "bpy", "ray"}:
+        console.print("\nThis environment reads datasets; the notes above say what it takes to make them.")
+    else:
+        console.print("\nThis machine can do the whole job: `pairbridge demo` runs it.")
 
 
 def calibrate(

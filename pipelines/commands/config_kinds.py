@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.extras import require
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -25,17 +26,27 @@ KINDS = {
     "sweep": ("sweeps", "pipelines.sweeps.sweep_config", "SweepConfig"),
     "calibration": ("calibration", "pipelines.checks.calibration", "CalibrationConfig"),
 }
+# They hold settings of networks and samplers, which are torch's own.
+OF_TRAINER = frozenset({"training", "distillation", "evaluation", "guidance", "run", "sweep"})
 
 
-def model_of(kind: str) -> "type[BaseModel]":
-    """The model of a kind. Raises ConfigError where there is no such kind."""
+def folder_of(kind: str) -> str:
+    """The folder of a kind's shipped ones. Raises ConfigError where there is no such kind."""
     if kind not in KINDS:
         raise ConfigError(
             f"there is no kind of configuration {kind!r}",
             consequence="there is nothing to show",
             remedy=f"name one of {', '.join(KINDS)}",
         )
+    return KINDS[kind][0]
+
+
+def model_of(kind: str) -> "type[BaseModel]":
+    """The model of a kind. Raises ConfigError where there is no such kind, or without the extra it needs."""
+    folder_of(kind)
     _, module, name = KINDS[kind]
+    if kind in OF_TRAINER:
+        require("train", by=f"a configuration of the kind {kind}")
     return getattr(import_module(f"pairbridge.{module}"), name)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.pipelines.commands.config_kinds import KINDS, model_of
+from pairbridge.pipelines.commands.config_kinds import KINDS, folder_of, model_of
 from pairbridge.pipelines.commands.options import command_group, made_file
 
 KindName = Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")]
@@ -56,7 +56,7 @@ def copy(
     # Imported late: pydantic and YAML.
     from pairbridge.pipelines.reading.config_files import find_config
 
-    model_of(kind)
+    folder = folder_of(kind)
     out = out or Path(f"{name}.yaml")
     if out.exists():
         raise ConfigError(
@@ -64,7 +64,7 @@ def copy(
             consequence="it would be lost",
             remedy="name another file with --out, or remove it",
         )
-    lines = find_config(KINDS[kind][0], name).read_text().splitlines(keepends=True)
+    lines = find_config(folder, name).read_text().splitlines(keepends=True)
     # An editor's hint, by a path from where the shipped file lies.
     out.write_text("".join(line for line in lines if not line.startswith("# yaml-language-server:")))
     print(out)

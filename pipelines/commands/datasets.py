@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
 
@@ -79,6 +80,7 @@ def plan(
         else:
             show_plan(planned, shown)
         return
+    require("generate", by="plan --cost", otherwise="leave --cost out")
     # Imported late: ray.
     from pairbridge.pipelines.commands.cost_view import show_cost
     from pairbridge.pipelines.costing.cost_estimate import Cluster, Prices, estimate_cost
@@ -206,6 +208,7 @@ def generate(
 
         show_dry_run(loaded, out)
         return
+    require("generate", by="pairbridge generate", otherwise="look at the plan with --dry-run")
     if preview is not None:
         out = options.made_folder(out)
         # Imported late: ray.

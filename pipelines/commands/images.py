@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 from pairbridge.pipelines.commands.config_kinds import load
 
@@ -31,9 +32,7 @@ def translate(
         Path | None,
         typer.Option("--background", help="The new background, cropped to the image's size."),
     ] = None,
-    matting: Annotated[
-        str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
-    ] = "grabcut",
+    matting: options.Matting = "grabcut",
     steps: options.Steps = 1,
     seed: options.Seed = 0,
     sampler: options.SamplerName = "posterior",
@@ -48,6 +47,7 @@ def translate(
     It removes what a mask shows, relights a foreground, or whatever else it was trained for. Ends with
     status 2 if images of a folder could not be translated.
     """
+    require("train", by="pairbridge translate")
     # Imported late: torch.
     from pairbridge.pipelines.inference.image_files import (
         conditions_of,
@@ -127,6 +127,7 @@ def guide(
     .json of the same name: settings, seed, NFE, losses before and after. Ends with status 2 if images of a
     folder could not be edited.
     """
+    require("train", by="pairbridge guide")
     # Imported late: torch.
     from pairbridge.pipelines.inference.guiding import GuideTask, open_guide, read_task
     from pairbridge.pipelines.inference.image_files import each_image, files_of
@@ -168,6 +169,7 @@ def sample(
     ] = 16,
 ) -> None:
     """Generate images from noise, by a flow (bridge.start: noise)."""
+    require("train", by="pairbridge sample")
     # Imported late: torch.
     from pairbridge.pipelines.inference.sampling import run_sample
     from pairbridge.pipelines.inference.translating import named_sampler
@@ -180,17 +182,21 @@ def browser_app(
     model: options.Model,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, help="Port; 0 takes a free one.")] = 7860,
+    matting: options.Matting = "grabcut",
     device: options.Device = "cpu",
     precision: options.Precision = "fp32",
 ) -> None:
     """Translate in the browser, on this machine alone.
 
-    Needs the extra `app`.
+    Paint the mask or have it cut out, drag lamps, choose an environment map. Needs the extra `app`.
     """
+    require("train", "app", by="pairbridge app")
     # Imported late: torch and gradio.
-    from pairbridge.pipelines.inference.browser_app import serve
+    from pairbridge.pipelines.app.app_server import serve
+    from pairbridge.pipelines.inference.translating import named_matting
 
-    serve(model, host=host, port=port, device=device, precision=precision)
+    how = {"device": device, "precision": precision, "matting": named_matting(matting)}
+    serve(model, host=host, port=port, **how)
 
 
 def _end_if_failed(failed: list[tuple[Path, PairbridgeError]], done: str) -> None:

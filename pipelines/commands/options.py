@@ -189,6 +189,9 @@ TurnLight = Annotated[
         " lights from the right.",
     ),
 ]
+Matting = Annotated[
+    str, typer.Option(help="Matting model: grabcut, or birefnet with its weights in the weights folder.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Precision = Annotated[

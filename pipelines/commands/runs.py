@@ -1,4 +1,4 @@
-"""`pairbridge demo | run | sweep`: the whole job in one command, and over a grid of settings."""
+"""`pairbridge demo | run | compare | sweep`: the whole job in one command, two of them, a grid of them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands import options
 
 RunsFolder = Annotated[
@@ -53,6 +54,7 @@ def run(
     Interrupt it at any time: the same command resumes. --set takes dataset.KEY, mix.KEY, training.KEY,
     evaluation.KEY, and the run's own keys. Ends with status 2 if pairs are in quarantine, 130 if interrupted.
     """
+    require("generate", "train", "report", by="pairbridge run")
     # Imported late: torch and ray.
     from pairbridge.pipelines.commands.metrics_view import show_run
     from pairbridge.pipelines.runs.run import dry_run as foresee
@@ -68,6 +70,26 @@ def run(
         execute(loaded, workers=workers, address=address, forced_from=from_stage)
     if show_run(loaded.folder) and not accept_quarantine:
         raise typer.Exit(options.EXIT_PARTIAL)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    second: Annotated[Path, typer.Argument(metavar="OTHER", help="The folder of another one.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", parser=options.made_file, metavar="FILE", help="The page to write."),
+    ] = Path("comparison.html"),
+) -> None:
+    """Compare two finished runs on one page.
+
+    Metrics with paired differences (OTHER minus RUN), outputs on the same pairs side by side, losses, and
+    what the configurations differ in.
+    """
+    # Imported late: torch.
+    from pairbridge.pipelines.runs.comparison import compare_runs
+
+    compare_runs(first, second, out)
+    print(out)
 
 
 def sweep(
@@ -86,6 +108,7 @@ def sweep(
     done and unchanged is skipped. --set takes keys of the sweep, and run.training.KEY (and so on) for its
     base run.
     """
+    require("generate", "train", "report", by="pairbridge sweep")
     # Imported late: torch and ray.
     from pairbridge.pipelines.sweeps.sweep import dry_run_sweep, execute_sweep, load_sweep
 

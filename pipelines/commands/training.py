@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands.config_kinds import load
 from pairbridge.pipelines.commands.options import (
     DatasetFolder,
@@ -44,6 +45,7 @@ def mix(
     # Without a training only the number of samples counts, not their size.
     buckets = BucketSequence.single(size=1, batch_size=batch_size)
     if training:
+        require("train", by="mix --training", otherwise="leave it out")
         # Imported here: torch, for the autoencoder's factor.
         from pairbridge.training.bridge_training.translation_model import training_buckets
         from pairbridge.training.networks.autoencoders import build_autoencoder
@@ -88,6 +90,7 @@ def encode(
     For trainings with `latents: cached`, whose config says autoencoder, sizes and conditions. Interrupt it
     at any time: the same command resumes.
     """
+    require("train", by="pairbridge encode")
     # Imported late: torch.
     from pairbridge.pipelines.inference.encoding import encode_dataset
     from pairbridge.pipelines.inference.training_progress import show_encoding
@@ -137,6 +140,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N --no-python -- pairbridge train ...
     """
+    require("train", by="pairbridge train")
     config = load("training", training, settings)
     if dry_run:
         # Imported late: torch.
@@ -183,6 +187,7 @@ def distill(
     It needs source images alone, and the same command resumes it exactly. The student is a model like any
     other: translate, evaluate and publish take its run's folder. On several GPUs as `pairbridge train`.
     """
+    require("train", by="pairbridge distill")
     # Imported late: torch.
     from pairbridge.pipelines.inference.distilling import run_distillation
     from pairbridge.training.data.ranks import process_group
@@ -208,6 +213,7 @@ def evaluate(
 
     On pairs of a held-out split, with confidence intervals.
     """
+    require("train", "report", by="pairbridge evaluate")
     # Imported late: torch.
     from pairbridge.pipelines.commands.metrics_view import show_evaluation
     from pairbridge.pipelines.runs.pictures import write_worst_sheet
@@ -230,6 +236,7 @@ def publish(
     out: Annotated[Path, typer.Argument(metavar="OUT", parser=made_folder, help="The folder to make.")],
 ) -> None:
     """Export a model as a diffusers pipeline with a model card."""
+    require("train", by="pairbridge publish")
     # Imported late: torch.
     from pairbridge.pipelines.inference.publishing import publish as publish_model
 
@@ -265,6 +272,7 @@ def export_model(
 
     Needs the extra `onnx`.
     """
+    require("train", "onnx", by="pairbridge export-model")
     # Imported late: torch.
     from pairbridge.pipelines.inference.exporting import export_model as export
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.pipelines.commands.options import command_group
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def fetch(
 
     Only the files of the manifest, and no code. What arrives is checked, and recorded beside the files.
     """
+    require("models", only=("huggingface_hub",), by="weights fetch", consequence="nothing was downloaded")
     # Imported late: rich.
     from pairbridge.datagen.models.weights.weight_folders import find_model, weights_root
     from pairbridge.pipelines.commands.tables import new_console

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio
 
 from pairbridge.datagen.assets.photographs import decode_image
 from pairbridge.datagen.core.errors import ConfigError
@@ -50,7 +50,7 @@ def psnr_db(output: np.ndarray, target: np.ndarray) -> float | None:
         return None
     if np.array_equal(output, target):
         return _PSNR_OF_EQUALS_DB
-    return float(peak_signal_noise_ratio(target, output, data_range=255))
+    return cv2.PSNR(target, output)
 
 
 def with_output(

@@ -162,6 +162,11 @@ def _draw(grid: dict[str, Any], metric: str, narrow: bool) -> Figure:
     for axes, panel in zip(all_axes.flat, panels, strict=True):
         _panel(axes, grid, panel)
         axes.set_ylabel(metric, color=INK)
+    handles, labels = all_axes[0, 0].get_legend_handles_labels()
+    if len(labels) > 1:
+        # The same in all panels, and above them: it would cover points.
+        look = {"frameon": False, "labelcolor": INK, "fontsize": 9}
+        figure.legend(handles, labels, loc="outside upper left", ncols=2 if narrow else 4, **look)
     return figure
 
 
@@ -199,11 +204,9 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
         textcoords="offset points",
         ha="right",
         color=INK,
-        fontsize=8,
+        fontsize=9,
     )
     axes.set_title(panel["source"], color=INK, fontsize=10)
     axes.set_xticks(places if is_share else range(len(places)), [f"{place}" for place in places])
     axes.set_xlabel(AXIS_NAMES[grid["x"]], color=INK)
     quiet_axes(axes)
-    if len(lines) > 1:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=8)

@@ -10,8 +10,8 @@ function show(place) {
     width: image.naturalWidth || image.width, height: image.naturalHeight || image.height,
   }));
   const names = fields.map((field) => field.name);
-  // An output is looked at beside what it should be.
-  compare(strips[place].dataset.key, fields, names[2] === "target" ? [1, 2] : [0, 1]);
+  // An output is looked at beside what it should be, or beside another run's.
+  compare(strips[place].dataset.key, fields, names[2] === "mask" ? [0, 1] : [1, 2]);
   at("viewer-key").textContent = strips[place].dataset.key;
   at("place").textContent = `${place + 1} of ${strips.length}`;
   at("previous").disabled = place === 0;

@@ -19,9 +19,9 @@ from pairbridge.pipelines.attempts.policy import MAX_FAILED_STARTS, Fault, Limit
 from pairbridge.pipelines.workers import worker_logs
 from pairbridge.pipelines.workers.committers import Committers
 from pairbridge.pipelines.workers.deaths import PROCESS_DEATHS, fault_of_death, message_of
-from pairbridge.pipelines.workers.node_files import start_file_server
 from pairbridge.pipelines.workers.node_words import NodeWords
 from pairbridge.pipelines.workers.pools import Pool
+from pairbridge.pipelines.workers.ray_files import start_file_server
 from pairbridge.pipelines.workers.worker import GroupOutcome, GroupWorker, WorkerInfo, WorkOrder
 
 KILL_WAIT_S = 10.0  # Ray needs 5 s to end a stopped process, milliseconds for any other (measured)

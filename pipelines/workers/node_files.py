@@ -6,16 +6,10 @@ gives out assets of the catalogue and the models that the recipes name and nothi
 and by checksum, never by path.
 """
 
-import itertools
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import ray
-from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from typing import Any, NamedTuple, Protocol
 
 from pairbridge.datagen.assets.catalogue import Asset
 from pairbridge.datagen.assets.object_files import companions, is_beside
@@ -23,15 +17,11 @@ from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
 from pairbridge.datagen.dataset.plan import DatasetPlan
-from pairbridge.datagen.shards.object_store import StoreFailed, cache_root
-from pairbridge.datagen.shards.records import GroupRecord
-from pairbridge.pipelines.shelves.staging import Fenced
+from pairbridge.datagen.shards.object_store import cache_root
 
 PIECE_BYTES = 16 << 20
 # Keys of a recipe's settings that name a folder of weights.
 _MODEL_KEYS = frozenset({"model", "base", "offsets"})
-# Names of large files cost a checksum each; one at a time, so that memory stays at a piece.
-_MAX_CONCURRENCY = 4
 
 
 class FilesNotServed(PairbridgeError):
@@ -50,10 +40,22 @@ class FileEntry(NamedTuple):
     size: int
 
 
+class FileSource(Protocol):
+    """What hands out the driver's files: a `FileServer`, or a way to one."""
+
+    def asset(self, asset_id: str) -> tuple[FileEntry, ...]: ...
+
+    def models(self) -> tuple[str, ...]: ...
+
+    def model(self, model_id: str) -> tuple[FileEntry, ...]: ...
+
+    def piece(self, sha256: str, offset: int) -> bytes: ...
+
+
 class NodeFiles:
     """A worker's way to the driver's files."""
 
-    def __init__(self, source: "FileServer | RemoteFiles", root: Path | None = None) -> None:
+    def __init__(self, source: FileSource, root: Path | None = None) -> None:
         self._source = source
         self.root = root or cache_root() / "files"
         """The cache: what is copied here lies below."""
@@ -174,70 +176,6 @@ class FileServer:
                 self._paths[entries[-1].sha256] = path
             self._entries[what] = tuple(entries)
         return self._entries[what]
-
-
-class RemoteFiles:
-    """The driver's side as workers see it that do not see its folders: a `FileServer`, and, once they are
-    told, committers that take what they make. Pickles.
-    """
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-        self._committers: Sequence[tuple[Any, ...]] = ()
-
-    def node(self) -> str:
-        """Ray's name of the machine that asks."""
-        return ray.get_runtime_context().get_node_id()
-
-    def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
-        return ray.get(self._actor.asset.remote(asset_id))
-
-    def models(self) -> tuple[str, ...]:
-        return ray.get(self._actor.models.remote())
-
-    def model(self, model_id: str) -> tuple[FileEntry, ...]:
-        return ray.get(self._actor.model.remote(model_id))
-
-    def piece(self, sha256: str, offset: int) -> bytes:
-        return ray.get(self._actor.piece.remote(sha256, offset))
-
-    def send_to(self, committers: Sequence[tuple[Any, ...]]) -> None:
-        """From now on those are there, the first ones to be preferred."""
-        self._committers = committers
-
-    def stage(self, shard: str, part: bytes, record: GroupRecord) -> None:
-        """All parts of a shard go to one of them, and to the next where that one is gone, or cannot put them
-        in place any more.
-        """
-        number = zlib.crc32(shard.encode())
-        turned = [some[number % len(some) :] + some[: number % len(some)] for some in self._committers]
-        for committer in itertools.chain(*turned):
-            try:
-                return ray.get(committer.stage.remote(shard, part, record))
-            except RayError as caught:
-                error = caught
-            if isinstance(error, RayTaskError) and not isinstance(error.cause, (Fenced, StoreFailed)):
-                break
-        if not isinstance(error, RayTaskError):
-            raise CommitterUnreachable(
-                f"no process that keeps finished groups could be reached ({type(error).__name__})",
-                consequence="the group has to be made again",
-                remedy="see whether the driver's machine runs out of memory, and the network between both",
-            ) from error
-        if isinstance(error.cause, PairbridgeError):
-            raise error.cause from error
-        raise error
-
-
-def start_file_server(plan: DatasetPlan, weights: Path) -> RemoteFiles:
-    """A server on this machine for the life of the Ray session; `weights`: the folder of models."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = (
-        ray.remote(num_cpus=0, max_concurrency=_MAX_CONCURRENCY, scheduling_strategy=here)(FileServer)
-        .options(max_restarts=-1, max_task_retries=-1)
-        .remote(plan, weights)
-    )
-    return RemoteFiles(actor)
 
 
 def _named_models(value: Any) -> Iterator[str]:

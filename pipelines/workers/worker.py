@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import psutil
@@ -37,7 +37,10 @@ from pairbridge.pipelines.shelves.scratch_folders import scratch_folder
 from pairbridge.pipelines.shelves.staging import sees_staging, stage_group
 from pairbridge.pipelines.shelves.store_staging import StoreStaging, reaches_store
 from pairbridge.pipelines.workers import worker_logs
-from pairbridge.pipelines.workers.node_files import CommitterUnreachable, NodeFiles, RemoteFiles
+from pairbridge.pipelines.workers.node_files import CommitterUnreachable, NodeFiles
+
+if TYPE_CHECKING:
+    from pairbridge.pipelines.workers.ray_files import RemoteFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class WorkOrder:
     plan: DatasetPlan
     dataset_dir: Path
     staging_dir: Path  # the folder of the run's token; the worker never creates it
-    files: RemoteFiles | None = None  # for a worker that does not see the folders above: where it gets files
+    # For a worker that does not see the folders above: where it gets files.
+    files: "RemoteFiles | None" = None
     weights: Sums = field(default_factory=dict)  # of the models, as they were when the run began
     url: str | None = None  # of the store where workers of a cluster put what they make, if they reach it
 

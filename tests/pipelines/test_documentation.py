@@ -48,13 +48,13 @@ ELSEWHERE = {
 NOT_RUN = {
     "make": "each is a build of its own: `make -n` says that the target is there",
     "source .venv/bin/activate": "the tests' own environment is active",
-    "pairbridge app": "serves until it is stopped; tests/pipelines/inference/test_browser_app.py",
+    "pairbridge app": "serves until it is stopped; tests/pipelines/app/test_app_page.py",
     "pairbridge calibrate": "renders; tests/pipelines/checks/test_calibrate.py",
     "pairbridge distill": "minutes; tests/training/distillation/",
     "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",
     "pairbridge guide stable-diffusion-v1-5": "needs weights; tests/pipelines/inference/test_guide.py",
     "pairbridge plan dataset.yaml --cost": "makes groups for a minute; tests/pipelines/costing/",
-    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-blender",
+    ".venv/bin/python -m pip": "gigabytes, from an index; make test-other-python",
     "python3.13 -m venv": "needs another Python; tests/datagen/blender/test_interpreter.py",
     "renderer/bin/python -m pip": "a gigabyte; tests/datagen/blender/test_interpreter.py",
     "ray job submit": "needs a cluster; tests/faults/test_job_submission.py",
@@ -102,7 +102,7 @@ def desk(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("desk")
     configs = finished_run.folder.parents[1] / "configs"
     shutil.copytree(configs, root, dirs_exist_ok=True)
-    for name in ("demo", "fresh"):
+    for name in ("demo", "fresh", "longer"):
         shutil.copytree(finished_run.folder, root / "runs" / name)
     shutil.rmtree(root / "runs" / "fresh" / "train")
     shutil.copytree(finished_run.folder / "dataset", root / "my-data")

@@ -4,8 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a wheel is built from; a build in the checkout itself would leave folders there, and take stale ones.
@@ -73,6 +77,42 @@ def install(wheel: Path, folder: Path) -> Installed:
     ray.write_text(f"#!{python}\nfrom ray.scripts.scripts import main\nmain()\n")
     ray.chmod(0o755)
     return Installed(folder / "bin", site)
+
+
+def reader_environment(wheel: Path, folder: Path) -> Installed:
+    """A new environment with the wheel and what it declares without extras, from no index: packages that are
+    installed here are linked into it, those and no others.
+    """
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (site,) = folder.glob("lib/python3.*/site-packages")
+    for name in declared(wheel):
+        distribution = metadata.distribution(name)
+        tops = {file.parts[0] for file in distribution.files if file.parts[0] not in ("..", "__pycache__")}
+        for top in tops:
+            if not (site / top).exists():
+                (site / top).symlink_to(distribution.locate_file(top))
+    python = folder / "bin" / "python"
+    command = ["-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Installed(folder / "bin", site)
+
+
+def declared(wheel: Path) -> set[str]:
+    """Names of the distributions that the wheel needs without any extra, and of those that these need."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        lines = archive.read(name).decode().splitlines()
+    open_, found = [line.partition(": ")[2] for line in lines if line.startswith("Requires-Dist: ")], set()
+    while open_:
+        requirement = Requirement(open_.pop())
+        if requirement.name.lower() in found or (
+            requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        ):
+            continue
+        found.add(requirement.name.lower())
+        open_ += metadata.requires(requirement.name) or ()
+    return found
 
 
 def crowded_folder(folder: Path) -> Path:

@@ -4,8 +4,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from playwright.sync_api import Page
+if TYPE_CHECKING:
+    # Not among what the fast tests need.
+    from playwright.sync_api import Page
 
 # Where `.ci/setup browser` puts the version that it pins.
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
@@ -21,7 +24,7 @@ class Violation:
     why: str
 
 
-def serious_violations(page: Page, leave_out: Sequence[str] = ()) -> list[Violation]:
+def serious_violations(page: "Page", leave_out: Sequence[str] = ()) -> list[Violation]:
     """Serious and critical violations of the page as it stands, without what is within `leave_out`, which
     are CSS selectors.
 

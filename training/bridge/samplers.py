@@ -31,8 +31,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.user_code import UserCode
 from pairbridge.training.bridge.bridges import BridgeProcess
@@ -261,14 +260,10 @@ class Dopri5Sampler(FrozenModel):
     def advance(self, step: Step) -> Tensor:
         if step.b == 1:
             return step.x1
-        try:
-            from torchdiffeq import odeint
-        except ImportError as error:
-            raise ConfigError(
-                "the dopri5 sampler needs torchdiffeq, which is not installed",
-                consequence="there is nothing to integrate with",
-                remedy=f"{install_command('solvers')}, or use heun",
-            ) from error
+        require("solvers", by="the sampler dopri5", consequence="nothing is drawn", otherwise="use heun")
+        # An extra.
+        from torchdiffeq import odeint
+
         path = odeint(
             lambda t, x: step.field(x, times_like(x, float(t))),
             step.x,

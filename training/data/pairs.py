@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError, ShardError
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.seeds import rng, seed31
 from pairbridge.datagen.dataset.manifest import DatasetManifest, SplitEntry
@@ -272,6 +273,7 @@ class PairSource:
         if self.roles.hole is HoleContent.NOISE:
             return fill_noise(picture, mask, _noise_seed(meta, noise_draw))
         if self.roles.hole is HoleContent.SMOOTH:
+            require("models", by="a hole that is filled smoothly")
             # Here: torch takes a second to load, and pairs are listed where nothing is trained.
             from pairbridge.training.data.smooth_fill import fill_picture_smoothly
 

@@ -1,20 +1,19 @@
 """Pairs for a trainer of one's own: a map-style torch dataset, and a webdataset pipeline over the shards.
 
-Both give a sample as a dict that torch's default collation takes: `source`, `target` and the conditions
-float32 (3, H, W) in [-1, 1], `mask` float32 (1, H, W) in [0, 1] (1 = foreground, or to remove), for targets
-of depth and normals also `valid`, then `key`, and `meta`, the text of meta.json. Where the roles say that the
-hole is filled with noise, it is the sample's own.
+`PairDataset.pair` gives NumPy arrays and needs neither. Both others give a sample as a dict that torch's
+default collation takes: `source`, `target` and the conditions float32 (3, H, W) in [-1, 1], `mask` float32
+(1, H, W) in [0, 1] (1 = foreground, or to remove), for targets of depth and normals also `valid`, then `key`,
+and `meta`, the text of meta.json. Where the roles say that the hole is filled with noise, it is the sample's
+own.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import webdataset
-from torch.utils.data import Dataset
+from typing import TYPE_CHECKING, Any
 
 from pairbridge.datagen.core.errors import ConfigError
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.import_manifest import ImportManifest, is_import
@@ -24,13 +23,17 @@ from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.pairs import Pair, PairSource, ShardedPairs, open_unfinished
 from pairbridge.training.data.role_choice import RoleChoice
-from pairbridge.training.data.tensors import network_images, pixels_of
+
+if TYPE_CHECKING:
+    import webdataset
 
 Item = dict[str, Any]
 
 
-class PairDataset(Dataset):
+class PairDataset:
     """The pairs of one recipe and split that are there, in planned order; see the module for an item.
+
+    Torch's DataLoader takes it as it is; `pair` needs no torch.
 
     `planned` is how many there would be if all were made and none quarantined. An unfinished dataset stays
     at what was committed when it was opened. Pickles and forks, and holds no open file.
@@ -44,8 +47,14 @@ class PairDataset(Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def pair(self, index: int) -> Pair:
+        """A pair as NumPy arrays: source, target and conditions uint8 (H, W, 3), its mask uint8 (H, W), and
+        meta, what meta.json says. Raises ShardError where it is damaged.
+        """
+        return self.pairs.pair(index, self.frame)
+
     def __getitem__(self, index: int) -> Item:
-        return item_of(self.pairs.pair(index, self.frame))
+        return item_of(self.pair(index))
 
 
 def open_dataset(
@@ -88,13 +97,17 @@ def webdataset_pipeline(
     target: str | None = None,
     conditions: Sequence[str] = (),
     size: tuple[int, int] | None = None,
-) -> webdataset.WebDataset:
+) -> "webdataset.WebDataset":
     """A `webdataset.WebDataset` over the committed shards, decoded to the items of `open_dataset`.
 
     Shards are shared out among nodes and loader workers; shuffle, batch and repeat with its own methods.
     Shards of a dataset on an object store are fetched by the worker that reads them. Raises as
     `open_dataset`, and ConfigError for an import or where no shard is committed yet.
     """
+    require("train", by="webdataset_pipeline")
+    # Of an extra.
+    import webdataset
+
     opened = open_dataset(
         dataset, split, recipe, source=source, target=target, conditions=conditions, size=size
     )
@@ -119,11 +132,18 @@ def webdataset_pipeline(
 
 def item_of(pair: Pair) -> Item:
     """The item of a pair, as the module says."""
+    require("models", by="a pair as tensors", otherwise="take `pair(index)`, which has NumPy arrays")
+    # Here: torch.
+    from pairbridge.training.data.tensors import network_images, pixels_of
+
     images = {name: batch[0].contiguous() for name, batch in network_images(pixels_of([pair])).items()}
     return {**images, "key": pair.key, "meta": canonical_json(pair.meta).decode()}
 
 
 def _own_shards(urls: Iterable[Item], shards: dict[str, Shard]) -> Iterator[Item]:
+    # Of an extra.
+    import webdataset
+
     for url in webdataset.split_by_worker(urls):
         shards[url["url"]].fetch()
         yield url

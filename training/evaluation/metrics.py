@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.training.data.targets import LOG_BRIGHTEST
@@ -71,6 +70,9 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
 
     11x11 Gaussian window of sigma 1.5, K1 .01, K2 .03, population covariance, as in the paper.
     """
+    # Here: of an extra, and a config names metrics without measuring any.
+    from skimage.metrics import structural_similarity
+
     return float(
         structural_similarity(
             output,

@@ -5,14 +5,12 @@ conditions that the published weights never saw, the other starts at zero. All o
 base, which a checkpoint therefore names by its digest and does not hold.
 """
 
-from typing import Any
-
 import torch
 from pydantic import Field, field_validator
 from torch import nn
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.networks.denoisers import Denoiser
 
@@ -43,7 +41,10 @@ def add_adapters(denoiser: Denoiser, config: LoraConfig) -> None:
 
     They change nothing yet. Raises ConfigError for a target that no layer is called, and without peft.
     """
-    peft = _peft()
+    require("lora", by="lora in a training's config", consequence="there are no adapters to train")
+    # An extra.
+    import peft
+
     backbone, surgery = denoiser.backbone, denoiser.config.surgery
     whole = (surgery.input.removesuffix(".weight"), surgery.head.removesuffix("."))
     layers = [name for name, part in backbone.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
@@ -84,23 +85,14 @@ def merge_adapters(denoiser: Denoiser) -> None:
     """The adapters become part of the weights that they are beside, in place: a plain network, all of it
     trainable again.
     """
+    require("lora", by="a training with lora", consequence="its adapters cannot be merged into the base")
+    # An extra.
+    from peft.tuners.lora import LoraLayer
+
     backbone = denoiser.backbone
     for name, part in list(backbone.named_modules()):
-        if isinstance(part, _peft().tuners.lora.LoraLayer):
+        if isinstance(part, LoraLayer):
             part.merge(safe_merge=True)
             backbone.set_submodule(name, part.get_base_layer())
     del backbone.peft_config
     denoiser.requires_grad_(True)
-
-
-def _peft() -> Any:
-    try:
-        # An extra.
-        import peft
-    except ImportError as error:
-        raise ConfigError(
-            "the training config has lora, and peft is not installed",
-            consequence="there are no adapters to train, or to merge into the base's weights",
-            remedy=install_command("lora"),
-        ) from error
-    return peft

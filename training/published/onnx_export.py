@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import require
 from pairbridge.training.published.one_evaluation import FILL_LEVELS, IMAGE, OneEvaluation
 
 FILE_NAME = "model.onnx"
@@ -42,7 +42,7 @@ def export_onnx(graph: OneEvaluation, folder: Path, *, size_WH: tuple[int, int] 
     onnxscript or onnxruntime is missing, where the network cannot be followed, or where onnxruntime and torch
     differ by more than `TOLERANCE`.
     """
-    _require()
+    require("onnx", by="an ONNX file", consequence="none can be written and checked")
     path = folder / FILE_NAME
     with _quiet():
         program = _program(graph, size_WH)
@@ -154,21 +154,6 @@ def _description(graph: OneEvaluation, size_WH: tuple[int, int] | None) -> dict[
         f"ceil(side / {graph.multiple}) x {graph.multiple // graph.autoencoder.factor}",
         "size_WH": size_WH,
     }
-
-
-def _require() -> None:
-    missing = []
-    for name in ("onnx", "onnxscript", "onnxruntime"):
-        try:
-            __import__(name)
-        except ImportError:
-            missing.append(name)
-    if missing:
-        raise ConfigError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed",
-            consequence="no ONNX file can be written and checked",
-            remedy=install_command("onnx"),
-        )
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
-from pairbridge.datagen.core.extras import install_command
+from pairbridge.datagen.core.extras import lacking, require
 from pairbridge.training.trackers.mlflow_run import MlflowRun
 from pairbridge.training.trackers.tensorboard_events import TensorBoardEvents
 from pairbridge.training.trackers.tracker import Tracker
@@ -33,14 +33,14 @@ _log = logging.getLogger(__name__)
 def chosen_trackers(wanted: Literal["auto"] | tuple[TrackerName, ...]) -> tuple[TrackerName, ...]:
     """Those wanted, `auto` being TensorBoard where it is installed. Raises ConfigError where one is not."""
     if wanted == "auto":
-        return ("tensorboard",) if _installed("tensorboard") else ()
+        return () if lacking("tensorboard") else ("tensorboard",)
     for name in wanted:
-        if not _installed(name):
-            raise ConfigError(
-                f"watch.trackers names {name}, which is not installed",
-                consequence="nothing would be logged there",
-                remedy=f"{install_command(name)}, or leave it out: stats.jsonl has every figure",
-            )
+        require(
+            name,
+            by="watch.trackers",
+            consequence="nothing would be logged there",
+            otherwise="leave it out: stats.jsonl has every figure",
+        )
     return wanted
 
 

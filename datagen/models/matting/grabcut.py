@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from pydantic import Field, PositiveInt
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.imaging.colour import colour_statistics
 from pairbridge.datagen.imaging.filters import disc, grown
@@ -50,6 +51,7 @@ class GrabCut:
     is_stand_in = True
 
     def __init__(self, config: GrabCutConfig) -> None:
+        require("generate", only=("skimage",), by="GrabCut", consequence="no foreground can be cut out")
         self.config = config
         self.revision = f"opencv-{metadata.version('opencv-python')}"
 

@@ -12,7 +12,6 @@ The bottom side is left out there: people and tables are cut by it.
 
 import cv2
 import numpy as np
-from skimage.graph import MCP_Geometric
 
 from pairbridge.datagen.imaging.colour import rgb_to_lab
 
@@ -79,6 +78,9 @@ def _detail(lightness: np.ndarray) -> np.ndarray:
 
 
 def _distance_to_border(lab: np.ndarray) -> np.ndarray:
+    # Of an extra, which GrabCut asked for: a plan knows that model by its settings alone.
+    from skimage.graph import MCP_Geometric
+
     smooth = cv2.GaussianBlur(lab, (0, 0), 1)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pairbridge.datagen.core.extras import require
 from pairbridge.datagen.models.relighting.colour_transfer import ColourTransfer, ColourTransferConfig
 from pairbridge.datagen.models.relighting.iclight_settings import IcLightFbcConfig, IcLightFcConfig
 from pairbridge.datagen.models.relighting.relighter import (
@@ -36,6 +37,7 @@ def open_relighter(config: RelighterConfig) -> Relighter:
     """The relighter that `config` describes. A learned one is loaded here, not before; see its errors."""
     if isinstance(config, ColourTransferConfig):
         return ColourTransfer(config)
+    require("models", by="IC-Light", consequence="nothing can be relit by it")
     from pairbridge.datagen.models.relighting.iclight import IcLight  # brings torch with it
 
     return IcLight(config)

@@ -36,7 +36,7 @@ def dataset(finished_run, tmp_path) -> Path:
 
 
 # Seconds each, which arithmetic and counts do without.
-SLOW = ("torch", "ray", "bpy", "diffusers", "transformers", "scipy", "matplotlib")
+SLOW = ("torch", "ray", "bpy", "diffusers", "transformers", "scipy", "skimage", "matplotlib")
 
 
 def loaded_by(*arguments: object, absent: tuple[str, ...]) -> tuple[str, str]:
@@ -87,6 +87,13 @@ def test_plan_status_and_mix_do_without_torch_ray_and_their_like(tmp_path) -> No
     assert {command[0]: loaded_by(*command, absent=SLOW)[1] for command in commands} == dict.fromkeys(
         ("plan", "status", "mix", "config"), ""
     )
+
+
+def test_a_shipped_configuration_is_copied_without_what_would_check_it(tmp_path) -> None:
+    """A training's model is torch's: seconds, for a file that is copied as it is."""
+    arguments = ("config", "copy", "training", "smoke", "--out", tmp_path / "mine.yaml")
+    assert loaded_by(*arguments, absent=(*SLOW, "numpy", "cv2"))[1] == ""
+    assert (tmp_path / "mine.yaml").is_file()
 
 
 def test_the_version_is_printed_by_the_command_and_by_the_module() -> None:

@@ -19,8 +19,8 @@ from pairbridge.pipelines.shelves.shelf import FolderShelf
 from pairbridge.pipelines.shelves.staging import Fenced, Staging
 from pairbridge.pipelines.workers import ray_committers, worker
 from pairbridge.pipelines.workers.committers import CommitterLost
-from pairbridge.pipelines.workers.node_files import RemoteFiles
 from pairbridge.pipelines.workers.ray_committers import RayCommitters
+from pairbridge.pipelines.workers.ray_files import RemoteFiles
 from pairbridge.pipelines.workers.worker import GroupWorker, WorkOrder
 from tests.pipelines.shelves.staged_plan import packed, small_plan
 from tests.pipelines.shelves.test_committer import info_of

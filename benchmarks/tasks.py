@@ -431,7 +431,7 @@ def markdown(result: dict[str, Any]) -> str:
         "each task trains from its fields (`python -m benchmarks.tasks`). Beside each model stand trivial",
         "predictors that see what it sees, fitted on the train and tuned on the validation side. The gain is",
         "paired per image, over the best of them; 95 % intervals by the bootstrap over objects and",
-        f"lightings; one training seed; of {' and '.join(map(str, result['steps']))} steps of 16 pairs those",
+        f"lightings; one training seed; of {', '.join(map(str, result['steps']))} steps of 16 pairs those",
         "that are best on the validation side.",
         "",
         "| task | judged by | model | trivial predictors | gain over the best | clear of zero "

@@ -10,6 +10,8 @@ import yaml
 
 from pairbridge.datagen.shards.object_store import ObjectStore
 from tests.support.small_run import write_small_run
+from tests.support.tiny_dataset import TinyDataset, TinyRecipe
+from tests.support.toy_relighting import write_toy_dataset
 
 
 @pytest.fixture
@@ -98,6 +100,27 @@ def test_a_folder_without_a_dataset_has_no_tables(pairbridge, tmp_path) -> None:
     status, out, _ = pairbridge("verify", tmp_path)
     assert status == 1
     assert "recipe" not in out
+
+
+def test_an_unfinished_dataset_is_told_of_in_a_line_a_gap(pairbridge, tmp_path) -> None:
+    dataset = TinyDataset(recipes={"a": TinyRecipe(groups={"train": 12})}).write(tmp_path / "tiny")
+    shards = sorted((dataset / "shards").glob("*.tar"))
+    assert len(shards) > 3
+    for tar in shards[1:]:
+        tar.unlink()
+        tar.with_suffix(".json").unlink()
+    status, out, err = pairbridge("verify", dataset)
+    assert status == 1
+    assert f"the {len(shards) - 2} shards after it are not committed" in " ".join((out + err).split())
+    assert sum(tar.stem in out + err for tar in shards) == 1
+
+
+def test_a_field_that_a_dataset_does_not_store_is_no_target_of_latents(pairbridge, tmp_path) -> None:
+    dataset = write_toy_dataset(tmp_path / "toy", "relighting", {"train": 4})
+    status, out, err = pairbridge("encode", dataset, "--training", "smoke", "--target", "colour")
+    assert status == 1
+    assert "has no target colour; it has" in " ".join(err.split())
+    assert "Traceback" not in out + err
 
 
 def test_assets_check_names_what_is_no_folder(pairbridge) -> None:

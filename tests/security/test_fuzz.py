@@ -65,6 +65,8 @@ DECODERS = {
     "pipelines/inference/publishing.py": "a line of the card that it writes",
     "pipelines/shelves/lock.py": "the holder's own record",
     "pipelines/shelves/ledger.py": "the dataset's own ledger",
+    "pipelines/app/many_pictures.py": "writes an archive of its own",
+    "pipelines/app/painted_mask.py": "the page's own text; its PNG goes through the reader of pictures",
     "pipelines/checks/calibration_report.py": "what was written a line before",
 }
 

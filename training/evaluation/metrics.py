@@ -144,7 +144,9 @@ def bootstrap_interval(
     # Of a handful of images a draw may hold none: no object that was drawn is seen under a lighting that was.
     means = (weights @ sums)[totals > 0] / totals[totals > 0]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(mean=float(of_images.mean()), low=float(low), high=float(high))
+    mean = float(of_images.mean())
+    # Of one object alone all three are the same number, summed in another order.
+    return Interval(mean=mean, low=min(float(low), mean), high=max(float(high), mean))
 
 
 def _drawn(generator: np.random.Generator, count: int, resamples: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.equations import BridgeField
 from pairbridge.training.bridge.sample_loop import sample
-from pairbridge.training.bridge.samplers import PosteriorSampler, Step
+from pairbridge.training.bridge.samplers import EvenSampler, PosteriorSampler, Step
 from pairbridge.training.distillation.distillation_equations import (
     Multistep,
     draw_student,
@@ -171,7 +171,7 @@ def test_a_velocity_is_matched_without_its_bridge_noise() -> None:
     assert float(error.abs().max()) < 1e-12
 
 
-class Replayed:
+class Replayed(EvenSampler):
     """The posterior sampler on noise that was drawn before."""
 
     def __init__(self, steps: tuple[Tensor, ...]) -> None:

@@ -125,10 +125,6 @@ def test_what_cannot_be_exported_says_why_and_leaves_nothing(
     monkeypatch.setattr(graph, "forward", lambda *given: next(ran)(*given))
     with pytest.raises(ConfigError, match=r"differ by 0\.01 on"):
         export_onnx(graph, tmp_path, size_WH=(16, 16))
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(ConfigError, match="onnxscript is not installed") as raised:
-        export_onnx(graph, tmp_path)
-    assert "[onnx]'" in raised.value.remedy
     wrong = ["export-model", str(checkpoint), "--to", "onnx", "--size", "24"]
     assert CliRunner().invoke(app, wrong).exit_code == 2
     late = write_model(tmp_path / "late", timesteps={"kind": "discrete", "times": [0.5], "weights": [1.0]})
@@ -137,6 +133,10 @@ def test_what_cannot_be_exported_says_why_and_leaves_nothing(
     )
     assert "never trained" in str(done.exception)
     assert not (tmp_path / "out").exists()
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ConfigError, match="onnxscript is not installed") as raised:
+        export_onnx(graph, tmp_path)
+    assert "[onnx]'" in raised.value.remedy
 
 
 @pytest.mark.long

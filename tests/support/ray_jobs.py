@@ -4,9 +4,11 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -40,8 +42,12 @@ def ray_head(
     """
     ray = str(programs / "ray")
     port, dashboard = free_port(), free_port()
+    # What runs a job finds its cluster by a file in Ray's folder, where every head of a machine writes over
+    # the one before. Sockets lie there too, whose paths have at most 107 characters.
+    own = tempfile.mkdtemp(prefix="ray-")
     environment = {
         **os.environ,
+        "RAY_TMPDIR": own,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -75,6 +81,7 @@ def ray_head(
         stop(head)
         for process in raylets(environment):
             process.kill()
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def raylets(environment: Mapping[str, str]) -> list[psutil.Process]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # Where `.ci/setup browser` puts the version that it pins.
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
 SERIOUS = ("serious", "critical")
+# What is still there then is no passing state.
+SETTLING_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,18 @@ def serious_violations(page: "Page", leave_out: Sequence[str] = ()) -> list[Viol
     The page's content security policy does not matter. Raises AssertionError where axe-core is not installed.
     """
     assert AXE.exists(), "no axe-core: `bash .ci/setup browser` installs it"
-    # A colour on its way to another one is judged as where it arrives.
-    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
     page.evaluate(AXE.read_text())
+    found = _violations(page, leave_out)
+    for _ in range(SETTLING_S):
+        # Colours on their way to others, and parts that are dimmed while the server answers.
+        if not found:
+            break
+        page.wait_for_timeout(1000)
+        found = _violations(page, leave_out)
+    return found
+
+
+def _violations(page: "Page", leave_out: Sequence[str]) -> list[Violation]:
     found = page.evaluate(
         """async (leaveOut) => {
             const where = {exclude: leaveOut.map((one) => [one])};

@@ -238,17 +238,18 @@ def _ray_train(told: PlacedTraining, pool: Pool, scratch: str, join_timeout_s: f
         ),
     )
 
-    def fit() -> None:
-        before = _own_groups()
-        try:
-            trainer.fit()
-        finally:
-            # Ray Train 2.60 keeps the machines of a group that loses a process between its joining and its
-            # start.
-            for left in _own_groups() - before:
-                remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(left))))
+    return lambda: giving_back(trainer.fit)
 
-    return fit
+
+def giving_back(fit: Callable[[], Any]) -> None:
+    """Call `fit`, and give back the machines of placement groups that it leaves, however it ends."""
+    before = _own_groups()
+    try:
+        fit()
+    finally:
+        # Ray Train 2.60 keeps those of a group that loses a process between its joining and its start.
+        for left in _own_groups() - before:
+            remove_placement_group(PlacementGroup(PlacementGroupID(bytes.fromhex(left))))
 
 
 def _own_groups() -> set[str]:

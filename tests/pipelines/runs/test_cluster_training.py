@@ -20,6 +20,8 @@ from ray.train.v2._internal.exceptions import (
     WorkerHealthCheckFailedError,
 )
 from ray.train.v2.api.exceptions import PreemptionError
+from ray.util import placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import FolderLocked
@@ -28,6 +30,7 @@ from pairbridge.pipelines.runs.cluster_training import (
     NoPlace,
     PlacedTraining,
     TrainingLost,
+    giving_back,
     require_ray_train,
     train_on_cluster,
     train_placed,
@@ -124,6 +127,22 @@ def test_a_lock_that_a_lost_rank_still_holds_is_waited_for() -> None:
 def test_a_cluster_without_room_is_said(ray_address: str) -> None:
     with pytest.raises(NoPlace, match=r"(?s)timed out.*the cluster offers 2 CPU, 0 GPU"):
         Fits(ControllerError(WorkerGroupStartupTimeoutError(4))).until_done(restarts=2)
+
+
+def test_machines_that_a_failed_training_kept_are_given_back(ray_address: str) -> None:
+    mine = placement_group([{"CPU": 0.25}])
+
+    def fails() -> None:
+        kept.append(placement_group([{"CPU": 0.25}]))
+        assert kept[0].wait(60)
+        raise ActorDiedError
+
+    kept: list[PlacementGroup] = []
+    with pytest.raises(ActorDiedError):
+        giving_back(fails)
+    assert placement_group_table(kept[0])["state"] == "REMOVED"
+    assert placement_group_table(mine)["state"] != "REMOVED"
+    remove_placement_group(mine)
 
 
 def test_a_machine_that_does_not_see_the_folder_trains_nothing(tmp_path: Path) -> None:

@@ -51,9 +51,11 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_camera,
     draw_turned_lighting,
     load_scene,
+    materials_of,
     place_camera,
     place_lighting,
     plan_scene,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SOLID,
@@ -160,13 +162,14 @@ class Geometry:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_scene, of_cameras, of_lightings, of_size = draw.spawn(4)
+        of_scene, of_cameras, of_lightings, of_size, of_materials = draw.spawn(5)
         room = bool(of_scene.random() < config.room_share)
         low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
         azimuth_rad = of_cameras.uniform(0, math.tau)
         objects = self._plan_objects(of_scene, catalogue, split, room)
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
         return plan_scene(draw, of_size, config, objects, receivers) | {
             "views": [
                 {
@@ -216,6 +219,7 @@ class Geometry:
             factor=factor,
             assets=[
                 *(("object", item["id"]) for item in params["objects"]),
+                *materials_of(params),
                 ("lighting", view["lighting"]["id"]),
             ],
             record={

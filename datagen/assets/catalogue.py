@@ -7,7 +7,8 @@ yours is placed by the hash of its group's name, unless a `catalogue.yaml` in it
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
-    oak: {size_m: 1.2}                          # the side that a material's picture has in reality, in metres
+    sofa: {size_m: 2.1}                         # the longest side of an object, in metres
+    oak: {size_m: 1.2}                          # the width of a material's picture, in metres
 
 Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.sourcing.credits` looks for what
 downloads carry.
@@ -101,9 +102,10 @@ class Asset:
     textures), or of the other maps of a material, whose `path` is its albedo; empty where there are none.
     `lighting` says what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
     `tags` are the catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's
-    file, None where the file itself states it. `size_m` is the side in metres that a material's picture has
-    in reality, None where nobody stated it. `group` names what the asset is one and the same with,
-    `fingerprint` says what a picture looks like (`pairbridge.datagen.sourcing`).
+    file, None where the file itself states it. `size_m` is the length of an object's longest side, or the
+    width of what a material's picture shows, in metres, None where no catalogue.yaml says it. `group` names
+    what the asset is one and the same with, `fingerprint` says what a picture looks like
+    (`pairbridge.datagen.sourcing`).
     """
 
     id: str

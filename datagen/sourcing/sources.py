@@ -221,7 +221,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
-            size_m=pin.get("size_m"),
+            size_m=float(pin["size_m"]) if kind in ("object", "material") and "size_m" in pin else None,
             fingerprint=fact.fingerprint,
         )
         found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
@@ -398,14 +398,14 @@ def _pin_problem(pin: Any) -> str | None:
         return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
     if pin.get("up", "y") not in get_args(UpAxis):
         return f"gives 'up' the value {pin['up']!r}, which is none of {', '.join(get_args(UpAxis))}"
-    tags = pin.get("tags", [])
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        return "gives 'tags' a value that is not a list of words"
     size_m = pin.get("size_m", 1.0)
     if isinstance(size_m, bool) or not isinstance(size_m, int | float) or not 0 < size_m < math.inf:
         return f"gives 'size_m' the value {size_m!r}, which is no length in metres"
-    others = {key: value for key, value in pin.items() if key not in ("tags", "size_m")}
-    wrong = sorted(key for key, value in others.items() if not isinstance(value, str))
+    tags = pin.get("tags", [])
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        return "gives 'tags' a value that is not a list of words"
+    texts = {key: value for key, value in pin.items() if key not in ("tags", "size_m")}
+    wrong = sorted(key for key, value in texts.items() if not isinstance(value, str))
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 
 

@@ -21,7 +21,7 @@ BOARD, PAPERBACK, OVERHANG = 0.014, 0.005, 0.014
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """One book: `size` = (width, height, thickness). `groove` is the depth of the joint beside a hard spine."""
+    """One book: `size` = (width, height, thickness), and the raised bands across its back."""
 
     size: tuple[float, float, float]
     hard: bool
@@ -35,14 +35,13 @@ class Book:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksParams:
-    """`turns` are each book's angle in a stack, `lean_rad` that of a row's last book or of a standing one."""
+    """`turns` are each book's angle in a stack, `lean_rad` that of a row's last book."""
 
     arrangement: str
     books: tuple[Book, ...]
     turns: tuple[float, ...]
     shifts: tuple[tuple[float, float], ...]
     lean_rad: float
-    sag: float
     turn_rad: float
 
 
@@ -59,7 +58,6 @@ def books_rand(rng: np.random.Generator) -> BooksParams:
         turns=tuple(order.normal(0.0, 0.16, count).tolist()),
         shifts=tuple((order.uniform(-0.03, 0.03), order.uniform(-0.03, 0.03)) for _ in range(count)),
         lean_rad=order.uniform(0.12, 0.3),
-        sag=order.uniform(0.05, 0.09),
         turn_rad=order.uniform(-0.5, 0.5) + (0.6 if arrangement in ("lying", "stack") else 0.0),
     )
 
@@ -133,9 +131,13 @@ def _pages(rng: np.random.Generator, colour: palette.RGB, thick: float) -> Mater
         bump=0.0,
     )
     lines = Decoration(
-        kind="bands", colour=palette.shaded(colour, rng.uniform(0.6, 0.75)), count=1.0, rows=max(8.0, rng.uniform(14, 26)) / thick, share=0.3,
+        kind="bands",
+        colour=palette.shaded(colour, rng.uniform(0.6, 0.75)),
+        count=1.0,
+        rows=max(8.0, rng.uniform(14, 26)) / thick,
+        share=0.3,
         around=False,
-    )  # fmt: skip
+    )
     return replace(sheets, decoration=lines)
 
 
@@ -154,8 +156,7 @@ def books(p: BooksParams) -> list[Part]:
 
 
 def _row(p: BooksParams) -> list[Part]:
-    """Books upright with their spines to the front; the last one leans on the others, a single one on nothing,
-    its covers a little apart."""
+    """Books upright with their spines to the front; the last of several leans on the others."""
     result, x, tallest = [], 0.0, 0.0
     for number, book in enumerate(p.books):
         thick, height = book.size[2], book.size[1]
@@ -211,8 +212,14 @@ def _book(book: Book) -> list[Part]:
             )
         )
     if book.ribbon:
-        line = curves.spline([(0.1 * width, -0.5 * height + over + 0.01, 0.5 * thick), (0.12 * width, -0.5 * height - 0.03, 0.5 * thick),
-                              (0.15 * width, -0.5 * height - 0.07, 0.3 * thick)], 16)  # fmt: skip
+        line = curves.spline(
+            [
+                (0.1 * width, -0.5 * height + over + 0.01, 0.5 * thick),
+                (0.12 * width, -0.5 * height - 0.03, 0.5 * thick),
+                (0.15 * width, -0.5 * height - 0.07, 0.3 * thick),
+            ],
+            16,
+        )
         result.append(
             Part(
                 "ribbon",
@@ -239,7 +246,7 @@ def _block(width: float, height: float, thick: float, bow: float) -> Mesh:
 
 
 def _cover(book: Book, board: float) -> Mesh:
-    """Both boards and the spine as one strip bent around the block; a hard one has a joint beside its spine."""
+    """Both boards and the spine as one strip around the block; a hard one has a joint beside its spine."""
     width, height, thick = book.size
     half, edge = 0.5 * width, 0.5 * thick
     round_back = (0.12 if book.hard else 0.03) * thick
@@ -247,10 +254,13 @@ def _cover(book: Book, board: float) -> Mesh:
     joint = 0.05 * width
 
     def side(out: float) -> list[tuple[float, float]]:
-        """From the lower board's front edge over the spine to the upper board's, `out` from the middle line."""
-        t = 0.5 * board + out
-        low = [(half, 0.5 * board - out), (-half + 2.2 * joint, 0.5 * board - out), (-half + 1.4 * joint, 0.5 * board - out + dip),
-               (-half + 0.7 * joint, 0.5 * board - out)]  # fmt: skip
+        """From the lower board's front edge over the spine to the upper board's, `out` from its middle."""
+        low = [
+            (half, 0.5 * board - out),
+            (-half + 2.2 * joint, 0.5 * board - out),
+            (-half + 1.4 * joint, 0.5 * board - out + dip),
+            (-half + 0.7 * joint, 0.5 * board - out),
+        ]
         angle = np.linspace(-math.pi / 2, math.pi / 2, 15)[1:-1]
         corner = 0.4 * thick if book.hard else 0.16 * thick
         back = []
@@ -266,7 +276,6 @@ def _cover(book: Book, board: float) -> Mesh:
                 )
             )
         high = [(x, thick - z) for x, z in low[::-1]]
-        del t
         return [*low, *back, *high]
 
     outer, inner = np.array(side(0.5 * board)), np.array(side(-0.5 * board))
@@ -292,7 +301,7 @@ def _across(outline: Array, height: float) -> Mesh:
 def _spine_print(book: Book) -> list[Part]:
     """The title along the back, read from the head down, and a bar at the foot."""
     width, height, thick = book.size
-    reach = -0.5 * width - (0.06 if book.hard else 0.015) * thick - (0.0 if book.hard else 0.0)
+    reach = -0.5 * width - (0.06 if book.hard else 0.015) * thick
     surface = prints.plane((reach - 0.0012, 0.0, 0.5 * thick), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
     size = min(0.42 * thick, 0.5 * height / prints.word_width(book.label.word, 1.0))
     strokes = prints.written(book.label.word, size, -0.08 * height, 0.0, 0.14)

@@ -16,26 +16,103 @@ from pairbridge.datagen.blender.shading.materials import Material, material_rand
 # Radius over height, foot to neck, in units of the bottle's height without its cap; then the label's heights,
 # the radius of the cap and its kind.
 STYLES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, float], str]] = {
-    "bordeaux": (((0.118, 0.0), (0.124, 0.02), (0.124, 0.6), (0.118, 0.65), (0.085, 0.71), (0.052, 0.76),
-        (0.045, 0.82), (0.044, 0.97)), (0.14, 0.5), "foil"),
-    "burgundy": (((0.132, 0.0), (0.138, 0.02), (0.138, 0.42), (0.128, 0.5), (0.098, 0.6), (0.066, 0.7),
-        (0.049, 0.8), (0.045, 0.97)), (0.08, 0.38), "foil"),
-    "longneck": (((0.128, 0.0), (0.134, 0.02), (0.134, 0.5), (0.126, 0.56), (0.092, 0.66), (0.062, 0.76),
-        (0.053, 0.9), (0.055, 0.96), (0.055, 0.985)), (0.1, 0.44), "crown"),
-    "milk": (((0.17, 0.0), (0.18, 0.025), (0.18, 0.56), (0.168, 0.64), (0.12, 0.78), (0.102, 0.88),
-        (0.112, 0.93), (0.112, 0.97)), (0.16, 0.46), "foil lid"),
-    "squeeze": (((0.17, 0.0), (0.18, 0.03), (0.182, 0.3), (0.168, 0.52), (0.168, 0.72), (0.14, 0.82),
-        (0.1, 0.87), (0.09, 0.9)), (0.14, 0.62), "nozzle"),
-    "shampoo": (((0.17, 0.0), (0.185, 0.03), (0.19, 0.4), (0.186, 0.72), (0.16, 0.83), (0.09, 0.88),
-        (0.075, 0.9)), (0.14, 0.68), "screw"),
-    "pump": (((0.2, 0.0), (0.212, 0.03), (0.212, 0.62), (0.205, 0.7), (0.15, 0.77), (0.08, 0.8), (0.075, 0.83)),
-        (0.12, 0.6), "pump"),
-    "flask": (((0.13, 0.0), (0.14, 0.02), (0.14, 0.7), (0.135, 0.76), (0.11, 0.82), (0.1, 0.86)), (0.25, 0.6), "screw"),
-    "jug": (((0.16, 0.0), (0.172, 0.03), (0.175, 0.5), (0.15, 0.62), (0.075, 0.76), (0.055, 0.83), (0.06, 0.9)),
-        (0.16, 0.46), "cork"),
-    "spray": (((0.17, 0.0), (0.18, 0.03), (0.18, 0.42), (0.16, 0.55), (0.1, 0.68), (0.07, 0.75), (0.068, 0.78)),
-        (0.1, 0.42), "trigger"),
-}  # fmt: skip
+    "bordeaux": (
+        (
+            (0.118, 0.0),
+            (0.124, 0.02),
+            (0.124, 0.6),
+            (0.118, 0.65),
+            (0.085, 0.71),
+            (0.052, 0.76),
+            (0.045, 0.82),
+            (0.044, 0.97),
+        ),
+        (0.14, 0.5),
+        "foil",
+    ),
+    "burgundy": (
+        (
+            (0.132, 0.0),
+            (0.138, 0.02),
+            (0.138, 0.42),
+            (0.128, 0.5),
+            (0.098, 0.6),
+            (0.066, 0.7),
+            (0.049, 0.8),
+            (0.045, 0.97),
+        ),
+        (0.08, 0.38),
+        "foil",
+    ),
+    "longneck": (
+        (
+            (0.128, 0.0),
+            (0.134, 0.02),
+            (0.134, 0.5),
+            (0.126, 0.56),
+            (0.092, 0.66),
+            (0.062, 0.76),
+            (0.053, 0.9),
+            (0.055, 0.96),
+            (0.055, 0.985),
+        ),
+        (0.1, 0.44),
+        "crown",
+    ),
+    "milk": (
+        (
+            (0.17, 0.0),
+            (0.18, 0.025),
+            (0.18, 0.56),
+            (0.168, 0.64),
+            (0.12, 0.78),
+            (0.102, 0.88),
+            (0.112, 0.93),
+            (0.112, 0.97),
+        ),
+        (0.16, 0.46),
+        "foil lid",
+    ),
+    "squeeze": (
+        (
+            (0.17, 0.0),
+            (0.18, 0.03),
+            (0.182, 0.3),
+            (0.168, 0.52),
+            (0.168, 0.72),
+            (0.14, 0.82),
+            (0.1, 0.87),
+            (0.09, 0.9),
+        ),
+        (0.14, 0.62),
+        "nozzle",
+    ),
+    "shampoo": (
+        ((0.17, 0.0), (0.185, 0.03), (0.19, 0.4), (0.186, 0.72), (0.16, 0.83), (0.09, 0.88), (0.075, 0.9)),
+        (0.14, 0.68),
+        "screw",
+    ),
+    "pump": (
+        ((0.2, 0.0), (0.212, 0.03), (0.212, 0.62), (0.205, 0.7), (0.15, 0.77), (0.08, 0.8), (0.075, 0.83)),
+        (0.12, 0.6),
+        "pump",
+    ),
+    "flask": (
+        ((0.13, 0.0), (0.14, 0.02), (0.14, 0.7), (0.135, 0.76), (0.11, 0.82), (0.1, 0.86)),
+        (0.25, 0.6),
+        "screw",
+    ),
+    "jug": (
+        ((0.16, 0.0), (0.172, 0.03), (0.175, 0.5), (0.15, 0.62), (0.075, 0.76), (0.055, 0.83), (0.06, 0.9)),
+        (0.16, 0.46),
+        "cork",
+    ),
+    "spray": (
+        ((0.17, 0.0), (0.18, 0.03), (0.18, 0.42), (0.16, 0.55), (0.1, 0.68), (0.07, 0.75), (0.068, 0.78)),
+        (0.1, 0.42),
+        "trigger",
+    ),
+}
 # Those that are moulded, whose section may be flat or square.
 MOULDED = ("squeeze", "shampoo", "pump", "spray")
 
@@ -79,11 +156,16 @@ def bottle_rand(rng: np.random.Generator) -> BottleParams:
         # Capsules are varnished, deep red, black, gold or white.
         top = replace(
             material_rand(skin, ("plastic",)),
-            colour=(palette.hsv(0.98, 0.75, 0.35), palette.hsv(0, 0, 0.17), palette.METALS["gold"], palette.hsv(0.1, 0.05, 0.85))[
-                skin.integers(4)
-            ],
-            finish="glossy", bump=0.0, roughness=skin.uniform(0.3, 0.45),
-        )  # fmt: skip
+            colour=(
+                palette.hsv(0.98, 0.75, 0.35),
+                palette.hsv(0, 0, 0.17),
+                palette.METALS["gold"],
+                palette.hsv(0.1, 0.05, 0.85),
+            )[skin.integers(4)],
+            finish="glossy",
+            bump=0.0,
+            roughness=skin.uniform(0.3, 0.45),
+        )
     if cap == "cork":
         top = replace(
             material_rand(skin, ("clay",)), colour=palette.hsv(0.085, 0.42, 0.72), scale=26.0, bump=0.004
@@ -239,14 +321,27 @@ def _cap(p: BottleParams, mouth: Array) -> list[Part]:
         profile = np.vstack([[(inside[0], inside[1])], below, curves.rounded(lip, 0.005)])
         return [Part("capsule", solids.lathe(np.vstack([[(0, inside[1])], profile]), 72), p.top)]
     if p.cap == "crown":
-        profile = [(0, z - 0.014), (radius + 0.015, z - 0.014), (radius + 0.013, z - 0.004), (radius + 0.004, z + 0.012),
-                   (radius - 0.012, z + 0.019), (0, z + 0.021)]  # fmt: skip
+        profile = [
+            (0, z - 0.014),
+            (radius + 0.015, z - 0.014),
+            (radius + 0.013, z - 0.004),
+            (radius + 0.004, z + 0.012),
+            (radius - 0.012, z + 0.019),
+            (0, z + 0.021),
+        ]
         crown = solids.lathe(curves.rounded(profile, 0.005), 126, lobes=(21, 0.028))
         band = solids.torus(radius + 0.002, 0.007, segments=72).moved(z=z - 0.035)
         return [Part("crown cap", crown, p.top), Part("lip", band, p.body)]
     if p.cap == "foil lid":
-        profile = [(radius - 0.004, z - 0.012), (radius + 0.004, z - 0.014), (radius + 0.007, z + 0.002), (radius, z + 0.01),
-                   (0.7 * radius, z + 0.012), (0.66 * radius, z + 0.008), (0, z + 0.008)]  # fmt: skip
+        profile = [
+            (radius - 0.004, z - 0.012),
+            (radius + 0.004, z - 0.014),
+            (radius + 0.007, z + 0.002),
+            (radius, z + 0.01),
+            (0.7 * radius, z + 0.012),
+            (0.66 * radius, z + 0.008),
+            (0, z + 0.008),
+        ]
         lid = solids.lathe(
             np.vstack([[(0, z - 0.012)], curves.rounded(profile, 0.004)]), 120, lobes=(40, 0.006)
         )
@@ -281,8 +376,16 @@ def _cap(p: BottleParams, mouth: Array) -> list[Part]:
         return result
     if p.cap == "nozzle":
         wide = radius + 0.02
-        cone = [(0, z - 0.004), (wide, z - 0.004), (wide, z + 0.03), (0.9 * wide, z + 0.045), (0.34 * wide, z + 0.13),
-                (0.2 * wide, z + 0.2), (0.13 * wide, z + 0.21), (0, z + 0.21)]  # fmt: skip
+        cone = [
+            (0, z - 0.004),
+            (wide, z - 0.004),
+            (wide, z + 0.03),
+            (0.9 * wide, z + 0.045),
+            (0.34 * wide, z + 0.13),
+            (0.2 * wide, z + 0.2),
+            (0.13 * wide, z + 0.21),
+            (0, z + 0.21),
+        ]
         result.append(Part("nozzle", solids.lathe(curves.rounded(cone, 0.012), 72), p.top))
         return result
     result.append(Part("cap", _knurled(radius + 0.016, z - 0.004, z + 0.05, p.ribs), p.top))
@@ -321,9 +424,19 @@ def _pump(p: BottleParams, z: float) -> list[Part]:
 
 def _trigger(p: BottleParams, z: float) -> list[Part]:
     outline = curves.rounded(
-        [(-0.15, z + 0.13), (-0.15, z + 0.175), (0.02, z + 0.2), (0.1, z + 0.16), (0.09, z + 0.1), (0.04, z + 0.05), (-0.04, z + 0.05), (-0.05, z + 0.11)][::-1],
-        0.03, closed=True,
-    )  # fmt: skip
+        [
+            (-0.15, z + 0.13),
+            (-0.15, z + 0.175),
+            (0.02, z + 0.2),
+            (0.1, z + 0.16),
+            (0.09, z + 0.1),
+            (0.04, z + 0.05),
+            (-0.04, z + 0.05),
+            (-0.05, z + 0.11),
+        ][::-1],
+        0.03,
+        closed=True,
+    )
     outline = outline if _area(outline) > 0 else outline[::-1]
     shroud = solids.extruded(outline, 0.07, 0.014)
     # Drawn in (y, z), swept along x.
@@ -333,9 +446,13 @@ def _trigger(p: BottleParams, z: float) -> list[Part]:
         curves.rounded([(0, 0), (0.022, 0), (0.024, 0.03), (0.016, 0.034), (0, 0.03)], 0.004), 32
     )
     pull = solids.tube(
-        curves.spline([(0, -0.07, z + 0.13), (0, -0.085, z + 0.08), (0, -0.075, z + 0.03), (0, -0.1, z - 0.005)], 20),
-        1.0, section=curves.superellipse(16, 0.02, 0.01, 3.0), up=(0.0, -1.0, 0.3),
-    )  # fmt: skip
+        curves.spline(
+            [(0, -0.07, z + 0.13), (0, -0.085, z + 0.08), (0, -0.075, z + 0.03), (0, -0.1, z - 0.005)], 20
+        ),
+        1.0,
+        section=curves.superellipse(16, 0.02, 0.01, 3.0),
+        up=(0.0, -1.0, 0.3),
+    )
     return [
         Part("shroud", shroud, p.top),
         Part("nozzle", nozzle.aimed((0, -1, 0)).moved(0, -0.145, z + 0.152), p.trim),

@@ -46,6 +46,7 @@ class BoxParams:
     lid: Material
     tape: Material
     ribbon: Material
+    nail: Material
     label: ProductLabel
     slip: ProductLabel
 
@@ -78,6 +79,7 @@ def box_rand(rng: np.random.Generator) -> BoxParams:
         lid=lid,
         tape=_tape_rand(skin),
         ribbon=replace(material_rand(skin, ("fabric", "plastic")), scale=160.0, bump=0.0008, roughness=0.45),
+        nail=material_rand(skin, ("metal",)),
         label=_inked(label, body),
         slip=replace(
             label_rand(skin),
@@ -101,15 +103,7 @@ def _boards_rand(rng: np.random.Generator, style: str) -> tuple[Material, Materi
     pick = int(rng.choice(4, p=shares))
     colour = (white, kraft, grey, palette.paint_rand(rng))[pick]
     if pick == 1:
-        # Kraft is mottled and has fibres: the description of unglazed clay with a fine grain.
-        board = replace(
-            material_rand(rng, ("clay",)),
-            colour=colour,
-            accent=palette.shaded(colour, 0.86),
-            bump=0.001,
-            wear=0.4,
-            scale=7.0,
-        )
+        board = paper(rng, colour)
     elif style == "lidded" and rng.uniform() < 0.4:
         board = material_rand(rng, ("leather", "fabric", "wood", "metal"))
     else:
@@ -122,9 +116,12 @@ def _boards_rand(rng: np.random.Generator, style: str) -> tuple[Material, Materi
 
 def _tape_rand(rng: np.random.Generator) -> Material:
     """Packing tape: brown, clear over kraft (a darker gloss), white or printed in a colour."""
-    colour = (palette.hsv(0.085, 0.55, 0.5), palette.hsv(0.09, 0.45, 0.62), palette.hsv(0.1, 0.02, 0.9), palette.paint_rand(rng))[
-        int(rng.choice(4, p=[0.45, 0.35, 0.12, 0.08]))
-    ]  # fmt: skip
+    colour = (
+        palette.hsv(0.085, 0.55, 0.5),
+        palette.hsv(0.09, 0.45, 0.62),
+        palette.hsv(0.1, 0.02, 0.9),
+        palette.paint_rand(rng),
+    )[int(rng.choice(4, p=[0.45, 0.35, 0.12, 0.08]))]
     return replace(paper(rng, colour, 1.0), roughness=rng.uniform(0.2, 0.32))
 
 
@@ -137,9 +134,15 @@ def _inked(label: ProductLabel, board: Material) -> ProductLabel:
 
 def box(p: BoxParams) -> list[Part]:
     build = {
-        "parcel": _parcel, "open parcel": _open_parcel, "product": _product, "gift": _gift, "lidded": _lidded,
-        "gable": _gable, "brick": _brick, "crate": _crate,
-    }  # fmt: skip
+        "parcel": _parcel,
+        "open parcel": _open_parcel,
+        "product": _product,
+        "gift": _gift,
+        "lidded": _lidded,
+        "gable": _gable,
+        "brick": _brick,
+        "crate": _crate,
+    }
     parts = build[p.style](p)
     return [Part(part.name, part.mesh.turned("z", p.turn_rad), part.material) for part in parts]
 
@@ -199,7 +202,7 @@ def _tape(p: BoxParams, size: tuple[float, float, float]) -> list[Part]:
 
 def _parcel(p: BoxParams) -> list[Part]:
     x, y, z = p.size
-    front, right, top = _sides(p.size, p.dents)
+    front, right, _ = _sides(p.size, p.dents)
     seam = solids.box(x - 0.01, 0.004, 0.004, 0.001).moved(z=z + 0.0006)
     dark = replace(
         p.body, colour=palette.shaded(p.body.colour, 0.45), accent=palette.shaded(p.body.colour, 0.4)
@@ -221,7 +224,6 @@ def _parcel(p: BoxParams) -> list[Part]:
     if rng.uniform() < 0.6:
         ink = prints.shifted(_handling(0.12 * min(y, z)), 0.28 * y, 0.26 * z)
         result.append(Part("print", prints.printed(right, ink, 1), dark))
-    del top
     return result
 
 
@@ -320,7 +322,7 @@ def _gift(p: BoxParams) -> list[Part]:
     top = z + 0.01
     result = [Part("box", _board_box(p, (x, y, z - 0.02), 0.01), p.body), Part("lid", _lid(p, low), p.lid)]
     band = curves.rectangle(0.006, p.ribbon_width, 0.002, steps=2)
-    for turn, reach, other in ((0.0, x, y), (math.pi / 2, y, x)):
+    for turn, reach in ((0.0, x), (math.pi / 2, y)):
         half = 0.5 * reach + 0.014
         ring = curves.rounded(
             [(-half, 0.003), (half, 0.003), (half, top + 0.003), (-half, top + 0.003)],
@@ -330,7 +332,6 @@ def _gift(p: BoxParams) -> list[Part]:
         )
         tube = solids.tube(curves.in_plane(ring, "xz"), 1.0, section=band, closed=True, up=(0.0, 1.0, 0.0))
         result.append(Part("ribbon", tube.turned("z", turn), p.ribbon))
-        del other
     return [*result, *_bow(p, top + 0.004)]
 
 
@@ -341,9 +342,16 @@ def _bow(p: BoxParams, z: float) -> list[Part]:
     pieces = []
     for side in (-1, 1):
         loop = curves.spline(
-            [(0, 0, z + 0.012), (0.45 * reach, 0, z + 0.1), (0.95 * reach, 0, z + 0.13), (1.05 * reach, 0, z + 0.06), (0.6 * reach, 0, z + 0.02), (0, 0, z + 0.014)],
+            [
+                (0, 0, z + 0.012),
+                (0.45 * reach, 0, z + 0.1),
+                (0.95 * reach, 0, z + 0.13),
+                (1.05 * reach, 0, z + 0.06),
+                (0.6 * reach, 0, z + 0.02),
+                (0, 0, z + 0.014),
+            ],
             40,
-        )  # fmt: skip
+        )
         width = 0.55 + 0.5 * np.sin(np.linspace(0, math.pi, 40))
         strip = solids.tube(loop, width, section=band, up=(0.0, 1.0, 0.0))
         pieces.append(strip.turned("z", 0.5 + (math.pi if side < 0 else 0.0)))
@@ -370,10 +378,8 @@ def _lidded(p: BoxParams) -> list[Part]:
         Part("box", _board_box(p, (*p.size[:2], z - 0.02), 0.01), p.body),
         Part("lid", _lid(p, low), p.lid),
     ]
-    front, _, _ = _sides(p.size, 0.0004)
     wide, high = 0.3 * x, min(0.16 * x, 0.6 * low)
     place = prints.plane((0.24 * x, -0.5 * p.size[1] - 0.0004 - p.dents, 0.5 * low), (1, 0, 0), (0, 0, 1))
-    del front
     result += _slip(p, place, wide, high, seeds.rng(p.number, "slip"))
     top = prints.plane((0, 0, z + 0.01), (1, 0, 0), (0, 1, 0))
     return result + label_parts(replace(_inked(p.label, p.lid), layout="quiet"), top, x, 0.9 * p.size[1])
@@ -476,9 +482,10 @@ def _crate(p: BoxParams) -> list[Part]:
         Part("title", prints.printed(front, prints.written(p.label.word, size, 0.0, 0.0, 0.2), 1), dark.ink)
     )
     nail = solids.ellipsoid(0.007, 0.004, 0.007, 12)
-    metal = replace(p.tape, colour=palette.shaded(palette.METALS["steel"], 0.6))
     nails = [
         nail.moved(sx * (0.5 * x - 0.045), -0.5 * y, gap + (k + 0.5 + s) * high + k * gap)
-        for sx in (-1, 1) for k in range(count) for s in (-0.22, 0.22)
-    ]  # fmt: skip
-    return [*boards, Part("nails", joined(nails), metal)]
+        for sx in (-1, 1)
+        for k in range(count)
+        for s in (-0.22, 0.22)
+    ]
+    return [*boards, Part("nails", joined(nails), p.nail)]

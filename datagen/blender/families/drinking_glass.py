@@ -24,14 +24,15 @@ STYLES: dict[str, tuple[tuple[float, float], ...]] = {
     "flute": ((0.012, 0.36), (0.05, 0.4), (0.085, 0.5), (0.1, 0.66), (0.098, 0.84), (0.088, 1.0)),
     "goblet": ((0.02, 0.36), (0.16, 0.4), (0.23, 0.52), (0.255, 0.7), (0.265, 0.85), (0.27, 1.0)),
     "beer mug": ((0.32, 0.0), (0.325, 0.3), (0.32, 0.7), (0.32, 1.0)),
-}  # fmt: skip
+}
 STEMMED = ("red wine", "white wine", "flute", "goblet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrinkingGlassParams:
     """Lengths in units of the height. `fill` is the liquid's height over the inside's, 0 an empty glass;
-    `lobes` = (facets or flutes, depth) of the wall; `ice` are (x, y, z, turn) of cubes."""
+    `lobes` = (facets or flutes, depth) of the wall; `ice` are (x, y, z, turn) of cubes; `coaster` is the
+    half width of a mat below, negative a square one, 0 none."""
 
     style: str
     profile: tuple[tuple[float, float], ...]
@@ -44,11 +45,13 @@ class DrinkingGlassParams:
     straw: tuple[float, float] | None
     ice: tuple[tuple[float, float, float, float], ...]
     handle: bool
+    coaster: float
     turn_rad: float
     glass: Material
     liquid: Material
     froth: Material
     straw_skin: Material
+    mat: Material
 
 
 def drinking_glass_rand(rng: np.random.Generator) -> DrinkingGlassParams:
@@ -71,17 +74,32 @@ def drinking_glass_rand(rng: np.random.Generator) -> DrinkingGlassParams:
         bottom=shape.uniform(0.05, 0.11) if not stemmed else 0.02,
         lobes=(int(shape.choice([8, 10, 12, 16, 20])), shape.uniform(0.012, 0.03)) if faceted else (0, 0.0),
         foot_radius=shape.uniform(0.13, 0.17) * (1.2 if style in ("goblet", "red wine") else 1.0),
-        fill=(extras.uniform(0.3, 0.5) if stemmed and style != "flute" else extras.uniform(0.5, 0.88)) if filled else 0.0,
+        fill=(extras.uniform(0.3, 0.5) if stemmed and style != "flute" else extras.uniform(0.5, 0.88))
+        if filled
+        else 0.0,
         foam=extras.uniform(0.08, 0.16) if froth else 0.0,
-        straw=(extras.uniform(-math.pi, math.pi), extras.uniform(0.1, 0.25)) if cold and extras.uniform() < 0.4 else None,
+        straw=(extras.uniform(-math.pi, math.pi), extras.uniform(0.1, 0.25))
+        if cold and extras.uniform() < 0.4
+        else None,
         ice=_ice_rand(extras) if cold and extras.uniform() < 0.4 else (),
         handle=style == "beer mug",
+        coaster=extras.uniform(1.15, 1.4) * float(extras.choice([-1.0, 1.0]))
+        if extras.uniform() < 0.25
+        else 0.0,
         turn_rad=extras.uniform(-math.pi, math.pi),
         glass=material_rand(skin, ("pane",)),
         liquid=drink,
-        froth=replace(material_rand(skin, ("plastic",)), colour=palette.hsv(0.11, 0.12, 0.93), roughness=0.6, finish="grained", scale=60.0, bump=0.004),
+        froth=replace(
+            material_rand(skin, ("plastic",)),
+            colour=palette.hsv(0.11, 0.12, 0.93),
+            roughness=0.6,
+            finish="grained",
+            scale=60.0,
+            bump=0.004,
+        ),
         straw_skin=material_rand(skin, ("plastic", "metal", "painted")),
-    )  # fmt: skip
+        mat=material_rand(skin, ("wood", "fabric", "clay", "stone", "leather", "rubber")),
+    )
 
 
 def _drink_rand(rng: np.random.Generator, style: str) -> tuple[Material, bool]:
@@ -95,10 +113,17 @@ def _drink_rand(rng: np.random.Generator, style: str) -> tuple[Material, bool]:
     }.get(style, ("water", "water", "juice", "cola", "milk", "tea"))
     kind = kinds[rng.integers(len(kinds))]
     hue, saturation, value = {
-        "red": (0.98, 0.8, 0.25), "white": (0.13, 0.35, 0.85), "rose": (0.0, 0.4, 0.8), "beer": (0.1, 0.8, 0.75),
-        "stout": (0.05, 0.6, 0.18), "milk": (0.12, 0.03, 0.95), "water": (0.55, 0.03, 0.9),
-        "juice": (0.09, 0.8, 0.85), "cola": (0.04, 0.7, 0.2), "tea": (0.07, 0.75, 0.5),
-    }[kind]  # fmt: skip
+        "red": (0.98, 0.8, 0.25),
+        "white": (0.13, 0.35, 0.85),
+        "rose": (0.0, 0.4, 0.8),
+        "beer": (0.1, 0.8, 0.75),
+        "stout": (0.05, 0.6, 0.18),
+        "milk": (0.12, 0.03, 0.95),
+        "water": (0.55, 0.03, 0.9),
+        "juice": (0.09, 0.8, 0.85),
+        "cola": (0.04, 0.7, 0.2),
+        "tea": (0.07, 0.75, 0.5),
+    }[kind]
     liquid = material_rand(rng, ("pane",))
     colour = palette.hsv(hue + rng.uniform(-0.01, 0.01), saturation, value)
     return replace(liquid, colour=colour, accent=colour), kind in ("beer", "stout")
@@ -126,6 +151,10 @@ def drinking_glass(p: DrinkingGlassParams) -> list[Part]:
         result.append(Part("straw", _straw(inner, *p.straw), p.straw_skin))
     if p.handle:
         result.append(Part("handle", _handle(outer), p.glass))
+    if p.coaster:
+        half = abs(p.coaster) * (p.foot_radius if p.style in STEMMED else float(outer[0, 0]))
+        plan = curves.circle(72, half) if p.coaster > 0 else curves.rectangle(2 * half, 2 * half, 0.1 * half)
+        result.append(Part("coaster", solids.extruded(plan, 0.02, 0.005).moved(z=-0.0195), p.mat))
     return [Part(part.name, part.mesh.turned("z", p.turn_rad), part.material) for part in result]
 
 
@@ -140,16 +169,24 @@ def _inner(outer: Array, p: DrinkingGlassParams) -> Array:
 
 
 def _shell(outer: Array, inner: Array, p: DrinkingGlassParams) -> tuple[Array, Array]:
-    """Whole profile (P, 2), foot to rim and down inside, and how far each of its points follows the flutes."""
+    """Whole profile (P, 2), foot to rim and down inside, and how far each point follows the facets."""
     rim = outer[-1] + 0.5 * p.wall * np.stack([np.cos(t := np.linspace(0, math.pi, 9)) - 1, np.sin(t)], 1)
     if p.style in STEMMED:
         radius, stem = p.foot_radius, p.profile[0][0]
         neck = p.profile[0][1]
         under = [(0.0, 0.012), (0.6 * radius, 0.01), (0.9 * radius, 0.0), (radius, 0.002), (radius, 0.01)]
         over = curves.spline(
-            [(radius, 0.01), (0.62 * radius, 0.018), (0.22 * radius, 0.035), (1.1 * stem, 0.09), (0.85 * stem, 0.55 * neck),
-             (1.0 * stem, neck - 0.03), outer[1]], 40
-        )  # fmt: skip
+            [
+                (radius, 0.01),
+                (0.62 * radius, 0.018),
+                (0.22 * radius, 0.035),
+                (1.1 * stem, 0.09),
+                (0.85 * stem, 0.55 * neck),
+                (1.0 * stem, neck - 0.03),
+                outer[1],
+            ],
+            40,
+        )
         start = np.vstack([curves.rounded(under, 0.006)[:-1], over[:-1]])
         walls = outer[1:-1]
     else:
@@ -190,7 +227,7 @@ def _contents(inner: Array, p: DrinkingGlassParams) -> list[Part]:
     profile = np.vstack(
         [
             [(0.0, low - into)],
-            wet + [into, -0.2 * into],
+            wet + np.array([into, -0.2 * into]),
             [(edge + into, level)],
             [(edge - 0.012, level - 0.004)],
             [(0.0, level - 0.005)],

@@ -13,9 +13,14 @@ from pairbridge.datagen.blender.shading.materials import Material, material_rand
 
 # Mean radius in metres over that of an apple, and how often a heap has it.
 KINDS: dict[str, tuple[float, float]] = {
-    "apple": (1.0, 3.0), "orange": (1.02, 2.5), "lemon": (0.8, 1.5), "lime": (0.68, 0.8), "pear": (0.98, 1.5),
-    "plum": (0.66, 1.0), "peach": (0.95, 1.0),
-}  # fmt: skip
+    "apple": (1.0, 3.0),
+    "orange": (1.02, 2.5),
+    "lemon": (0.8, 1.5),
+    "lime": (0.68, 0.8),
+    "pear": (0.98, 1.5),
+    "plum": (0.66, 1.0),
+    "peach": (0.95, 1.0),
+}
 SETTINGS = ("bowl", "bowl", "bowl", "deep bowl", "plate", "alone", "alone", "bananas")
 # An apple's radius in object units, beside a bowl about one unit wide.
 APPLE = 0.165
@@ -64,10 +69,13 @@ def fruit_bowl_rand(rng: np.random.Generator) -> FruitBowlParams:
         setting
     ]
     fruit = _heap(heap, skin, profile, wall, int(heap.integers(*count)))
+    if setting == "bananas":
+        # What lies beside a hand of bananas lies clear of it.
+        fruit = tuple(replace(one, place=(0.42, -0.2, one.place[2])) for one in fruit)
     top = max((f.place[2] for f in fruit), default=0.0)
     with_bananas = setting == "bananas" or (setting in ("bowl", "plate") and extras.uniform() < 0.3)
     bunch = tuple(
-        ((k - 1.5) * 0.3 + extras.uniform(-0.05, 0.05), extras.uniform(0.68, 0.8), extras.uniform(0.9, 1.25))
+        ((k - 1.5) * 0.2 + extras.uniform(-0.05, 0.05), extras.uniform(0.68, 0.8), extras.uniform(0.9, 1.25))
         for k in range(extras.integers(3, 6))
     )
     ripe = skin.uniform()
@@ -78,17 +86,36 @@ def fruit_bowl_rand(rng: np.random.Generator) -> FruitBowlParams:
         wall=wall,
         fruit=fruit,
         bananas=bunch if with_bananas else (),
-        banana_place=(0.0, 0.0, 0.0) if setting == "bananas" else (extras.uniform(-0.1, 0.1), 0.05, top + 0.6 * APPLE),
-        grapes=_grapes_rand(extras, profile, top) if setting in ("bowl", "deep bowl") and not with_bananas and extras.uniform() < 0.25 else (),
+        banana_place=(0.0, 0.3, _resting(bunch, fruit, np.array(profile[-1] if profile else ()))),
+        grapes=_grapes_rand(extras, profile, top)
+        if setting in ("bowl", "deep bowl") and not with_bananas and extras.uniform() < 0.25
+        else (),
         turn_rad=extras.uniform(-math.pi, math.pi),
         bowl=_bowl_rand(skin),
         stalk=replace(material_rand(skin, ("wood",)), scale=60.0),
-        banana=replace(material_rand(skin, ("painted",)), colour=yellow, accent=palette.hsv(0.07, 0.6, 0.28), roughness=skin.uniform(0.4, 0.55),
-                       wear=float(skin.choice([0.0, 0.3, 0.6])), scale=skin.uniform(16, 26), coat=0.0, bump=0.0006),
-        tip=replace(material_rand(skin, ("wood",)), colour=palette.hsv(0.1, 0.5, 0.3), accent=palette.hsv(0.08, 0.5, 0.18)),
-        grape=replace(material_rand(skin, ("plastic",)), finish="glossy", bump=0.0, roughness=0.32,
-                      colour=palette.hsv(*((0.22, 0.5, 0.62), (0.92, 0.6, 0.22), (0.72, 0.4, 0.2))[skin.integers(3)])),
-    )  # fmt: skip
+        banana=replace(
+            material_rand(skin, ("painted",)),
+            colour=yellow,
+            accent=palette.hsv(0.07, 0.6, 0.28),
+            roughness=skin.uniform(0.4, 0.55),
+            wear=float(skin.choice([0.0, 0.3, 0.6])),
+            scale=skin.uniform(16, 26),
+            coat=0.0,
+            bump=0.0006,
+        ),
+        tip=replace(
+            material_rand(skin, ("wood",)),
+            colour=palette.hsv(0.1, 0.5, 0.3),
+            accent=palette.hsv(0.08, 0.5, 0.18),
+        ),
+        grape=replace(
+            material_rand(skin, ("plastic",)),
+            finish="glossy",
+            bump=0.0,
+            roughness=0.32,
+            colour=palette.hsv(*((0.22, 0.5, 0.62), (0.92, 0.6, 0.22), (0.72, 0.4, 0.2))[skin.integers(3)]),
+        ),
+    )
 
 
 def _profile_rand(rng: np.random.Generator, setting: str) -> tuple[tuple[float, float], ...]:
@@ -132,7 +159,7 @@ def _heap(
     wall: float,
     count: int,
 ) -> tuple[Fruit, ...]:
-    """Fruit let fall one on another: spheres that sink, and are pushed apart and off the bowl, until they rest."""
+    """Fruit let fall one on another: spheres that sink and are pushed apart and off the bowl."""
     names = sorted(KINDS)
     share = np.array([KINDS[name][1] for name in names])
     # A heap is of few kinds, and often of one.
@@ -149,9 +176,13 @@ def _heap(
     for step in range(260):
         middle[:, 2] -= 0.008 if step < 200 else 0.0
         if profile:
-            middle[:, :2] *= 0.999
+            middle[:, :2] *= 0.997
         _apart(middle, radii)
         _above(middle, radii, surface)
+        if profile:
+            # Nobody heaps fruit beyond the rim.
+            out = np.maximum(np.hypot(middle[:, 0], middle[:, 1]), 1e-6)
+            middle[:, :2] *= np.minimum(1.0, (profile[-1][0] - 0.7 * radii) / out)[:, None]
     looks = {name: _skin_rand(skin, name) for name in few}
     result = []
     for name, radius, place in zip(chosen, radii, middle, strict=True):
@@ -165,10 +196,16 @@ def _heap(
         axis = axis / np.linalg.norm(axis)
         result.append(
             Fruit(
-                kind=name, radius=float(radius), place=tuple(place.tolist()), axis=tuple(axis.tolist()), stretch=rng.uniform(0.93, 1.06),
-                bend=rng.uniform(-0.05, 0.05), stalk=bool(rng.uniform() < 0.75), skin=looks[name],
+                kind=name,
+                radius=float(radius),
+                place=tuple(place.tolist()),
+                axis=tuple(axis.tolist()),
+                stretch=rng.uniform(0.93, 1.06),
+                bend=rng.uniform(-0.05, 0.05),
+                stalk=bool(rng.uniform() < 0.75),
+                skin=looks[name],
             )
-        )  # fmt: skip
+        )
     return tuple(result)
 
 
@@ -201,26 +238,47 @@ def _skin_rand(rng: np.random.Generator, kind: str) -> Material:
     look, place = rng.spawn(2)
     if kind in ("apple", "peach", "pear"):
         ground, flush = {
-            "apple": (((0.2, 0.55, 0.7), (0.99, 0.78, 0.5)), ((0.24, 0.65, 0.6), (0.2, 0.5, 0.72)), ((0.0, 0.8, 0.45), (0.06, 0.6, 0.7))),
+            "apple": (
+                ((0.2, 0.55, 0.7), (0.99, 0.78, 0.5)),
+                ((0.24, 0.65, 0.6), (0.2, 0.5, 0.72)),
+                ((0.0, 0.8, 0.45), (0.06, 0.6, 0.7)),
+            ),
             "peach": (((0.1, 0.55, 0.85), (0.98, 0.65, 0.6)),) * 3,
-            "pear": (((0.19, 0.55, 0.7), (0.14, 0.5, 0.7)), ((0.17, 0.5, 0.72), (0.08, 0.5, 0.5)), ((0.22, 0.5, 0.6), (0.2, 0.45, 0.7))),
-        }[kind][look.integers(3)]  # fmt: skip
+            "pear": (
+                ((0.19, 0.55, 0.7), (0.14, 0.5, 0.7)),
+                ((0.17, 0.5, 0.72), (0.08, 0.5, 0.5)),
+                ((0.22, 0.5, 0.6), (0.2, 0.45, 0.7)),
+            ),
+        }[kind][look.integers(3)]
         peel = material_rand(place, ("ceramic",))
         return replace(
-            peel, colour=palette.hsv(*ground), accent=palette.hsv(*flush), finish="reactive", scale=look.uniform(3.0, 5.0), bump=0.0004,
-            roughness=0.65 if kind == "peach" else look.uniform(0.28, 0.4), coat=0.0 if kind == "peach" else 0.25,
-        )  # fmt: skip
+            peel,
+            colour=palette.hsv(*ground),
+            accent=palette.hsv(*flush),
+            finish="reactive",
+            scale=look.uniform(3.0, 5.0),
+            bump=0.0004,
+            roughness=0.65 if kind == "peach" else look.uniform(0.28, 0.4),
+            coat=0.0 if kind == "peach" else 0.25,
+        )
     peel = material_rand(place, ("plastic",))
     hue, saturation, value = {
-        "orange": (look.uniform(0.055, 0.085), 0.9, 0.88), "lemon": (look.uniform(0.13, 0.15), 0.8, 0.88), "lime": (look.uniform(0.22, 0.27), 0.7, 0.5),
+        "orange": (look.uniform(0.055, 0.085), 0.9, 0.88),
+        "lemon": (look.uniform(0.13, 0.15), 0.8, 0.88),
+        "lime": (look.uniform(0.22, 0.27), 0.7, 0.5),
         "plum": (look.uniform(0.85, 0.98), 0.5, 0.26),
-    }[kind]  # fmt: skip
+    }[kind]
     colour = palette.hsv(hue, saturation, value)
     pitted = kind != "plum"
     return replace(
-        peel, colour=colour, accent=palette.shaded(colour, 0.7), finish="grained" if pitted else "glossy", scale=48.0, bump=0.005 if pitted else 0.0,
+        peel,
+        colour=colour,
+        accent=palette.shaded(colour, 0.7),
+        finish="grained" if pitted else "glossy",
+        scale=48.0,
+        bump=0.005 if pitted else 0.0,
         roughness=look.uniform(0.36, 0.48) if pitted else look.uniform(0.3, 0.45),
-    )  # fmt: skip
+    )
 
 
 def _grapes_rand(
@@ -257,9 +315,9 @@ def fruit_bowl(p: FruitBowlParams) -> list[Part]:
     for k, (azimuth, length, bend) in enumerate(p.bananas):
         result += _banana(p, k, azimuth, length, bend)
     if p.bananas:
-        crown = solids.ellipsoid(0.045, 0.05, 0.06, 20).aimed((0.0, 0.6, 1.0))
-        place = np.array([0.0, 0.02, _crown_height(p)])
-        result.append(Part("crown", crown.moved(*(place + p.banana_place)), p.tip))
+        crown = solids.ellipsoid(0.04, 0.045, 0.055, 20).aimed((0.0, 0.8, 0.6))
+        x, y, z = p.banana_place
+        result.append(Part("crown", crown.moved(x, y + 0.015, z + 0.01), p.tip))
     if p.grapes:
         berry = solids.ellipsoid(0.05, 0.05, 0.056, 20)
         middles = np.array(p.grapes)
@@ -300,7 +358,9 @@ def _fruit(f: Fruit, number: int, stalk: Material) -> list[Part]:
         nipple = 0.24 if f.kind == "lemon" else 0.1
         height = 1.18 * height + nipple * np.sign(height) * np.exp(-((radius / 0.26) ** 2))
         radius, top = 0.95 * radius, 1.18 + nipple
-    body = solids.lathe(np.column_stack([f.radius * radius, f.radius * f.stretch * height]), 64, lobes=lobes)
+    # Long fruit is drawn within little more than the sphere that it was heaped as.
+    size = f.radius * (0.86 if f.kind in ("pear", "lemon") else 1.0)
+    body = solids.lathe(np.column_stack([size * radius, size * f.stretch * height]), 64, lobes=lobes)
     x, y, z = body.vertices.T
     bent = np.column_stack([x + f.bend * z * z / f.radius, y, z])
     body = replace(body, vertices=bent).restarted((3.1 * number, 1.7 * number, 0.0))
@@ -309,7 +369,7 @@ def _fruit(f: Fruit, number: int, stalk: Material) -> list[Part]:
         turn = np.arctan2(bent[:, 1], bent[:, 0])
         body = replace(body, vertices=bent * (1 - 0.06 * np.exp(-((turn / 0.16) ** 2)))[:, None])
     result = [Part("fruit", body, f.skin)]
-    end = f.radius * f.stretch * top
+    end = size * f.stretch * top
     if f.stalk and f.kind in ("apple", "pear", "plum"):
         path = curves.spline(
             [(0, 0, end - 0.02), (0.006, 0, end + 0.14 * f.radius), (0.03, 0.01, end + 0.45 * f.radius)], 16
@@ -325,29 +385,46 @@ def _fruit(f: Fruit, number: int, stalk: Material) -> list[Part]:
     return [Part(part.name, part.mesh.aimed(f.axis).moved(*f.place), part.material) for part in result]
 
 
-def _crown_height(p: FruitBowlParams) -> float:
-    return 0.3 if p.setting == "bananas" else 0.16
-
-
-def _banana(p: FruitBowlParams, number: int, azimuth: float, length: float, bend: float) -> list[Part]:
-    """From the hand's crown outwards and down in an arc, five-sided, thin at both ends."""
+def _banana_path(length: float, bend: float) -> tuple[Array, Array]:
+    """Middle line (44, 3) from the crown at the origin towards -y, rising and then falling, and its radii."""
     t = np.linspace(0.0, 1.0, 44)
     turn = bend * (t - 0.35)
-    dx, dz = np.cos(turn), -np.sin(turn)
     step = length / 43
-    x, z = np.cumsum(dx) * step, np.cumsum(dz) * step
-    path = np.column_stack([np.zeros_like(x), -(x - x[0]), z - z[0] + _crown_height(p)])
-    thick = 0.082 * np.interp(
+    y, z = -np.cumsum(np.cos(turn)) * step, -np.cumsum(np.sin(turn)) * step
+    thick = 0.078 * np.interp(
         t,
         [0, 0.05, 0.13, 0.24, 0.5, 0.78, 0.93, 0.98, 1.0],
         [0.3, 0.3, 0.42, 0.88, 1.0, 0.92, 0.5, 0.28, 0.22],
     )
+    return np.column_stack([0 * y, y - y[0], z - z[0]]), thick
+
+
+def _resting(bunch: tuple[tuple[float, float, float], ...], fruit: tuple[Fruit, ...], rim: Array) -> float:
+    """Least height of the crown, over (0, 0.3), at which no banana is in a fruit, a rim or the ground."""
+    height = 0.0
+    for azimuth, length, bend in bunch:
+        path, thick = _banana_path(length, bend)
+        c, s = math.cos(azimuth), math.sin(azimuth)
+        x, y, z = -s * path[:, 1], c * path[:, 1] + 0.3, path[:, 2]
+        height = max(height, float((thick - z).max()))
+        for one in fruit:
+            reach = one.radius + thick
+            across = reach**2 - (x - one.place[0]) ** 2 - (y - one.place[1]) ** 2
+            # A little into the round of the peel, as soft things lie.
+            need = one.place[2] + 0.94 * np.sqrt(np.maximum(across, 0)) - z
+            height = max(height, float(np.where(across > 0, need, 0.0).max()))
+        if len(rim):
+            over = np.abs(np.hypot(x, y) - rim[0]) < thick
+            height = max(height, float(np.where(over, rim[1] + thick - z, 0.0).max()))
+    return height
+
+
+def _banana(p: FruitBowlParams, number: int, azimuth: float, length: float, bend: float) -> list[Part]:
+    """One of a hand: an arc, five-sided, thin at both ends, with a dark tip."""
+    path, thick = _banana_path(length, bend)
     around = np.arange(40) * math.tau / 40
     side = 1 + 0.045 * np.cos(5 * around)
     section = np.stack([side * np.cos(around), side * np.sin(around)], 1)
-    low = float(path[:, 2].min())
-    if p.setting == "bananas":
-        path[:, 2] += max(0.0, 0.075 - low)
     result = []
     for name, piece, material in (("banana", slice(0, 42), p.banana), ("tip", slice(41, 44), p.tip)):
         tube = solids.tube(path[piece], thick[piece], section=section)

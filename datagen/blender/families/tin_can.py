@@ -54,9 +54,13 @@ def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
     style = sorted(STYLES)[shape.integers(len(STYLES))]
     radius, height, span = STYLES[style]
     metal = replace(
-        material_rand(skin, ("metal",)), colour=palette.shaded(palette.METALS[str(skin.choice(["steel", "aluminium"]))], 1.0),
-        finish=str(skin.choice(["polished", "brushed"])), wear=skin.uniform(0.0, 0.2), roughness=skin.uniform(0.2, 0.34), bump=0.0003,
-    )  # fmt: skip
+        material_rand(skin, ("metal",)),
+        colour=palette.shaded(palette.METALS[str(skin.choice(["steel", "aluminium"]))], 1.0),
+        finish=str(skin.choice(["polished", "brushed"])),
+        wear=skin.uniform(0.0, 0.2),
+        roughness=skin.uniform(0.2, 0.34),
+        bump=0.0003,
+    )
     metal = replace(metal, accent=palette.shaded(metal.colour, 0.5))
     whole = style in ("drink", "slim drink", "aerosol", "canister")
     bare = extras.uniform() < (0.3 if style in ("food", "paint", "canister") else 0.05)
@@ -81,16 +85,28 @@ def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
         printed=whole and not bare,
         opened=extras.uniform() < (0.3 if style in ("food", "paint") else 0.2),
         handle_rad=float(extras.choice([-1.2, 1.15, 0.0])) + extras.uniform(-0.1, 0.1),
-        dent=(extras.uniform(-0.8, 0.8), extras.uniform(0.3, 0.7), extras.uniform(0.0, 0.02) if extras.uniform() < 0.3 else 0.0),
+        dent=(
+            extras.uniform(-0.8, 0.8),
+            extras.uniform(0.3, 0.7),
+            extras.uniform(0.0, 0.02) if extras.uniform() < 0.3 else 0.0,
+        ),
         turn_rad=extras.uniform(-0.6, 0.6),
         body=body,
         metal=metal,
         lid=_lid_rand(skin, style, metal),
         contents=replace(
-            material_rand(skin, ("ceramic",)), finish="plain", coat=0.6, scale=9.0, bump=0.01,
-            colour=palette.hsv(*((0.01, 0.75, 0.55), (0.09, 0.6, 0.7), (0.12, 0.1, 0.93), (0.3, 0.5, 0.45), (0.6, 0.5, 0.4))[skin.integers(5)]),
+            material_rand(skin, ("ceramic",)),
+            finish="plain",
+            coat=0.6,
+            scale=9.0,
+            bump=0.01,
+            colour=palette.hsv(
+                *((0.01, 0.75, 0.55), (0.09, 0.6, 0.7), (0.12, 0.1, 0.93), (0.3, 0.5, 0.45), (0.6, 0.5, 0.4))[
+                    skin.integers(5)
+                ]
+            ),
         ),
-    )  # fmt: skip
+    )
 
 
 def _body_rand(rng: np.random.Generator, style: str, metal: Material, *, bare: bool) -> Material:
@@ -113,9 +129,11 @@ def _body_rand(rng: np.random.Generator, style: str, metal: Material, *, bare: b
         return metal
     enamel = material_rand(rng, ("painted",))
     colour = (
-        palette.hsv(0.1, rng.uniform(0, 0.05), rng.uniform(0.85, 0.95)), palette.hsv(0.6, 0.05, rng.uniform(0.14, 0.2)),
-        palette.hsv(0.6, 0.02, rng.uniform(0.5, 0.8)), palette.paint_rand(rng),
-    )[int(rng.choice(4, p=[0.3, 0.15, 0.15, 0.4]))]  # fmt: skip
+        palette.hsv(0.1, rng.uniform(0, 0.05), rng.uniform(0.85, 0.95)),
+        palette.hsv(0.6, 0.05, rng.uniform(0.14, 0.2)),
+        palette.hsv(0.6, 0.02, rng.uniform(0.5, 0.8)),
+        palette.paint_rand(rng),
+    )[int(rng.choice(4, p=[0.3, 0.15, 0.15, 0.4]))]
     glossy = replace(enamel, colour=colour, wear=0.0, bump=0.0, roughness=rng.uniform(0.2, 0.35), coat=0.6)
     if style in ("drink", "slim drink") and rng.uniform() < 0.4:
         # Lacquer over aluminium: metal in a tint.
@@ -150,7 +168,7 @@ def tin_can(p: TinCanParams) -> list[Part]:
     if p.label is not None:
         low, high = (share * p.height for share in p.label_span)
         girth = math.tau * p.radius
-        clear = wall + [0.0012 if not p.printed else 0.0002, 0.0]
+        clear = wall + np.array([0.0002 if p.printed else 0.0012, 0.0])
         if not p.printed:
             # Paper bridges the rings: it lies on their crests.
             clear[:, 0] = p.radius + 0.0012
@@ -159,7 +177,7 @@ def tin_can(p: TinCanParams) -> list[Part]:
         parts += label_parts(
             p.label, prints.turned(clear, 0.5 * (low + high)), share * girth, high - low, 0.32 * girth
         )
-        if p.label.layout not in ("band", "stripes"):
+        if p.label.layout not in ("band", "stripes") and p.style != "jar":
             # What the front shows stands on the back once more.
             back = label_parts(
                 replace(p.label, base=None),
@@ -235,8 +253,18 @@ def _food(p: TinCanParams) -> tuple[list[Part], Array]:
             Part("can", solids.lathe(profile, 112), p.body),
             Part("contents", solids.lathe(fill, 72), p.contents),
         ], wall
-    lid = [(r - 0.01, h - 0.02), (r - 0.016, h - 0.022), (0.8 * r, h - 0.022), (0.77 * r, h - 0.016), (0.73 * r, h - 0.016), (0.7 * r, h - 0.022),
-           (0.45 * r, h - 0.022), (0.42 * r, h - 0.018), (0.38 * r, h - 0.022), (0, h - 0.022)]  # fmt: skip
+    lid = [
+        (r - 0.01, h - 0.02),
+        (r - 0.016, h - 0.022),
+        (0.8 * r, h - 0.022),
+        (0.77 * r, h - 0.016),
+        (0.73 * r, h - 0.016),
+        (0.7 * r, h - 0.022),
+        (0.45 * r, h - 0.022),
+        (0.42 * r, h - 0.018),
+        (0.38 * r, h - 0.022),
+        (0, h - 0.022),
+    ]
     profile = np.vstack([curves.rounded(foot, 0.004), wall, _seam(r, h), curves.rounded(lid, 0.006)])
     return [Part("can", solids.lathe(profile, 112), p.body), *_ring_pull(p, h - 0.02, 0.5 * r, 1.0)], wall
 
@@ -286,9 +314,18 @@ def _drink(p: TinCanParams) -> tuple[list[Part], Array]:
     )
     wall = np.vstack([base, [(r, 0.5 * h)], shoulder])
     top = np.array(
-        [(neck - 0.001, 0.962 * h), (neck + 0.01, 0.972 * h), (neck + 0.012, 0.986 * h), (neck + 0.005, 0.995 * h), (neck - 0.006, 0.992 * h),
-         (neck - 0.014, 0.975 * h), (neck - 0.03, 0.962 * h), (0.82 * neck, 0.97 * h), (0, 0.97 * h)]
-    )  # fmt: skip
+        [
+            (neck - 0.001, 0.962 * h),
+            (neck + 0.01, 0.972 * h),
+            (neck + 0.012, 0.986 * h),
+            (neck + 0.005, 0.995 * h),
+            (neck - 0.006, 0.992 * h),
+            (neck - 0.014, 0.975 * h),
+            (neck - 0.03, 0.962 * h),
+            (0.82 * neck, 0.97 * h),
+            (0, 0.97 * h),
+        ]
+    )
     parts = [
         Part("can", solids.lathe(profile, 112), p.body),
         Part("lid", solids.lathe(np.vstack([[(0, 0.955 * h)], curves.rounded(top, 0.004)]), 96), p.metal),
@@ -331,8 +368,18 @@ def _paint(p: TinCanParams) -> tuple[list[Part], Array]:
         ]
         result.append(Part("contents", solids.lathe(fill, 72), p.contents))
     else:
-        lid = [(0, h - 0.034), (0.93 * r, h - 0.034), (0.955 * r, h - 0.02), (0.955 * r, h + 0.006), (0.93 * r, h + 0.012), (0.9 * r, h + 0.004),
-               (0.87 * r, h - 0.012), (0.82 * r, h - 0.012), (0.8 * r, h - 0.008), (0, h - 0.008)]  # fmt: skip
+        lid = [
+            (0, h - 0.034),
+            (0.93 * r, h - 0.034),
+            (0.955 * r, h - 0.02),
+            (0.955 * r, h + 0.006),
+            (0.93 * r, h + 0.012),
+            (0.9 * r, h + 0.004),
+            (0.87 * r, h - 0.012),
+            (0.82 * r, h - 0.012),
+            (0.8 * r, h - 0.008),
+            (0, h - 0.008),
+        ]
         result.append(Part("lid", solids.lathe(curves.rounded(lid, 0.006), 96), p.metal))
     for side in (-1, 1):
         ear = curves.rounded([(0, -0.004), (0.045, -0.004), (0.045, 0.004), (0.02, 0.014), (0, 0.015)], 0.004)
@@ -369,8 +416,16 @@ def _jar(p: TinCanParams) -> tuple[list[Part], Array]:
     ]
     wall = curves.spline(points, 80)
     profile = np.vstack([[(0, 0.012), (0.8 * r, 0.008)], wall, [(0, 0.9 * h)]])
-    lid = [(0, 0.875 * h), (neck + 0.022, 0.875 * h), (neck + 0.026, 0.885 * h), (neck + 0.026, h - 0.02), (neck + 0.012, h), (0.86 * neck, h),
-           (0.82 * neck, h - 0.006), (0, h - 0.006)]  # fmt: skip
+    lid = [
+        (0, 0.875 * h),
+        (neck + 0.022, 0.875 * h),
+        (neck + 0.026, 0.885 * h),
+        (neck + 0.026, h - 0.02),
+        (neck + 0.012, h),
+        (0.86 * neck, h),
+        (0.82 * neck, h - 0.006),
+        (0, h - 0.006),
+    ]
     cap = solids.lathe(curves.rounded(lid, 0.006), 160, lobes=(40, 0.004))
     return [Part("jar", solids.lathe(profile, 112), p.body), Part("lid", cap, p.lid)], wall
 

@@ -55,7 +55,9 @@ def test_families_of_the_published_figures_keep_their_splits() -> None:
 def test_the_test_side_has_whole_families_of_several_materials() -> None:
     held_out = {asset.id for asset in EMBEDDED.of("family", "test")}
     assert held_out >= {"drinking_glass", "fruit_bowl", "tin_can"}
-    assert not held_out & {asset.id for split in ("train", "validation") for asset in EMBEDDED.of("family", split)}
+    assert not held_out & {
+        asset.id for split in ("train", "validation") for asset in EMBEDDED.of("family", split)
+    }
 
 
 def test_embedded_hdris_are_the_wheels_and_two_are_held_out() -> None:

@@ -65,7 +65,7 @@ def fruit_bowl_rand(rng: np.random.Generator) -> FruitBowlParams:
     setting = str(shape.choice(SETTINGS))
     profile = _profile_rand(shape, setting)
     wall = shape.uniform(0.014, 0.026)
-    count = {"bowl": (6, 12), "deep bowl": (7, 13), "plate": (4, 7), "alone": (1, 5), "bananas": (0, 2)}[
+    count = {"bowl": (6, 12), "deep bowl": (7, 13), "plate": (4, 7), "alone": (3, 8), "bananas": (0, 2)}[
         setting
     ]
     fruit = _heap(heap, skin, profile, wall, int(heap.integers(*count)))

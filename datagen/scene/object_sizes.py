@@ -18,8 +18,8 @@ class FamilyFacts:
 
 # Sizes of what shops sell: a mug of 0.3 l is 9 to 11 cm high and 11 to 13 cm wide with its handle, a chair's
 # back ends at 75 to 105 cm, an EU 38 to 46 shoe is 25 to 31 cm long, a classical guitar 97 to 102 cm.
-# A bottle of 0.33 to 0.75 l is 20 to 32 cm high, a drinking glass 9 to 24, a tin 7 (fish) to 23 (paint), a book
-# 18 to 30 and a row of them longer; an apple is 7 to 8 cm wide, and a bowl holds six to twelve.
+# A bottle of 0.33 to 0.75 l is 20 to 32 cm high, a drinking glass 9 to 24, a tin 7 (fish) to 23 (paint),
+# a book 18 to 30 and a row of them longer; an apple is 7 to 8 cm wide, and a bowl holds six to twelve.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
     "alarm_clock": FamilyFacts((0.09, 0.18)),
     "books": FamilyFacts((0.19, 0.34)),

@@ -97,6 +97,12 @@ class ObjectRemovalConfig(LitConfig):
     """Distance between the bounding spheres of neighbours, in world units."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
     """Least and largest number of walls behind the objects, at most 2; two make a corner."""
+    scenes_share: Fraction = 0.5
+    """Fraction of groups that stand in a room of `assets.scenes`, in splits that have some, in the place of a
+    ground and walls. Half, as of objects: rooms of yours are few, and ours are never the same."""
+    scene_lights: Fraction = 0.8
+    """Fraction of those groups in which the room's own lamps shine; in the others only the environment map
+    does, through its windows. Groups of a closed room are refused without them."""
     wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
     """Distance of walls from the outermost object, in world units."""
     elevation_deg: RangeOf[ElevationAboveGround] = (12.0, 40.0)
@@ -189,10 +195,8 @@ class ObjectRemoval:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, *later = draw.spawn(
-            10
-        )
-        of_sizes, of_materials = later
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, *later = draw.spawn(11)
+        of_hidden, of_sizes, of_materials, of_scene = later
         camera = draw_camera(of_camera, config)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
@@ -201,10 +205,15 @@ class ObjectRemoval:
             order = _twins_apart(order, [entry["id"] for entry in objects])
         room = self._room(of_room, objects, camera["azimuth_rad"])
         room = with_materials(of_materials, room, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_size, config, objects, room) | {
+        lighting = draw_turned_lighting(of_light, catalogue, split, config)
+        lamps = self._lamps(of_light, camera["azimuth_rad"], room)
+        scene = self._scene(of_scene, catalogue, split)
+        return plan_scene(draw, of_size, config, objects, [] if scene else room) | {
             "camera": camera,
-            "lighting": draw_turned_lighting(of_light, catalogue, split, config),
-            "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
+            "lighting": lighting,
+            # Ours hang far outside a room; one of the user's has its own.
+            "lamps": [] if scene else lamps,
+            **({"scene": scene} if scene else {}),
             "pairs": [
                 {
                     "absent": sorted(order[:before]),
@@ -213,6 +222,17 @@ class ObjectRemoval:
                 }
                 for before, after in self._states(of_hidden)
             ],
+        }
+
+    def _scene(self, draw: np.random.Generator, catalogue: Catalogue, split: Split) -> dict[str, Any] | None:
+        """A room of the user's around the objects, in a share of groups."""
+        scenes = catalogue.of("scene", split)
+        if not scenes or draw.random() >= self.config.scenes_share:
+            return None
+        return {
+            "id": scenes[draw.integers(len(scenes))].id,
+            "lights": bool(draw.random() < self.config.scene_lights),
+            "seed": int(draw.integers(2**31)),
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
@@ -263,6 +283,7 @@ class ObjectRemoval:
             "effect_light": lambda: alpha_to_mask(light),
             "light_target": lambda: stored_light(exposure * room.light()),
         }
+        scene = {"scene": params["scene"]} if "scene" in params else {}
         shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
         meta = sample_meta(
             spec,
@@ -276,6 +297,7 @@ class ObjectRemoval:
                     if at not in (*absent, *removed)
                 ),
                 *materials_of(params),
+                *(("room", room["id"]) for room in scene.values()),
                 ("lighting", params["lighting"]["id"]),
             ],
             mask_source="rendered coverage",
@@ -284,6 +306,7 @@ class ObjectRemoval:
                 **{name: params[name] for name in shared},
                 **camera_record(room.pose, params),
                 **placed_record(workbench),
+                **scene,
                 "absent": absent,
                 "removed": removed,
                 "mask_grow_px": grow_px,

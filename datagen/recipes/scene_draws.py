@@ -29,6 +29,7 @@ from pairbridge.datagen.scene.specs import (
     LampSpec,
     PlacedObject,
     ReceiverSpec,
+    RoomSpec,
     SceneSpec,
     SurfaceSpec,
     from_json,
@@ -220,20 +221,32 @@ def draw_turned_lighting(
 
 
 def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
-    """Put a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers` into Blender.
+    """Put a plan's `objects` ({"id", and a PlacedObject's keys}), and `receivers` or the `scene` ({"id", and
+    a RoomSpec's keys}) of the user's around them, into Blender.
 
     Raises AssetError for a broken object.
     """
     workbench.phase("load")
     objects = []
     for entry in params["objects"]:
-        placement = {key: value for key, value in entry.items() if key != "id"}
-        objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
+        objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **_without_id(entry)))
     receivers = tuple(
         _with_files(from_json(ReceiverSpec, receiver), workbench) for receiver in params["receivers"]
     )
     ratio = params.get("size_ratio", math.inf)
-    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers, size_ratio=ratio))
+    room = params.get("scene")
+    workbench.blender.load_scene(
+        SceneSpec(
+            objects=tuple(objects),
+            receivers=receivers,
+            size_ratio=ratio,
+            room=room and RoomSpec(path=workbench.catalogue.get(room["id"]).path, **_without_id(room)),
+        )
+    )
+
+
+def _without_id(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "id"}
 
 
 def placed_record(workbench: Workbench) -> dict[str, Any]:
@@ -244,6 +257,7 @@ def placed_record(workbench: Workbench) -> dict[str, Any]:
     told = ("size_m", "size_from")
     return {
         "metres_per_unit": loaded.metres_per_unit,
+        **({} if workbench.blender.room is None else {"room": workbench.blender.room}),
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
     }
 

@@ -47,6 +47,7 @@ class TinCanParams:
     metal: Material
     lid: Material
     contents: Material
+    hollow: Material
 
 
 def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
@@ -95,6 +96,10 @@ def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
         metal=metal,
         lid=_lid_rand(skin, style, metal),
         contents=_contents_rand(skin, style),
+        # What one sees of a can's inside: next to nothing.
+        hollow=replace(
+            material_rand(skin, ("rubber",)), colour=(0.022, 0.022, 0.022), accent=(0.03, 0.03, 0.03)
+        ),
     )
 
 
@@ -339,13 +344,7 @@ def _drink(p: TinCanParams) -> tuple[list[Part], Array]:
     score = np.column_stack([mouth[:, 0], mouth[:, 1] - 0.5 * neck, np.full(40, 0.9705 * h)])
     if p.opened:
         hole = solids.extruded(mouth, 0.002, 0.0005).moved(0, -0.5 * neck, 0.9696 * h)
-        parts.append(
-            Part(
-                "mouth",
-                hole,
-                replace(p.metal, colour=palette.shaded((0.03, 0.03, 0.03), 1.0), accent=(0.03, 0.03, 0.03)),
-            )
-        )
+        parts.append(Part("mouth", hole, p.hollow))
     parts.append(Part("score", solids.tube(score, 0.003, segments=6, closed=True), p.metal))
     return parts + tab, wall
 

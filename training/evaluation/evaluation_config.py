@@ -37,8 +37,8 @@ class EvaluationSource(FrozenModel):
     baselines: tuple[OwnBaseline, ...] = ()
     """Baselines of the user's own, beside those of the task."""
     outputs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._-]+$")], Path] = Field(default_factory=dict)
-    """Folders with the outputs of other methods, by name, such as {LaMa: outputs/lama}: a row each, of KEY.png
-    for every pair, in its full size or the evaluation's. Relative to the YAML file."""
+    """Folders with the outputs of other methods, by name, such as {LaMa: outputs/lama}: a row of each. They
+    hold KEY.png of every pair, of its full size or the evaluation's. Relative to the YAML file."""
     max_pairs: int | None = Field(default=None, ge=1)
     """Largest number of pairs to evaluate, the first of the split in planned order. null: all."""
 

@@ -137,9 +137,7 @@ def test_desobav2_has_global_and_local_errors(tmp_path: Path) -> None:
     assert figures["source"]["local_rmse"]["mean"] == pytest.approx(80)
     assert figures["source"]["rmse"]["mean"] == pytest.approx(80 * np.sqrt(share))
     assert figures["truth"]["rmse"]["mean"] == 0
-    assert figures["truth"]["local_ssim"]["mean"] == pytest.approx(
-        1
-    )
+    assert figures["truth"]["local_ssim"]["mean"] == pytest.approx(1)
 
 
 def write_depth(name: str, root: Path, depth: np.ndarray) -> None:

@@ -31,7 +31,7 @@ from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
 
 AssetKind = Literal["family", "object", "hdri", "photo"]
-LightingKind = Literal["hdri", "sky", "rig", "blend"]
+LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
@@ -83,7 +83,8 @@ class Asset:
     captured one, or one baked for the dataset. `tags` are the catalogue's; of them `human` has a meaning
     here. `up` is the axis that is up in an object's file, None where the file itself states it. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`).
+    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
+    taken, in metres, where that is known.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Asset:
     up: UpAxis | None = None
     group: str = ""
     fingerprint: str = ""
+    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

@@ -13,18 +13,23 @@ from pairbridge.datagen.core.errors import AssetError
 
 FAMILIES: tuple[str, ...] = (
     "alarm_clock",
+    "bag",
     "camera",
     "chair",
+    "cushion",
     "guitar",
+    "hand_tool",
     "mannequin",
     "mug",
     "potted_plant",
     "shoe",
+    "statue",
     "table_lamp",
     "teapot",
     "teddy_bear",
     "toy_car",
     "vase",
+    "vegetable",
     "watering_can",
 )
 

@@ -57,6 +57,17 @@ CATEGORIES = (
     "toy_car",
     "vase",
     "watering_can",
+    "bottle",
+    "drinking_glass",
+    "books",
+    "fruit_bowl",
+    "tin_can",
+    "box",
+    "statue",
+    "cushion",
+    "hand_tool",
+    "vegetable",
+    "bag",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.

@@ -71,7 +71,7 @@ def cushion_rand(rng: np.random.Generator) -> CushionParams:
         back=cloth if skin.uniform() < 0.6 else cloth_rand(skin),
         trim=replace(cloth, decoration=None)
         if skin.uniform() < 0.5
-        else material_rand(skin, ("leather", "fabric", "metal")),
+        else material_rand(skin, ("leather", "fabric", "metal", "wood", "plastic")),
         others=tuple(cloth_rand(skin) for _ in range(3)),
     )
 

@@ -120,11 +120,17 @@ def _skin(rng: np.random.Generator, kind: str, colour: RGB) -> Material:
     if kind == "onion":
         stuff = material_rand(rng, ("leather",))
         return replace(stuff, colour=colour, accent=palette.shaded(colour, 0.8), roughness=0.4, bump=0.001)
-    stuff = material_rand(rng, ("painted",))
-    waxy = {"pumpkin": (0.45, 0.0), "pepper": (0.2, 0.8), "aubergine": (0.2, 0.8), "tomato": (0.22, 0.6)}
-    roughness, coat = waxy[kind]
+    # Smooth skins are as even as moulded plastic; ribs have the tone of brushed paint.
+    stuff = material_rand(rng, ("plastic",) if kind in ("aubergine", "tomato") else ("painted",))
+    rough, coat = {
+        "pumpkin": (0.45, 0.0),
+        "pepper": (0.2, 0.8),
+        "aubergine": (0.19, 0.0),
+        "tomato": (0.22, 0.0),
+    }[kind]
+    shade = palette.shaded(colour, 0.7)
     return replace(
-        stuff, colour=colour, accent=palette.shaded(colour, 0.7), roughness=roughness, coat=coat, wear=0.0
+        stuff, colour=colour, accent=shade, roughness=rough, coat=coat, wear=0.0, finish="plain", bump=0.0
     )
 
 

@@ -38,8 +38,10 @@ def ball(points: Array, centre: ArrayLike, radii: ArrayLike) -> Array:
     """An ellipsoid with axes along x, y and z; the distance is right to first order around its surface."""
     radii = np.asarray(radii, float)
     away = (points - np.asarray(centre, float)) / radii
-    near = _length(away)
-    return near * (near - 1) / np.maximum(_length(away / radii), 1e-9)
+    near, slope = _length(away), _length(away / radii)
+    # At the centre both vanish, and what is left is the distance to the nearest side.
+    middle = slope < 1e-9
+    return (near - 1) * np.where(middle, radii.min(), near / np.where(middle, 1.0, slope))
 
 
 def beyond(points: Array, place: ArrayLike, direction: ArrayLike) -> Array:

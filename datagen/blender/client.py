@@ -30,6 +30,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
+    CatcherSpec,
     LampSpec,
     ObjectInfo,
     ObjectSpec,
@@ -112,6 +113,8 @@ class BlenderClient:
         self._object: str | None = None
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
+        self.bounds: tuple[tuple[float, float, float], ...] = ()
+        """Lowest and highest corner of the loaded scene's objects where they stand."""
         self._num_objects = 0
 
     def __enter__(self) -> "BlenderClient":
@@ -157,6 +160,7 @@ class BlenderClient:
         self._num_objects = len(scene.objects)
         reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
         self.smoothest = float(reply["smoothest"])
+        self.bounds = tuple(tuple(corner) for corner in reply["bounds"])
         return tuple(from_json(ObjectInfo, info) for info in reply["objects"])
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
@@ -173,6 +177,7 @@ class BlenderClient:
         lamps: tuple[LampSpec, ...] = (),
         hidden: tuple[int, ...] = (),
         receivers: ReceiverRole = "shown",
+        catcher: CatcherSpec | None = None,
     ) -> RenderedPasses:
         """The scene on transparent film, lit by the equirectangular image at `environment_path` (times
         `strength`; 0 is no environment) and by `lamps`. The image's width is to be
@@ -181,7 +186,7 @@ class BlenderClient:
 
         `hidden` objects, by number, are not there at all. With `receivers` as "holdout" they are there for
         shadows and reflected light, but not in the picture: what is left is the objects' own part of the
-        image, premultiplied. `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
+        image, premultiplied. A scene that `catches` shadows is given the `catcher` of this light. `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
         whatever was asked before; with equal seed, camera and scene, alpha, depth and normal are bit-equal
         under every lighting.
         """
@@ -195,6 +200,7 @@ class BlenderClient:
             lamps=[dataclasses.asdict(lamp) for lamp in lamps],
             hidden=list(hidden),
             receivers=receivers,
+            catcher=None if catcher is None else dataclasses.asdict(catcher),
         )
         return read_passes(self._process.image_path, start_s, self._num_objects)
 

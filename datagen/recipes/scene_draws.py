@@ -3,21 +3,22 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
+from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, log_uniform, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.environment_maps import lighting_map
-from pairbridge.datagen.lighting.equirect import Environment, background
+from pairbridge.datagen.lighting.equirect import Environment, background, lighting_copy
 from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
+from pairbridge.datagen.lighting.ground_projection import HEIGHTS, ProjectedGround, placed_ground
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -32,6 +33,18 @@ from pairbridge.datagen.scene.specs import (
     SceneSpec,
     from_json,
 )
+
+GroundKind = Literal["photograph", "procedural"]
+GROUND_KINDS: tuple[GroundKind, ...] = get_args(GroundKind)
+# Height of a map's camera where its catalogue does not state one: a tripod's, or the eyes of who holds it.
+USUAL_CAMERA_HEIGHT_M = 1.5
+# Where objects stand on a photographed ground: heights of the map's camera away from below it, where tripods,
+# their shadows and what hides them are.
+_STAND_OFF = (0.6, 1.4)
+# Radius of the first object in metres, where nothing states its size: from a cup to a chair.
+_RADIUS_M = (0.08, 0.6)
+# Width in pixels of the map that grounds are metered with.
+_LIGHT_WIDTH = 256
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
@@ -118,6 +131,10 @@ class PlacedLighting:
         camera_to_world = np.array(pose.camera_to_world)
         return background(self.environment, camera_to_world, pose.fov_x_rad, size_WH, self.rotation_rad)
 
+    def light_pixels(self) -> np.ndarray:
+        """What it lights a scene with, in world coordinates: (128, 256, 3) float32, before `factor`."""
+        return lighting_copy(self.environment, _LIGHT_WIDTH, self.rotation_rad)
+
     def in_camera(self, pose: CameraPose) -> np.ndarray:
         """Its environment map in camera coordinates, before `factor`."""
         return lighting_map(self.environment, self.rotation_rad, pose.camera_to_world)
@@ -140,6 +157,34 @@ def plan_scene(
         "size_WH": config.draw_size(of_size),
         "cycles_seed": int(draw.integers(2**31)),
     }
+
+
+def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:
+    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is."""
+    ordered = {kind: weights.get(kind, 0.0) for kind in GROUND_KINDS}
+    return {
+        "kind": weighted(draw, ordered),
+        "stand_off": float(draw.uniform(*_STAND_OFF)),
+        "radius_m": log_uniform(draw, _RADIUS_M),
+        "detail_seed": int(draw.integers(2**31)),
+    }
+
+
+def on_photograph(params: dict[str, Any]) -> bool:
+    """Whether a plan's objects stand on the ground that their environment map shows."""
+    return bool(params.get("ground")) and params["ground"]["kind"] == "photograph"
+
+
+def photographed_ground(params: dict[str, Any], index: int, pose: CameraPose) -> ProjectedGround:
+    """The ground of a plan's lighting `index`, for a picture from `pose`."""
+    ground, lighting = params["ground"], params["lightings"][index]
+    return placed_ground(
+        pose,
+        height=float(np.clip(lighting["camera_height_m"] / ground["radius_m"], *HEIGHTS)),
+        stand_off=ground["stand_off"],
+        rotation_rad=lighting["rotation_rad"],
+        seed=ground["detail_seed"],
+    )
 
 
 def draw_camera(
@@ -189,7 +234,8 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
         placement = {key: value for key, value in entry.items() if key != "id"}
         objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
-    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers))
+    scene = SceneSpec(objects=tuple(objects), receivers=receivers, catches=on_photograph(params))
+    workbench.blender.load_scene(scene)
 
 
 def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Workbench) -> CameraPose:

@@ -12,7 +12,7 @@ from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import build_receiver
+from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -150,6 +150,8 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[list[ObjectInfo], np.n
         vertices.append(placed_vertices)
     for number, receiver in enumerate(scene.receivers):
         build_receiver(number, receiver)
+    if scene.catches:
+        build_catcher()
     return infos, np.concatenate(vertices)
 
 

@@ -186,7 +186,9 @@ class BlenderClient:
 
         `hidden` objects, by number, are not there at all. With `receivers` as "holdout" they are there for
         shadows and reflected light, but not in the picture: what is left is the objects' own part of the
-        image, premultiplied. A scene that `catches` shadows is given the `catcher` of this light. `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
+        image, premultiplied. A scene that `catches` shadows is given the `catcher` of this light.
+
+        `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
         whatever was asked before; with equal seed, camera and scene, alpha, depth and normal are bit-equal
         under every lighting.
         """

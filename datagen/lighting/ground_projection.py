@@ -1,10 +1,10 @@
 """The ground of a photographed environment as a plane that objects stand on.
 
-A panorama shows the ground around its camera. Projected from that camera's place, `centre`, onto the plane z = 0,
-it becomes a ground with perspective, as ground-projected skyboxes have it: the point g shows the map in the
-direction g - centre. Farther away the place that is projected from moves to the place of the picture's own
-camera, from which the plane shows the map at infinity: so the horizon is the photograph's, and between the
-two there is no seam (`looked_up`).
+A panorama shows the ground around its camera. Projected from that camera's place, `centre`, onto the plane
+z = 0, it becomes a ground with perspective, as ground-projected skyboxes have it: the point g shows the map
+in the direction g - centre. Farther away the place that is projected from moves to the place of the picture's
+own camera, from which the plane shows the map at infinity: so the horizon is the photograph's, and between
+the two there is no seam (`looked_up`).
 
 What the plane does to the light is known without rendering it: a diffuse ground that shows the radiance L
 under the irradiance E has the albedo pi L / E (Debevec 1998, "Rendering synthetic objects into real scenes"),
@@ -34,12 +34,12 @@ from pairbridge.datagen.scene.specs import CameraPose, CatcherSpec
 HEIGHTS = (1.5, 14.0)
 # What a picture's point is averaged from, across and down: near the horizon the ground is compressed.
 _FINE = (2, 4)
-# Distances, in heights of the map's camera beyond where objects stand, between which the map goes to infinity.
+# Distances in heights of the map's camera, beyond where objects stand, between which the map goes to infinity.
 _HAND_OVER = (1.0, 16.0)
 # Largest albedo of a receiver: photographs hold lamps and glints that no ground reflects.
 LARGEST_ALBEDO = 0.9
 # Detail finer than the map: deviations of log radiance per octave, as shares of the map's own in its finest.
-_DETAIL_SHARE, _DETAIL_RANGE = 1.0, (0.02, 0.14)
+_DETAIL_SHARE, _DETAIL_RANGE = 1.5, (0.03, 0.2)
 _TILE = 256
 # A light that casts a shadow of its own: half its width, and its least share of the ground's irradiance.
 _SUN_RADIUS_RAD, _SUN_SHARE = math.radians(6.0), 0.08
@@ -71,8 +71,8 @@ class ProjectedGround:
 def placed_ground(
     pose: CameraPose, *, height: float, stand_off: float, rotation_rad: float, seed: int
 ) -> ProjectedGround:
-    """The ground for a picture: objects stand at the origin, `stand_off` heights of the map's camera away from
-    below it, and in the picture's viewing direction, as if whoever took the map had looked at them.
+    """The ground for a picture: objects stand at the origin, `stand_off` heights of the map's camera away
+    from below it, and in the picture's viewing direction, as if whoever took the map had looked at them.
     """
     matrix = np.array(pose.camera_to_world)
     towards = matrix[:2, 3] / max(math.hypot(*matrix[:2, 3]), 1e-9)
@@ -93,8 +93,8 @@ def ground_points(rays: np.ndarray, position: np.ndarray) -> tuple[np.ndarray, n
 
 
 def looked_up(ground: ProjectedGround, position: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """The directions (..., 3), not of unit length, in which the map shows ground `points` (..., 2) to a camera
-    at `position` (3,): from `centre` near by, from the camera itself beyond.
+    """The directions (..., 3), not of unit length, in which the map shows ground `points` (..., 2) to a
+    camera at `position` (3,): from `centre` near by, from the camera itself beyond.
     """
     share = _handed_over(ground, position, points)[..., None]
     seen_from = (1 - share) * np.array(ground.centre) + share * position

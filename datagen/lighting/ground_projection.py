@@ -34,7 +34,7 @@ from pairbridge.datagen.scene.specs import CameraPose, CatcherSpec
 HEIGHTS = (1.5, 14.0)
 # What a picture's point is averaged from, across and down: near the horizon the ground is compressed.
 _FINE = (2, 4)
-# Distances in heights of the map's camera, beyond where objects stand, between which the map goes to infinity.
+# Heights of the map's camera, beyond where objects stand, between which the map goes to infinity.
 _HAND_OVER = (1.0, 16.0)
 # Largest albedo of a receiver: photographs hold lamps and glints that no ground reflects.
 LARGEST_ALBEDO = 0.9

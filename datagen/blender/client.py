@@ -32,6 +32,7 @@ from pairbridge.datagen.scene.specs import (
     CameraSpec,
     CatcherSpec,
     LampSpec,
+    LoadedScene,
     ObjectInfo,
     ObjectSpec,
     PlacedObject,
@@ -113,9 +114,9 @@ class BlenderClient:
         self._object: str | None = None
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
-        self.bounds: tuple[tuple[float, float, float], ...] = ()
-        """Lowest and highest corner of the loaded scene's objects where they stand."""
         self._num_objects = 0
+        self.loaded: LoadedScene | None = None
+        """What the last `load_scene` made."""
 
     def __enter__(self) -> "BlenderClient":
         return self
@@ -160,8 +161,12 @@ class BlenderClient:
         self._num_objects = len(scene.objects)
         reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
         self.smoothest = float(reply["smoothest"])
-        self.bounds = tuple(tuple(corner) for corner in reply["bounds"])
-        return tuple(from_json(ObjectInfo, info) for info in reply["objects"])
+        self.loaded = LoadedScene(
+            objects=tuple(from_json(ObjectInfo, info) for info in reply["objects"]),
+            bounds=tuple(tuple(corner) for corner in reply["bounds"]),
+            metres_per_unit=reply["metres_per_unit"],
+        )
+        return self.loaded.objects
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
         """Place the camera for the loaded objects and set the size of the next renders, in pixels."""

@@ -50,7 +50,7 @@ from pairbridge.datagen.lighting.ground_projection import (
     shadow,
 )
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
     USUAL_CAMERA_HEIGHT_M,
     ElevationAboveGround,
@@ -65,6 +65,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     photographed_ground,
     place_camera,
     place_lighting,
+    placed_record,
     plan_ground,
     plan_scene,
 )
@@ -185,14 +186,14 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_ground = draw.spawn(6)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_ground = draw.spawn(7)
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
         # Drawn whatever the ground is, so that its kind moves nothing else.
         procedural = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
         ground = plan_ground(of_ground, config.grounds) if standing else None
         receivers = procedural if ground and ground["kind"] == "procedural" else []
-        objects = self._plan_objects(of_object, of_scene, catalogue, split, standing)
+        objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
         return plan_scene(draw, of_scene, config, objects, receivers) | {
             "ground": ground,
             "camera": draw_camera(of_camera, config, elevation_deg=elevation_deg),
@@ -297,8 +298,8 @@ class RelightingSwap:
         workbench: Workbench,
     ) -> Layer:
         size_WH = tuple(spec.params["size_WH"])
-        ground = photographed_ground(spec.params, index, pose)
-        received = catcher(lighting.light_pixels(), ground, workbench.blender.bounds)
+        ground = photographed_ground(spec.params, index, pose, workbench)
+        received = catcher(lighting.light_pixels(), ground, workbench.blender.loaded.bounds)
         passes = render(catcher=received)
         check_render(passes.rgba, passes.albedo, self.config.gates)
         factor = np.float32(lighting.factor)
@@ -326,8 +327,11 @@ class RelightingSwap:
         workbench.phase("render")
         received = None
         if on_photograph(spec.params):
-            even, ground = np.ones((8, 16, 3), np.float32), photographed_ground(spec.params, 0, pose)
-            received = catcher(even, ground, workbench.blender.bounds)
+            even, ground = (
+                np.ones((8, 16, 3), np.float32),
+                photographed_ground(spec.params, 0, pose, workbench),
+            )
+            received = catcher(even, ground, workbench.blender.loaded.bounds)
         passes = workbench.blender.render(
             catcher=received,
             environment_path=workbench.uniform_light,
@@ -363,6 +367,7 @@ class RelightingSwap:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(b.pose, params),
+                **placed_record(workbench),
                 "lighting_a": {**lighting_a, "factor": a.factor},
                 "lighting_b": {**lighting_b, "factor": b.factor},
                 "strength": pair["strength"],
@@ -388,21 +393,22 @@ class RelightingSwap:
         self,
         draw: np.random.Generator,
         of_scene: np.random.Generator,
+        of_sizes: np.random.Generator,
         catalogue: Catalogue,
         split: Split,
         standing: bool,
     ) -> list[dict[str, Any]]:
         config = self.config
         count = whole_number(of_scene, config.objects)
-        ids = [draw_object(draw, catalogue, split, config) for _ in range(count)]
-        radii = [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()]
+        drawn = draw_objects(draw, of_sizes, catalogue, split, config, count)
+        radii = radii_by_size(drawn, [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()])
         gap = float(of_scene.uniform(0.0, 0.3))
         places = scattered(of_scene, radii, gap)
         # Of floating objects beside the first.
         heights = [0.0, *of_scene.uniform(-0.4, 0.4, count - 1).tolist()]
         return [
             {
-                "id": object_id,
+                **entry,
                 "x": x,
                 "y": y,
                 "z": 0.0 if standing else z,
@@ -410,7 +416,7 @@ class RelightingSwap:
                 "yaw_rad": float(of_scene.uniform(0, math.tau)) if count > 1 else 0.0,
                 "standing": standing,
             }
-            for object_id, radius, (x, y), z in zip(ids, radii, places, heights, strict=True)
+            for entry, radius, (x, y), z in zip(drawn, radii, places, heights, strict=True)
         ]
 
     def _plan_lightings(

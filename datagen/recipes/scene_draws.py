@@ -41,8 +41,8 @@ USUAL_CAMERA_HEIGHT_M = 1.5
 # Where objects stand on a photographed ground: heights of the map's camera away from below it, where tripods,
 # their shadows and what hides them are.
 _STAND_OFF = (0.6, 1.4)
-# Radius of the first object in metres, where nothing states its size: from a cup to a chair.
-_RADIUS_M = (0.08, 0.6)
+# Metres of a unit, where nothing states a size: from a cup to a chair.
+_UNIT_M = (0.08, 0.6)
 # Width in pixels of the map that grounds are metered with.
 _LIGHT_WIDTH = 256
 
@@ -151,6 +151,7 @@ def plan_scene(
     renderer's seed. `draw` is the group's own stream.
     """
     return {
+        **({"size_ratio": config.size_ratio} if config.scale == "real" else {}),
         "objects": objects,
         # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
         "receivers": json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers])),
@@ -160,12 +161,13 @@ def plan_scene(
 
 
 def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:
-    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is."""
+    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is where objects have no
+    sizes."""
     ordered = {kind: weights.get(kind, 0.0) for kind in GROUND_KINDS}
     return {
         "kind": weighted(draw, ordered),
         "stand_off": float(draw.uniform(*_STAND_OFF)),
-        "radius_m": log_uniform(draw, _RADIUS_M),
+        "unit_m": log_uniform(draw, _UNIT_M),
         "detail_seed": int(draw.integers(2**31)),
     }
 
@@ -175,12 +177,15 @@ def on_photograph(params: dict[str, Any]) -> bool:
     return bool(params.get("ground")) and params["ground"]["kind"] == "photograph"
 
 
-def photographed_ground(params: dict[str, Any], index: int, pose: CameraPose) -> ProjectedGround:
-    """The ground of a plan's lighting `index`, for a picture from `pose`."""
+def photographed_ground(
+    params: dict[str, Any], index: int, pose: CameraPose, workbench: Workbench
+) -> ProjectedGround:
+    """The ground of a plan's lighting `index` for a picture of the loaded scene from `pose`."""
     ground, lighting = params["ground"], params["lightings"][index]
+    unit_m = workbench.blender.loaded.metres_per_unit or ground["unit_m"]
     return placed_ground(
         pose,
-        height=float(np.clip(lighting["camera_height_m"] / ground["radius_m"], *HEIGHTS)),
+        height=float(np.clip(lighting["camera_height_m"] / unit_m, *HEIGHTS)),
         stand_off=ground["stand_off"],
         rotation_rad=lighting["rotation_rad"],
         seed=ground["detail_seed"],
@@ -234,8 +239,25 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
         placement = {key: value for key, value in entry.items() if key != "id"}
         objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
-    scene = SceneSpec(objects=tuple(objects), receivers=receivers, catches=on_photograph(params))
+    scene = SceneSpec(
+        objects=tuple(objects),
+        receivers=receivers,
+        size_ratio=params.get("size_ratio", math.inf),
+        catches=on_photograph(params),
+    )
     workbench.blender.load_scene(scene)
+
+
+def placed_record(workbench: Workbench) -> dict[str, Any]:
+    """The loaded scene as the `params` of every rendered sample state it: the sizes that were used and where
+    they came from, how many metres a world unit is, and how each object stands.
+    """
+    loaded = workbench.blender.loaded
+    told = ("size_m", "size_from")
+    return {
+        "metres_per_unit": loaded.metres_per_unit,
+        "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
+    }
 
 
 def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Workbench) -> CameraPose:

@@ -161,8 +161,9 @@ def plan_scene(
 
 
 def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:
-    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is where objects have no
-    sizes."""
+    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is
+    where objects have no sizes.
+    """
     ordered = {kind: weights.get(kind, 0.0) for kind in GROUND_KINDS}
     return {
         "kind": weighted(draw, ordered),

@@ -61,6 +61,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_camera,
     draw_lighting,
     load_scene,
+    materials_of,
     on_photograph,
     photographed_ground,
     place_camera,
@@ -68,6 +69,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     placed_record,
     plan_ground,
     plan_scene,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -186,7 +188,8 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_ground = draw.spawn(7)
+        streams = draw.spawn(8)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials, of_ground = streams
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
         # Drawn whatever the ground is, so that its kind moves nothing else.
@@ -194,6 +197,7 @@ class RelightingSwap:
         ground = plan_ground(of_ground, config.grounds) if standing else None
         receivers = procedural if ground and ground["kind"] == "procedural" else []
         objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
         return plan_scene(draw, of_scene, config, objects, receivers) | {
             "ground": ground,
             "camera": draw_camera(of_camera, config, elevation_deg=elevation_deg),
@@ -359,6 +363,7 @@ class RelightingSwap:
             workbench,
             assets=[
                 *(("object", entry["id"]) for entry in params["objects"]),
+                *materials_of(params),
                 ("lighting of the source", lighting_a["id"]),
                 ("lighting of the target", lighting_b["id"]),
             ],

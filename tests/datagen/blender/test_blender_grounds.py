@@ -79,7 +79,7 @@ def test_an_overcast_sky_leaves_a_soft_shadow_at_the_contact_alone(
     open_ground = alpha == 0
     column, row = place_of(pose, (0.0, -0.7, 0.0)).astype(int)
     assert open_ground[row, column]
-    # The cosine-weighted share of the sky that a ball of radius 1 on the ground hides at 0.7 from the contact:
+    # The cosine-weighted share of the sky that a ball of radius 1 hides 0.7 away from its contact:
     # (r / d)^2 times the cosine of its middle's angle, about.
     distance = math.hypot(0.7, 1.0)
     expected = 1 - min((1 / distance) ** 2, 1) * (1 / distance)

@@ -63,6 +63,8 @@ CATEGORIES = (
     "fruit_bowl",
     "tin_can",
     "box",
+    "candle",
+    "kettle",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.

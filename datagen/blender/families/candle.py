@@ -139,10 +139,7 @@ def _pillar(p: CandleParams, pillar: tuple[float, float, float, float, float], b
     outline = np.vstack(
         [
             outline[:1],
-            *(
-                curves.line(a, b, 2 + int(abs(b[1] - a[1]) / 0.04))[1:]
-                for a, b in pairwise(outline)
-            ),
+            *(curves.line(a, b, 2 + int(abs(b[1] - a[1]) / 0.04))[1:] for a, b in pairwise(outline)),
         ]
     )
     body = solids.lathe(outline, 12 * p.flutes[0] if p.flutes[0] else 80, lobes=p.flutes, twist=p.twist)

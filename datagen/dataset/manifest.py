@@ -82,6 +82,8 @@ class AssetEntry(FrozenModel):
     """What a picture looks like, for finding it under another name."""
     up: str | None = None
     """The axis that is up in an object's file, y or z; null where the file itself states it."""
+    front: float | None = None
+    """The azimuth in degrees that an object's or a family's front looks to; null where none is stated."""
     since: NonNegativeInt = 0
     """The number of the extension that brought it in."""
 

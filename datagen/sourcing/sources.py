@@ -41,7 +41,7 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "group"})
+_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "front", "group"})
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
@@ -116,6 +116,7 @@ def embedded_assets(families: tuple[str, ...] | None, bpy_folder: Path | None = 
             sha256=digest([family, code]),
             family=family,
             tags=tuple(known[family].get("tags", ())),
+            front=known[family].get("front"),
         )
         for family in wanted
     ]
@@ -219,6 +220,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
+            front=_front(pin) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
         found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
@@ -360,6 +362,10 @@ def _pins(folder: Path) -> dict[str, dict[str, Any]]:
     return pins
 
 
+def _front(pin: dict[str, Any]) -> float | None:
+    return float(pin["front"]) if "front" in pin else None
+
+
 def _pin_problem(pin: Any) -> str | None:
     if not isinstance(pin, dict):
         return "is not a mapping"
@@ -373,7 +379,12 @@ def _pin_problem(pin: Any) -> str | None:
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"
-    wrong = sorted(key for key, value in pin.items() if key != "tags" and not isinstance(value, str))
+    front = pin.get("front", 0)
+    if isinstance(front, bool) or not isinstance(front, int | float) or not abs(front) <= 360:
+        return f"gives 'front' the value {front!r}, which is no angle in degrees within [-360, 360]"
+    wrong = sorted(
+        key for key, value in pin.items() if key not in ("tags", "front") and not isinstance(value, str)
+    )
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 
 

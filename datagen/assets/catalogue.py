@@ -8,6 +8,7 @@ yours is placed by the hash of its group's name, unless a `catalogue.yaml` in it
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
     lamp: {front: -90}                          # where its front looks, in degrees about +z; 0 is +x
+    sofa: {size_m: 2.1}                         # the longest side of an object, in metres
 
 Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.sourcing.credits` looks for what
 downloads carry.
@@ -82,9 +83,10 @@ class Asset:
     `beside` is the number and one digest of the files that an object's file refers to (materials, buffers,
     textures), empty where there are none. `lighting` says what kind of light an `hdri` asset holds: a
     captured one, or one baked for the dataset. `tags` are the catalogue's; of them `human` has a meaning
-    here. `up` is the axis that is up in an object's file, None where the file itself states it. `front` is
-    the azimuth in degrees that the front of an object or a family looks to as it stands (0 is +x, 90 is +y),
-    None where it has none or nobody said. `group` names
+    here. `up` is the axis that is up in an object's file, None where the file itself states it, `size_m` the
+    length of its longest side in metres, None where no catalogue.yaml says it. `front` is the azimuth in
+    degrees that the front of an object or a family looks to as it stands (0 is +x, 90 is +y), None where it
+    has none or nobody said. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
     (`pairbridge.datagen.sourcing`).
     """
@@ -103,6 +105,7 @@ class Asset:
     tags: tuple[str, ...] = ()
     up: UpAxis | None = None
     front: float | None = None
+    size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
 

@@ -26,6 +26,9 @@ class ObjectRules(FrozenModel):
     radius: LimitsOf[PositiveFloat] = (1e-9, 1e9)
     """Least and largest bounding radius in the file's own units (metres in most). Every object is scaled to
     radius 1, so the default only catches nonsense; [1e-3, 1e3] would refuse dust and whole landscapes."""
+    believed_m: LimitsOf[PositiveFloat] = (0.02, 5.0)
+    """Least and largest longest side, in metres, for which an object has the size that its file states. Many
+    files are in metres by their format alone, and hold a chair of 80 metres; one outside is given a size."""
 
 
 class AddonConfig(FrozenModel):

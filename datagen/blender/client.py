@@ -31,6 +31,7 @@ from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
     LampSpec,
+    LoadedScene,
     ObjectInfo,
     ObjectSpec,
     PlacedObject,
@@ -113,6 +114,8 @@ class BlenderClient:
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
         self._num_objects = 0
+        self.loaded: LoadedScene | None = None
+        """What the last `load_scene` made."""
 
     def __enter__(self) -> "BlenderClient":
         return self
@@ -157,7 +160,11 @@ class BlenderClient:
         self._num_objects = len(scene.objects)
         reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
         self.smoothest = float(reply["smoothest"])
-        return tuple(from_json(ObjectInfo, info) for info in reply["objects"])
+        self.loaded = LoadedScene(
+            objects=tuple(from_json(ObjectInfo, info) for info in reply["objects"]),
+            metres_per_unit=reply["metres_per_unit"],
+        )
+        return self.loaded.objects
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
         """Place the camera for the loaded objects and set the size of the next renders, in pixels."""

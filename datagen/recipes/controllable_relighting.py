@@ -35,7 +35,7 @@ from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mi
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.object_draws import draw_objects
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     camera_record,
@@ -49,6 +49,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     load_scene,
     place_camera,
     place_lighting,
+    placed_record,
     plan_scene,
     planned_cut,
 )
@@ -140,10 +141,11 @@ class ControllableRelighting:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lamps, of_mixes, of_source, of_size, of_viewpoint, of_finish = draw.spawn(8)
+        of_object, of_camera, of_lamps, of_mixes, of_source, of_size, of_sizes = draw.spawn(7)
+        of_viewpoint, of_finish = draw.spawn(2)
         count = whole_number(of_lamps, config.lamps)
         placed = {
-            "id": draw_object(of_object, catalogue, split, config),
+            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
         }
         scene = plan_scene(draw, of_size, config, [placed])
@@ -223,6 +225,7 @@ class ControllableRelighting:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(shots.pose, params),
+                **placed_record(workbench),
                 "lighting": {**params["lighting"], "factor": shots.factor},
                 "ambient": mix["ambient"],
                 "lights": lights,

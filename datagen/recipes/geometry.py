@@ -40,7 +40,7 @@ from pairbridge.datagen.imaging.quality import (
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import clipped_luminance
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     LitConfig,
@@ -55,6 +55,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     load_scene,
     place_camera,
     place_lighting,
+    placed_record,
     plan_scene,
     planned_cut,
 )
@@ -165,11 +166,11 @@ class Geometry:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_scene, of_cameras, of_lightings, of_size, of_viewpoint, of_finish = draw.spawn(6)
+        of_scene, of_cameras, of_lightings, of_size, of_sizes, of_viewpoint, of_finish = draw.spawn(7)
         room = bool(of_scene.random() < config.room_share)
         low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
-        objects = self._plan_objects(of_scene, catalogue, split, room)
+        objects = self._plan_objects(of_scene, of_sizes, catalogue, split, room)
         azimuth_rad = of_cameras.uniform(*draw_azimuths(of_viewpoint, config, objects, catalogue))
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
         scene = plan_scene(draw, of_size, config, objects, receivers)
@@ -236,6 +237,7 @@ class Geometry:
                 "camera": view["camera"],
                 "lighting": {**view["lighting"], "factor": factor},
                 **camera_record(pose, params),
+                **placed_record(workbench),
             },
         )
 
@@ -266,23 +268,28 @@ class Geometry:
         }
 
     def _plan_objects(
-        self, draw: np.random.Generator, catalogue: Catalogue, split: Split, room: bool
+        self,
+        draw: np.random.Generator,
+        of_sizes: np.random.Generator,
+        catalogue: Catalogue,
+        split: Split,
+        room: bool,
     ) -> list[dict[str, Any]]:
         """Names, sizes and places; the first object has the radius 1, the others are up to half smaller."""
         count = whole_number(draw, self.config.objects if room else (1, 1))
-        names = [draw_object(draw, catalogue, split, self.config) for _ in range(count)]
-        radii = [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in names[1:])]
+        drawn = draw_objects(draw, of_sizes, catalogue, split, self.config, count)
+        radii = radii_by_size(drawn, [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in drawn[1:])])
         places = scattered(draw, radii, gap=0.1)
         return [
             {
-                "id": name,
+                **entry,
                 "radius": radius,
                 "x": x,
                 "y": y,
                 "yaw_rad": float(draw.uniform(0, math.tau)),
                 "standing": room,
             }
-            for name, radius, (x, y) in zip(names, radii, places, strict=True)
+            for entry, radius, (x, y) in zip(drawn, radii, places, strict=True)
         ]
 
     def _plan_room(

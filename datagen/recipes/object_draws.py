@@ -1,15 +1,22 @@
-"""Which object a group shows: one of the user's files or one of a family, a person or a thing."""
+"""Which objects a group shows (one of the user's files or one of a family, a person or a thing), and how
+large they are."""
+
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.core.random_draws import Fraction
+from pairbridge.datagen.core.random_draws import Fraction, Range
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.scene.object_sizes import PERSON_M, SizeWindow, facts_of, range_beside
 from pairbridge.datagen.scene.specs import ObjectSpec
 
 HUMAN = "human"  # the tag that makes an asset a person
+# Tries to find an object of a size that fits the others; a catalogue may have none.
+_TRIES = 24
 
 
 class ObjectShares(FrozenModel):
@@ -20,6 +27,14 @@ class ObjectShares(FrozenModel):
     humans_share: Fraction | None = None
     """Fraction of objects that are tagged `human` in a catalogue, mannequins included. Null: people are drawn
     like any other object."""
+    scale: Literal["real", "equal"] = "real"
+    """real: every object has a size in metres (its family's, `size_m` of its catalogue entry, its file's
+    where the format is in metres, else drawn), a scene's objects and the pattern of its floor keep those
+    sizes, and the first object's bounding sphere has the radius 1. equal: every object fills a sphere of
+    about radius 1, a chair as a mug."""
+    size_ratio: float = Field(4.0, ge=1)
+    """How many times larger the largest object of a scene may be than its smallest, as far as the catalogue
+    has such objects; with `scale: real`. At 4 a mug stands by a teapot and a teapot by a chair."""
 
 
 def require_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:
@@ -40,6 +55,63 @@ def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, s
         return objects[draw.integers(len(objects))].id
     family = families[draw.integers(len(families))]
     return f"{family.id}:{draw.integers(2**31)}"
+
+
+def draw_objects(
+    draw: np.random.Generator,
+    of_sizes: np.random.Generator,
+    catalogue: Catalogue,
+    split: Split,
+    shares: ObjectShares,
+    count: int,
+    min_distinct: int = 1,
+) -> list[dict[str, Any]]:
+    """The `count` objects of a scene, of at least `min_distinct` families or files: {"id"}, and with real
+    sizes "size_m" and "size_from" ("family", "catalogue", "person" or "drawn"). Sizes come from `of_sizes`.
+    """
+    drawn: list[dict[str, Any]] = []
+    while len(drawn) < count:
+        sorts = {entry["id"].partition(":")[0] for entry in drawn}
+        # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
+        taken = sorts if len(sorts) < min_distinct else set()
+        if shares.scale == "equal":
+            drawn.append({"id": _draw_other(draw, catalogue, split, shares, taken)})
+            continue
+        sizes_m = [entry["size_m"] for entry in drawn]
+        window = SizeWindow.beside(sizes_m, shares.size_ratio)
+        for _ in range(_TRIES):
+            object_id = _draw_other(draw, catalogue, split, shares, taken)
+            size_m, size_from = _sizes_of(catalogue.get(object_id), sizes_m[0] if sizes_m else None)
+            if window.holds_some_of(size_m):
+                break
+        drawn.append({"id": object_id, "size_m": window.draw(of_sizes, size_m), "size_from": size_from})
+    return drawn
+
+
+def radii_by_size(objects: list[dict[str, Any]], drawn: list[float]) -> list[float]:
+    """The radii of bounding spheres in world units: 1 for the first object and, for the others, about what
+    their sizes make of it; the `drawn` ones where objects have no size.
+    """
+    if "size_m" not in objects[0]:
+        return drawn
+    return [1.0, *(entry["size_m"] / objects[0]["size_m"] for entry in objects[1:])]
+
+
+def _draw_other(
+    draw: np.random.Generator, catalogue: Catalogue, split: Split, shares: ObjectShares, taken: set[str]
+) -> str:
+    while (drawn := draw_object(draw, catalogue, split, shares)).partition(":")[0] in taken:
+        pass
+    return drawn
+
+
+def _sizes_of(asset: Asset, first_m: float | None) -> tuple[Range, str]:
+    """The least and largest size of an asset's objects, and where that is from."""
+    if asset.size_m is not None:
+        return (asset.size_m, asset.size_m), "catalogue"
+    if asset.family is not None:
+        return facts_of(asset.family).size_m, "family"
+    return (PERSON_M, "person") if HUMAN in asset.tags else (range_beside(first_m), "drawn")
 
 
 def object_spec(object_id: str, workbench: Workbench) -> ObjectSpec:

@@ -38,7 +38,7 @@ from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import key_factor
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
 from pairbridge.datagen.recipes.room_views import RenderedRoom
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
@@ -51,6 +51,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_turned_lighting,
     finished,
     load_scene,
+    placed_record,
     plan_scene,
     planned_receivers,
 )
@@ -92,7 +93,8 @@ class ObjectRemovalConfig(LitConfig):
     min_distinct_objects: PositiveInt = 3
     """Least number of different families, or of files of yours, in each scene."""
     radius: RangeOf[PositiveFloat] = (0.6, 1.1)
-    """Radius of an object's bounding sphere, in world units."""
+    """Radius of an object's bounding sphere, in world units, with `scale: equal`; real sizes follow from the
+    objects, of which the first has the radius 1."""
     gap: Range = (0.0, 0.3)
     """Distance between the bounding spheres of neighbours, in world units."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
@@ -189,10 +191,12 @@ class ObjectRemoval:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden = draw.spawn(8)
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, of_sizes = (
+            draw.spawn(9)
+        )
         of_viewpoint, of_finish = draw.spawn(2)
         twins = bool(of_twins.random() < config.twins)
-        objects = self._objects(of_objects, catalogue, split, of_twins if twins else None)
+        objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
         order = of_pairs.permutation(len(objects)).tolist()
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
@@ -284,6 +288,7 @@ class ObjectRemoval:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(room.pose, params),
+                **placed_record(workbench),
                 "absent": absent,
                 "removed": removed,
                 "mask_grow_px": grow_px,
@@ -306,6 +311,7 @@ class ObjectRemoval:
     def _objects(
         self,
         draw: np.random.Generator,
+        of_sizes: np.random.Generator,
         catalogue: Catalogue,
         split: Split,
         of_twins: np.random.Generator | None,
@@ -313,16 +319,12 @@ class ObjectRemoval:
         """What stands where; with `of_twins`, one object takes the place of another as well."""
         config = self.config
         count = whole_number(draw, config.objects)
-        ids: list[str] = []
-        # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
-        while len(ids) < count:
-            drawn = draw_object(draw, catalogue, split, config)
-            sorts = {taken.partition(":")[0] for taken in ids}
-            if drawn.partition(":")[0] not in sorts or len(sorts) >= config.min_distinct_objects:
-                ids.append(drawn)
-        radii = draw.uniform(*config.radius, count).tolist()
+        drawn = draw_objects(
+            draw, of_sizes, catalogue, split, config, count, min_distinct=config.min_distinct_objects
+        )
+        radii = radii_by_size(drawn, draw.uniform(*config.radius, count).tolist())
         if of_twins is not None:
-            sorts = [object_id.partition(":")[0] for object_id in ids]
+            sorts = [entry["id"].partition(":")[0] for entry in drawn]
             # Without which enough sorts are left: one at least, since there are more objects than that.
             spare = [
                 at
@@ -332,18 +334,18 @@ class ObjectRemoval:
             copy = spare[of_twins.integers(len(spare))]
             other = int(of_twins.integers(count - 1))
             other += other >= copy
-            ids[copy], radii[copy] = ids[other], radii[other]
+            drawn[copy], radii[copy] = drawn[other], radii[other]
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))
         return [
             {
-                "id": object_id,
+                **entry,
                 "x": x,
                 "y": y,
                 "radius": radius,
                 "yaw_rad": float(draw.uniform(0, math.tau)),
                 "standing": True,
             }
-            for object_id, radius, (x, y) in zip(ids, radii, places, strict=True)
+            for entry, radius, (x, y) in zip(drawn, radii, places, strict=True)
         ]
 
     def _states(self, draw: np.random.Generator) -> list[tuple[int, int]]:

@@ -35,7 +35,7 @@ from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object
+from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     LitConfig,
@@ -48,6 +48,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     load_scene,
     place_camera,
     place_lighting,
+    placed_record,
     plan_scene,
     planned_cut,
 )
@@ -160,11 +161,12 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_viewpoint, of_finish = draw.spawn(7)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes = draw.spawn(6)
+        of_viewpoint, of_finish = draw.spawn(2)
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
         grounds = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
-        objects = self._plan_objects(of_object, of_scene, catalogue, split, standing)
+        objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
         scene = plan_scene(draw, of_scene, config, objects, grounds)
         return scene | {
             "camera": draw_camera(
@@ -294,6 +296,7 @@ class RelightingSwap:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(b.pose, params),
+                **placed_record(workbench),
                 "lighting_a": {**lighting_a, "factor": a.factor},
                 "lighting_b": {**lighting_b, "factor": b.factor},
                 "strength": pair["strength"],
@@ -321,21 +324,22 @@ class RelightingSwap:
         self,
         draw: np.random.Generator,
         of_scene: np.random.Generator,
+        of_sizes: np.random.Generator,
         catalogue: Catalogue,
         split: Split,
         standing: bool,
     ) -> list[dict[str, Any]]:
         config = self.config
         count = whole_number(of_scene, config.objects)
-        ids = [draw_object(draw, catalogue, split, config) for _ in range(count)]
-        radii = [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()]
+        drawn = draw_objects(draw, of_sizes, catalogue, split, config, count)
+        radii = radii_by_size(drawn, [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()])
         gap = float(of_scene.uniform(0.0, 0.3))
         places = scattered(of_scene, radii, gap)
         # Of floating objects beside the first.
         heights = [0.0, *of_scene.uniform(-0.4, 0.4, count - 1).tolist()]
         return [
             {
-                "id": object_id,
+                **entry,
                 "x": x,
                 "y": y,
                 "z": 0.0 if standing else z,
@@ -343,7 +347,7 @@ class RelightingSwap:
                 "yaw_rad": float(of_scene.uniform(0, math.tau)) if count > 1 else 0.0,
                 "standing": standing,
             }
-            for object_id, radius, (x, y), z in zip(ids, radii, places, heights, strict=True)
+            for entry, radius, (x, y), z in zip(drawn, radii, places, heights, strict=True)
         ]
 
     def _plan_lightings(

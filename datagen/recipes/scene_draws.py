@@ -149,6 +149,7 @@ def plan_scene(
     renderer's seed. `draw` is the group's own stream.
     """
     return {
+        **({"size_ratio": config.size_ratio} if config.scale == "real" else {}),
         "objects": objects,
         "receivers": planned_receivers(receivers),
         "size_WH": config.draw_size(of_size),
@@ -237,7 +238,20 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
         placement = {key: value for key, value in entry.items() if key != "id"}
         objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
     receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
-    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers))
+    ratio = params.get("size_ratio", math.inf)
+    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers, size_ratio=ratio))
+
+
+def placed_record(workbench: Workbench) -> dict[str, Any]:
+    """The loaded scene as the `params` of every rendered sample state it: the sizes that were used and where
+    they came from, how many metres a world unit is, and how each object stands.
+    """
+    loaded = workbench.blender.loaded
+    told = ("size_m", "size_from")
+    return {
+        "metres_per_unit": loaded.metres_per_unit,
+        "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
+    }
 
 
 def place_camera(

@@ -29,7 +29,7 @@ from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foregr
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_object, require_objects
+from pairbridge.datagen.recipes.object_draws import draw_objects, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
@@ -43,6 +43,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     lamp_spec,
     load_scene,
     place_camera,
+    placed_record,
     plan_scene,
     planned_cut,
 )
@@ -141,9 +142,10 @@ class ShadowGeneration:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_ground, of_camera, of_lamps, of_size, of_viewpoint, of_finish = draw.spawn(7)
+        of_object, of_ground, of_camera, of_lamps, of_size, of_sizes = draw.spawn(6)
+        of_viewpoint, of_finish = draw.spawn(2)
         placed = {
-            "id": draw_object(of_object, catalogue, split, config),
+            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
             "standing": True,
         }
@@ -218,6 +220,7 @@ class ShadowGeneration:
             params={
                 **{name: params[name] for name in shared},
                 **camera_record(pose, params),
+                **placed_record(workbench),
                 "lights": [light],
             },
         )

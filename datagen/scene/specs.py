@@ -52,9 +52,11 @@ class ObjectSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What was loaded, in the object's own units, before it was scaled to the unit sphere.
+    """What was loaded, in the object's own units, before it was scaled to its place.
 
-    `extent` is its width, depth and height as it stands, before it is turned.
+    `extent` is its width, depth and height as it stands, before it is turned. `size_m` is the length in
+    metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
+    "file".
     """
 
     num_meshes: int
@@ -63,6 +65,8 @@ class ObjectInfo:
     radius: float
     centre: tuple[float, float, float]
     extent: tuple[float, float, float]
+    size_m: float | None = None
+    size_from: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,10 @@ class PlacedObject:
 
     `standing` objects rest with their lowest vertex on the ground plane z = 0, their bounding box centred
     above (x, y); others float with the bounding box centred on (x, y, z).
+
+    With `size_m`, the length of its longest side in metres, it is as large beside the scene's first object
+    as it is in reality; `radius` then counts for the first alone. `size_from` says where the length comes
+    from; but for "catalogue", a file that states another is believed (`SceneSpec.size_ratio`).
     """
 
     object: ObjectSpec
@@ -80,10 +88,12 @@ class PlacedObject:
     radius: float = 1.0
     yaw_rad: float = 0.0
     standing: bool = False
+    size_m: float | None = None
+    size_from: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.radius > 0:
-            raise ValueError(f"radius {self.radius} must be positive")
+        if not self.radius > 0 or (self.size_m is not None and not self.size_m > 0):
+            raise ValueError(f"radius {self.radius} and size {self.size_m} must be positive")
         if self.standing and self.z != 0.0:
             raise ValueError(f"a standing object rests on the ground, so its z of {self.z} has no meaning")
 
@@ -97,6 +107,7 @@ class SurfaceSpec:
 
     `colour` and `accent` are linear reflectances. `cell` is the size of a plank, tile, stripe or vein in
     world units; the pattern is shifted by `offset` and turned by `turn_rad` in the plane of the receiver.
+    `cell_m` is that size in metres, and takes the place of `cell` in scenes whose objects have sizes.
     """
 
     kind: str
@@ -106,6 +117,7 @@ class SurfaceSpec:
     cell: float = 1.0
     offset: tuple[float, float] = (0.0, 0.0)
     turn_rad: float = 0.0
+    cell_m: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in SURFACE_KINDS:
@@ -130,14 +142,29 @@ class ReceiverSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
-    """Objects and receivers, world coordinates as above. An object's number is its place in `objects`."""
+    """Objects and receivers, world coordinates as above. An object's number is its place in `objects`.
+
+    A size that a file states is used where no two sizes then differ by more than the factor `size_ratio`.
+    """
 
     objects: tuple[PlacedObject, ...]
     receivers: tuple[ReceiverSpec, ...] = ()
+    size_ratio: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.objects:
             raise ValueError("a scene has at least one object")
+        if len({placed.size_m is None for placed in self.objects}) > 1:
+            raise ValueError("either all objects of a scene have a size in metres or none has")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedScene:
+    """What Blender made of a SceneSpec. A world unit is `metres_per_unit` metres long, None where the objects
+    have no sizes."""
+
+    objects: tuple[ObjectInfo, ...]
+    metres_per_unit: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,10 +24,25 @@ _CELLS = {
     "marble": (1.0, 3.0),
     "carpet": (0.6, 1.5),
 }
+# The same in metres: boards of 8 to 20 cm, tiles of 10 to 60, bricks of 20 to 25 (German ones 24, Dutch 21),
+# stripes of wallpaper of 3 to 12; clouds and veins of stone and plaster repeat after a foot or three.
+_CELLS_M = {
+    "plain": (0.3, 1.0),
+    "planks": (0.08, 0.20),
+    "tiles": (0.10, 0.60),
+    "bricks": (0.20, 0.25),
+    "checks": (0.10, 0.40),
+    "stripes": (0.03, 0.12),
+    "concrete": (0.3, 1.0),
+    "marble": (0.3, 1.0),
+    "carpet": (0.2, 0.5),
+}
 
 
 def surface(rng: np.random.Generator, kinds: tuple[str, ...]) -> SurfaceSpec:
-    """One surface of these kinds, equally likely."""
+    """One surface of these kinds, equally likely. Its `cell` and `cell_m` are equally far along their ranges;
+    scenes whose objects have sizes use the latter.
+    """
     kind = kinds[rng.integers(len(kinds))]
     hue, saturation, value = _base_colour(rng, kind)
     # The second colour is a neighbour of the first, lighter or darker: patterns show and do not shout.
@@ -38,12 +53,17 @@ def surface(rng: np.random.Generator, kinds: tuple[str, ...]) -> SurfaceSpec:
         float(np.clip(value + contrast, 0.12, 0.92)),
     )
     polished = kind in ("tiles", "marble", "planks", "checks") and rng.random() < 0.6
+    roughness = float(rng.uniform(0.12, 0.35) if polished else rng.uniform(0.5, 0.9))
+    low, high = _CELLS[kind]
+    cell = float(rng.uniform(low, high))
+    low_m, high_m = _CELLS_M[kind]
     return SurfaceSpec(
         kind=kind,
         colour=_linear(hue, saturation, value),
         accent=_linear(*accent),
-        roughness=float(rng.uniform(0.12, 0.35) if polished else rng.uniform(0.5, 0.9)),
-        cell=float(rng.uniform(*_CELLS[kind])),
+        roughness=roughness,
+        cell=cell,
+        cell_m=low_m + (high_m - low_m) * (cell - low) / (high - low),
         offset=(float(rng.uniform(-20, 20)), float(rng.uniform(-20, 20))),
     )
 

@@ -107,9 +107,9 @@ def _composed(draw: np.random.Generator, config: CameraDraws, fill: float) -> di
         share = draw.uniform(*config.cut)
         aside = float(draw.uniform(-0.1, 0.1))
         offset = [0.0 if right else aside, 0.0 if up else aside]
-        # What is cut is near.
+        # What is cut is near, but whole along the side that cuts it.
         return {
-            "fill": fill * float(draw.uniform(1.0, 1.3)),
+            "fill": min(fill * float(draw.uniform(1.0, 1.3)), _room(offset)),
             "offset": offset,
             "beyond": [right * float(share), up * float(share)],
         }
@@ -118,8 +118,12 @@ def _composed(draw: np.random.Generator, config: CameraDraws, fill: float) -> di
         float(side * _THIRD + _AIM * min(max(draw.standard_normal(), -2), 2))
         for side in (draw.choice((-1, 1)), draw.choice((-1, 0, 1), p=(0.4, 0.4, 0.2)))
     ]
-    room = 1 - 2 * max(map(abs, offset)) - 2 * _MARGIN
-    return {"fill": min(fill * float(draw.uniform(0.6, 1.0)), room), "offset": offset}
+    return {"fill": min(fill * float(draw.uniform(0.6, 1.0)), _room(offset)), "offset": offset}
+
+
+def _room(offset: list[float]) -> float:
+    """The largest `fill` of what is whole at this offset."""
+    return 1 - 2 * max(map(abs, offset)) - 2 * _MARGIN
 
 
 def _in_order(weights: Mapping[Composition, float]) -> dict[Composition, float]:

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import importlib.util
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
@@ -41,7 +42,9 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "front", "group"})
+_PIN_KEYS = frozenset(
+    {"split", "licence", "author", "source", "exclude", "tags", "up", "size_m", "front", "group"}
+)
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
 
@@ -220,6 +223,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
+            size_m=float(pin["size_m"]) if kind == "object" and "size_m" in pin else None,
             front=_front(pin) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
@@ -376,15 +380,17 @@ def _pin_problem(pin: Any) -> str | None:
         return f"names the split {pin['split']!r}, which is none of {', '.join(SPLITS)}"
     if pin.get("up", "y") not in get_args(UpAxis):
         return f"gives 'up' the value {pin['up']!r}, which is none of {', '.join(get_args(UpAxis))}"
+    size_m = pin.get("size_m", 1.0)
+    if isinstance(size_m, bool) or not isinstance(size_m, int | float) or not 0 < size_m < math.inf:
+        return f"gives 'size_m' the value {size_m!r}, which is no length in metres"
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"
     front = pin.get("front", 0)
     if isinstance(front, bool) or not isinstance(front, int | float) or not abs(front) <= 360:
         return f"gives 'front' the value {front!r}, which is no angle in degrees within [-360, 360]"
-    wrong = sorted(
-        key for key, value in pin.items() if key not in ("tags", "front") and not isinstance(value, str)
-    )
+    texts = {key: value for key, value in pin.items() if key not in ("tags", "size_m", "front")}
+    wrong = sorted(key for key, value in texts.items() if not isinstance(value, str))
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 
 

@@ -34,8 +34,11 @@ _USD = frozenset({".usd", ".usda", ".usdc", ".usdz"})
 _FORWARD = {"y": "NEGATIVE_Z", "z": "Y"}
 
 
-def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None) -> None:
-    """Add the objects of a file to the scene, and check their images and faces.
+def import_file(
+    path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None
+) -> float | None:
+    """Add the objects of a file to the scene, and check their images and faces. Returns how many metres long
+    a unit of what was added is, None where neither the file nor its format says so.
 
     `operators` maps the suffixes of add-ons to their import operators. `up` is the axis of the file that is
     up; None means what the file states, or the default of its format. The caller checks that there is
@@ -46,7 +49,7 @@ def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str], up
     """
     try:
         try:
-            _import_checked(path, rules, operators, up)
+            return _import_checked(path, rules, operators, up)
         except AssetError:
             for name in (path.name, *companions(path)):
                 check_readable(path.parent / name)
@@ -55,14 +58,16 @@ def import_file(path: Path, rules: ObjectRules, operators: Mapping[str, str], up
         raise FileUnreadable.of(Path(error.filename or path), error) from error
 
 
-def _import_checked(path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None) -> None:
+def _import_checked(
+    path: Path, rules: ObjectRules, operators: Mapping[str, str], up: UpAxis | None
+) -> float | None:
     mended = check_object_file(path, rules)
     meshes_before, objects_before = set(bpy.data.meshes), set(bpy.data.objects)
     with tempfile.TemporaryDirectory() as folder:
         for name, content in mended.items():
             Path(folder, name).write_bytes(content)
         try:
-            _import(path, Path(folder), Path(folder, path.name) if mended else path, operators, up)
+            metres = _import(path, Path(folder), Path(folder, path.name) if mended else path, operators, up)
         except (RuntimeError, OSError, AttributeError) as error:
             # Operators raise RuntimeError with their report, and often with a traceback before it.
             raise unusable(path, "damaged", importer_reason(str(error))) from error
@@ -71,12 +76,15 @@ def _import_checked(path: Path, rules: ObjectRules, operators: Mapping[str, str]
     _check_area(path, meshes)
     added = [item for item in bpy.data.objects if item not in objects_before]
     _stand_up(path, added, up, operators)
+    return metres
 
 
 def _import(
     path: Path, folder: Path, readable: Path, operators: Mapping[str, str], up: UpAxis | None
-) -> None:
-    """Have Blender read `readable`, which is the file at `path` or a copy of it in `folder`."""
+) -> float | None:
+    """Have Blender read `readable`, which is the file at `path` or a copy of it in `folder`; returns the
+    metres of a unit, as `import_file` does.
+    """
     name, suffix = str(readable), path.suffix.lower()
     axis = up or default_up(path)
     match suffix:
@@ -98,9 +106,11 @@ def _import(
             name = str(usd_files.with_pictures(path, folder))
             bpy.ops.wm.usd_import(filepath=name, import_cameras=False, import_lights=False)
         case ".blend":
-            _append_blend(path)
+            return _append_blend(path)
         case suffix:
             raise unusable(path, "unknown_format", f"{suffix or 'no suffix'} is no format of an object")
+    # glTF is in metres; FBX and USD state their unit, which these importers convert to metres.
+    return 1.0 if suffix in _USD | {".glb", ".gltf", ".fbx"} - operators.keys() else None
 
 
 def _stand_up(
@@ -145,8 +155,11 @@ def _check_area(path: Path, meshes: list[bpy.types.Mesh]) -> None:
     raise unusable(path, "zero_area", "its faces have no area")
 
 
-def _append_blend(path: Path) -> None:
-    """Add what the first scene of the file renders, or all of its objects where it has no scene."""
+def _append_blend(path: Path) -> float | None:
+    """Add what the first scene of the file renders, or all of its objects where it has no scene. Returns the
+    metres of a unit where that scene has any.
+    """
+    metres = None
     with bpy.data.libraries.load(str(path), link=False) as (there, wanted):
         wanted.scenes = there.scenes
         wanted.texts = there.texts
@@ -158,6 +171,8 @@ def _append_blend(path: Path) -> None:
         bpy.data.texts.remove(text)
     if wanted.scenes:
         _link_rendered(wanted.scenes[0].view_layers[0].layer_collection)
+        units = wanted.scenes[0].unit_settings
+        metres = None if units.system == "NONE" else units.scale_length
         for scene in wanted.scenes:
             bpy.data.scenes.remove(scene)
     else:
@@ -176,6 +191,7 @@ def _append_blend(path: Path) -> None:
     bpy.context.evaluated_depsgraph_get()
     if bpy.app.autoexec_fail:
         raise unusable(path, "script", f"it wants to run Python: {bpy.app.autoexec_fail_message}")
+    return metres
 
 
 def _link_rendered(layer: bpy.types.LayerCollection) -> None:

@@ -17,11 +17,13 @@ from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError
+from pairbridge.datagen.scene.object_sizes import at_scale, settled_sizes
 from pairbridge.datagen.scene.specs import (
     OBJECT_NAME,
     RECEIVER_REACH,
     CameraPose,
     CameraSpec,
+    LoadedScene,
     ObjectInfo,
     ObjectSpec,
     PlacedObject,
@@ -141,48 +143,87 @@ class ObjectSource:
     operators: Mapping[str, str]
 
 
-def load(scene: SceneSpec, source: ObjectSource) -> tuple[list[ObjectInfo], np.ndarray]:
+@dataclass(frozen=True, slots=True)
+class _Imported:
+    """One object of a scene as its file or family has it, before it has a place."""
+
+    added: list[bpy.types.Object]
+    vertices: np.ndarray  # (N, 3), world
+    centre: np.ndarray
+    radius: float
+    num_meshes: int
+    num_faces: int
+    metres: float | None  # of a unit of `vertices`, as the file states it
+
+    @property
+    def longest(self) -> float:
+        return float(np.ptp(self.vertices, axis=0).max())
+
+    @property
+    def stated_m(self) -> float | None:
+        """The length of the longest side in metres."""
+        return None if self.metres is None else self.metres * self.longest
+
+
+def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarray]:
     """Put `scene` into the fresh scene; the evaluated vertices (N, 3) of all its objects where they stand."""
+    imported = [_import(placed, source) for placed in scene.objects]
+    believed = source.rules.believed_m
+    sizes = settled_sizes(scene, [one.stated_m for one in imported], believed)
+    first = imported[0]
+    metres_per_unit = None
+    if sizes[0].size_m is not None:
+        metres_per_unit = sizes[0].size_m * first.radius / first.longest / scene.objects[0].radius
     infos, vertices = [], []
-    for number, placed in enumerate(scene.objects):
-        info, placed_vertices = _load_object(number, placed, source)
-        infos.append(info)
-        vertices.append(placed_vertices)
+    for number, (placed, one, size) in enumerate(zip(scene.objects, imported, sizes, strict=True)):
+        scale = placed.radius / one.radius
+        if metres_per_unit is not None:
+            scale = size.size_m / one.longest / metres_per_unit
+        vertices.append(_stand(number, placed, one, scale))
+        infos.append(
+            ObjectInfo(
+                num_meshes=one.num_meshes,
+                num_vertices=len(one.vertices),
+                num_faces=one.num_faces,
+                radius=one.radius,
+                centre=tuple(one.centre.tolist()),
+                extent=tuple(np.ptp(one.vertices, axis=0).tolist()),
+                size_m=size.size_m,
+                size_from=size.size_from,
+            )
+        )
     for number, receiver in enumerate(scene.receivers):
-        build_receiver(number, receiver)
-    return infos, np.concatenate(vertices)
+        build_receiver(number, at_scale(receiver, metres_per_unit))
+    return LoadedScene(objects=tuple(infos), metres_per_unit=metres_per_unit), np.concatenate(vertices)
 
 
-def _load_object(number: int, placed: PlacedObject, source: ObjectSource) -> tuple[ObjectInfo, np.ndarray]:
+def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
     before = set(bpy.data.objects)
-    _add(placed.object, source)
+    metres = _add(placed.object, source)
     _drop_what_is_not_geometry()
     added = [item for item in bpy.data.objects if item not in before]
     vertices, num_meshes, num_faces = _evaluated_vertices(added)
     centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
-    info = ObjectInfo(
-        num_meshes=num_meshes,
-        num_vertices=len(vertices),
-        num_faces=num_faces,
-        radius=radius,
-        centre=tuple(centre.tolist()),
-        extent=tuple(np.ptp(vertices, axis=0).tolist()),
-    )
-    scale = placed.radius / radius
+    return _Imported(added, vertices, centre, radius, num_meshes, num_faces, metres)
+
+
+def _stand(number: int, placed: PlacedObject, one: _Imported, scale: float) -> np.ndarray:
+    """Scale, turn and move an object to its place; its vertices (N, 3) there."""
     cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    turned = scale * (vertices - centre) @ turn.T
+    turned = scale * (one.vertices - one.centre) @ turn.T
     height = -turned[:, 2].min() if placed.standing else placed.z
     position = np.array([placed.x, placed.y, height])
-    _place(number, added, position - scale * turn @ centre, placed.yaw_rad, scale)
-    return info, turned + position
+    _place(number, one.added, position - scale * turn @ one.centre, placed.yaw_rad, scale)
+    return turned + position
 
 
-def _add(obj: ObjectSpec, source: ObjectSource) -> None:
+def _add(obj: ObjectSpec, source: ObjectSource) -> float | None:
+    """Add the object; returns how many metres long a unit of it is, None where nothing says so."""
     if obj.path is None:
         build(obj.family, obj.seed)
-    else:
-        import_file(Path(obj.path), source.rules, source.operators, obj.up)
+        return None
+    return import_file(Path(obj.path), source.rules, source.operators, obj.up)
 
 
 def roots() -> list[bpy.types.Object]:

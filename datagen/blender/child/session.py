@@ -59,12 +59,12 @@ class Session:
     def load_scene(self, scene_spec: dict[str, Any]) -> dict[str, Any]:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)
-        infos, self._vertices = scene.load(spec, self._source)
+        loaded, self._vertices = scene.load(spec, self._source)
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
         enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
-        return {"objects": [dataclasses.asdict(info) for info in infos], "smoothest": smoothest}
+        return dataclasses.asdict(loaded) | {"smoothest": smoothest}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
         if self._vertices is None:

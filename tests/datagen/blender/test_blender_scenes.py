@@ -148,3 +148,28 @@ def test_a_lamp_gives_a_white_surface_at_the_origin_its_colour(
     patch = rgba[row - 1 : row + 2, column - 1 : column + 2, :3].reshape(-1, 3).mean(axis=0)
     # "plain" darkens its colour by up to 6 percent in clouds.
     np.testing.assert_allclose(patch, 0.8 * 0.5 * np.array([2.0, 1.0, 0.5]), rtol=0.08)
+
+
+def test_objects_of_real_sizes_keep_them_beside_each_other(blender: BlenderClient, balls: SceneSpec) -> None:
+    small, large = (
+        dataclasses.replace(placed, size_m=size_m, size_from="drawn", x=x)
+        for placed, size_m, x in zip(balls.objects, (0.1, 0.4), (-3.0, 3.0), strict=True)
+    )
+    blender.load_scene(SceneSpec(objects=(small, large), receivers=(GROUND,)))
+    # A ball of 10 cm has the radius that its place says; of a ball its half diameter is that radius.
+    assert blender.loaded.metres_per_unit == pytest.approx(0.05 / small.radius, rel=1e-3)
+    assert [info.size_m for info in blender.loaded.objects] == [0.1, 0.4]
+    blender.set_camera(dataclasses.replace(VIEW, elevation_rad=0.02), (96, 48))
+    coverage = render(blender, balls).coverage.sum(axis=(1, 2))
+    assert coverage[1] / coverage[0] == pytest.approx(16, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "believed"), [(".glb", True), (".usdc", True), (".fbx", True), (".obj", False)]
+)
+def test_files_in_metres_have_the_size_that_they_state(
+    blender: BlenderClient, written: Path, suffix: str, believed: bool
+) -> None:
+    placed = PlacedObject(object=ObjectSpec(path=written / f"box{suffix}"), size_m=0.5, size_from="drawn")
+    [info] = blender.load_scene(SceneSpec(objects=(placed,)))
+    assert (info.size_m, info.size_from) == ((pytest.approx(3.0), "file") if believed else (0.5, "drawn"))

@@ -52,13 +52,8 @@ def test_compositions_have_their_shares_and_objects_their_places() -> None:
     assert np.mean(on_thirds) == pytest.approx(0.5, abs=0.05)
     # In pinned configs every middle lies within 0.05; now they spread.
     assert np.std([(low + high) / 2 for low, high in bounds], axis=0).min() > 0.1
-    assert (
-        max(np.max(middle) for middle in (np.abs(low + high) / 2 for low, high in map(seen, plain()))) < 0.06
-    )
-
-
-def plain() -> list[dict]:
-    return cameras(camera=PINHOLE, fov_deg=[25, 50])[:50]
+    plain = [seen(camera) for camera in cameras(camera=PINHOLE, fov_deg=[25, 50])[:50]]
+    assert np.abs([(low + high) / 2 for low, high in plain]).max() < 0.06
 
 
 def test_what_is_cut_is_cut_by_one_side_by_its_share() -> None:

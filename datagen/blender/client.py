@@ -150,6 +150,7 @@ class BlenderClient:
         unreadable, lacks an image that it names, or has no finite visible geometry.
         """
         paths = [placed.object.path for placed in scene.objects if placed.object.path is not None]
+        paths += [Path(one.surface.material) for one in scene.receivers if one.surface.material is not None]
         missing = self._limits.confinement == "on" and folders_beyond(paths, self._readable)
         grown = self._process and self._process.rss_mib() > self._limits.recycle_rss_mib
         if missing or grown:

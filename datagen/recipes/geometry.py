@@ -53,11 +53,13 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_turned_lighting,
     finished,
     load_scene,
+    materials_of,
     place_camera,
     place_lighting,
     placed_record,
     plan_scene,
     planned_cut,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SOLID,
@@ -166,13 +168,15 @@ class Geometry:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_scene, of_cameras, of_lightings, of_size, of_sizes, of_viewpoint, of_finish = draw.spawn(7)
+        of_scene, of_cameras, of_lightings, of_size, of_sizes, of_materials = draw.spawn(6)
+        of_viewpoint, of_finish = draw.spawn(2)
         room = bool(of_scene.random() < config.room_share)
         low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
         objects = self._plan_objects(of_scene, of_sizes, catalogue, split, room)
         azimuth_rad = of_cameras.uniform(*draw_azimuths(of_viewpoint, config, objects, catalogue))
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
         scene = plan_scene(draw, of_size, config, objects, receivers)
         return scene | {
             "finish": draw_group_finish(of_finish, config),
@@ -227,6 +231,7 @@ class Geometry:
             factor=factor,
             assets=[
                 *(("object", item["id"]) for item in params["objects"]),
+                *materials_of(params),
                 ("lighting", view["lighting"]["id"]),
             ],
             record={

@@ -51,9 +51,11 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_turned_lighting,
     finished,
     load_scene,
+    materials_of,
     placed_record,
     plan_scene,
     planned_receivers,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -191,9 +193,10 @@ class ObjectRemoval:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, of_sizes = (
-            draw.spawn(9)
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, *later = draw.spawn(
+            10
         )
+        of_sizes, of_materials = later
         of_viewpoint, of_finish = draw.spawn(2)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
@@ -204,6 +207,7 @@ class ObjectRemoval:
         azimuths = draw_azimuths(of_viewpoint, config, objects, catalogue)
         camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
         room = self._room(of_room, objects, camera["azimuth_rad"])
+        room = with_materials(of_materials, room, catalogue, split, config.materials_share)
         return scene | {
             "receivers": planned_receivers(room),
             "camera": camera,
@@ -281,6 +285,7 @@ class ObjectRemoval:
                     for at, entry in enumerate(params["objects"])
                     if at not in (*absent, *removed)
                 ),
+                *materials_of(params),
                 ("lighting", params["lighting"]["id"]),
             ],
             mask_source="rendered coverage",

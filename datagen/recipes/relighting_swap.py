@@ -46,11 +46,13 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_lighting,
     finished,
     load_scene,
+    materials_of,
     place_camera,
     place_lighting,
     placed_record,
     plan_scene,
     planned_cut,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -161,12 +163,13 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes = draw.spawn(6)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials = draw.spawn(7)
         of_viewpoint, of_finish = draw.spawn(2)
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
         grounds = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
         objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
+        grounds = with_materials(of_materials, grounds, catalogue, split, config.materials_share)
         scene = plan_scene(draw, of_scene, config, objects, grounds)
         return scene | {
             "camera": draw_camera(
@@ -288,6 +291,7 @@ class RelightingSwap:
             workbench,
             assets=[
                 *(("object", entry["id"]) for entry in params["objects"]),
+                *materials_of(params),
                 ("lighting of the source", lighting_a["id"]),
                 ("lighting of the target", lighting_b["id"]),
             ],

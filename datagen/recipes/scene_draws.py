@@ -13,7 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.core.random_draws import Range, RangeOf, Weights, weighted
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.photographic_finish import (
     Developed,
@@ -38,8 +38,10 @@ from pairbridge.datagen.scene.specs import (
     PlacedObject,
     ReceiverSpec,
     SceneSpec,
+    SurfaceSpec,
     from_json,
 )
+from pairbridge.datagen.scene.surface_draws import mapped_surface
 from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, least_defocus
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
@@ -73,6 +75,9 @@ class RenderedConfig(SceneConfig, RecipeConfig):
     finish: FinishDraws | None = FinishDraws()
     """What a camera adds to its picture: noise, vignette, white balance, tone curve and JPEG, the same on
     source and target. Null: nothing."""
+    materials_share: Fraction = 0.5
+    """Fraction of groups whose ground, and of those whose walls, show a material of `assets.materials`, in
+    splits that have some; the rest are procedural. Half, as of objects: both kinds are then learned from."""
 
     size_WH: tuple[PositiveInt, PositiveInt] = (512, 512)
     """Width and height of every image, in pixels."""
@@ -163,6 +168,40 @@ def planned_receivers(receivers: Sequence[ReceiverSpec]) -> list[dict[str, Any]]
     return json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers]))
 
 
+def with_materials(
+    draw: np.random.Generator,
+    receivers: Sequence[ReceiverSpec],
+    catalogue: Catalogue,
+    split: Split,
+    share: float,
+) -> list[ReceiverSpec]:
+    """The receivers, a `share` of grounds and of rooms' walls with one of the user's materials instead of
+    what was drawn for them; walls of one room are of one surface."""
+    materials = catalogue.of("material", split)
+    if not materials:
+        return list(receivers)
+    of_ground, of_walls = draw.spawn(2)
+    dressed: dict[bool, SurfaceSpec] = {}
+    for stream, wall in ((of_ground, False), (of_walls, True)):
+        if stream.random() < share:
+            material = materials[stream.integers(len(materials))]
+            dressed[wall] = mapped_surface(stream, material.id, material.size_m, wall=wall)
+    return [
+        dataclasses.replace(one, surface=dressed.get(one.azimuth_rad is not None, one.surface))
+        for one in receivers
+    ]
+
+
+def materials_of(params: dict[str, Any]) -> list[tuple[str, str]]:
+    """(role, id) of the user's materials in a plan, for `sample_meta`."""
+    found = {
+        ("ground" if receiver["azimuth_rad"] is None else "wall", receiver["surface"]["material"])
+        for receiver in params["receivers"]
+        if receiver["surface"]["material"]
+    }
+    return sorted(found)
+
+
 def draw_camera(
     draw: np.random.Generator,
     of_viewpoint: np.random.Generator,
@@ -237,7 +276,9 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
     for entry in params["objects"]:
         placement = {key: value for key, value in entry.items() if key != "id"}
         objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
-    receivers = tuple(from_json(ReceiverSpec, receiver) for receiver in params["receivers"])
+    receivers = tuple(
+        _with_files(from_json(ReceiverSpec, receiver), workbench) for receiver in params["receivers"]
+    )
     ratio = params.get("size_ratio", math.inf)
     workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers, size_ratio=ratio))
 
@@ -252,6 +293,14 @@ def placed_record(workbench: Workbench) -> dict[str, Any]:
         "metres_per_unit": loaded.metres_per_unit,
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
     }
+
+
+def _with_files(receiver: ReceiverSpec, workbench: Workbench) -> ReceiverSpec:
+    surface = receiver.surface
+    if surface.material is None:
+        return receiver
+    path = workbench.catalogue.get(surface.material).path
+    return dataclasses.replace(receiver, surface=dataclasses.replace(surface, material=str(path)))
 
 
 def place_camera(

@@ -57,6 +57,12 @@ CATEGORIES = (
     "toy_car",
     "vase",
     "watering_can",
+    "bottle",
+    "drinking_glass",
+    "books",
+    "fruit_bowl",
+    "tin_can",
+    "box",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.

@@ -18,10 +18,17 @@ class FamilyFacts:
 
 # Sizes of what shops sell: a mug of 0.3 l is 9 to 11 cm high and 11 to 13 cm wide with its handle, a chair's
 # back ends at 75 to 105 cm, an EU 38 to 46 shoe is 25 to 31 cm long, a classical guitar 97 to 102 cm.
+# A bottle of 0.33 to 0.75 l is 20 to 32 cm high, a drinking glass 9 to 24, a tin 7 (fish) to 23 (paint),
+# a book 18 to 30 and a row of them longer; an apple is 7 to 8 cm wide, and a bowl holds six to twelve.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
     "alarm_clock": FamilyFacts((0.09, 0.18)),
+    "books": FamilyFacts((0.19, 0.34)),
+    "bottle": FamilyFacts((0.18, 0.33)),
+    "box": FamilyFacts((0.14, 0.55)),
     "camera": FamilyFacts((0.11, 0.16)),
     "chair": FamilyFacts((0.75, 1.05)),
+    "drinking_glass": FamilyFacts((0.09, 0.24)),
+    "fruit_bowl": FamilyFacts((0.20, 0.34)),
     "guitar": FamilyFacts((0.95, 1.05)),
     "mannequin": FamilyFacts((1.65, 1.90)),
     "mug": FamilyFacts((0.10, 0.14)),
@@ -30,6 +37,7 @@ FAMILY_FACTS: dict[str, FamilyFacts] = {
     "table_lamp": FamilyFacts((0.30, 0.65)),
     "teapot": FamilyFacts((0.18, 0.28)),
     "teddy_bear": FamilyFacts((0.20, 0.50)),
+    "tin_can": FamilyFacts((0.08, 0.24)),
     "toy_car": FamilyFacts((0.07, 0.30)),
     "vase": FamilyFacts((0.15, 0.45)),
     "watering_can": FamilyFacts((0.28, 0.48)),

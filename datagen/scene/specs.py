@@ -99,15 +99,19 @@ class PlacedObject:
 
 
 SURFACE_KINDS = ("plain", "planks", "tiles", "bricks", "checks", "stripes", "concrete", "marble", "carpet")
+# The kind of a surface whose material comes from files.
+MAPPED = "mapped"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceSpec:
-    """The procedural material of a receiver; `pairbridge.datagen.scene.surface_draws` draws them.
+    """The material of a receiver; `pairbridge.datagen.scene.surface_draws` draws them.
 
     `colour` and `accent` are linear reflectances. `cell` is the size of a plank, tile, stripe or vein in
     world units; the pattern is shifted by `offset` and turned by `turn_rad` in the plane of the receiver.
     `cell_m` is that size in metres, and takes the place of `cell` in scenes whose objects have sizes.
+    A `mapped` surface shows the user's `material` as it is, a picture of it being a cell wide: in a plan the
+    id of an asset, for Blender the path of its albedo. The other kinds are procedural.
     """
 
     kind: str
@@ -118,10 +122,13 @@ class SurfaceSpec:
     offset: tuple[float, float] = (0.0, 0.0)
     turn_rad: float = 0.0
     cell_m: float | None = None
+    material: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in SURFACE_KINDS:
-            raise ValueError(f"surface {self.kind!r} is not one of {', '.join(SURFACE_KINDS)}")
+        if self.kind not in (*SURFACE_KINDS, MAPPED):
+            raise ValueError(f"surface {self.kind!r} is not one of {', '.join((*SURFACE_KINDS, MAPPED))}")
+        if (self.kind == MAPPED) != (self.material is not None):
+            raise ValueError(f"a mapped surface has a material, and no other has one: {self}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

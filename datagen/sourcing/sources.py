@@ -22,6 +22,7 @@ from pairbridge.datagen.assets.catalogue import (
     LeftOut,
 )
 from pairbridge.datagen.assets.files_in_use import content_sha256
+from pairbridge.datagen.assets.material_files import material_sets
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, companions, default_up
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
@@ -169,19 +170,19 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     own = {suffix: addon for addon in config.addons for suffix in addon.imports}
     places = [
         (kind, position, place)
-        for kind, kind_places in (
-            ("object", config.objects),
-            ("hdri", config.hdris),
-            ("photo", config.photos),
-        )
+        for kind, kind_places in config.folders.items()
         for position, place in enumerate(kind_places)
     ]
     files = [
         (kind, position, read.root, read)
         for kind, position, place in places
-        for read in _asset_files(kind, place, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        for read in (
+            _material_files(place)
+            if kind == "material"
+            else _asset_files(kind, place, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        )
     ]
-    stems = Counter(_sanitised(read.path.relative_to(folder)) for _, _, folder, read in files)
+    stems = Counter(_sanitised(read.relative) for *_, read in files)
     beside: defaultdict[Path, set[str]] = defaultdict(set)
     for _, _, _, read in files:
         beside[read.path.parent].add(read.path.stem.lower())
@@ -193,7 +194,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     credits = {folder: CreditReader(folder) for folder in pins}
     for (kind, position, folder, read), fact in zip(files, facts, strict=True):
         path = read.path
-        relative = path.relative_to(folder)
+        relative = read.relative
         asset_id = _sanitised(relative)
         if stems[asset_id] > 1 or asset_id in taken:
             where = f"{kind}/{position}/{relative.as_posix()}"
@@ -207,7 +208,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
         stated = credits[folder].read(path) if not {"licence", "author"} <= pin.keys() else Credit()
         addon = own.get(path.suffix.lower())
         source = pin.get("source", stated.source or relative.as_posix())
-        names = {pin.get("group") or common_name(PurePosixPath(relative), frozenset(beside[path.parent]))}
+        names = {pin.get("group") or common_name(relative, frozenset(beside[path.parent]))}
         if kind == "hdri" and (haven := haven_name(source)):
             names.add(haven)
         asset = Asset(
@@ -223,7 +224,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
-            size_m=float(pin["size_m"]) if kind == "object" and "size_m" in pin else None,
+            size_m=float(pin["size_m"]) if kind in ("object", "material") and "size_m" in pin else None,
             front=_front(pin) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
@@ -231,7 +232,9 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     for folder, entries in pins.items():
         unused = entries.keys() - used[folder]
         # A folder of several kinds of assets has one catalogue.yaml for all of them.
-        there = (one.path.relative_to(folder) for one in listed_files(folder)) if unused else ()
+        there = (
+            (PurePosixPath(one.path.relative_to(folder)) for one in listed_files(folder)) if unused else ()
+        )
         for asset_id in sorted(unused.difference(map(_sanitised, there))):
             near = difflib.get_close_matches(asset_id, sorted(used[folder]), n=1)
             raise CatalogueError(
@@ -337,6 +340,29 @@ def _asset_files(kind: AssetKind, place: Path, suffixes: Set[str]) -> list[FileT
     ]
 
 
+def _material_files(place: Path) -> list[FileToRead]:
+    """One for each material below a folder, called after its own folder where it is alone there."""
+    if not place.is_dir():
+        raise ConfigError(
+            f"assets: {place} is no folder",
+            consequence="its materials would silently be missing from the dataset",
+            remedy="name the folder that holds a material's maps, or one above it (paths are relative to the "
+            "YAML file)",
+        )
+    listed = [one.path for one in listed_files(place) if not one.ignored]
+    beside = beside_digests(listed, place)
+    sets = material_sets(listed)
+    beneath = Counter(one.main.parent for one in sets)
+    files = []
+    for one in sets:
+        folder = PurePosixPath(one.main.parent.relative_to(place))
+        alone = beneath[one.main.parent] == 1 and folder.name
+        name = folder.as_posix() if alone else (folder / (one.name or place.name)).as_posix()
+        named = PurePosixPath(f"{name}{one.main.suffix}")
+        files.append(FileToRead("material", one.main, place, beside.get(one.main.parent, ""), named))
+    return files
+
+
 def _companions(path: Path) -> tuple[str, ...]:
     try:
         return companions(path)
@@ -344,7 +370,7 @@ def _companions(path: Path) -> tuple[str, ...]:
         raise FileUnreadable.of(path, error) from error
 
 
-def _sanitised(relative: Path) -> str:
+def _sanitised(relative: PurePosixPath) -> str:
     # 60 characters leave room for the collision hash, and a report can show them.
     text = relative.with_suffix("").as_posix().lower()
     return re.sub(r"[^a-z0-9_]+", "-", text).strip("-")[:60] or "asset"

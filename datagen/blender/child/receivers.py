@@ -1,4 +1,5 @@
-"""Grounds and walls: large planes with procedural materials, one function per kind of surface. Needs bpy.
+"""Grounds and walls: large planes with procedural materials, one function per kind of surface, or with the
+user's maps. Needs bpy.
 
 Patterns lie in the plane's own xy, so they are the same whatever stands on it and wherever the camera is.
 """
@@ -7,9 +8,10 @@ import math
 
 import bpy
 
+from pairbridge.datagen.blender.child.mapped_materials import mapped_material
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
+from pairbridge.datagen.scene.specs import MAPPED, ReceiverSpec, SurfaceSpec
 from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR
-from pairbridge.datagen.scene.specs import ReceiverSpec, SurfaceSpec
 
 COLLECTION = "receivers"
 
@@ -29,8 +31,27 @@ def build_receiver(number: int, receiver: ReceiverSpec) -> None:
         azimuth, distance = receiver.azimuth_rad, receiver.distance
         plane.location = (distance * math.cos(azimuth), distance * math.sin(azimuth), 0.0)
         plane.rotation_euler = (math.pi / 2, 0.0, azimuth - math.pi / 2)
-    mesh.materials.append(dress(f"{name}.surface", receiver.surface))
+    if receiver.surface.kind == MAPPED:
+        material, aspect = mapped_material(f"{name}.surface", receiver.surface)
+        _lay_out(mesh, receiver.surface, aspect)
+    else:
+        material = dress(f"{name}.surface", receiver.surface)
+    mesh.materials.append(material)
     _collection().objects.link(plane)
+
+
+def _lay_out(mesh: bpy.types.Mesh, surface: SurfaceSpec, aspect: float) -> None:
+    """Texture coordinates that put a picture on every cell, `aspect` times as high as wide. The pattern is
+    turned by them and not by nodes: they say which way a normal map's axes lie."""
+    cos, sin = math.cos(surface.turn_rad), math.sin(surface.turn_rad)
+    layer = mesh.uv_layers.new(name="cells")
+    for corner, loop in zip(layer.data, mesh.loops, strict=True):
+        x, y, _ = mesh.vertices[loop.vertex_index].co
+        across, along = cos * x - sin * y, sin * x + cos * y
+        corner.uv = (
+            across / surface.cell + surface.offset[0],
+            along / (surface.cell * aspect) + surface.offset[1],
+        )
 
 
 def hold_out(held_out: bool) -> None:

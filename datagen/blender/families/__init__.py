@@ -13,8 +13,13 @@ from pairbridge.datagen.core.errors import AssetError
 
 FAMILIES: tuple[str, ...] = (
     "alarm_clock",
+    "books",
+    "bottle",
+    "box",
     "camera",
     "chair",
+    "drinking_glass",
+    "fruit_bowl",
     "guitar",
     "mannequin",
     "mug",
@@ -23,6 +28,7 @@ FAMILIES: tuple[str, ...] = (
     "table_lamp",
     "teapot",
     "teddy_bear",
+    "tin_can",
     "toy_car",
     "vase",
     "watering_can",

@@ -13,8 +13,7 @@ from pairbridge.datagen.blender.families import FAMILIES, object_parts
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.materials import KINDS, material_rand
-from pairbridge.datagen.blender.shading.palette import DARKEST, LIGHTEST
+from pairbridge.datagen.blender.shading.materials import KINDS, implausible, material_rand
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 
@@ -125,12 +124,7 @@ def test_objects_have_many_parts_of_several_materials_that_vary(objects: list[li
 def test_colours_and_roughness_stay_plausible(objects: list[list[Part]]) -> None:
     for parts in objects:
         for part in parts:
-            material = part.material
-            colours = [material.colour, material.accent]
-            if material.decoration is not None:
-                colours.append(material.decoration.colour)
-            assert DARKEST <= np.min(colours) <= np.max(colours) <= LIGHTEST, part
-            assert 0.15 <= material.roughness <= 1.0, part
+            assert implausible(part.material) == (), part
 
 
 def test_a_material_does_not_depend_on_how_much_others_drew() -> None:
@@ -177,12 +171,12 @@ def test_same_seed_is_the_same_object_in_a_fresh_process_and_another_seed_is_not
 
 
 @pytest.mark.render
-def test_blender_finds_nothing_to_repair_and_no_light_or_glass() -> None:
+def test_blender_finds_nothing_to_repair_no_light_and_no_holes() -> None:
     for name, found in in_blender("audit", 0, 1, 2).items():
         assert not found["repaired"], name
         assert found["objects"] == 1, name
         assert found["unused_slots"] == [], name
-        assert found["emission"] == found["transmission"] == 0, name
+        assert found["emission"] == 0, name
         assert found["alpha"] == 1, name
         assert found["invalid_links"] == 0, name
 

@@ -82,6 +82,9 @@ class AssetEntry(FrozenModel):
     """What a picture looks like, for finding it under another name."""
     up: str | None = None
     """The axis that is up in an object's file, y or z; null where the file itself states it."""
+    size_m: float | None = None
+    """The longest side of an object, or the width of a material's picture, in metres; null where nobody
+    stated it."""
     front: float | None = None
     """The azimuth in degrees that an object's or a family's front looks to; null where none is stated."""
     since: NonNegativeInt = 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.material_files import material_maps
+from pairbridge.datagen.assets.material_files import check_material, material_maps
 from pairbridge.datagen.assets.photographs import read_photograph
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient
@@ -120,6 +120,7 @@ def _checked(
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case "material":
+                check_material(asset.path, config.assets.object_rules)
                 image, facts = _material(asset, config.view, size, blender, light_path, light)
             case _:
                 image = read_photograph(asset.path, config.assets.photo_rules).pixels

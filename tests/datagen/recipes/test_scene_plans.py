@@ -10,6 +10,7 @@ import pytest
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import build_manifest
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.scene.specs import RECEIVER_REACH
 from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT
@@ -94,6 +95,8 @@ def test_grounds_and_walls_show_the_users_materials_in_their_size(kind: str) -> 
         assert params | {"receivers": 0} == as_before | {"receivers": 0}
     assert set(mapped) == {"oak-train", "tar-train"}
     assert len(mapped) / surfaces == pytest.approx(0.55, abs=0.15)
+    stated = {entry.id: entry.size_m for entry in build_manifest(plan).assets if entry.kind == "material"}
+    assert {"oak-train": 1.5, "tar-train": None}.items() <= stated.items()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -34,7 +34,7 @@ from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
 
 AssetKind = Literal["family", "object", "hdri", "photo", "material"]
-LightingKind = Literal["hdri", "sky", "rig", "blend"]
+LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
@@ -108,7 +108,8 @@ class Asset:
     azimuth in degrees that the front of an object or a family looks to as it stands (0 is +x, 90 is +y), None
     where it has none or nobody said. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`).
+    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
+    taken, in metres, where that is known.
     """
 
     id: str
@@ -128,6 +129,7 @@ class Asset:
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
+    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

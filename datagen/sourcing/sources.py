@@ -124,7 +124,7 @@ def embedded_assets(families: tuple[str, ...] | None, bpy_folder: Path | None = 
             sha256=digest([family, code]),
             family=family,
             tags=tuple(known[family].get("tags", ())),
-            front=known[family].get("front"),
+            front=catalogue["fronts"].get(family),
         )
         for family in wanted
     ]

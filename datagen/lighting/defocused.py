@@ -35,6 +35,31 @@ def defocused_background(
     return np.maximum(blurred[reach:-reach, reach:-reach], 0).astype(np.float32)
 
 
+def defocused_ground(picture: np.ndarray, depth: np.ndarray, pose: CameraPose) -> np.ndarray:
+    """A sharp picture (H, W, 3) of a ground of planar `depth` (H, W), 0 where it is infinitely far, with the
+    defocus of `pose`: each pixel from the two nearest of a few discs. A plane hides nothing of itself, so no
+    depth is lost between them; beyond the frame the picture is its mirror image.
+    """
+    widest_px = pose.defocus * picture.shape[1]
+    if widest_px < _SEEN_PX:
+        return picture
+    away = np.where(depth > 0, np.abs(depth - pose.focus_distance) / np.where(depth > 0, depth, 1), 1)
+    # Nearer than half of what is sharp, the ground would be softer than what is infinitely far.
+    diameters_px = widest_px * np.minimum(away, 1.5)
+    discs_px = [0.0, *np.geomspace(1, max(1.5 * widest_px, 1.01), 6)]
+    exact = picture.astype(np.float64)
+    result = np.zeros_like(exact)
+    for number, disc_px in enumerate(discs_px):
+        # A tent of shares over the discs: 1 at its own diameter, 0 at its neighbours'.
+        tent = np.interp(diameters_px, discs_px, np.eye(len(discs_px))[number])[..., None]
+        if tent.any():
+            blurred = (
+                cv2.filter2D(exact, -1, disc(disc_px), borderType=cv2.BORDER_REFLECT) if disc_px else exact
+            )
+            result += tent * blurred
+    return np.maximum(result, 0).astype(np.float32)
+
+
 def disc(diameter_px: float) -> np.ndarray:
     """A disc of this diameter around the middle of a square of odd side, float64, of the sum 1; its edge is
     averaged over each pixel.

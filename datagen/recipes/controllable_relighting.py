@@ -34,7 +34,7 @@ from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mi
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     camera_record,
@@ -139,7 +139,7 @@ class ControllableRelighting:
         of_object, of_camera, of_lamps, of_mixes, of_source, of_size, of_sizes = draw.spawn(7)
         count = whole_number(of_lamps, config.lamps)
         placed = {
-            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
+            **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
         }
         return plan_scene(draw, of_size, config, [placed]) | {

@@ -9,35 +9,43 @@ from pairbridge.datagen.core.random_draws import Range, log_uniform
 from pairbridge.datagen.scene.specs import PlacedObject, ReceiverSpec, SceneSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyFacts:
-    """`size_m` are the least and largest length of the longest side of a family's bounding box."""
+    """`size_m` are the least and largest length of the longest side of a family's bounding box; whether its
+    objects stand by themselves, may lie, are put leaning against others, and carry something on top of them.
+    """
 
     size_m: Range
+    stands: bool = True
+    lies: bool = True
+    leans: bool = False
+    carries: bool = False
 
 
 # Sizes of what shops sell: a mug of 0.3 l is 9 to 11 cm high and 11 to 13 cm wide with its handle, a chair's
 # back ends at 75 to 105 cm, an EU 38 to 46 shoe is 25 to 31 cm long, a classical guitar 97 to 102 cm.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
-    "alarm_clock": FamilyFacts((0.09, 0.18)),
-    "camera": FamilyFacts((0.11, 0.16)),
-    "chair": FamilyFacts((0.75, 1.05)),
-    "guitar": FamilyFacts((0.95, 1.05)),
-    "mannequin": FamilyFacts((1.65, 1.90)),
-    "mug": FamilyFacts((0.10, 0.14)),
-    "potted_plant": FamilyFacts((0.20, 0.90)),
-    "shoe": FamilyFacts((0.25, 0.31)),
-    "table_lamp": FamilyFacts((0.30, 0.65)),
-    "teapot": FamilyFacts((0.18, 0.28)),
-    "teddy_bear": FamilyFacts((0.20, 0.50)),
-    "toy_car": FamilyFacts((0.07, 0.30)),
-    "vase": FamilyFacts((0.15, 0.45)),
-    "watering_can": FamilyFacts((0.28, 0.48)),
+    "alarm_clock": FamilyFacts(size_m=(0.09, 0.18), lies=False),
+    "camera": FamilyFacts(size_m=(0.11, 0.16), carries=True),
+    "chair": FamilyFacts(size_m=(0.75, 1.05), lies=False, carries=True),
+    "guitar": FamilyFacts(size_m=(0.95, 1.05), stands=False, leans=True),
+    "mannequin": FamilyFacts(size_m=(1.65, 1.90), lies=False),
+    "mug": FamilyFacts(size_m=(0.10, 0.14), carries=True),
+    "potted_plant": FamilyFacts(size_m=(0.20, 0.90), lies=False),
+    "shoe": FamilyFacts(size_m=(0.25, 0.31)),
+    "table_lamp": FamilyFacts(size_m=(0.30, 0.65), lies=False),
+    "teapot": FamilyFacts(size_m=(0.18, 0.28)),
+    "teddy_bear": FamilyFacts(size_m=(0.20, 0.50)),
+    "toy_car": FamilyFacts(size_m=(0.07, 0.30), carries=True),
+    "vase": FamilyFacts(size_m=(0.15, 0.45), carries=True),
+    "watering_can": FamilyFacts(size_m=(0.28, 0.48)),
 }
 # Of a family without a row; a test asks for one.
-USUAL = FamilyFacts((0.10, 0.60))
-# Of people from files that do not say how tall they are: adults, standing.
-PERSON_M: Range = (1.55, 1.90)
+USUAL = FamilyFacts(size_m=(0.10, 0.60))
+# What a file holds is not known: it may be flat or long, and have a top.
+UNKNOWN = FamilyFacts(size_m=USUAL.size_m, leans=True, carries=True)
+# People from files that do not say how tall they are: adults, standing.
+PERSON = FamilyFacts(size_m=(1.55, 1.90), lies=False)
 # A file without a size that stands beside others is at most this much larger or smaller than the first.
 _BESIDE = 2.0
 

@@ -47,7 +47,7 @@ ROOMS = (
         for room in (
             "integrations",
             *("reading", "attempts", "pages", "shelves", "workers", "generation", "costing", "checks"),
-            *("inference", "app", "runs", "sweeps", "commands"),
+            *("inference", "judging", "app", "runs", "sweeps", "commands"),
         )
     ),
     "pipelines",
@@ -102,6 +102,7 @@ AT_IMPORT: dict[str, tuple[str, ...]] = {
     },
     **dict.fromkeys(("training/data", "training/trackers"), ("torch",)),
     "pipelines/inference": _TRAINER,
+    "pipelines/judging": _TRAINER,
     "pipelines/app": ("gradio",),
     "pipelines/workers": ("ray",),
     "pipelines/generation": ("ray",),

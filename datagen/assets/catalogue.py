@@ -7,7 +7,9 @@ yours is placed by the hash of its group's name, unless a `catalogue.yaml` in it
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
+    quarry: {camera_height_m: 1.2}              # of an environment map's camera, above the ground
     sofa: {size_m: 2.1}                         # the longest side of an object, in metres
+    oak: {size_m: 1.2}                          # the width of a material's picture, in metres
 
 Where no catalogue.yaml states a licence or an author, `pairbridge.datagen.sourcing.credits` looks for what
 downloads carry.
@@ -31,8 +33,8 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
 
-AssetKind = Literal["family", "object", "hdri", "photo"]
-LightingKind = Literal["hdri", "sky", "rig", "blend"]
+AssetKind = Literal["family", "object", "hdri", "photo", "material"]
+LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
@@ -63,6 +65,9 @@ class AssetsConfig(FrozenModel):
     """Folders of environment maps (HDRIs), or single files: equirectangular .exr and .hdr files."""
     photos: Folders = ()
     """Folders of photographs, or single files: .jpg (.jpeg, .jpe, .jfif), .png, .webp."""
+    materials: Folders = ()
+    """Folders of materials (PBR textures), each in a folder of its own or with a name of its own: .jpg, .png,
+    .tif and .exr files whose names end in what they are, as `_Color` or `_rough_2k`."""
     families: tuple[str, ...] | None = None
     """Procedural families to use; null means all embedded ones."""
     photo_rules: PhotoRules = PhotoRules()
@@ -72,6 +77,21 @@ class AssetsConfig(FrozenModel):
     addons: tuple[AddonConfig, ...] = ()
     """Blender add-ons that read file formats of their own."""
 
+    @property
+    def folders(self) -> dict[AssetKind, Folders]:
+        """The user's folders, by the kind of asset that is looked for in them."""
+        return {
+            "object": self.objects,
+            "hdri": self.hdris,
+            "photo": self.photos,
+            "material": self.materials,
+        }
+
+    @property
+    def read_by_blender(self) -> Folders:
+        """The user's folders of which Blender's process reads files."""
+        return (*self.objects, *self.materials)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
@@ -80,12 +100,16 @@ class Asset:
     A family stands for all of its objects; one object is written `chair:123456` (family and seed), and its
     sha256 is that of its name and of the code that builds the families. `path` is set for everything else.
     `beside` is the number and one digest of the files that an object's file refers to (materials, buffers,
-    textures), empty where there are none. `lighting` says what kind of light an `hdri` asset holds: a
-    captured one, or one baked for the dataset. `tags` are the catalogue's; of them `human` has a meaning
-    here. `up` is the axis that is up in an object's file, None where the file itself states it, `size_m` the
-    length of its longest side in metres, None where no catalogue.yaml says it. `group` names
+    textures), or of the other maps of a material, whose `path` is its albedo; empty where there are none.
+    `lighting` says what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
+    `tags` are the catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's
+    file, None where the file itself states it. `size_m` is the length of an object's longest side, or the
+    width of what a material's picture shows, in metres, None where no catalogue.yaml says it.
+    `camera_height_m` is how far above the ground an environment map's camera was, None where nobody says.
+    `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`).
+    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
+    taken, in metres, where that is known.
     """
 
     id: str
@@ -101,9 +125,11 @@ class Asset:
     lighting: LightingKind | None = None
     tags: tuple[str, ...] = ()
     up: UpAxis | None = None
+    camera_height_m: float | None = None
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
+    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.material_files import material_companions
 from pairbridge.datagen.assets.object_files import companions, stated_companions
 from pairbridge.datagen.assets.object_rules import AddonConfig
 from pairbridge.datagen.core.errors import FileUnreadable, PairbridgeError
@@ -44,6 +45,21 @@ def code_sha256(path: Path) -> str:
     """One digest of an add-on's Python code."""
     files = [path] if path.is_file() else sorted(path.rglob("*.py"))
     return digest({file.relative_to(path.parent).as_posix(): file_sha256(file) for file in files})
+
+
+def asset_companions(kind: str, path: Path) -> tuple[str, ...]:
+    """Relative names, sorted, of the files that an asset needs beside its own. Raises OSError."""
+    match kind:
+        case "object":
+            return companions(path)
+        case "material":
+            return material_companions(path)
+    return ()
+
+
+def stated_by_asset(kind: str, path: Path) -> tuple[str, ...]:
+    """As `asset_companions`, without those that only Blender can tell. Raises OSError."""
+    return stated_companions(path) if kind == "object" else asset_companions(kind, path)
 
 
 def beside_sha256(path: Path, names: Iterable[str]) -> str:
@@ -112,8 +128,7 @@ class FilesInUse:
         path = asset.path
         try:
             path = self._locate(asset)
-            names = companions(path) if asset.kind == "object" else ()
-            stated = stated_companions(path) if asset.kind == "object" else ()
+            names, stated = asset_companions(asset.kind, path), stated_by_asset(asset.kind, path)
             stamps = {file: file_stamp(file) for file in (path, *(path.parent / name for name in names))}
             sha256 = content_sha256(self._sha256(path), self._addons.get(path.suffix.lower()))
             sums = {name: self._sha256(path.parent / name) for name in names}

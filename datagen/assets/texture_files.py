@@ -51,6 +51,23 @@ def texture_problem(stream: BinaryIO, name: str) -> str | None:
     return None
 
 
+def picture_size(stream: BinaryIO, name: str) -> tuple[int, int]:
+    """(width, height) that a PNG, JPEG, WebP, EXR or TIFF states. Raises PictureRefused for what is none of
+    them, or not to be decoded."""
+    if (problem := texture_problem(stream, name)) is not None:
+        raise PictureRefused(problem)
+    claims = check_picture(stream)
+    if claims is not None:
+        return claims.width, claims.height
+    stream.seek(0)
+    head = stream.read(4)
+    if head == EXR_SIGNATURE:
+        return check_exr(stream)
+    if head in _TIFF:
+        return _check_tiff(stream, stream.seek(0, io.SEEK_END), _TIFF[head])
+    raise PictureRefused("it is damaged, or no PNG, JPEG, WebP, TIFF or EXR")
+
+
 def _check(stream: BinaryIO, suffix: str) -> None:
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -85,19 +102,21 @@ def _check_bmp(head: bytes, size: int) -> None:
     check_plain(width, abs(height), size)
 
 
-def _check_tiff(stream: BinaryIO, size: int, order: str) -> None:
-    """Every picture of the file has a directory, which names the next one."""
+def _check_tiff(stream: BinaryIO, size: int, order: str) -> tuple[int, int]:
+    """The size of the first picture. Every picture of the file has a directory, which names the next one."""
+    sizes: list[tuple[int, int]] = []
     stream.seek(4)
     try:
         for _ in range(_MOST_DIRECTORIES):
             place = struct.unpack(f"{order}I", stream.read(4))[0]
             if place == 0:
-                return
+                return sizes[0]
             stream.seek(place)
             entries = stream.read(12 * struct.unpack(f"{order}H", stream.read(2))[0])
             numbers = dict(_tiff_numbers(entries, order))
-            check_plain(numbers[_TIFF_WIDTH], numbers[_TIFF_HEIGHT], size)
-    except (struct.error, KeyError) as error:
+            sizes.append((numbers[_TIFF_WIDTH], numbers[_TIFF_HEIGHT]))
+            check_plain(*sizes[-1], size)
+    except (struct.error, LookupError) as error:
         raise PictureRefused(f"it is damaged: its directory cannot be read ({error!r})") from error
     raise PictureRefused(f"it has more than {_MOST_DIRECTORIES} pictures")
 

@@ -127,7 +127,7 @@ class DatasetConfig(FrozenModel):
             photo_rules=self.assets.photo_rules,
             object_rules=self.assets.object_rules,
             addons=self.assets.addons,
-            object_folders=self.assets.objects,
+            object_folders=self.assets.read_by_blender,
         )
 
     def content(self) -> dict[str, Any]:

@@ -51,10 +51,12 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_camera,
     draw_turned_lighting,
     load_scene,
+    materials_of,
     place_camera,
     place_lighting,
     placed_record,
     plan_scene,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SOLID,
@@ -161,13 +163,14 @@ class Geometry:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_scene, of_cameras, of_lightings, of_size, of_sizes = draw.spawn(5)
+        of_scene, of_cameras, of_lightings, of_size, of_sizes, of_materials = draw.spawn(6)
         room = bool(of_scene.random() < config.room_share)
         low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
         azimuth_rad = of_cameras.uniform(0, math.tau)
         objects = self._plan_objects(of_scene, of_sizes, catalogue, split, room)
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
         return plan_scene(draw, of_size, config, objects, receivers) | {
             "views": [
                 {
@@ -217,6 +220,7 @@ class Geometry:
             factor=factor,
             assets=[
                 *(("object", item["id"]) for item in params["objects"]),
+                *materials_of(params),
                 ("lighting", view["lighting"]["id"]),
             ],
             record={

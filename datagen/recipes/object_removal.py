@@ -48,8 +48,10 @@ from pairbridge.datagen.recipes.scene_draws import (
     draw_camera,
     draw_turned_lighting,
     load_scene,
+    materials_of,
     placed_record,
     plan_scene,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -188,9 +190,10 @@ class ObjectRemoval:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, of_sizes = (
-            draw.spawn(9)
+        of_objects, of_room, of_camera, of_light, of_pairs, of_size, of_twins, of_hidden, *later = draw.spawn(
+            10
         )
+        of_sizes, of_materials = later
         camera = draw_camera(of_camera, config)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
@@ -198,6 +201,7 @@ class ObjectRemoval:
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
         room = self._room(of_room, objects, camera["azimuth_rad"])
+        room = with_materials(of_materials, room, catalogue, split, config.materials_share)
         return plan_scene(draw, of_size, config, objects, room) | {
             "camera": camera,
             "lighting": draw_turned_lighting(of_light, catalogue, split, config),
@@ -272,6 +276,7 @@ class ObjectRemoval:
                     for at, entry in enumerate(params["objects"])
                     if at not in (*absent, *removed)
                 ),
+                *materials_of(params),
                 ("lighting", params["lighting"]["id"]),
             ],
             mask_source="rendered coverage",

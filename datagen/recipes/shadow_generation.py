@@ -39,9 +39,11 @@ from pairbridge.datagen.recipes.scene_draws import (
     lamp_record,
     lamp_spec,
     load_scene,
+    materials_of,
     place_camera,
     placed_record,
     plan_scene,
+    with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -98,7 +100,7 @@ class ShadowGenerationConfig(RenderedConfig):
     ambient: Range = (0.12, 0.35)
     """Radiance of the surroundings, equal from everywhere; it fills the shadow."""
     textured: Fraction = 0.5
-    """Fraction of groups on a procedural floor; the rest stand on white board."""
+    """Fraction of groups on a floor, procedural or of your materials; the rest stand on white board."""
     effect_threshold: PositiveFloat = 0.02
     """Least difference between the renders with and without the object that counts as its effect, as a
     fraction of white in the finished picture."""
@@ -134,14 +136,17 @@ class ShadowGeneration:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_ground, of_camera, of_lamps, of_size, of_sizes = draw.spawn(6)
+        of_object, of_ground, of_camera, of_lamps, of_size, of_sizes, of_materials = draw.spawn(7)
         placed = {
             **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
             "standing": True,
         }
-        ground = ReceiverSpec(surface=self._ground(of_ground))
-        return plan_scene(draw, of_size, config, [placed], [ground]) | {
+        textured = bool(of_ground.random() < config.textured)
+        grounds = [ReceiverSpec(surface=ground_surface(of_ground) if textured else _board(of_ground))]
+        if textured:
+            grounds = with_materials(of_materials, grounds, catalogue, split, config.materials_share)
+        return plan_scene(draw, of_size, config, [placed], grounds) | {
             "camera": draw_camera(of_camera, config),
             "ambient": float(of_lamps.uniform(*config.ambient)),
             "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],
@@ -199,7 +204,7 @@ class ShadowGeneration:
             spec,
             number,
             workbench,
-            assets=[("object", params["objects"][0]["id"])],
+            assets=[("object", params["objects"][0]["id"]), *materials_of(params)],
             mask_source="rendered alpha",
             relighter="rendered",
             params={
@@ -227,8 +232,8 @@ class ShadowGeneration:
             "colour": [float(draw.uniform(*config.intensity))] * 3,
         }
 
-    def _ground(self, draw: np.random.Generator) -> SurfaceSpec:
-        if draw.random() < self.config.textured:
-            return ground_surface(draw)
-        level = float(draw.uniform(0.6, 0.85))
-        return SurfaceSpec(kind="plain", colour=(level,) * 3, accent=(level,) * 3, roughness=0.9)
+
+def _board(draw: np.random.Generator) -> SurfaceSpec:
+    """White board."""
+    level = float(draw.uniform(0.6, 0.85))
+    return SurfaceSpec(kind="plain", colour=(level,) * 3, accent=(level,) * 3, roughness=0.9)

@@ -9,7 +9,7 @@ from pairbridge.datagen.core.random_draws import Range, log_uniform
 from pairbridge.datagen.scene.specs import PlacedObject, ReceiverSpec, SceneSpec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FamilyFacts:
     """`size_m` are the least and largest length of the longest side of a family's bounding box; whether its
     objects stand by themselves, may lie, are put leaning against others, and carry something on top of them.
@@ -24,28 +24,44 @@ class FamilyFacts:
 
 # Sizes of what shops sell: a mug of 0.3 l is 9 to 11 cm high and 11 to 13 cm wide with its handle, a chair's
 # back ends at 75 to 105 cm, an EU 38 to 46 shoe is 25 to 31 cm long, a classical guitar 97 to 102 cm.
+# A bottle of 0.33 to 0.75 l is 20 to 32 cm high, a drinking glass 9 to 24, a tin 7 (fish) to 23 (paint),
+# a book 18 to 30 and a row of them longer; an apple is 7 to 8 cm wide, and a bowl holds six to twelve.
+# A handbag is 22 to 40 cm wide, a duffel 45 to 60; cushions are sold at 40 to 60 cm; a hammer is 28 to 35 cm
+# long, a screwdriver 18 to 30; busts and figurines are 20 to 60 cm high; a tomato is 7 cm wide and
+# a pumpkin up to 35.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
-    "alarm_clock": FamilyFacts(size_m=(0.09, 0.18), lies=False),
-    "camera": FamilyFacts(size_m=(0.11, 0.16), carries=True),
-    "chair": FamilyFacts(size_m=(0.75, 1.05), lies=False, carries=True),
-    "guitar": FamilyFacts(size_m=(0.95, 1.05), stands=False, leans=True),
-    "mannequin": FamilyFacts(size_m=(1.65, 1.90), lies=False),
-    "mug": FamilyFacts(size_m=(0.10, 0.14), carries=True),
-    "potted_plant": FamilyFacts(size_m=(0.20, 0.90), lies=False),
-    "shoe": FamilyFacts(size_m=(0.25, 0.31)),
-    "table_lamp": FamilyFacts(size_m=(0.30, 0.65), lies=False),
-    "teapot": FamilyFacts(size_m=(0.18, 0.28)),
-    "teddy_bear": FamilyFacts(size_m=(0.20, 0.50)),
-    "toy_car": FamilyFacts(size_m=(0.07, 0.30), carries=True),
-    "vase": FamilyFacts(size_m=(0.15, 0.45), carries=True),
-    "watering_can": FamilyFacts(size_m=(0.28, 0.48)),
+    "alarm_clock": FamilyFacts((0.09, 0.18), lies=False),
+    "bag": FamilyFacts((0.28, 0.58), leans=True),
+    "books": FamilyFacts((0.19, 0.34), carries=True),
+    "bottle": FamilyFacts((0.18, 0.33)),
+    "box": FamilyFacts((0.14, 0.55), carries=True),
+    "camera": FamilyFacts((0.11, 0.16), carries=True),
+    "chair": FamilyFacts((0.75, 1.05), lies=False, carries=True),
+    "cushion": FamilyFacts((0.38, 0.62), leans=True),
+    "drinking_glass": FamilyFacts((0.09, 0.24)),
+    "fruit_bowl": FamilyFacts((0.20, 0.34), lies=False),
+    "guitar": FamilyFacts((0.95, 1.05), stands=False, leans=True),
+    "hand_tool": FamilyFacts((0.17, 0.35), stands=False, leans=True),
+    "mannequin": FamilyFacts((1.65, 1.90), lies=False),
+    "mug": FamilyFacts((0.10, 0.14), carries=True),
+    "potted_plant": FamilyFacts((0.20, 0.90), lies=False),
+    "shoe": FamilyFacts((0.25, 0.31)),
+    "statue": FamilyFacts((0.18, 0.60), lies=False),
+    "table_lamp": FamilyFacts((0.30, 0.65), lies=False),
+    "teapot": FamilyFacts((0.18, 0.28)),
+    "teddy_bear": FamilyFacts((0.20, 0.50)),
+    "tin_can": FamilyFacts((0.08, 0.24), carries=True),
+    "toy_car": FamilyFacts((0.07, 0.30), carries=True),
+    "vase": FamilyFacts((0.15, 0.45), carries=True),
+    "vegetable": FamilyFacts((0.08, 0.32)),
+    "watering_can": FamilyFacts((0.28, 0.48)),
 }
 # Of a family without a row; a test asks for one.
-USUAL = FamilyFacts(size_m=(0.10, 0.60))
+USUAL = FamilyFacts((0.10, 0.60))
 # What a file holds is not known: it may be flat or long, and have a top.
-UNKNOWN = FamilyFacts(size_m=USUAL.size_m, leans=True, carries=True)
+UNKNOWN = FamilyFacts(USUAL.size_m, leans=True, carries=True)
 # People from files that do not say how tall they are: adults, standing.
-PERSON = FamilyFacts(size_m=(1.55, 1.90), lies=False)
+PERSON = FamilyFacts((1.55, 1.90), lies=False)
 # A file without a size that stands beside others is at most this much larger or smaller than the first.
 _BESIDE = 2.0
 

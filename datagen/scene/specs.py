@@ -125,15 +125,19 @@ class PlacedObject:
 
 
 SURFACE_KINDS = ("plain", "planks", "tiles", "bricks", "checks", "stripes", "concrete", "marble", "carpet")
+# The kind of a surface whose material comes from files.
+MAPPED = "mapped"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SurfaceSpec:
-    """The procedural material of a receiver; `pairbridge.datagen.scene.surface_draws` draws them.
+    """The material of a receiver; `pairbridge.datagen.scene.surface_draws` draws them.
 
     `colour` and `accent` are linear reflectances. `cell` is the size of a plank, tile, stripe or vein in
     world units; the pattern is shifted by `offset` and turned by `turn_rad` in the plane of the receiver.
     `cell_m` is that size in metres, and takes the place of `cell` in scenes whose objects have sizes.
+    A `mapped` surface shows the user's `material` as it is, a picture of it being a cell wide: in a plan the
+    id of an asset, for Blender the path of its albedo. The other kinds are procedural.
     """
 
     kind: str
@@ -144,10 +148,13 @@ class SurfaceSpec:
     offset: tuple[float, float] = (0.0, 0.0)
     turn_rad: float = 0.0
     cell_m: float | None = None
+    material: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in SURFACE_KINDS:
-            raise ValueError(f"surface {self.kind!r} is not one of {', '.join(SURFACE_KINDS)}")
+        if self.kind not in (*SURFACE_KINDS, MAPPED):
+            raise ValueError(f"surface {self.kind!r} is not one of {', '.join((*SURFACE_KINDS, MAPPED))}")
+        if (self.kind == MAPPED) != (self.material is not None):
+            raise ValueError(f"a mapped surface has a material, and no other has one: {self}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,29 +176,52 @@ class ReceiverSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CatcherSpec:
+    """A part of the ground z = 0 that only takes shadows: an ellipse around `centre` with half `axes`, the
+    first of them turned by `turn_rad` from +X.
+
+    Its albedo, seen by objects, is the lighting's radiance as a camera at `map_centre` sees the ground, times
+    `gain` (per channel), at most `largest_albedo`.
+    """
+
+    centre: tuple[float, float]
+    axes: tuple[float, float]
+    turn_rad: float
+    map_centre: tuple[float, float, float]
+    gain: tuple[float, float, float]
+    largest_albedo: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
     """Objects and receivers, world coordinates as above. An object's number is its place in `objects`.
 
     A size that a file states is used where no two sizes then differ by more than the factor `size_ratio`.
+    With `catches`, objects stand on a ground that takes shadows and is no part of the picture: each render
+    says what of it is there (CatcherSpec).
     """
 
     objects: tuple[PlacedObject, ...]
     receivers: tuple[ReceiverSpec, ...] = ()
     size_ratio: float = math.inf
+    catches: bool = False
 
     def __post_init__(self) -> None:
         if not self.objects:
             raise ValueError("a scene has at least one object")
         if len({placed.size_m is None for placed in self.objects}) > 1:
             raise ValueError("either all objects of a scene have a size in metres or none has")
+        if self.catches and self.receivers:
+            raise ValueError("a ground of its own would hide the one that takes shadows")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedScene:
-    """What Blender made of a SceneSpec. A world unit is `metres_per_unit` metres long, None where the objects
-    have no sizes."""
+    """What Blender made of a SceneSpec: its objects, and the lowest and highest corner of them where they
+    stand. A world unit is `metres_per_unit` metres long, None where the objects have no sizes."""
 
     objects: tuple[ObjectInfo, ...]
+    bounds: tuple[tuple[float, float, float], ...]
     metres_per_unit: float | None = None
 
 
@@ -283,6 +313,9 @@ class RenderedPasses:
     both world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
     glossy colour, premultiplied: on metals the diffuse colour alone is black. `roughness` and `metallic`
     (H, W) in [0, 1] are those of the surface's BSDF, 1 and 0 of one that has none, 0 where nothing was hit.
+    `caught` (H, W, 3) is the factor that objects leave of the light of a ground that catches shadows
+    (CatcherSpec), 1 where it is not seen; None without one. Such a ground is in `depth`, `normal` and
+    `albedo`, but not in `rgba`.
     `wall_s` is the request's wall time up to these arrays, `render_s` Cycles' own render time (steps of
     10 ms).
     """
@@ -298,6 +331,7 @@ class RenderedPasses:
     metallic: np.ndarray
     wall_s: float
     render_s: float
+    caught: np.ndarray | None = None
 
 
 # Fields that hold another of these classes, or a tuple of one.

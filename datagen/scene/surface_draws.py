@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from pairbridge.datagen.core.random_draws import Range
 from pairbridge.datagen.imaging.colour import linear_colour
-from pairbridge.datagen.scene.specs import SurfaceSpec
+from pairbridge.datagen.scene.specs import MAPPED, SurfaceSpec
 
 GROUND_KINDS = ("plain", "planks", "tiles", "checks", "concrete", "marble", "carpet")
 WALL_KINDS = ("plain", "bricks", "tiles", "stripes", "concrete", "planks")
@@ -76,6 +77,33 @@ def ground_surface(rng: np.random.Generator) -> SurfaceSpec:
 def wall_surface(rng: np.random.Generator) -> SurfaceSpec:
     """A wall, whose courses and stripes stay level and upright."""
     return surface(rng, WALL_KINDS)
+
+
+# What a world unit is in scenes whose objects have no sizes: a plank of 8 to 20 cm is a third to four fifths.
+METRES_A_UNIT = 0.3
+# The side of a material's picture where nobody stated it: scans of floors and walls show one to two metres.
+USUAL_SIDE_M: Range = (1.0, 2.0)
+
+
+def mapped_surface(
+    rng: np.random.Generator, material: str, size_m: float | None, *, wall: bool
+) -> SurfaceSpec:
+    """The user's `material`, whose picture has a side of `size_m`, in its real size: on a ground it is turned
+    at random, on a wall it is upright."""
+    usual_m = float(rng.uniform(*USUAL_SIDE_M))
+    side_m = usual_m if size_m is None else size_m
+    turn_rad = float(rng.uniform(0, math.tau))
+    return SurfaceSpec(
+        kind=MAPPED,
+        colour=(1.0, 1.0, 1.0),
+        accent=(1.0, 1.0, 1.0),
+        roughness=1.0,
+        cell=side_m / METRES_A_UNIT,
+        cell_m=side_m,
+        offset=(float(rng.uniform()), float(rng.uniform())),
+        turn_rad=0.0 if wall else turn_rad,
+        material=material,
+    )
 
 
 def _base_colour(rng: np.random.Generator, kind: str) -> tuple[float, float, float]:

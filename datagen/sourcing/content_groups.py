@@ -1,8 +1,9 @@
 """Which assets are one and the same, whatever they are called: they belong to one split.
 
-Together belong files with equal bytes, photographs that show the same picture (mirrored ones too),
-environment maps of one scene at any size and exposure, and files whose names differ only by size, level of
-detail, version or copy. What belongs together is a content group; its split is drawn from the group's name.
+Together belong files with equal bytes, photographs and materials that show the same picture (mirrored ones
+too), environment maps of one scene at any size and exposure, and files whose names differ only by size, level
+of detail, version or copy. What belongs together is a content group; its split is drawn from the group's
+name.
 """
 
 import re
@@ -28,7 +29,7 @@ _DETAIL = (
     r"|medium|large|big|full|thumb|thumbnail|preview|resized|scaled|reduced|simplified|decimated|optimized|compressed"
     r"|draco"
 )
-_FORMATS = r"gltf|glb|obj|fbx|usd|usda|usdc|usdz|blend|ply|stl|exr|hdr|hdri|jpg|jpeg|png|webp"
+_FORMATS = r"gltf|glb|obj|fbx|usd|usda|usdc|usdz|blend|ply|stl|exr|hdr|hdri|jpg|jpeg|png|webp|tif|tiff"
 _MARK = re.compile(rf"(?:{_SIZES}|{_VERSIONS}|{_DETAIL}|{_FORMATS})\Z")
 _GLUED = re.compile(r"(?<=[^\W_])lod(?=\d+\b)|(?<=\D)(?=\d{1,2}k\b)")
 # Words that a number may follow: `lod 1`, `copy 2`, `version 3`, `v 1.2`.
@@ -174,6 +175,7 @@ def _links(assets: Sequence[Comparable], names: Sequence[Iterable[str]]) -> Iter
                 yield Link(first, index, "their bytes are equal")
     for kind, near, why in (
         ("photo", near_photos, "they show the same picture"),
+        ("material", near_photos, "their albedos are one picture"),
         ("hdri", near_maps, "they are environment maps of one scene"),
     ):
         known = [index for index, asset in enumerate(assets) if asset.kind == kind and asset.fingerprint]

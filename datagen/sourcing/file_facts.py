@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pairbridge.datagen.assets.exr_files import read_equirect
-from pairbridge.datagen.assets.files_in_use import beside_sha256
-from pairbridge.datagen.assets.object_files import check_object_file, stated_companions
+from pairbridge.datagen.assets.files_in_use import beside_sha256, stated_by_asset
+from pairbridge.datagen.assets.material_files import check_material
+from pairbridge.datagen.assets.object_files import check_object_file
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.assets.photographs import PhotoRules, read_photograph
 from pairbridge.datagen.core.atomic_files import DiskFull, write_atomically
@@ -59,12 +60,18 @@ class FileFacts:
 @dataclass(frozen=True, slots=True)
 class FileToRead:
     """One asset's file, at or below `root`. `beside` stands for the files that it may refer to: what is known
-    of it falls when they change."""
+    of it falls when they change. `named` is what the asset is called below its root where that is not the
+    file's path."""
 
     kind: str
     path: Path
     root: Path
     beside: str = ""
+    named: PurePosixPath | None = None
+
+    @property
+    def relative(self) -> PurePosixPath:
+        return self.named or PurePosixPath(self.path.relative_to(self.root))
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ class FactReader:
         return {
             "photo": self.photo_rules.model_dump(mode="json"),
             "object": self.object_rules.model_dump(mode="json"),
+            "material": self.object_rules.model_dump(mode="json"),
         }
 
     def _read(self, file: FileToRead) -> FileFacts:
@@ -120,10 +128,10 @@ class FactReader:
     def _look(self, file: FileToRead) -> FileFacts:
         sha256 = file_sha256(file.path)
         try:
-            large = file.kind == "hdri" or file.path.stat().st_size > _LARGE_BYTES
+            large = file.kind in ("hdri", "material") or file.path.stat().st_size > _LARGE_BYTES
             with _LARGE_AT_ONCE if large else contextlib.nullcontext():
                 fingerprint = self._fingerprint(file)
-            names = stated_companions(file.path) if file.kind == "object" else ()
+            names = stated_by_asset(file.kind, file.path)
             return FileFacts(sha256, fingerprint, beside_sha256(file.path, names))
         except AssetError as error:
             # What a dataset says of a file must not depend on where it lies.
@@ -141,6 +149,9 @@ class FactReader:
                 return map_fingerprint(read_equirect(file.path))
             case "object":
                 check_object_file(file.path, self.object_rules)
+            case "material":
+                albedo = check_material(file.path, self.object_rules)
+                return "" if albedo is None else photo_fingerprint(albedo)
         return ""
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pairbridge.datagen.assets.material_files import MATERIAL_SUFFIXES
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 
 _METADATA = (".json", ".json.gz", ".yaml", ".yml", ".xml", ".csv", ".tsv", ".parquet")
@@ -10,6 +11,7 @@ _DOCUMENTS = (".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".rtf", ".url", ".
 _ACCEPTED = {
     "photo": "photographs are JPEG, PNG or WebP",
     "hdri": "environment maps are .exr or .hdr",
+    "material": "the maps of a material are .jpg, .png, .tif or .exr",
     "object": "objects are glb, gltf, obj, fbx, ply, stl, usd or blend",
 }
 
@@ -35,6 +37,9 @@ def other_file(path: Path, *kinds: str) -> OtherFile:
         return OtherFile(False, "metadata: licences, authors and pins are read from such files")
     if name.endswith(_DOCUMENTS) or (not path.suffix and name.startswith(("license", "licence", "readme"))):
         return OtherFile(False, "a document")
+    if kinds == ("material",) and path.suffix.lower() in MATERIAL_SUFFIXES:
+        # Previews and maps that nothing here needs, as specular ones.
+        return OtherFile(False, "its name ends in no map that a material here has")
     try:
         with open(path, "rb") as stream:
             found = content_of(stream.read(SIGNATURE_BYTES))
@@ -42,5 +47,5 @@ def other_file(path: Path, *kinds: str) -> OtherFile:
         return OtherFile(True, f"it cannot be read: {error.strerror}")
     suffix = f"it has the suffix {path.suffix}" if path.suffix else "it has no suffix"
     what = f"it is {found}, and {suffix}" if found else suffix
-    meant = [kind for kind in kinds if kind == "photo"] if found in _PICTURES else kinds
+    meant = [kind for kind in kinds if kind in ("photo", "material")] if found in _PICTURES else kinds
     return OtherFile(True, "; ".join([what, *(_ACCEPTED[kind] for kind in meant or kinds)]))

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import importlib.util
+import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -21,7 +22,9 @@ from pairbridge.datagen.assets.catalogue import (
     Catalogue,
     LeftOut,
 )
+from pairbridge.datagen.assets.exr_files import MADE_FROM, exr_attribute
 from pairbridge.datagen.assets.files_in_use import content_sha256
+from pairbridge.datagen.assets.material_files import material_sets
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, companions, default_up
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules
@@ -42,9 +45,13 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "size_m", "group"})
+_PIN_KEYS = frozenset(
+    {"split", "licence", "author", "source", "exclude", "tags", "up", "size_m", "camera_height_m", "group"}
+)
 _EVERY_FILE = "*"
-_BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
+_BAKED_NAME = re.compile(
+    r"(?P<lighting>sky|rig|blend|outdoor|interior)-(?P<split>train|validation|test)-\d{3,}\Z"
+)
 
 
 def build_catalogue(
@@ -137,11 +144,29 @@ def baked_assets(lightings_dir: Path) -> list[Asset]:
     for path in sorted(lightings_dir.glob("*.exr")):
         match = _BAKED_NAME.match(path.stem)
         if match:
-            found.append(baked_asset(path.stem, match["lighting"], match["split"], path=path, sha256=""))
+            made_from = json.loads(exr_attribute(path, MADE_FROM) or "{}")
+            found.append(
+                baked_asset(
+                    path.stem,
+                    match["lighting"],
+                    match["split"],
+                    path=path,
+                    sha256="",
+                    camera_height_m=made_from.get("camera_height_m"),
+                )
+            )
     return _with_facts(found)
 
 
-def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, sha256: str) -> Asset:
+def baked_asset(
+    asset_id: str,
+    lighting: Any,
+    split: Any,
+    *,
+    path: Path | None,
+    sha256: str,
+    camera_height_m: float | None = None,
+) -> Asset:
     """The catalogue entry of one lighting made by this package."""
     return Asset(
         id=asset_id,
@@ -153,6 +178,7 @@ def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, 
         sha256=sha256,
         path=path,
         lighting=lighting,
+        camera_height_m=camera_height_m,
     )
 
 
@@ -166,19 +192,19 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     own = {suffix: addon for addon in config.addons for suffix in addon.imports}
     places = [
         (kind, position, place)
-        for kind, kind_places in (
-            ("object", config.objects),
-            ("hdri", config.hdris),
-            ("photo", config.photos),
-        )
+        for kind, kind_places in config.folders.items()
         for position, place in enumerate(kind_places)
     ]
     files = [
         (kind, position, read.root, read)
         for kind, position, place in places
-        for read in _asset_files(kind, place, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        for read in (
+            _material_files(place)
+            if kind == "material"
+            else _asset_files(kind, place, _SUFFIXES[kind] | (own.keys() if kind == "object" else set()))
+        )
     ]
-    stems = Counter(_sanitised(read.path.relative_to(folder)) for _, _, folder, read in files)
+    stems = Counter(_sanitised(read.relative) for *_, read in files)
     beside: defaultdict[Path, set[str]] = defaultdict(set)
     for _, _, _, read in files:
         beside[read.path.parent].add(read.path.stem.lower())
@@ -190,7 +216,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
     credits = {folder: CreditReader(folder) for folder in pins}
     for (kind, position, folder, read), fact in zip(files, facts, strict=True):
         path = read.path
-        relative = path.relative_to(folder)
+        relative = read.relative
         asset_id = _sanitised(relative)
         if stems[asset_id] > 1 or asset_id in taken:
             where = f"{kind}/{position}/{relative.as_posix()}"
@@ -204,7 +230,7 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
         stated = credits[folder].read(path) if not {"licence", "author"} <= pin.keys() else Credit()
         addon = own.get(path.suffix.lower())
         source = pin.get("source", stated.source or relative.as_posix())
-        names = {pin.get("group") or common_name(PurePosixPath(relative), frozenset(beside[path.parent]))}
+        names = {pin.get("group") or common_name(relative, frozenset(beside[path.parent]))}
         if kind == "hdri" and (haven := haven_name(source)):
             names.add(haven)
         asset = Asset(
@@ -220,14 +246,17 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
-            size_m=float(pin["size_m"]) if kind == "object" and "size_m" in pin else None,
+            camera_height_m=float(pin["camera_height_m"]) if "camera_height_m" in pin else None,
+            size_m=float(pin["size_m"]) if kind in ("object", "material") and "size_m" in pin else None,
             fingerprint=fact.fingerprint,
         )
         found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
     for folder, entries in pins.items():
         unused = entries.keys() - used[folder]
         # A folder of several kinds of assets has one catalogue.yaml for all of them.
-        there = (one.path.relative_to(folder) for one in listed_files(folder)) if unused else ()
+        there = (
+            (PurePosixPath(one.path.relative_to(folder)) for one in listed_files(folder)) if unused else ()
+        )
         for asset_id in sorted(unused.difference(map(_sanitised, there))):
             near = difflib.get_close_matches(asset_id, sorted(used[folder]), n=1)
             raise CatalogueError(
@@ -333,6 +362,29 @@ def _asset_files(kind: AssetKind, place: Path, suffixes: Set[str]) -> list[FileT
     ]
 
 
+def _material_files(place: Path) -> list[FileToRead]:
+    """One for each material below a folder, called after its own folder where it is alone there."""
+    if not place.is_dir():
+        raise ConfigError(
+            f"assets: {place} is no folder",
+            consequence="its materials would silently be missing from the dataset",
+            remedy="name the folder that holds a material's maps, or one above it (paths are relative to the "
+            "YAML file)",
+        )
+    listed = [one.path for one in listed_files(place) if not one.ignored]
+    beside = beside_digests(listed, place)
+    sets = material_sets(listed)
+    beneath = Counter(one.main.parent for one in sets)
+    files = []
+    for one in sets:
+        folder = PurePosixPath(one.main.parent.relative_to(place))
+        alone = beneath[one.main.parent] == 1 and folder.name
+        name = folder.as_posix() if alone else (folder / (one.name or place.name)).as_posix()
+        named = PurePosixPath(f"{name}{one.main.suffix}")
+        files.append(FileToRead("material", one.main, place, beside.get(one.main.parent, ""), named))
+    return files
+
+
 def _companions(path: Path) -> tuple[str, ...]:
     try:
         return companions(path)
@@ -340,7 +392,7 @@ def _companions(path: Path) -> tuple[str, ...]:
         raise FileUnreadable.of(path, error) from error
 
 
-def _sanitised(relative: Path) -> str:
+def _sanitised(relative: PurePosixPath) -> str:
     # 60 characters leave room for the collision hash, and a report can show them.
     text = relative.with_suffix("").as_posix().lower()
     return re.sub(r"[^a-z0-9_]+", "-", text).strip("-")[:60] or "asset"
@@ -378,7 +430,10 @@ def _pin_problem(pin: Any) -> str | None:
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"
-    texts = {key: value for key, value in pin.items() if key not in ("tags", "size_m")}
+    height_m = pin.get("camera_height_m", 1.0)
+    if isinstance(height_m, bool) or not isinstance(height_m, int | float) or not 0 < height_m < 1000:
+        return "gives 'camera_height_m' a value that is not a number of metres above 0"
+    texts = {key: value for key, value in pin.items() if key not in ("tags", "size_m", "camera_height_m")}
     wrong = sorted(key for key, value in texts.items() if not isinstance(value, str))
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 

@@ -4,10 +4,11 @@ Which files are assets is told from the folder alone. Objects bring pictures alo
 names, or that lies in a folder of textures, is no photograph and no environment map.
 """
 
+import dataclasses
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.exr_files import write_exr
+from pairbridge.datagen.assets.material_files import check_material, material_maps
 from pairbridge.datagen.assets.photographs import read_photograph
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient
@@ -29,7 +31,8 @@ from pairbridge.datagen.lighting.equirect import Environment, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
-from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, PlacedObject, ReceiverSpec, SceneSpec
+from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT, USUAL_SIDE_M, mapped_surface
 from pairbridge.pipelines.checks.texture_names import textures_of
 from pairbridge.pipelines.pages.sheets import reduced
 
@@ -41,7 +44,9 @@ BACKDROP = 0.35
 _TALLER = 2.0
 VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
 
-_KIND_FOLDERS = ("objects", "hdris", "photos")
+_KIND_FOLDERS = ("objects", "hdris", "photos", "materials")
+# A picture in a folder of all kinds is a photograph: maps are told by their names in a folder of materials.
+_ANYWHERE = ("objects", "hdris", "photos")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +97,7 @@ def check_assets(
         light = Environment(studio_rig(rng(1, "asset check"), 256))
         write_exr(scratch / "light.exr", light.pixels)
         quick = RenderSettings(samples=SAMPLES, device=config.render.device, python=config.render.python)
-        settings = replace(config.workbench, render=quick)
+        settings = dataclasses.replace(config.workbench, render=quick)
         with open_blender(settings, scratch_dir=scratch, log_path=log_path, threads=threads) as blender:
             for asset in assets:
                 on_asset(asset)
@@ -114,6 +119,9 @@ def _checked(
                 image, facts, hint = _object(asset, config.view, size, blender, light_path, light)
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
+            case "material":
+                check_material(asset.path, config.assets.object_rules)
+                image, facts = _material(asset, config.view, size, blender, light_path, light)
             case _:
                 image = read_photograph(asset.path, config.assets.photo_rules).pixels
                 facts = f"{image.shape[1]}x{image.shape[0]} pixels"
@@ -150,6 +158,27 @@ def _object(
     return view.apply(over_linear(passes.rgba * scale, behind)), facts, _lying(asset, info.extent)
 
 
+def _material(
+    asset: Asset, view: ViewTransform, size: int, blender: BlenderClient, light_path: Path, light: Environment
+) -> tuple[np.ndarray, str]:
+    """Its ground alone, seen from as far as one sees a mug; pictures of it are four mugs wide."""
+    surface = mapped_surface(rng(1, "asset check"), str(asset.path), 4 * METRES_A_UNIT, wall=True)
+    mug = PlacedObject(object=ObjectSpec(family="mug", seed=1), standing=True)
+    blender.load_scene(SceneSpec(objects=(mug,), receivers=(ReceiverSpec(surface=surface),)))
+    blender.set_camera(dataclasses.replace(VIEW, elevation_rad=0.7, fill=0.3), (size, size))
+    passes = blender.render(environment_path=light_path, seed=1, hidden=(0,))
+    factor = np.float32(normalising_factor(light, picture=0.4, limit=0.8))
+    maps = material_maps(asset.path)
+    facts = f"{', '.join(maps)}; {_metres(asset)}"
+    return view.apply(passes.rgba[..., :3] * factor), facts
+
+
+def _metres(asset: Asset) -> str:
+    if asset.size_m is not None:
+        return f"a picture is {asset.size_m:g} m wide"
+    return f"a picture is {USUAL_SIDE_M[0]:g} to {USUAL_SIDE_M[1]:g} m wide, unless `size_m` says otherwise"
+
+
 def _lying(asset: Asset, extent: tuple[float, float, float]) -> str:
     """A hint for an object that is flat and would be tall if another axis of its file were up; else
     nothing."""
@@ -174,9 +203,10 @@ def _lighting(path: Path, view: ViewTransform, size: int) -> tuple[np.ndarray, s
 
 
 def folder_config(folder: Path) -> AssetsConfig:
-    """The folder's `objects`, `hdris` and `photos` where it has any of them, else all kinds all over it."""
+    """The folder's `objects`, `hdris`, `photos` and `materials` where it has any of them, else all kinds but
+    materials all over it."""
     parts = {kind: folder / kind for kind in _KIND_FOLDERS if (folder / kind).is_dir()}
-    roots = parts or dict.fromkeys(_KIND_FOLDERS, folder)
+    roots = parts or dict.fromkeys(_ANYWHERE, folder)
     return AssetsConfig(embedded=False, **{kind: (root,) for kind, root in roots.items()})
 
 
@@ -185,7 +215,7 @@ def folder_assets(config: AssetsConfig, catalogue: Catalogue) -> list[Asset]:
     id; files that the catalogue refuses are among them.
     """
     textures = textures_of(config)
-    folders = (*config.objects, *config.hdris, *config.photos)
+    folders = [folder for places in config.folders.values() for folder in places]
     refused = [
         Asset(
             id=left.id,
@@ -205,7 +235,7 @@ def folder_assets(config: AssetsConfig, catalogue: Catalogue) -> list[Asset]:
         for asset in (*catalogue.assets, *refused)
         if asset.path is not None
         and any(asset.path.is_relative_to(folder) for folder in folders)
-        and (asset.kind == "object" or not any(known.has(asset.path) for known in textures))
+        and (asset.kind not in ("hdri", "photo") or not any(known.has(asset.path) for known in textures))
     ]
-    order = ("object", "hdri", "photo")
+    order = list(config.folders)
     return sorted(kept, key=lambda asset: (order.index(asset.kind), asset.id))

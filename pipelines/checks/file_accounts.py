@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pairbridge.datagen.assets.catalogue import AssetsConfig, LeftOut
-from pairbridge.datagen.assets.object_files import companions
+from pairbridge.datagen.assets.files_in_use import asset_companions
 from pairbridge.datagen.sourcing.folder_listing import listed_files
 from pairbridge.datagen.sourcing.other_files import other_file
 from pairbridge.pipelines.checks.asset_check import Checked
@@ -50,18 +50,16 @@ def file_accounts(
     beside = {
         one.asset.path.parent / name: one.asset.path
         for one in checked
-        if one.asset.kind == "object"
-        for name in companions(one.asset.path)
+        for name in asset_companions(one.asset.kind, one.asset.path)
     }
     textures = textures_of(config)
-    kinds = {"object": config.objects, "hdri": config.hdris, "photo": config.photos}
     accounts: dict[Path, FileAccount] = {}
     for root in roots:
         for listed in listed_files(root):
             path = listed.path
             looked_at = [
                 kind
-                for kind, folders in kinds.items()
+                for kind, folders in config.folders.items()
                 if any(path.is_relative_to(folder) for folder in folders)
             ]
             if listed.ignored:
@@ -89,7 +87,7 @@ def summary(accounts: Sequence[FileAccount]) -> str:
     words = {
         "used": "used",
         "refused": "refused",
-        "companion": "companions of objects",
+        "companion": "companions of others",
         "excluded": "excluded",
         "ignored": "ignored",
     }

@@ -73,7 +73,7 @@ def check(
             on_asset=lambda asset: status.update(f"{len(found) + 1} of {len(assets)}: {asset.path.name}"),
         ):
             found.append(checked)
-    folders = (*config.assets.objects, *config.assets.hdris, *config.assets.photos)
+    folders = [folder for places in config.assets.folders.values() for folder in places]
     roots = [root] if Path(what).is_dir() else dict.fromkeys(folders)
     accounts = file_accounts(roots, config.assets, found, catalogue.left_out)
     write_asset_report(found, accounts, root, out)
@@ -99,13 +99,13 @@ def _config(what: str, settings: list[str], time_limit: float | None):
         # Recipes play no part here; everything else is the shipped starting point's.
         config = load("dataset", "my_assets", settings)
         folders = folder_config(root)
-        kept = {name: getattr(folders, name) for name in ("embedded", "objects", "hdris", "photos")}
+        kept = {f"{kind}s": places for kind, places in folders.folders.items()} | {"embedded": False}
         config = config.model_copy(update={"assets": config.assets.model_copy(update=kept)})
     elif Path(what).suffix not in (".yaml", ".yml") and what not in shipped_names("datasets"):
         raise ConfigError(
             f"{what} is neither a folder nor a dataset's YAML file",
             consequence="there is nothing to check",
-            remedy="name a folder of objects, environment maps or photographs",
+            remedy="name a folder of objects, environment maps, photographs or materials",
         )
     else:
         root, config = find_config("datasets", what).absolute().parent, load("dataset", what, settings)
@@ -115,4 +115,4 @@ def _config(what: str, settings: list[str], time_limit: float | None):
     return root, config
 
 
-group = command_group("Check objects, environment maps and photographs.", check=check)
+group = command_group("Check objects, environment maps, photographs and materials.", check=check)

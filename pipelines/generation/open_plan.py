@@ -123,8 +123,7 @@ def show_model_terms(recipes: Iterable[BaseModel]) -> None:
 
 def show_one_sided(config: AssetsConfig, catalogue: Catalogue) -> None:
     """A line on standard error for each kind of the user's files that are all in the train split."""
-    folders = {"object": config.objects, "hdri": config.hdris, "photo": config.photos}
-    for kind, below in folders.items():
+    for kind, below in config.folders.items():
         own = [
             asset.split
             for asset in catalogue.assets

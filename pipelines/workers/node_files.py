@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pairbridge.datagen.assets.catalogue import Asset
-from pairbridge.datagen.assets.object_files import companions, is_beside
+from pairbridge.datagen.assets.files_in_use import asset_companions
+from pairbridge.datagen.assets.object_files import is_beside
 from pairbridge.datagen.core.atomic_files import held_lock, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.json_digest import digest, file_sha256
@@ -146,8 +147,9 @@ class FileServer:
 
     def asset(self, asset_id: str) -> tuple[FileEntry, ...]:
         """The asset's file and, after it, what it refers to. Raises OSError."""
-        path = self._catalogue.get(asset_id).path
-        return self._listed(f"asset {asset_id}", path.parent, (path.name, *companions(path)))
+        asset = self._catalogue.get(asset_id)
+        names = (asset.path.name, *asset_companions(asset.kind, asset.path))
+        return self._listed(f"asset {asset_id}", asset.path.parent, names)
 
     def models(self) -> tuple[str, ...]:
         """Ids of the models in the driver's weights folder that the dataset's recipes name."""

@@ -25,6 +25,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from pairbridge.datagen.assets.catalogue import AssetsConfig
 from pairbridge.datagen.assets.exr_files import read_equirect
 from pairbridge.datagen.assets.mask_files import decode_mask
+from pairbridge.datagen.assets.material_files import check_material
 from pairbridge.datagen.assets.object_files import check_object_file
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.assets.photographs import PhotoRules, read_header, read_photograph
@@ -164,6 +165,12 @@ def every_reader(scratch: Path) -> dict[str, Reader]:
         "depth.hdf5": (AssetError, _hdf5, _hdf5_files()),
         "environment map": (AssetError, read_equirect, _exrs() | _radiances()),
         "texture": (PairbridgeError, file_problem, _textures() | _exrs() | _radiances() | photo),
+        "material": (
+            AssetError,
+            lambda path: check_material(path, ObjectRules()),
+            {"oak_Color.png": pictures["rgb.png"]},
+            {"oak_Roughness.png": pictures["rgb.png"]},
+        ),
         "object": (
             AssetError,
             lambda path: check_object_file(path, ObjectRules()),

@@ -26,10 +26,10 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.shards.sample import encode_field, params_of
+from pairbridge.datagen.shards.sample import decode_field, encode_field, params_of
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import MASK, ConditionConfig
-from pairbridge.training.data.framing import Frame
+from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
@@ -309,7 +309,26 @@ def _methods(
             for pair in pairs
         ]
 
-    return {"model": of_model} | {name: of_baseline(predict) for name, predict in trivial.items()}
+    theirs = {name: _of_outputs(name, folder, frame) for name, folder in source.outputs.items()}
+    return {"model": of_model} | {name: of_baseline(predict) for name, predict in trivial.items()} | theirs
+
+
+def _of_outputs(name: str, folder: Path, frame: Frame) -> Method:
+    """Another method by its outputs, framed as pairs are where they have not that size yet."""
+
+    def read(pair: Pair) -> np.ndarray:
+        path = folder / f"{pair.key}.png"
+        try:
+            output = decode_field("output.png", path.read_bytes())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"{path} is not there, and `outputs` name it as what {name} made of {pair.key}",
+                consequence="methods would be compared on different pairs",
+                remedy="put it there: `pairbridge export --to folders` has the sources under these names",
+            ) from error
+        return output if output.shape[1::-1] == frame.size_WH else crop_and_resize(output, frame)
+
+    return lambda pairs: [read(pair) for pair in pairs]
 
 
 def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:

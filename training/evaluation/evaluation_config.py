@@ -1,7 +1,7 @@
 """The evaluation configuration: datasets, split, metrics and their weights."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,9 @@ class EvaluationSource(FrozenModel):
     lists them."""
     baselines: tuple[OwnBaseline, ...] = ()
     """Baselines of the user's own, beside those of the task."""
+    outputs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._-]+$")], Path] = Field(default_factory=dict)
+    """Folders with the outputs of other methods, by name, such as {LaMa: outputs/lama}: a row of each. They
+    hold KEY.png of every pair, of its full size or the evaluation's. Relative to the YAML file."""
     max_pairs: int | None = Field(default=None, ge=1)
     """Largest number of pairs to evaluate, the first of the split in planned order. null: all."""
 
@@ -43,10 +46,12 @@ class EvaluationSource(FrozenModel):
     def _check(self) -> Self:
         if unknown := sorted(set(self.against or ()) - set(BASELINES)):
             raise ValueError(f"there is no baseline {unknown[0]}; there are {', '.join(BASELINES)}")
-        names = [MODEL, *BASELINES, *(one.class_name for one in self.baselines)]
+        names = [MODEL, *BASELINES, *(one.class_name for one in self.baselines), *self.outputs]
         taken = sorted({name for name in names if names.count(name) > 1})
         if taken:
-            raise ValueError(f"the name {taken[0]} of a baseline is taken: rename its class")
+            raise ValueError(f"the name {taken[0]} of a baseline is taken: choose another")
+        if self.outputs and not self.task.makes_pictures:
+            raise ValueError(f"`outputs` are pictures, and the task {self.task} makes none")
         return self
 
 

@@ -39,7 +39,10 @@ METRICS = {
     "delta1": Metric("delta < 1.25", "", 3, True),
     "delta2": Metric("delta < 1.25²", "", 3, True),
     "mean_angle": Metric("Mean angle", "°", 2, False),
+    "within_5": Metric("Within 5°", "", 3, True),
+    "within_7": Metric("Within 7.5°", "", 3, True),
     "within_11": Metric("Within 11.25°", "", 3, True),
+    "within_22": Metric("Within 22.5°", "", 3, True),
     "within_30": Metric("Within 30°", "", 3, True),
     "log_rmse": Metric("RMSE of log light", "", 3, False),
     "light_angle": Metric("Angle of the light", "°", 1, False),
@@ -70,20 +73,29 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
 
     11x11 Gaussian window of sigma 1.5, K1 .01, K2 .03, population covariance, as in the paper.
     """
+    return _similarity(output, target)[0]
+
+
+def ssim_map(output: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """`ssim` at every pixel and channel, (H, W, 3), the border included."""
+    return _similarity(output, target)[1]
+
+
+def _similarity(output: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
     # Here: of an extra, and a config names metrics without measuring any.
     from skimage.metrics import structural_similarity
 
-    return float(
-        structural_similarity(
-            output,
-            target,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-            data_range=255,
-            channel_axis=2,
-        )
+    mean, everywhere = structural_similarity(
+        output,
+        target,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=255,
+        channel_axis=2,
+        full=True,
     )
+    return float(mean), everywhere
 
 
 def image_metrics(output: np.ndarray, target: np.ndarray, mask: np.ndarray | None) -> dict[str, float]:
@@ -229,13 +241,19 @@ def align_depth(predicted: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> 
     return np.maximum(scale * predicted.astype(np.float64) + shift, MIN_DEPTH)
 
 
-def depth_metrics(predicted: np.ndarray, depth: np.ndarray, valid: np.ndarray) -> dict[str, float]:
-    """predicted: (H, W) on any scale that grows with distance; depth: (H, W); valid: bool (H, W).
+def depth_metrics(
+    predicted: np.ndarray,
+    depth: np.ndarray,
+    valid: np.ndarray,
+    within: tuple[float, float] = (MIN_DEPTH, np.inf),
+) -> dict[str, float]:
+    """predicted: (H, W) on any scale that grows with distance; depth: (H, W); valid: bool (H, W); within:
+    what aligned depth is clipped to, in the unit of `depth`.
 
     abs_rel: mean of |p - d| / d after alignment. delta1, delta2: share of pixels, 0 to 1, with max(p / d, d /
     p) below 1.25 and 1.25^2.
     """
-    aligned, d = align_depth(predicted, depth, valid)[valid], depth[valid].astype(np.float64)
+    aligned, d = align_depth(predicted, depth, valid)[valid].clip(*within), depth[valid].astype(np.float64)
     ratio = np.maximum(aligned / d, d / aligned)
     return {
         "abs_rel": float((np.abs(aligned - d) / d).mean()),
@@ -247,9 +265,9 @@ def depth_metrics(predicted: np.ndarray, depth: np.ndarray, valid: np.ndarray) -
 def normal_metrics(predicted: np.ndarray, normals: np.ndarray, valid: np.ndarray) -> dict[str, float]:
     """Angles between vectors (H, W, 3) of any length, in degrees, over `valid`, bool (H, W).
 
-    mean_angle; within_11 and within_30: share of pixels, 0 to 1, with an angle below 11.25 and 30 degrees. A
-    predicted vector of length 0 points nowhere: it counts as 90 degrees. Raises ValueError where no pixel is
-    valid.
+    mean_angle; within_5, within_7, within_11, within_22 and within_30: share of pixels, 0 to 1, with an angle
+    below 5, 7.5, 11.25, 22.5 and 30 degrees. A predicted vector of length 0 points nowhere: it counts as 90
+    degrees. Raises ValueError where no pixel is valid.
     """
     p, n = predicted[valid].astype(np.float64), normals[valid].astype(np.float64)
     if not len(n):
@@ -257,8 +275,6 @@ def normal_metrics(predicted: np.ndarray, normals: np.ndarray, valid: np.ndarray
     lengths = np.linalg.norm(p, axis=1) * np.linalg.norm(n, axis=1)
     cosine = (p * n).sum(axis=1) / np.maximum(lengths, 1e-12)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    return {
-        "mean_angle": float(angle.mean()),
-        "within_11": float((angle < 11.25).mean()),
-        "within_30": float((angle < 30).mean()),
-    }
+    limits = {"within_5": 5, "within_7": 7.5, "within_11": 11.25, "within_22": 22.5, "within_30": 30}
+    shares = {name: float((angle < limit).mean()) for name, limit in limits.items()}
+    return {"mean_angle": float(angle.mean()), **shares}

@@ -4,16 +4,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 
-from pairbridge.training.data.pairs import Pair
 from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
 from pairbridge.training.perceptual.inception import InceptionV3, inception_features, load_inception
 
 _TARGET = ""
+
+
+class Compared(Protocol):
+    """What outputs are compared with; mask: uint8 (H, W), read where distances are local."""
+
+    @property
+    def target(self) -> np.ndarray: ...
+
+    @property
+    def mask(self) -> np.ndarray | None: ...
 
 
 @dataclass(slots=True)
@@ -30,7 +39,7 @@ class SetDistances:
         """Raises ConfigError for a file that does not hold the network."""
         return cls(load_inception(weights).to(device), local)
 
-    def add(self, method: str, outputs: Sequence[np.ndarray], pairs: Sequence[Pair]) -> None:
+    def add(self, method: str, outputs: Sequence[np.ndarray], pairs: Sequence[Compared]) -> None:
         """One batch of one method, of which `model` brings the targets in."""
         self._gather(method, outputs, pairs)
         if method == "model":
@@ -50,7 +59,7 @@ class SetDistances:
             found[method] = figures
         return found
 
-    def _gather(self, name: str, images: Sequence[np.ndarray], pairs: Sequence[Pair]) -> None:
+    def _gather(self, name: str, images: Sequence[np.ndarray], pairs: Sequence[Compared]) -> None:
         self._whole[name].add(inception_features(self.network, np.stack(images)))
         if self.local:
             crops = [local_crop(image, pair.mask) for image, pair in zip(images, pairs, strict=True)]

@@ -12,7 +12,7 @@ from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import build_receiver
+from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -180,9 +180,9 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
     for number, (one, place) in enumerate(zip(imported, places, strict=True)):
         _place(number, one.added, place)
         vertices.append(place.world(one.vertices))
-    placed_vertices = np.concatenate(vertices)
+    every = np.concatenate(vertices)
     for number, receiver in enumerate(scene.receivers):
-        build_receiver(number, at_scale(_cleared(receiver, placed_vertices, unit_m), unit_m))
+        build_receiver(number, at_scale(_cleared(receiver, every, unit_m), unit_m))
     infos = [
         ObjectInfo(
             num_meshes=one.num_meshes,
@@ -203,7 +203,10 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
         )
         for one, size, place, there in zip(imported, sizes, places, vertices, strict=True)
     ]
-    return LoadedScene(objects=tuple(infos), metres_per_unit=unit_m), placed_vertices
+    if scene.catches:
+        build_catcher()
+    bounds = (tuple(every.min(axis=0).tolist()), tuple(every.max(axis=0).tolist()))
+    return LoadedScene(objects=tuple(infos), bounds=bounds, metres_per_unit=unit_m), every
 
 
 def _settled(sizes: list[PlacedObject], imported: list[_Imported], unit_m: float) -> list[Settled]:

@@ -12,6 +12,7 @@ import mathutils
 import numpy as np
 
 from pairbridge.datagen.assets.object_formats.file_references import check_readable
+from pairbridge.datagen.blender.shading.shaders import SHARPEST
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import LampSpec
 
@@ -63,6 +64,11 @@ def set_lighting(path: Path, strength: float, *, seen: bool) -> None:
     interpolation = "Linear" if seen else "Closest"
     if texture.interpolation != interpolation:
         texture.interpolation = interpolation
+
+
+def lighting() -> bpy.types.Image:
+    """The image that lights the scene now."""
+    return bpy.context.scene.world.node_tree.nodes[NODE].image
 
 
 def _load(path: Path) -> bpy.types.Image:
@@ -130,8 +136,8 @@ def smoothest_roughness() -> float:
     """Smallest roughness of the metals and glasses in the scene, 1 where there are none: it decides how wide
     the lighting's copy is.
 
-    Looks at numbers in materials alone: a roughness, metallic or transmission that a texture paints counts as
-    rough, for nobody knows its smallest value without baking it.
+    Embedded objects state it of each material. Of others it looks at numbers alone: a roughness, metallic or
+    transmission that a texture paints counts as rough, for nobody knows its smallest value without baking it.
     """
     materials = {
         slot.material
@@ -139,7 +145,13 @@ def smoothest_roughness() -> float:
         for slot in item.material_slots
         if slot.material is not None and slot.material.use_nodes
     }
-    found = [_roughness(node) for material in materials for node in material.node_tree.nodes]
+    found = [material[SHARPEST] for material in materials if SHARPEST in material]
+    found += [
+        _roughness(node)
+        for material in materials
+        if SHARPEST not in material
+        for node in material.node_tree.nodes
+    ]
     return min((roughness for roughness in found if roughness is not None), default=1.0)
 
 

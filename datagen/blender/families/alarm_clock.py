@@ -43,13 +43,13 @@ class AlarmClockParams:
 
 def alarm_clock_rand(rng: np.random.Generator) -> AlarmClockParams:
     shape, dial, skin = rng.spawn(3)
-    case = material_rand(skin, ("painted", "painted", "plastic", "metal", "wood", "ceramic"))
+    case = material_rand(skin, ("painted", "painted", "plastic", "metal", "wood", "veneer", "ceramic"))
     trim = material_rand(skin, ("metal",))
     bell = trim if skin.uniform() < 0.6 else material_rand(skin, ("metal", case.kind))
     pale = skin.uniform() < 0.75
     face, ink = palette.pale_rand(skin), palette.hsv(0.6, 0.2, 0.16)
     if not pale:
-        face, ink = palette.hsv(skin.uniform(), skin.uniform(0.1, 0.7), 0.2), palette.pale_rand(skin)
+        face, ink = palette.deep_rand(skin), palette.pale_rand(skin)
     plain = replace(material_rand(skin, ("plastic",)), finish="grained", bump=0.0, roughness=0.5)
     # Ten past eleven and its like read better than hands that lie on each other.
     hour, minute = dial.uniform(0, 12), dial.uniform(0, 60)

@@ -41,11 +41,14 @@ class CameraParams:
 def camera_rand(rng: np.random.Generator) -> CameraParams:
     shape, lens, extras, skin = rng.spawn(4)
     style = STYLES[shape.integers(len(STYLES))]
-    case = material_rand(skin, ("metal", "metal", "plastic", "painted"))
-    barrel = material_rand(skin, ("metal", "plastic", "painted"))
-    dark = palette.hsv(0.1, 0.05, skin.uniform(0.17, 0.24))
-    if skin.uniform() < 0.65:
-        barrel = replace(barrel, colour=dark, accent=palette.shaded(dark, 1.8))
+    case = _case(skin)
+    dark = palette.hsv(0.1, 0.05, skin.uniform(0.16, 0.24))
+    # Barrels are black, of plastic or of anodised metal, or silver.
+    barrel = replace(
+        material_rand(skin, ("plastic", "painted")), colour=dark, accent=palette.shaded(dark, 1.8), wear=0.0
+    )
+    if skin.uniform() < 0.3:
+        barrel = material_rand(skin, ("metal",))
     glass = material_rand(skin, ("pane",))
     twin = style == "twin"
     return CameraParams(
@@ -76,3 +79,19 @@ def camera_rand(rng: np.random.Generator) -> CameraParams:
         metal=material_rand(skin, ("metal",)),
         band=material_rand(skin, ("leather", "fabric")),
     )
+
+
+def _case(rng: np.random.Generator) -> Material:
+    """Bodies as cameras have them: black with brass at worn edges, silver, grey, seldom a colour."""
+    kind = rng.uniform()
+    if kind < 0.25:
+        return replace(material_rand(rng, ("metal",)), colour=palette.METALS["aluminium"], finish="satin")
+    body = replace(material_rand(rng, ("painted", "plastic")), wear=0.0, roughness=rng.uniform(0.25, 0.6))
+    if kind < 0.85:
+        black = palette.hsv(0.1, 0.04, rng.uniform(0.15, 0.24) if kind < 0.7 else rng.uniform(0.3, 0.75))
+        body = replace(body, colour=black, accent=palette.shaded(black, 1.8))
+    if body.kind == "painted" and rng.uniform() < 0.6:
+        body = replace(
+            body, accent=palette.varied(palette.METALS["brass"], rng, 0.1), edges=rng.uniform(0.3, 1)
+        )
+    return body

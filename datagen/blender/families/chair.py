@@ -43,8 +43,8 @@ class ChairParams:
 def chair_rand(rng: np.random.Generator) -> ChairParams:
     shape, legs, back, skin = rng.spawn(4)
     style = BACKS[back.integers(len(BACKS))]
-    frame = material_rand(skin, ("wood", "wood", "wood", "painted", "metal"))
-    upholstery = material_rand(skin, ("fabric", "fabric", "leather"))
+    frame = material_rand(skin, ("wood", "wood", "wood", "veneer", "painted", "metal"))
+    upholstery = material_rand(skin, ("fabric", "fabric", "leather", "velvet"))
     if upholstery.kind == "fabric" and skin.uniform() < 0.5:
         pattern = decoration_rand(
             skin, radius=0.2, low=-9.0, high=9.0, kinds=("stripes", "checks", "dots", "flowers")
@@ -76,7 +76,7 @@ def chair_rand(rng: np.random.Generator) -> ChairParams:
         cushion=shape.uniform(0.03, 0.06) if cushioned else 0.0,
         turned_beads=int(legs.integers(2, 5)),
         frame=frame,
-        seat=frame if skin.uniform() < 0.7 else material_rand(skin, ("wood", "plastic", "painted")),
+        seat=frame if skin.uniform() < 0.7 else material_rand(skin, ("wood", "veneer", "plastic", "painted")),
         upholstery=upholstery,
     )
 

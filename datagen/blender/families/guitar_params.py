@@ -75,7 +75,7 @@ def guitar_rand(rng: np.random.Generator) -> GuitarParams:
     top = (
         material_rand(skin, ("wood", "wood", "wood", "painted"))
         if acoustic
-        else material_rand(skin, ("painted", "painted", "wood", "metal"))
+        else material_rand(skin, ("car_paint", "car_paint", "painted", "wood"))
     )
     glossy = replace(
         top, coat=0.7, roughness=min(top.roughness, 0.4), wear=0.0 if top.kind == "painted" else top.wear

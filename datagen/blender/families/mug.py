@@ -9,7 +9,13 @@ from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
+from pairbridge.datagen.blender.shading.materials import (
+    Material,
+    decorated,
+    decoration_rand,
+    drink,
+    material_rand,
+)
 
 HANDLES = ("ear", "ring", "square")
 
@@ -46,11 +52,12 @@ def mug_rand(rng: np.random.Generator) -> MugParams:
         "waist": (1.0, 0.93, 0.87, 0.91, 1.0),
     }[str(style)]
     profile = tuple(float(radius * f * shape.uniform(0.97, 1.03)) for f in factors)
-    body = material_rand(skin, ("ceramic", "ceramic", "ceramic", "ceramic", "painted", "clay", "metal"))
-    if body.kind != "metal" and skin.uniform() < 0.65:
+    body = material_rand(skin, (*("ceramic",) * 6, "painted", "clay", "metal", "glass"))
+    if body.kind not in ("metal", "glass") and skin.uniform() < 0.5:
         body = decorated(body, decoration_rand(skin, radius=radius, low=0.0, high=1.0, colour=body.accent))
     inside = replace(body, decoration=None)
-    if skin.uniform() < 0.5:
+    # Glass is one thing on both sides of its wall.
+    if body.kind in ("ceramic", "clay") and skin.uniform() < 0.5:
         inside = replace(inside, finish="plain", wear=0.0, colour=palette.pale_rand(skin))
     return MugParams(
         profile=profile,
@@ -66,11 +73,7 @@ def mug_rand(rng: np.random.Generator) -> MugParams:
         turn_rad=extras.uniform(-0.9, 0.6),
         body=body,
         inside=inside,
-        drink=replace(
-            material_rand(skin, ("pane",)),
-            colour=palette.hsv(skin.uniform(0.05, 0.09), skin.uniform(0.55, 0.8), skin.uniform(0.22, 0.5)),
-            accent=palette.hsv(0.06, 0.7, 0.25),
-        ),
+        drink=drink(skin, str(skin.choice(["coffee", "coffee", "coffee", "tea", "tea", "milk", "water"]))),
     )
 
 

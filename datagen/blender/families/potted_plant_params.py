@@ -58,7 +58,7 @@ def potted_plant_rand(rng: np.random.Generator) -> PottedPlantParams:
     plant = PLANTS[growth.integers(len(PLANTS))]
     low, high = shape.uniform(0.13, 0.19), shape.uniform(0.19, 0.25)
     height = shape.uniform(0.28, 0.4)
-    pot = material_rand(skin, ("clay", "clay", "ceramic", "ceramic", "stone", "painted", "metal"))
+    pot = material_rand(skin, ("clay", "clay", "clay", "ceramic", "ceramic", "stone", "plastic", "metal"))
     if pot.kind in ("ceramic", "clay", "painted") and skin.uniform() < 0.4:
         pot = decorated(pot, decoration_rand(skin, radius=high, low=0.0, high=height))
     green = material_rand(skin, ("leaf",))
@@ -87,10 +87,14 @@ def potted_plant_rand(rng: np.random.Generator) -> PottedPlantParams:
         pot=pot,
         dish=replace(pot, decoration=None),
         soil=material_rand(skin, ("soil",)),
-        leaf=replace(green, kind="painted", wear=0.0, roughness=0.55, coat=0.0) if cactus else green,
+        leaf=replace(green, kind="painted", wear=0.0, roughness=0.55, coat=0.0, translucent=0.0)
+        if cactus
+        else green,
         stem=replace(material_rand(skin, ("wood",)), coat=0.0)
         if plant == "tree"
-        else replace(green, kind="painted", wear=0.0, colour=palette.shaded(green.colour, 1.15)),
+        else replace(
+            green, kind="painted", wear=0.0, colour=palette.shaded(green.colour, 1.15), translucent=0.0
+        ),
         flower=replace(
             material_rand(skin, ("painted",)),
             wear=0.0,

@@ -60,8 +60,8 @@ def shoe_rand(rng: np.random.Generator) -> ShoeParams:
     shape, details, skin, pose = rng.spawn(4)
     style = STYLES[shape.integers(len(STYLES))]
     sporty = style in ("sneaker", "hightop")
-    upper = (
-        material_rand(skin, ("fabric", "fabric", "leather")) if sporty else material_rand(skin, ("leather",))
+    upper = material_rand(
+        skin, ("fabric", "fabric", "leather") if sporty else ("leather", "leather", "leather", "velvet")
     )
     if upper.kind == "fabric" and skin.uniform() < 0.3:
         pattern = decoration_rand(skin, radius=0.2, low=-9.0, high=9.0, kinds=("checks", "dots", "flowers"))

@@ -58,13 +58,13 @@ def table_lamp_rand(rng: np.random.Generator) -> TableLampParams:
     desk = shape.uniform() < 0.3
     body = material_rand(
         skin,
-        ("painted", "metal", "plastic")
+        ("painted", "car_paint", "metal", "plastic")
         if desk
-        else ("ceramic", "ceramic", "wood", "metal", "stone", "painted"),
+        else ("ceramic", "ceramic", "wood", "metal", "stone", "painted", "glass", "coloured_glass"),
     )
     if body.kind == "ceramic" and skin.uniform() < 0.5:
         body = decorated(body, decoration_rand(skin, radius=0.16, low=0.05, high=0.5))
-    shade = material_rand(skin, ("painted", "metal", "plastic")) if desk else material_rand(skin, ("fabric",))
+    shade = material_rand(skin, ("painted", "metal", "plastic")) if desk else material_rand(skin, ("sheer",))
     if not desk and skin.uniform() < 0.6:
         pale = palette.pale_rand(skin)
         shade = replace(shade, colour=pale, accent=palette.shaded(pale, 0.72))
@@ -97,7 +97,7 @@ def table_lamp_rand(rng: np.random.Generator) -> TableLampParams:
         shade=shade,
         trim=trim,
         cord=material_rand(skin, ("rubber",)),
-        bulb=replace(material_rand(skin, ("ceramic",)), finish="plain", colour=palette.hsv(0.12, 0.08, 0.95)),
+        bulb=replace(material_rand(skin, ("translucent_plastic",)), colour=palette.hsv(0.12, 0.08, 0.95)),
     )
 
 

@@ -45,13 +45,9 @@ def teddy_bear_rand(rng: np.random.Generator) -> TeddyBearParams:
     )[skin.integers(9)]  # fmt: skip
     colour = palette.hsv(hue + skin.uniform(-0.01, 0.01), saturation, value * skin.uniform(0.9, 1.08))
     plush = replace(
-        material_rand(skin, ("fabric",)),
-        finish="felt",
+        material_rand(skin, ("plush",)),
         colour=colour,
-        accent=palette.shaded(colour, 0.72),
-        scale=skin.uniform(60, 95),
-        bump=skin.uniform(0.005, 0.008),
-        roughness=0.92,
+        accent=palette.shaded(colour, 0.6),
     )
     light = palette.hsv(hue, 0.4 * saturation, min(0.95, value + 0.3))
     if value > 0.8:
@@ -77,7 +73,7 @@ def teddy_bear_rand(rng: np.random.Generator) -> TeddyBearParams:
         wear=str(shape.choice(["nothing", "bow", "scarf", "scarf", "bow"])),
         belly=bool(shape.uniform() < 0.5),
         plush=plush,
-        pale=replace(plush, colour=light, accent=palette.shaded(light, 0.8), finish="weave"),
+        pale=replace(plush, colour=light, accent=palette.shaded(light, 0.8), bump=0.3 * plush.bump),
         nose=replace(material_rand(skin, ("leather", "plastic")), colour=palette.hsv(0.06, 0.4, 0.2)),
         eye=replace(
             material_rand(skin, ("plastic", "pane")),

@@ -65,7 +65,9 @@ def toy_car_rand(rng: np.random.Generator) -> ToyCarParams:
     shape, wheels, extras, skin = rng.spawn(4)
     style = sorted(STYLES)[shape.integers(len(STYLES))]
     radius, axles = wheels.uniform(0.088, 0.115), (wheels.uniform(-0.33, -0.28), wheels.uniform(0.27, 0.32))
-    body = material_rand(skin, ("painted", "painted", "plastic", "plastic", "wood", "metal"))
+    body = material_rand(
+        skin, ("car_paint", "car_paint", "painted", "plastic", "plastic", "wood", "metal", "veneer")
+    )
     two_tone = skin.uniform() < 0.5
     trim = material_rand(skin, ("metal",))
     tyre = material_rand(

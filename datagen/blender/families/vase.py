@@ -51,9 +51,11 @@ def vase_rand(rng: np.random.Generator) -> VaseParams:
     style = sorted(STYLES)[shape.integers(len(STYLES))]
     slim = shape.uniform(0.8, 1.15)
     profile = tuple((float(r * slim * shape.uniform(0.92, 1.08)), z) for r, z in STYLES[style])
-    body = material_rand(skin, ("ceramic", "ceramic", "ceramic", "clay", "metal", "stone", "painted"))
+    body = material_rand(
+        skin, (*("ceramic",) * 4, "clay", "metal", "stone", "painted", "glass", "glass", "coloured_glass")
+    )
     widest = max(r for r, _ in profile)
-    if skin.uniform() < 0.6 and body.kind not in ("metal", "stone"):
+    if skin.uniform() < 0.6 and body.kind not in ("metal", "stone", "glass", "coloured_glass"):
         body = decorated(body, decoration_rand(skin, radius=widest, low=0.0, high=1.0))
     lobed = relief.uniform() < 0.35
     twigged = extras.uniform() < 0.4
@@ -81,9 +83,9 @@ def vase_rand(rng: np.random.Generator) -> VaseParams:
         bud_size=extras.uniform(0.016, 0.032),
         turn_rad=extras.uniform(-math.pi, math.pi),
         body=body,
-        trim=material_rand(skin, ("metal", "ceramic", body.kind)),
+        trim=material_rand(skin, ("metal", "ceramic", body.kind)) if "glass" not in body.kind else body,
         twig=material_rand(skin, ("wood",)),
-        bud=material_rand(skin, ("fabric", "painted")),
+        bud=material_rand(skin, ("fabric", "painted", "wax")),
     )
 
 

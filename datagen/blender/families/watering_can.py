@@ -47,8 +47,8 @@ def watering_can_rand(rng: np.random.Generator) -> WateringCanParams:
     shape, spout, handle, skin = rng.spawn(4)
     style = sorted(BODIES)[shape.integers(len(BODIES))]
     wide, tall = shape.uniform(0.88, 1.1), shape.uniform(0.88, 1.12)
-    body = material_rand(skin, ("metal", "metal", "painted", "painted", "plastic", "ceramic"))
-    if body.kind in ("painted", "plastic", "ceramic") and skin.uniform() < 0.45:
+    body = material_rand(skin, ("metal", "metal", "rusty_metal", "painted", "painted", "plastic", "plastic"))
+    if body.kind in ("painted", "plastic") and skin.uniform() < 0.45:
         body = decorated(
             body,
             decoration_rand(

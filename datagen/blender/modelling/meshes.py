@@ -75,6 +75,22 @@ class Mesh:
         return replace(self, rest=self.rest + np.asarray(offset, float))
 
 
+def box_uv(whole: Mesh) -> Array:
+    """Texture coordinates (L, 2) of every corner: the rest coordinates seen from the side that its face looks
+    to most, so that pictures lie upright and are not mirrored on any of the six sides.
+    """
+    first, following = whole.corners()
+    a, b, c = (whole.rest[whole.loops[index]] for index in (first, np.arange(len(whole.loops)), following))
+    normal = np.add.reduceat(np.cross(b - a, c - a), np.cumsum(whole.sizes) - whole.sizes)
+    axis = np.repeat(np.abs(normal).argmax(1), whole.sizes)
+    side = np.repeat(
+        np.where(np.take_along_axis(normal, np.abs(normal).argmax(1)[:, None], 1) < 0, -1, 1), whole.sizes
+    )
+    x, y, z = whole.rest[whole.loops].T
+    across = np.choose(axis, [side * y, -side * x, side * x])
+    return np.stack([across, np.where(axis == 2, y, z)], 1)
+
+
 def _mapped(vertices: Array, matrix: Array) -> Array:
     """Row vectors (V, 3) times a 3x3 matrix.
 

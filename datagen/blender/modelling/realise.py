@@ -5,9 +5,9 @@ import math
 import bpy
 import numpy as np
 
-from pairbridge.datagen.blender.modelling.meshes import joined
+from pairbridge.datagen.blender.modelling.meshes import box_uv, joined
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.shaders import REST_ATTRIBUTE, shade
+from pairbridge.datagen.blender.shading.shaders import REST_ATTRIBUTE, UV_ATTRIBUTE, shade
 
 # Edges sharper than this stay crisp; bevels and lathe profiles are cut finer than it.
 SMOOTH_ANGLE_RAD = math.radians(38)
@@ -38,6 +38,9 @@ def realise(name: str, parts: list[Part]) -> bpy.types.Object:
     data.set_sharp_from_angle(angle=SMOOTH_ANGLE_RAD)
     rest = data.attributes.new(REST_ATTRIBUTE, "FLOAT_VECTOR", "POINT")
     rest.data.foreach_set("vector", whole.rest.astype(np.float32).ravel())
+    if any(material.print is not None for material in slots):
+        flat = data.attributes.new(UV_ATTRIBUTE, "FLOAT2", "CORNER")
+        flat.data.foreach_set("vector", box_uv(whole).astype(np.float32).ravel())
 
     obj = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(obj)

@@ -61,10 +61,32 @@ class Graph:
     def vector(self, x: Value, y: Value, z: Value) -> Socket:
         return self.node("CombineXYZ", {0: x, 1: y, 2: z}).outputs[0]
 
+    def picture(self, image: bpy.types.Image, vector: Value, *, repeats: bool) -> Socket:
+        """Colour of an image at (u, v) of `vector`, each picture one wide and one high."""
+        extension = "REPEAT" if repeats else "EXTEND"
+        return self.node("TexImage", {"Vector": vector}, image=image, extension=extension).outputs["Color"]
+
+    def pointiness(self) -> Socket:
+        """About 0.5 on flat surfaces, more on convex edges, less in hollows; from the mesh's vertices, so it
+        needs no rays."""
+        return self.node("NewGeometry", {}).outputs["Pointiness"]
+
+    def also(self, factor: Value, kind: str, colour: Value) -> None:
+        """Mix the surface so far with a BSDF of this kind in the share `factor`."""
+        output = self.tree.get_output_node("CYCLES")
+        below = output.inputs["Surface"].links[0].from_socket
+        other = self.node(kind, {"Color": colour}).outputs[0]
+        mixed = self.node("MixShader", {0: factor, 1: below, 2: other}).outputs[0]
+        self.tree.links.new(mixed, output.inputs["Surface"])
+
     def noise(self, vector: Value, scale: float, detail: float = 2.0, distortion: float = 0.0) -> Socket:
         """Fractal noise in about [0.2, 0.8], mean 0.5."""
         inputs = {"Vector": vector, "Scale": scale, "Detail": detail, "Distortion": distortion}
         return self.node("TexNoise", inputs).outputs[0]
+
+    def noise_vector(self, vector: Value, scale: float) -> Socket:
+        """Three independent noises, about [0.2, 0.8] each."""
+        return self.node("TexNoise", {"Vector": vector, "Scale": scale, "Detail": 2.0}).outputs["Color"]
 
     def cells(self, vector: Value, scale: float, feature: str = "F1") -> bpy.types.Node:
         """Voronoi cells: outputs Distance and, for F1, Color (one per cell)."""

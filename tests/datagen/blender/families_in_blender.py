@@ -56,7 +56,6 @@ def audit(obj: bpy.types.Object) -> dict:
         "objects": len(bpy.context.scene.objects),
         "unused_slots": sorted(set(range(len(mesh.materials))) ^ set(slots.tolist())),
         "emission": max(s.inputs["Emission Strength"].default_value for s in surfaces),
-        "transmission": max(s.inputs["Transmission Weight"].default_value for s in surfaces),
         "alpha": min(s.inputs["Alpha"].default_value for s in surfaces),
         "invalid_links": sum(not link.is_valid for m in mesh.materials for link in m.node_tree.links),
     }

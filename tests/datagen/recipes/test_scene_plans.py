@@ -10,8 +10,10 @@ import pytest
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.datagen.dataset.manifest import build_manifest
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
 from pairbridge.datagen.scene.specs import RECEIVER_REACH
+from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT
 
 KINDS = {
     "relighting_swap": {"objects": [1, 3], "standing": 0.5, "flip": 0.5},
@@ -36,10 +38,17 @@ def catalogue() -> Catalogue:
     return Catalogue(tuple(assets))
 
 
-def plan_of(kind: str, seed: int = 7, **keys: object) -> DatasetPlan:
+def with_materials() -> Catalogue:
+    common = {"kind": "material", "licence": "CC0-1.0", "author": "x", "source": "x", "sha256": "0"}
+    oaks = [Asset(id=f"oak-{split}", split=split, size_m=1.5, **common) for split in SPLITS]
+    tars = [Asset(id=f"tar-{split}", split=split, **common) for split in SPLITS]
+    return Catalogue((*catalogue().assets, *oaks, *tars))
+
+
+def plan_of(kind: str, seed: int = 7, there: Catalogue | None = None, **keys: object) -> DatasetPlan:
     recipe = {"kind": kind, "groups": {"train": 1000, "test": 20}, "sizes": {}} | KINDS[kind] | keys
     config = DatasetConfig.model_validate({"name": "scenes", "seed": seed, "recipes": {"it": recipe}})
-    return make_plan(config, catalogue())
+    return make_plan(config, there or catalogue())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,6 +71,32 @@ def test_a_group_takes_assets_of_its_split_alone(kind: str) -> None:
             others = [split for split in SPLITS if split != stream.split]
             assert f"-{stream.split}" in text
             assert not any(f"-{split}" in text for split in others)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"controllable_relighting"}))
+def test_grounds_and_walls_show_the_users_materials_in_their_size(kind: str) -> None:
+    plan, bare = plan_of(kind, there=with_materials(), materials_share=0.5), plan_of(kind)
+    stream = plan.streams[0]
+    mapped, surfaces = [], 0
+    for group in range(300):
+        params, as_before = (one.group(stream, group).params for one in (plan, bare))
+        for receiver, procedural in zip(params["receivers"], as_before["receivers"], strict=True):
+            surface = receiver["surface"]
+            # All else stays as it is without materials, and so do surfaces that show none.
+            assert receiver | {"surface": 0} == procedural | {"surface": 0}
+            surfaces += procedural["surface"]["kind"] != "plain"
+            if surface["material"] is None:
+                assert surface == procedural["surface"]
+                continue
+            mapped.append(surface["material"])
+            width_m = surface["cell"] * METRES_A_UNIT
+            assert width_m == pytest.approx(1.5) if "oak" in surface["material"] else 1 <= width_m <= 2
+            assert receiver["azimuth_rad"] is None or surface["turn_rad"] == 0
+        assert params | {"receivers": 0} == as_before | {"receivers": 0}
+    assert set(mapped) == {"oak-train", "tar-train"}
+    assert len(mapped) / surfaces == pytest.approx(0.55, abs=0.15)
+    stated = {entry.id: entry.size_m for entry in build_manifest(plan).assets if entry.kind == "material"}
+    assert {"oak-train": 1.5, "tar-train": None}.items() <= stated.items()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.shards.sample import decode_field
+from pairbridge.datagen.shards.sample import decode_field, encode_field
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
@@ -194,3 +194,24 @@ def test_a_baseline_of_ones_own_is_fitted_and_judged(root: Path, tmp_path: Path)
     assert methods["Lighter"] == methods["source"] != methods["model"]
     with pytest.raises(ValueError, match="name Lighter of a baseline is taken"):
         evaluation(sources=[{**source, "baselines": [own, own]}])
+
+
+def test_a_folder_of_outputs_is_a_row_of_its_own(root: Path, tmp_path: Path) -> None:
+    source = PairSource(root / "data", "relighting", "test")
+    pairs = [source.pair(place) for place in range(len(source))]
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    for pair in pairs:
+        (theirs / f"{pair.key}.png").write_bytes(encode_field("output.png", pair.target // 2))
+    sources = [
+        {"name": "unseen", "path": "run:data", "recipe": "relighting", "outputs": {"Dark": str(theirs)}}
+    ]
+    judged = evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
+    of_theirs = [psnr(foreground_mse(p.target // 2, p.target, p.mask)) for p in pairs]
+    found = judged["sources"]["unseen"]["methods"]["Dark"]["foreground_psnr"]["mean"]
+    assert found == pytest.approx(np.mean(of_theirs))
+    (theirs / f"{pairs[3].key}.png").unlink()
+    with pytest.raises(ConfigError, match=f"{pairs[3].key}.png is not there"):
+        evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
+    with pytest.raises(ValueError, match="the name source of a baseline is taken"):
+        evaluation(sources=[{**sources[0], "outputs": {"source": str(theirs)}}])

@@ -248,10 +248,14 @@ class CameraSpec:
     """A view of the scene's objects (receivers are not framed).
 
     The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite
-    way, without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the
-    object's projected vertices are centred `offset` away from the frame's centre, in fractions of width and
-    height (right and up positive), and so that the bounds take `fill` of the width or of the height,
-    whichever is reached first.
+    way, rolled by `roll_rad` about its axis (positive: clockwise, so the horizon rises on the right). It is
+    then moved (never turned, never shifted in the lens) so that the bounds of the object's projected vertices
+    are centred `offset` away from the frame's centre, in fractions of width and height (right and up
+    positive), and so that the bounds take `fill` of the width or of the height, whichever is reached first.
+
+    `beyond` cuts the object: this share of its width lies beyond the frame's right side (negative: left), of
+    its height beyond the upper (negative: lower). On that axis it takes the place of `offset`. `defocus` is
+    the diameter of the circle of confusion at infinity as a fraction of the frame's width; 0 is a pinhole.
     """
 
     azimuth_rad: float
@@ -259,22 +263,30 @@ class CameraSpec:
     fov_x_rad: float
     fill: float = 0.8
     offset: tuple[float, float] = (0.0, 0.0)
+    roll_rad: float = 0.0
+    beyond: tuple[float, float] = (0.0, 0.0)
+    defocus: float = 0.0
 
     def __post_init__(self) -> None:
         if not abs(self.elevation_rad) < math.radians(89.5):
-            raise ValueError(f"elevation {self.elevation_rad} rad: 'no roll' has no meaning at the poles")
+            raise ValueError(f"elevation {self.elevation_rad} rad: roll has no meaning at the poles")
         if not 0 < self.fov_x_rad < math.pi or not self.fill > 0:
             raise ValueError(f"field of view {self.fov_x_rad} rad and fill {self.fill} must be positive")
+        if not max(map(abs, self.beyond)) < 0.5 or not self.defocus >= 0:
+            raise ValueError(f"{self.beyond} cuts half of an object, or defocus {self.defocus} is negative")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CameraPose:
-    """Pinhole camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world."""
+    """A camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world. A pinhole, unless
+    `defocus` (as in CameraSpec) is positive; then it is sharp at the depth `focus_distance`."""
 
     camera_to_world: Matrix4
     fov_x_rad: float
     distance: float
     """From the camera's plane to the origin's, along the viewing axis; the object's radius is 1."""
+    defocus: float = 0.0
+    focus_distance: float = 0.0
 
     def intrinsics(self, size_WH: tuple[int, int]) -> np.ndarray:
         """K, float64 (3, 3): focal lengths and centre in pixels of an image, the first pixel's centre at
@@ -282,6 +294,11 @@ class CameraPose:
         width, height = size_WH
         focal = width / 2 / math.tan(self.fov_x_rad / 2)
         return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+
+    @property
+    def aperture_radius(self) -> float:
+        """Of the lens, in units of the world: the thin lens that has this defocus."""
+        return self.defocus * self.focus_distance * math.tan(self.fov_x_rad / 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -282,6 +282,11 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = pose.fov_x_rad
     lens.shift_x = lens.shift_y = 0.0
+    lens.dof.use_dof = pose.aperture_radius > 0
+    if lens.dof.use_dof:
+        lens.dof.focus_distance = pose.focus_distance
+        # Cycles' aperture has the radius lens / 2 / fstop, with the lens in mm in units of 1/1000.
+        lens.dof.aperture_fstop = lens.lens * 1e-3 / 2 / pose.aperture_radius
     # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
     # but before the ground that the frame's lower edge sees.
     lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))

@@ -167,7 +167,7 @@ def spread_indices(shares: np.ndarray) -> list[int]:
 
 
 def _has_ground(params: Any) -> bool:
-    """Whether a scene's receivers or its ground are among the parameters, wherever a recipe keeps its scene."""
+    """Whether receivers or a ground are among the parameters, wherever a recipe keeps its scene."""
     if isinstance(params, dict):
         return bool(params.get("receivers") or params.get("ground")) or any(map(_has_ground, params.values()))
     return isinstance(params, list | tuple) and any(map(_has_ground, params))

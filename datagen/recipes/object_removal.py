@@ -7,7 +7,7 @@ turned; the first pair of such a group removes one of the two, and no pair remov
 target go through one exposure, metered on the target. What the objects do to the picture beyond themselves
 (shadow, reflection, bounced light) is found by difference before denoising; outside that effect, grown by
 `effect_dilation`, the shipped source is the target, to the byte, so that noise and the denoiser leave nothing
-there to learn. The target is the render as it is.
+there to learn. What a camera adds (`finish`) is the same on both.
 
 | field | what |
 |---|---|
@@ -45,12 +45,16 @@ from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     LitConfig,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
     draw_turned_lighting,
+    finished,
     load_scene,
     materials_of,
     placed_record,
     plan_scene,
+    planned_receivers,
     with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
@@ -193,16 +197,21 @@ class ObjectRemoval:
             10
         )
         of_sizes, of_materials = later
-        camera = draw_camera(of_camera, config)
+        of_viewpoint, of_finish = draw.spawn(2)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
         order = of_pairs.permutation(len(objects)).tolist()
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
+        scene = plan_scene(draw, of_size, config, objects)
+        azimuths = draw_azimuths(of_viewpoint, config, objects, catalogue)
+        camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
         room = self._room(of_room, objects, camera["azimuth_rad"])
         room = with_materials(of_materials, room, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_size, config, objects, room) | {
+        return scene | {
+            "receivers": planned_receivers(room),
             "camera": camera,
+            "finish": draw_group_finish(of_finish, config),
             "lighting": draw_turned_lighting(of_light, catalogue, split, config),
             "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
             "pairs": [
@@ -241,12 +250,13 @@ class ObjectRemoval:
         exposure = key_factor(empty, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
+        developed = finished(params, exposed)
         difference = seen_difference(full.picture, empty, exposed)
         effect = effect_regions(difference, visible > 0, config.effect_threshold)
         shorter = min(effect.shape)
-        target = exposed.apply(empty)
+        target = developed.apply(empty)
         reach_px = round(config.effect_dilation * shorter)
-        source = blended(exposed.apply(full.picture), target, effect, reach_px)
+        source = blended(developed.apply(full.picture), target, effect, reach_px)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
         check_foreground(source, mask, "source", config.gates)
@@ -255,7 +265,7 @@ class ObjectRemoval:
 
         def plate() -> np.ndarray:
             bare = room.shot(tuple(range(len(params["objects"])))).picture
-            return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), exposed)
+            return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), developed)
 
         makers = surface_makers(full.passes, room.pose, params, workbench) | {
             "plate": plate,
@@ -263,7 +273,7 @@ class ObjectRemoval:
             "effect_light": lambda: alpha_to_mask(light),
             "light_target": lambda: stored_light(exposure * room.light()),
         }
-        shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
+        shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed", "finish")
         meta = sample_meta(
             spec,
             number,

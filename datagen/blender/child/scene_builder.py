@@ -12,7 +12,7 @@ from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import build_receiver
+from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -194,7 +194,11 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
         )
     for number, receiver in enumerate(scene.receivers):
         build_receiver(number, at_scale(receiver, metres_per_unit))
-    return LoadedScene(objects=tuple(infos), metres_per_unit=metres_per_unit), np.concatenate(vertices)
+    if scene.catches:
+        build_catcher()
+    every = np.concatenate(vertices)
+    bounds = (tuple(every.min(axis=0).tolist()), tuple(every.max(axis=0).tolist()))
+    return LoadedScene(objects=tuple(infos), bounds=bounds, metres_per_unit=metres_per_unit), every
 
 
 def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
@@ -254,6 +258,11 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = pose.fov_x_rad
     lens.shift_x = lens.shift_y = 0.0
+    lens.dof.use_dof = pose.aperture_radius > 0
+    if lens.dof.use_dof:
+        lens.dof.focus_distance = pose.focus_distance
+        # Cycles' aperture has the radius lens / 2 / fstop, with the lens in mm in units of 1/1000.
+        lens.dof.aperture_fstop = lens.lens * 1e-3 / 2 / pose.aperture_radius
     # Half way to the nearest object, so that a wall or another thing behind the camera's back never matters,
     # but before the ground that the frame's lower edge sees.
     lens.clip_start = min(0.5 * nearest, 0.9 * nearest_ground(pose, size_WH))

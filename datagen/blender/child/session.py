@@ -17,7 +17,7 @@ from pairbridge.datagen.blender.child.addons import enable, import_operators
 from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.interior_specs import interior_from_json
-from pairbridge.datagen.scene.specs import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
+from pairbridge.datagen.scene.specs import CameraSpec, CatcherSpec, LampSpec, SceneSpec, SkySpec, from_json
 
 
 class OutOfOrder(Exception):
@@ -64,7 +64,8 @@ class Session:
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
-        enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
+        coverage = len(spec.objects) > 1 or bool(spec.receivers) or spec.catches
+        enable_passes(coverage=coverage, catches=spec.catches)
         return dataclasses.asdict(loaded) | {"smoothest": smoothest}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
@@ -82,9 +83,12 @@ class Session:
         lamps: Sequence[dict[str, Any]] = (),
         hidden: Sequence[int] = (),
         receivers: str = "shown",
+        catcher: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         self._check_ready()
         world.set_lighting(Path(environment_path), strength, seen=film == "opaque")
+        if catcher is not None:
+            receiver_pool.set_catcher(from_json(CatcherSpec, catcher), world.lighting())
         world.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
         scene.hide_objects(hidden)
         receiver_pool.hold_out(receivers == "holdout")

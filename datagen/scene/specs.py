@@ -56,7 +56,8 @@ class ObjectInfo:
 
     `extent` is its width, depth and height as it stands, before it is turned. `size_m` is the length in
     metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
-    "file".
+    "file". `materials` are the classes of material of an embedded object (`family_materials`), empty for a
+    file, which does not say.
     """
 
     num_meshes: int
@@ -67,6 +68,7 @@ class ObjectInfo:
     extent: tuple[float, float, float]
     size_m: float | None = None
     size_from: str | None = None
+    materials: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

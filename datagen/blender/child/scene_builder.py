@@ -16,6 +16,7 @@ from pairbridge.datagen.blender.child.receivers import build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.blender.shading.shaders import MATERIAL_CLASS
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.object_sizes import at_scale, settled_sizes
 from pairbridge.datagen.scene.specs import (
@@ -190,6 +191,7 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
                 extent=tuple(np.ptp(one.vertices, axis=0).tolist()),
                 size_m=size.size_m,
                 size_from=size.size_from,
+                materials=_material_classes(one.added),
             )
         )
     for number, receiver in enumerate(scene.receivers):
@@ -205,6 +207,12 @@ def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
     vertices, num_meshes, num_faces = _evaluated_vertices(added)
     centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
     return _Imported(added, vertices, centre, radius, num_meshes, num_faces, metres)
+
+
+def _material_classes(items: list[bpy.types.Object]) -> tuple[str, ...]:
+    """The classes that embedded materials state of themselves."""
+    shown = {slot.material for item in items for slot in item.material_slots if slot.material is not None}
+    return tuple(sorted({material[MATERIAL_CLASS] for material in shown if MATERIAL_CLASS in material}))
 
 
 def _stand(number: int, placed: PlacedObject, one: _Imported, scale: float) -> np.ndarray:

@@ -33,7 +33,7 @@ from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
 
 AssetKind = Literal["family", "object", "hdri", "photo", "material"]
-LightingKind = Literal["hdri", "sky", "rig", "blend"]
+LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
@@ -105,7 +105,8 @@ class Asset:
     file, None where the file itself states it. `size_m` is the length of an object's longest side, or the
     width of what a material's picture shows, in metres, None where no catalogue.yaml says it. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`).
+    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
+    taken, in metres, where that is known.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Asset:
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
+    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

@@ -24,6 +24,8 @@ from pairbridge.datagen.imaging.primaries import D65, REC709, XY, light_to_srgb,
 # The sun's disc in a physical sky stays below 1e6 times the sky; what is above this is no measurement.
 MAX_RADIANCE = 1e9
 
+# In the header of a lighting made by this package: what it was made from, and the light that came out, JSON.
+MADE_FROM, MADE_LIGHT = "pairbridge_parameters", "pairbridge_light"
 # In the header of a lighting that could not be made: why.
 UNUSABLE = "pairbridge_unusable"
 

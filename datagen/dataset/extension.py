@@ -18,7 +18,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import AssetEntry, DatasetManifest
 from pairbridge.datagen.dataset.plan import Extension
 
-_BAKED = frozenset({"sky", "rig", "blend"})
+_BAKED = frozenset({"sky", "rig", "blend", "outdoor", "interior"})
 
 
 @dataclass(frozen=True, slots=True)

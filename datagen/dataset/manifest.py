@@ -82,6 +82,8 @@ class AssetEntry(FrozenModel):
     """What a picture looks like, for finding it under another name."""
     up: str | None = None
     """The axis that is up in an object's file, y or z; null where the file itself states it."""
+    camera_height_m: float | None = None
+    """How far above its ground an environment map was taken, in metres; null where nobody knows."""
     size_m: float | None = None
     """The longest side of an object, or the width of a material's picture, in metres; null where nobody
     stated it."""

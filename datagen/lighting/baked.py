@@ -1,8 +1,8 @@
-"""Lightings made here: physical skies, studio rigs and blends, baked once per dataset to EXR files.
+"""Lightings made here and baked once per dataset to EXR files: skies, rigs, blends and outdoor maps.
 
 Each gets an id, a hash and a split like any HDRI, so that light and background always come from one file.
 A file's header holds the parameters it was made from: a re-run keeps what is there and right, and replaces
-the rest.
+the rest. That of an outdoor map also says what light came out: the sun's direction and irradiance.
 """
 
 import math
@@ -18,7 +18,14 @@ import numpy as np
 from pydantic import Field, NonNegativeInt
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
-from pairbridge.datagen.assets.exr_files import UNUSABLE, exr_attribute, write_exr, write_unusable
+from pairbridge.datagen.assets.exr_files import (
+    MADE_FROM,
+    MADE_LIGHT,
+    UNUSABLE,
+    exr_attribute,
+    write_exr,
+    write_unusable,
+)
 from pairbridge.datagen.assets.files_in_use import FilesInUse, ProvenCatalogue
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.frozen import FrozenModel
@@ -27,13 +34,12 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.outdoors import draw_outdoor, outdoor_map
 from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
 from pairbridge.datagen.scene.specs import SkySpec
 from pairbridge.datagen.sourcing.sources import baked_asset
 
-BakedKind = Literal["sky", "rig", "blend"]
-
-_PARAMETERS = "pairbridge_parameters"
+BakedKind = Literal["sky", "rig", "blend", "outdoor"]
 
 
 class LightingCounts(FrozenModel):
@@ -58,6 +64,9 @@ class LightingsConfig(FrozenModel):
     """Number of studio lights: two to five soft boxes in a dim room."""
     blends: LightingCounts = LightingCounts()
     """Number of blends: two rotated HDRIs of one split, mixed."""
+    outdoors: LightingCounts = LightingCounts()
+    """Number of outdoor maps: the physical sky with clouds from none to a closed cover, a skyline of hills,
+    trees and houses, and a ground in perspective that the sky lights and the skyline shades."""
 
 
 class SkyBaker(Protocol):
@@ -78,7 +87,8 @@ class Planned:
 
     def asset(self) -> Asset:
         """Its catalogue entry before there is a file: enough to plan and count with, not to make pairs."""
-        return baked_asset(self.id, self.lighting, self.split, path=None, sha256="")
+        height_m = self.params.get("camera_height_m")
+        return baked_asset(self.id, self.lighting, self.split, path=None, sha256="", camera_height_m=height_m)
 
 
 def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) -> Iterator[Planned]:
@@ -91,6 +101,7 @@ def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) 
         ("sky", config.skies),
         ("rig", config.rigs),
         ("blend", config.blends),
+        ("outdoor", config.outdoors),
     )
     for kind, per_split in kinds:
         for split in SPLITS:
@@ -102,8 +113,10 @@ def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) 
                     params |= _sky_params(draw)
                 elif kind == "rig":
                     params |= {"seed": int(draw.integers(2**31))}
-                else:
+                elif kind == "blend":
                     params |= _blend_params(draw, catalogue, split)
+                else:
+                    params |= draw_outdoor(draw)
                 yield Planned(name, kind, split, params)
 
 
@@ -140,20 +153,24 @@ def bake_lightings(
 
         for lighting in planned:
             path = folder / f"{lighting.id}.exr"
-            stated = exr_attribute(path, _PARAMETERS) if path.is_file() else None
+            stated = exr_attribute(path, MADE_FROM) if path.is_file() else None
             if stated != _stated(lighting) or exr_attribute(path, UNUSABLE) is not None:
                 bake_lighting(lighting, path, catalogue, baker)
 
 
 def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Callable[[], SkyBaker]) -> None:
-    """Write one lighting to `path`, whatever is there; `baker` is asked for a sky alone.
+    """Write one lighting to `path`, whatever is there; `baker` is asked for skies alone.
 
     Raises the errors of the baker; FileUnreadable and AssetChanged for a parent that is not the catalogue's.
     """
+    header = {MADE_FROM: _stated(lighting)}
     if lighting.lighting == "sky":
         pixels = bake_sky(lighting.params, baker())
     elif lighting.lighting == "rig":
         pixels = studio_rig(rng(lighting.params["seed"], "rig"), lighting.params["width"])
+    elif lighting.lighting == "outdoor":
+        made = outdoor_map(lighting.params, _clear_sky(lighting.params, baker()))
+        pixels, header[MADE_LIGHT] = made.pixels, canonical_json(made.light).decode()
     else:
         files = FilesInUse()
         proven = ProvenCatalogue(catalogue.assets, files=files)
@@ -167,9 +184,9 @@ def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Ca
             files.settle()
         except AssetError as error:
             reason = _without_paths(error, lighting, catalogue)
-            write_unusable(path, reason, {_PARAMETERS: _stated(lighting)})
+            write_unusable(path, reason, {MADE_FROM: _stated(lighting)})
             return
-    write_exr(path, pixels, {_PARAMETERS: _stated(lighting)})
+    write_exr(path, pixels, header)
 
 
 def bake_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
@@ -179,10 +196,7 @@ def bake_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
     an albedo, fading into the horizon's colour as haze does; otherwise objects would hang over a black
     void.
     """
-    with TemporaryDirectory() as scratch:
-        raw = Path(scratch) / "sky.exr"
-        baker.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
-        sky = load_environment(raw).pixels.copy()
+    sky = _clear_sky(params, baker)
     height, width, _ = sky.shape
     directions = equirect_directions(width, height)
     up = np.maximum(directions[..., 2], 0)
@@ -196,6 +210,13 @@ def bake_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
     below = directions[..., 2] < 0
     sky[below] = (haze * haze_colour + (1 - haze) * lit)[below]
     return sky
+
+
+def _clear_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
+    with TemporaryDirectory() as scratch:
+        raw = Path(scratch) / "sky.exr"
+        baker.bake_sky(SkySpec(**params["sky"]), params["width"], raw)
+        return load_environment(raw).pixels.copy()
 
 
 def blend(params: dict[str, Any], catalogue: Catalogue) -> np.ndarray:

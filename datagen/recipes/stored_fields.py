@@ -63,6 +63,11 @@ CATEGORIES = (
     "fruit_bowl",
     "tin_can",
     "box",
+    "statue",
+    "cushion",
+    "hand_tool",
+    "vegetable",
+    "bag",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.

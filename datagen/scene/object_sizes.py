@@ -20,26 +20,34 @@ class FamilyFacts:
 # back ends at 75 to 105 cm, an EU 38 to 46 shoe is 25 to 31 cm long, a classical guitar 97 to 102 cm.
 # A bottle of 0.33 to 0.75 l is 20 to 32 cm high, a drinking glass 9 to 24, a tin 7 (fish) to 23 (paint),
 # a book 18 to 30 and a row of them longer; an apple is 7 to 8 cm wide, and a bowl holds six to twelve.
+# A handbag is 22 to 40 cm wide, a duffel 45 to 60; cushions are sold at 40 to 60 cm; a hammer is 28 to 35 cm
+# long, a screwdriver 18 to 30; busts and figurines are 20 to 60 cm high; a tomato is 7 cm wide and
+# a pumpkin up to 35.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
     "alarm_clock": FamilyFacts((0.09, 0.18)),
+    "bag": FamilyFacts((0.28, 0.58)),
     "books": FamilyFacts((0.19, 0.34)),
     "bottle": FamilyFacts((0.18, 0.33)),
     "box": FamilyFacts((0.14, 0.55)),
     "camera": FamilyFacts((0.11, 0.16)),
     "chair": FamilyFacts((0.75, 1.05)),
+    "cushion": FamilyFacts((0.38, 0.62)),
     "drinking_glass": FamilyFacts((0.09, 0.24)),
     "fruit_bowl": FamilyFacts((0.20, 0.34)),
     "guitar": FamilyFacts((0.95, 1.05)),
+    "hand_tool": FamilyFacts((0.17, 0.35)),
     "mannequin": FamilyFacts((1.65, 1.90)),
     "mug": FamilyFacts((0.10, 0.14)),
     "potted_plant": FamilyFacts((0.20, 0.90)),
     "shoe": FamilyFacts((0.25, 0.31)),
+    "statue": FamilyFacts((0.18, 0.60)),
     "table_lamp": FamilyFacts((0.30, 0.65)),
     "teapot": FamilyFacts((0.18, 0.28)),
     "teddy_bear": FamilyFacts((0.20, 0.50)),
     "tin_can": FamilyFacts((0.08, 0.24)),
     "toy_car": FamilyFacts((0.07, 0.30)),
     "vase": FamilyFacts((0.15, 0.45)),
+    "vegetable": FamilyFacts((0.08, 0.32)),
     "watering_can": FamilyFacts((0.28, 0.48)),
 }
 # Of a family without a row; a test asks for one.

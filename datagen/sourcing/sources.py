@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import importlib.util
+import json
 import math
 import re
 from collections import Counter, defaultdict
@@ -21,6 +22,7 @@ from pairbridge.datagen.assets.catalogue import (
     Catalogue,
     LeftOut,
 )
+from pairbridge.datagen.assets.exr_files import MADE_FROM, exr_attribute
 from pairbridge.datagen.assets.files_in_use import content_sha256
 from pairbridge.datagen.assets.material_files import material_sets
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, companions, default_up
@@ -45,7 +47,9 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
 PIN_FILE = "catalogue.yaml"
 _PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "size_m", "group"})
 _EVERY_FILE = "*"
-_BAKED_NAME = re.compile(r"(?P<lighting>sky|rig|blend)-(?P<split>train|validation|test)-\d{3,}\Z")
+_BAKED_NAME = re.compile(
+    r"(?P<lighting>sky|rig|blend|outdoor|interior)-(?P<split>train|validation|test)-\d{3,}\Z"
+)
 
 
 def build_catalogue(
@@ -138,11 +142,29 @@ def baked_assets(lightings_dir: Path) -> list[Asset]:
     for path in sorted(lightings_dir.glob("*.exr")):
         match = _BAKED_NAME.match(path.stem)
         if match:
-            found.append(baked_asset(path.stem, match["lighting"], match["split"], path=path, sha256=""))
+            made_from = json.loads(exr_attribute(path, MADE_FROM) or "{}")
+            found.append(
+                baked_asset(
+                    path.stem,
+                    match["lighting"],
+                    match["split"],
+                    path=path,
+                    sha256="",
+                    camera_height_m=made_from.get("camera_height_m"),
+                )
+            )
     return _with_facts(found)
 
 
-def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, sha256: str) -> Asset:
+def baked_asset(
+    asset_id: str,
+    lighting: Any,
+    split: Any,
+    *,
+    path: Path | None,
+    sha256: str,
+    camera_height_m: float | None = None,
+) -> Asset:
     """The catalogue entry of one lighting made by this package."""
     return Asset(
         id=asset_id,
@@ -154,6 +176,7 @@ def baked_asset(asset_id: str, lighting: Any, split: Any, *, path: Path | None, 
         sha256=sha256,
         path=path,
         lighting=lighting,
+        camera_height_m=camera_height_m,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, label_rand
+from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, paper, product_label_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, loft
@@ -86,7 +86,7 @@ def _book_rand(rng: np.random.Generator, arrangement: str) -> Book:
             cover, colour=palette.hsv(skin.choice([0.0, 0.6, 0.4, 0.07]), 0.55, skin.uniform(0.25, 0.5))
         )
     cover = replace(cover, accent=palette.shaded(cover.colour, 0.75))
-    label = label_rand(words, base=False)
+    label = product_label_rand(words, base=False)
     dark = float(np.mean(cover.colour)) < 0.25
     stamped = hard and cover.kind in ("fabric", "leather") and words.uniform() < 0.6
     ink = (
@@ -122,14 +122,7 @@ def _book_rand(rng: np.random.Generator, arrangement: str) -> Book:
 
 def _pages(rng: np.random.Generator, colour: palette.RGB, thick: float) -> Material:
     """The cut edge of a block: hair lines along the sheets, which lie across the part's z."""
-    sheets = replace(
-        material_rand(rng, ("plastic",)),
-        colour=colour,
-        accent=palette.shaded(colour, 0.8),
-        finish="plain",
-        roughness=0.85,
-        bump=0.0,
-    )
+    sheets = replace(paper(rng, colour), roughness=0.9, bump=0.0)
     lines = Decoration(
         kind="bands",
         colour=palette.shaded(colour, rng.uniform(0.6, 0.75)),

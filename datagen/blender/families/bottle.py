@@ -1,17 +1,17 @@
-"""Bottle: wine, beer, milk, sauce, shampoo, pump and drinking bottles, opaque, with their caps and labels."""
+"""Bottle: of wine, beer, water, milk, sauce, shampoo or soap, with its cap, its label and what is in it."""
 
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, label_rand
+from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, product_label_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, joined, loft
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, material_rand
+from pairbridge.datagen.blender.shading.materials import Material, drink, material_rand
 
 # Radius over height, foot to neck, in units of the bottle's height without its cap; then the label's heights,
 # the radius of the cap and its kind.
@@ -58,6 +58,20 @@ STYLES: dict[str, tuple[tuple[tuple[float, float], ...], tuple[float, float], st
         ),
         (0.1, 0.44),
         "crown",
+    ),
+    "water": (
+        (
+            (0.118, 0.0),
+            (0.128, 0.02),
+            (0.128, 0.56),
+            (0.12, 0.66),
+            (0.085, 0.78),
+            (0.055, 0.87),
+            (0.05, 0.9),
+            (0.05, 0.93),
+        ),
+        (0.26, 0.5),
+        "screw",
     ),
     "milk": (
         (
@@ -120,7 +134,8 @@ MOULDED = ("squeeze", "shampoo", "pump", "spray")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BottleParams:
     """Lengths in units of the height without cap. `section` = (power, depth over width) of the body's plan: a
-    circle is (2, 1). `label` None leaves the bottle bare; `label_share` is its width over the girth."""
+    circle is (2, 1). `label` None leaves the bottle bare; `label_share` is its width over the girth.
+    Glass has an inside, filled to the share `fill` of the height."""
 
     style: str
     profile: tuple[tuple[float, float], ...]
@@ -128,6 +143,7 @@ class BottleParams:
     label: ProductLabel | None
     label_span: tuple[float, float]
     label_share: float
+    fill: float
     neck_label: bool
     cap: str
     ribs: int
@@ -135,6 +151,7 @@ class BottleParams:
     body: Material
     top: Material
     trim: Material
+    contents: Material
 
 
 def bottle_rand(rng: np.random.Generator) -> BottleParams:
@@ -159,7 +176,7 @@ def bottle_rand(rng: np.random.Generator) -> BottleParams:
             colour=(
                 palette.hsv(0.98, 0.75, 0.35),
                 palette.hsv(0, 0, 0.17),
-                palette.METALS["gold"],
+                palette.shaded(palette.METALS["gold"], 0.8),
                 palette.hsv(0.1, 0.05, 0.85),
             )[skin.integers(4)],
             finish="glossy",
@@ -174,16 +191,18 @@ def bottle_rand(rng: np.random.Generator) -> BottleParams:
         style=style,
         profile=tuple((float(r * stout), z) for r, z in profile),
         section=section,
-        label=None if bare else label_rand(skin),
+        label=None if bare else product_label_rand(skin),
         label_span=(span[0] + extras.uniform(0.0, 0.04), span[1] - extras.uniform(0.0, 0.06)),
         label_share=extras.uniform(0.36, 0.62) if extras.uniform() < 0.6 else 0.98,
         neck_label=style in ("longneck", "bordeaux", "burgundy") and extras.uniform() < 0.45,
+        fill=extras.uniform(0.6, 0.8) if extras.uniform() < 0.8 else 0.0,
         cap=cap,
         ribs=int(extras.integers(28, 60)),
         turn_rad=extras.uniform(-0.7, 0.7),
         body=body,
         top=top,
         trim=material_rand(skin, ("plastic", "metal")),
+        contents=_contents_rand(skin, style),
     )
 
 
@@ -193,14 +212,18 @@ def _neutral_rand(rng: np.random.Generator) -> palette.RGB:
 
 
 def _body_rand(rng: np.random.Generator, style: str) -> Material:
-    """Dark filled glass seen from outside for wine and beer, else what such bottles are made of.
-
-    Clear glass is left out: it belongs to the family `drinking_glass` of the other side of the split.
-    """
+    """What such bottles are made of. A dark one that is full looks opaque, and half of them are (`pane`)."""
     if style in ("bordeaux", "burgundy", "longneck"):
+        if rng.uniform() < 0.5:
+            tint = ((0.16, 0.34, 0.12), (0.3, 0.5, 0.22), (0.45, 0.2, 0.04), (0.9, 0.95, 0.92))[
+                rng.integers(4)
+            ]
+            return replace(_clear_rand(rng), kind="coloured_glass", colour=tint)
         hue, value = ((0.27, 0.2), (0.3, 0.26), (0.06, 0.26), (0.08, 0.19), (0.1, 0.17))[rng.integers(5)]
         pane = material_rand(rng, ("pane",))
         return replace(pane, colour=palette.hsv(hue, 0.6, value), accent=palette.hsv(hue, 0.5, 0.8 * value))
+    if style == "water" or (style in ("jug", "milk") and rng.uniform() < 0.5):
+        return _clear_rand(rng)
     if style == "flask":
         flask = material_rand(rng, ("metal", "painted", "painted"))
         return (
@@ -217,7 +240,7 @@ def _body_rand(rng: np.random.Generator, style: str) -> Material:
             colour=palette.hsv(0.12, rng.uniform(0, 0.06), 0.95),
             bump=0.001,
         )
-    mould = material_rand(rng, ("plastic",))
+    mould = material_rand(rng, ("plastic", "plastic", "translucent_plastic"))
     mould = replace(mould, scale=150.0, bump=min(mould.bump, 0.0006))
     if style == "squeeze" and rng.uniform() < 0.6:
         return replace(
@@ -226,11 +249,28 @@ def _body_rand(rng: np.random.Generator, style: str) -> Material:
     return replace(mould, colour=_neutral_rand(rng)) if rng.uniform() < 0.65 else mould
 
 
+def _clear_rand(rng: np.random.Generator) -> Material:
+    return replace(material_rand(rng, ("glass",)), finish="clear", roughness=rng.uniform(0.0, 0.02), bump=0.0)
+
+
+def _contents_rand(rng: np.random.Generator, style: str) -> Material:
+    """What is in a glass one: wine, beer, water, milk, oil or vinegar."""
+    name = {"bordeaux": "wine", "burgundy": "wine", "milk": "milk", "jug": "oil"}.get(style, "water")
+    poured = drink(rng, name)
+    if style == "longneck":
+        return replace(poured, colour=(0.9, 0.6, 0.15))
+    if style == "burgundy" and rng.uniform() < 0.5:
+        return replace(poured, colour=(0.93, 0.87, 0.55))
+    return poured
+
+
 def bottle(p: BottleParams) -> list[Part]:
     outer = _outline(p)
     wall = 0.012
     inner = outer[::-1] - [wall, 0.0]
-    inner = inner[inner[:, 1] > outer[-1, 1] - 0.12]
+    glassy = p.body.transmission > 0
+    # What is opaque has an inside only as far down as one can look.
+    inner = inner[inner[:, 1] > (0.035 if glassy else outer[-1, 1] - 0.12)]
     mouth = outer[-1]
     rim = mouth + 0.5 * wall * np.stack([np.cos(t := np.linspace(0, math.pi, 7)) - 1, np.sin(t)], 1)
     foot = curves.rounded(
@@ -239,6 +279,8 @@ def bottle(p: BottleParams) -> list[Part]:
     )
     profile = np.vstack([foot[:-1], outer[4:-1], rim, inner[1:], [(0, inner[-1, 1] - 0.004)]])
     result = [Part("body", _moulded(profile, p), p.body), *_cap(p, mouth)]
+    if glassy and p.fill:
+        result.append(Part("contents", _poured(inner[::-1], p.fill * outer[-1, 1], 0.3 * wall), p.contents))
     if p.label is not None:
         low, high = p.label_span
         middle, height = 0.5 * (low + high), high - low
@@ -256,6 +298,16 @@ def bottle(p: BottleParams) -> list[Part]:
         result.append(Part("neck label", prints.printed(prints.turned(outer, middle), ring, 1), p.label.base))
         result.append(Part("badge", prints.printed(prints.turned(outer, middle), badge, 2), p.label.colour))
     return [Part(part.name, part.mesh.turned("z", p.turn_rad), part.material) for part in result]
+
+
+def _poured(inner: Array, level: float, into: float) -> Mesh:
+    """The liquid: it reaches `into` the wall, so that no film of air mirrors between it and the glass."""
+    wet = inner[inner[:, 1] < level - 0.004] + np.array([into, 0.0])
+    edge = float(np.interp(level, inner[:, 1], inner[:, 0]))
+    base = [(0.0, wet[0, 1] - into), (0.9 * wet[0, 0], wet[0, 1] - into)]
+    return solids.lathe(
+        np.vstack([base, wet, [(edge + into, level), (edge - 0.01, level - 0.003), (0.0, level - 0.004)]]), 96
+    )
 
 
 def _outline(p: BottleParams) -> Array:

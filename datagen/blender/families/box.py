@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, label_rand, paper
+from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, paper, product_label_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, joined, loft
@@ -63,7 +63,7 @@ def box_rand(rng: np.random.Generator) -> BoxParams:
         "crate": (shape.uniform(0.8, 1.0), shape.uniform(0.5, 0.75), shape.uniform(0.4, 0.6)),
     }.get(style, (shape.uniform(0.6, 1.0), shape.uniform(0.45, 0.8), shape.uniform(0.25, 0.7)))
     number = int(extras.integers(2**31))
-    label = label_rand(skin, base=False)
+    label = product_label_rand(skin, base=False)
     body, lid = _boards_rand(skin, style)
     return BoxParams(
         style=style,
@@ -82,7 +82,7 @@ def box_rand(rng: np.random.Generator) -> BoxParams:
         nail=material_rand(skin, ("metal",)),
         label=_inked(label, body),
         slip=replace(
-            label_rand(skin),
+            product_label_rand(skin),
             base=paper(skin, palette.hsv(0.1, 0.02, 0.94), 0.3),
             ink=paper(skin, (0.04, 0.04, 0.04)),
         ),
@@ -103,7 +103,11 @@ def _boards_rand(rng: np.random.Generator, style: str) -> tuple[Material, Materi
     pick = int(rng.choice(4, p=shares))
     colour = (white, kraft, grey, palette.paint_rand(rng))[pick]
     if pick == 1:
-        board = paper(rng, colour)
+        board = material_rand(rng, ("cardboard",))
+        picture = board.print and replace(
+            board.print, paper=colour, ink=palette.shaded(colour, 0.75), second=palette.shaded(colour, 0.88)
+        )
+        board = replace(board, colour=colour, accent=palette.shaded(colour, 0.7), print=picture)
     elif style == "lidded" and rng.uniform() < 0.4:
         board = material_rand(rng, ("leather", "fabric", "wood", "metal"))
     else:

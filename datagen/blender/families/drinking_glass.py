@@ -10,7 +10,7 @@ from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, material_rand
+from pairbridge.datagen.blender.shading.materials import Material, drink, material_rand
 
 # Outer radius over height of the bowl, in units of the whole height; stems carry the first three.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -87,7 +87,7 @@ def drinking_glass_rand(rng: np.random.Generator) -> DrinkingGlassParams:
         if extras.uniform() < 0.25
         else 0.0,
         turn_rad=extras.uniform(-math.pi, math.pi),
-        glass=material_rand(skin, ("pane",)),
+        glass=_glass_rand(skin),
         liquid=drink,
         froth=replace(
             material_rand(skin, ("plastic",)),
@@ -102,6 +102,16 @@ def drinking_glass_rand(rng: np.random.Generator) -> DrinkingGlassParams:
     )
 
 
+def _glass_rand(rng: np.random.Generator) -> Material:
+    """Nearly always clear and smooth; now and then tinted or frosted."""
+    glass = material_rand(rng, (*("glass",) * 7, "coloured_glass"))
+    return (
+        glass
+        if rng.uniform() < 0.1
+        else replace(glass, finish="clear", roughness=rng.uniform(0.0, 0.015), bump=0.0)
+    )
+
+
 def _drink_rand(rng: np.random.Generator, style: str) -> tuple[Material, bool]:
     """What is in it, and whether it foams."""
     kinds = {
@@ -112,21 +122,24 @@ def _drink_rand(rng: np.random.Generator, style: str) -> tuple[Material, bool]:
         "pint": ("beer", "beer", "stout", "milk"),
     }.get(style, ("water", "water", "juice", "cola", "milk", "tea"))
     kind = kinds[rng.integers(len(kinds))]
-    hue, saturation, value = {
-        "red": (0.98, 0.8, 0.25),
-        "white": (0.13, 0.35, 0.85),
-        "rose": (0.0, 0.4, 0.8),
-        "beer": (0.1, 0.8, 0.75),
-        "stout": (0.05, 0.6, 0.18),
-        "milk": (0.12, 0.03, 0.95),
-        "water": (0.55, 0.03, 0.9),
-        "juice": (0.09, 0.8, 0.85),
-        "cola": (0.04, 0.7, 0.2),
-        "tea": (0.07, 0.75, 0.5),
+    if kind in ("water", "tea", "milk"):
+        return drink(rng, kind), False
+    if kind == "stout":
+        return drink(rng, "coffee"), True
+    if kind == "juice":
+        # Opaque as milk, of the colours of orange, mango, tomato, smoothies.
+        hue = float(rng.choice([0.07, 0.09, 0.11, 0.02, 0.28, 0.95]))
+        return replace(
+            drink(rng, "milk"), colour=palette.hsv(hue, 0.75, 0.8), accent=palette.hsv(hue, 0.7, 0.85)
+        ), False
+    passes = {
+        "red": (0.3, 0.02, 0.04),
+        "white": (0.95, 0.9, 0.6),
+        "rose": (0.93, 0.55, 0.45),
+        "beer": (0.92, 0.62, 0.14),
+        "cola": (0.25, 0.08, 0.03),
     }[kind]
-    liquid = material_rand(rng, ("pane",))
-    colour = palette.hsv(hue + rng.uniform(-0.01, 0.01), saturation, value)
-    return replace(liquid, colour=colour, accent=colour), kind in ("beer", "stout")
+    return replace(drink(rng, "water"), colour=passes, finish="wine"), kind == "beer"
 
 
 def _ice_rand(rng: np.random.Generator) -> tuple[tuple[float, float, float, float], ...]:
@@ -248,7 +261,7 @@ def _contents(inner: Array, p: DrinkingGlassParams) -> list[Part]:
     for x, y, sunk, turn in p.ice:
         size = 0.42 * edge
         cube = solids.box(size, size, size, 0.16 * size, steps=4).turned("x", 0.4 * turn).turned("z", turn)
-        result.append(Part("ice", cube.moved(x * edge, y * edge, level + sunk), p.glass))
+        result.append(Part("ice", cube.moved(x * edge, y * edge, level + sunk), replace(p.glass, ior=1.31)))
     return result
 
 

@@ -109,9 +109,7 @@ def fruit_bowl_rand(rng: np.random.Generator) -> FruitBowlParams:
             accent=palette.hsv(0.08, 0.5, 0.18),
         ),
         grape=replace(
-            material_rand(skin, ("plastic",)),
-            finish="glossy",
-            bump=0.0,
+            material_rand(skin, ("translucent_plastic",)),
             roughness=0.32,
             colour=palette.hsv(*((0.22, 0.5, 0.62), (0.92, 0.6, 0.22), (0.72, 0.4, 0.2))[skin.integers(3)]),
         ),

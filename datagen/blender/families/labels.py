@@ -33,18 +33,19 @@ class ProductLabel:
 
 def paper(rng: np.random.Generator, colour: palette.RGB, gloss: float = 0.0) -> Material:
     """Paper or board of one colour, plain from matt (`gloss` 0) to varnished (1)."""
-    sheet = material_rand(rng, ("plastic",))
+    if gloss < 0.5:
+        sheet = replace(material_rand(rng, ("paper",)), finish="plain", print=None, bump=0.0004)
+    else:
+        sheet = replace(material_rand(rng, ("plastic",)), finish="glossy", bump=0.0)
     return replace(
         sheet,
         colour=colour,
         accent=palette.shaded(colour, 0.8),
-        finish="glossy",
-        roughness=0.72 - 0.45 * gloss + rng.uniform(-0.06, 0.06),
-        bump=0.0,
+        roughness=0.75 - 0.5 * gloss + rng.uniform(-0.06, 0.06),
     )
 
 
-def label_rand(rng: np.random.Generator, *, base: bool = True) -> ProductLabel:
+def product_label_rand(rng: np.random.Generator, *, base: bool = True) -> ProductLabel:
     """Most labels are white, cream, grey, kraft or black with one strong colour, as in a shop."""
     look, words, skin = rng.spawn(3)
     ground = (

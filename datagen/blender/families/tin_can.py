@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, label_rand
+from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, product_label_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, material_rand
+from pairbridge.datagen.blender.shading.materials import Material, drink, material_rand
 
 # Radius, height, the label's heights as shares of it.
 STYLES: dict[str, tuple[float, float, tuple[float, float]]] = {
@@ -47,6 +47,7 @@ class TinCanParams:
     metal: Material
     lid: Material
     contents: Material
+    hollow: Material
 
 
 def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
@@ -64,7 +65,7 @@ def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
     metal = replace(metal, accent=palette.shaded(metal.colour, 0.5))
     whole = style in ("drink", "slim drink", "aerosol", "canister")
     bare = extras.uniform() < (0.3 if style in ("food", "paint", "canister") else 0.05)
-    label = label_rand(skin, base=not whole)
+    label = product_label_rand(skin, base=not whole)
     body = _body_rand(skin, style, metal, bare=bare)
     if whole and not bare:
         dark = float(np.mean(body.colour)) < 0.22
@@ -94,36 +95,37 @@ def tin_can_rand(rng: np.random.Generator) -> TinCanParams:
         body=body,
         metal=metal,
         lid=_lid_rand(skin, style, metal),
-        contents=replace(
-            material_rand(skin, ("ceramic",)),
-            finish="plain",
-            coat=0.6,
-            scale=9.0,
-            bump=0.01,
-            colour=palette.hsv(
-                *((0.01, 0.75, 0.55), (0.09, 0.6, 0.7), (0.12, 0.1, 0.93), (0.3, 0.5, 0.45), (0.6, 0.5, 0.4))[
-                    skin.integers(5)
-                ]
-            ),
+        contents=_contents_rand(skin, style),
+        # What one sees of a can's inside: next to nothing.
+        hollow=replace(
+            material_rand(skin, ("rubber",)), colour=(0.022, 0.022, 0.022), accent=(0.03, 0.03, 0.03)
         ),
     )
+
+
+def _contents_rand(rng: np.random.Generator, style: str) -> Material:
+    """Soup, sauce, cream and beans; in jars also honey and jam, which light enters, and paint in tins."""
+    hue, saturation, value = (
+        (0.01, 0.75, 0.55),
+        (0.09, 0.6, 0.7),
+        (0.12, 0.1, 0.93),
+        (0.07, 0.6, 0.3),
+        (0.3, 0.5, 0.45),
+        (0.6, 0.5, 0.4),
+    )[rng.integers(6)]
+    colour = palette.hsv(hue, saturation, value)
+    if style == "jar" and rng.uniform() < 0.4:
+        passes = ((0.95, 0.62, 0.12), (0.6, 0.04, 0.06), (0.9, 0.4, 0.05))[rng.integers(3)]
+        return replace(drink(rng, "oil"), colour=passes)
+    poured = material_rand(rng, ("ceramic",))
+    return replace(poured, finish="plain", coat=0.6, scale=9.0, bump=0.01, colour=colour)
 
 
 def _body_rand(rng: np.random.Generator, style: str, metal: Material, *, bare: bool) -> Material:
     """The wall: bare metal under a paper label, enamelled where the print is on the metal."""
     if style == "jar":
-        fill = replace(material_rand(rng, ("pane",)), coat=1.0)
-        hue, saturation, value = (
-            (0.02, 0.8, 0.35),
-            (0.09, 0.75, 0.6),
-            (0.13, 0.3, 0.85),
-            (0.3, 0.6, 0.3),
-            (0.95, 0.7, 0.25),
-        )[rng.integers(5)]
         return replace(
-            fill,
-            colour=palette.hsv(hue, saturation, value),
-            accent=palette.hsv(hue, saturation, 0.85 * value),
+            material_rand(rng, ("glass",)), finish="clear", roughness=rng.uniform(0.0, 0.02), bump=0.0
         )
     if style in ("food", "fish", "paint") or (bare and style != "canister"):
         return metal
@@ -139,11 +141,18 @@ def _body_rand(rng: np.random.Generator, style: str, metal: Material, *, bare: b
         # Lacquer over aluminium: metal in a tint.
         return replace(
             metal,
-            colour=tuple(min(0.85, 0.25 + 0.75 * c) if c > 0.05 else c + 0.08 for c in colour),
+            colour=_lacquered(colour),
             finish="polished",
             wear=0.0,
         )
     return glossy
+
+
+def _lacquered(colour: palette.RGB) -> palette.RGB:
+    """Aluminium seen through a tint: its strongest channel stays as bright as metal is."""
+    peak = max(colour)
+    red, green, blue = (0.06 + 0.74 * channel / peak for channel in colour)
+    return red, green, blue
 
 
 def _lid_rand(rng: np.random.Generator, style: str, metal: Material) -> Material:
@@ -335,13 +344,7 @@ def _drink(p: TinCanParams) -> tuple[list[Part], Array]:
     score = np.column_stack([mouth[:, 0], mouth[:, 1] - 0.5 * neck, np.full(40, 0.9705 * h)])
     if p.opened:
         hole = solids.extruded(mouth, 0.002, 0.0005).moved(0, -0.5 * neck, 0.9696 * h)
-        parts.append(
-            Part(
-                "mouth",
-                hole,
-                replace(p.metal, colour=palette.shaded((0.03, 0.03, 0.03), 1.0), accent=(0.03, 0.03, 0.03)),
-            )
-        )
+        parts.append(Part("mouth", hole, p.hollow))
     parts.append(Part("score", solids.tube(score, 0.003, segments=6, closed=True), p.metal))
     return parts + tab, wall
 
@@ -400,7 +403,7 @@ def _paint(p: TinCanParams) -> tuple[list[Part], Array]:
 
 
 def _jar(p: TinCanParams) -> tuple[list[Part], Array]:
-    """A filled jar seen from outside, with a screw lid."""
+    """A filled jar of clear glass with a screw lid; what is in it reaches a little into the wall."""
     r, h = p.radius, p.height
     neck = 0.82 * r
     points = [
@@ -415,7 +418,19 @@ def _jar(p: TinCanParams) -> tuple[list[Part], Array]:
         (neck, 0.9 * h),
     ]
     wall = curves.spline(points, 80)
-    profile = np.vstack([[(0, 0.012), (0.8 * r, 0.008)], wall, [(0, 0.9 * h)]])
+    thick = 0.016
+    inner = wall[(wall[:, 1] > 0.05)] - np.array([thick, 0.0])
+    mouth = [wall[-1] + np.array([-0.5 * thick, 0.006]), inner[-1]]
+    base = [(0.0, 0.045), (0.9 * inner[0, 0], 0.046)]
+    profile = np.vstack([[(0, 0.012), (0.8 * r, 0.008)], wall, mouth, inner[::-1][1:], base[::-1]])
+    wet = inner[inner[:, 1] < 0.8 * h] + np.array([0.3 * thick, 0.0])
+    fill = np.vstack(
+        [
+            np.array(base) - [0.0, 0.3 * thick],
+            wet,
+            [(0.9 * wet[-1, 0], wet[-1, 1] + 0.004), (0, wet[-1, 1] + 0.006)],
+        ]
+    )
     lid = [
         (0, 0.875 * h),
         (neck + 0.022, 0.875 * h),
@@ -427,7 +442,8 @@ def _jar(p: TinCanParams) -> tuple[list[Part], Array]:
         (0, h - 0.006),
     ]
     cap = solids.lathe(curves.rounded(lid, 0.006), 160, lobes=(40, 0.004))
-    return [Part("jar", solids.lathe(profile, 112), p.body), Part("lid", cap, p.lid)], wall
+    jar = Part("jar", solids.lathe(profile, 112), p.body)
+    return [jar, Part("contents", solids.lathe(fill, 96), p.contents), Part("lid", cap, p.lid)], wall
 
 
 def _canister(p: TinCanParams) -> tuple[list[Part], Array]:

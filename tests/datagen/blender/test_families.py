@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
-from pairbridge.datagen.blender.modelling import curves, solids
+from pairbridge.datagen.blender.modelling import curves, implicit, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.blender.shading.materials import KINDS, implausible, material_rand
@@ -55,6 +55,33 @@ def test_solids_are_closed_and_have_the_volume_of_geometry(name: str) -> None:
     part, volume = SOLIDS[name]
     assert is_closed(part)
     assert signed_volume(part) == pytest.approx(volume, rel=5e-3)
+
+
+def test_a_field_becomes_a_closed_surface_of_the_volume_of_geometry() -> None:
+    part = implicit.surface(
+        lambda q: implicit.ball(q, (0.1, 0, 0), (0.3, 0.4, 0.5)), [-0.6] * 3, [0.6] * 3, 0.02
+    )
+    assert is_closed(part)
+    assert signed_volume(part) == pytest.approx(4 / 3 * math.pi * 0.3 * 0.4 * 0.5, rel=5e-3)
+    away = (part.vertices - [0.1, 0, 0]) / [0.3, 0.4, 0.5]
+    np.testing.assert_allclose(np.linalg.norm(away, axis=1), 1.0, atol=2e-3)
+
+
+def test_a_field_that_meets_itself_crosswise_is_still_closed() -> None:
+    # Its sign is a chessboard of skewed cells: their edges meet on faces of the grid, and the box cuts it.
+    waves = np.array(implicit.waves_rand(rng(0, "test"), 6, 0.12))
+    part = implicit.surface(lambda q: 0.02 * implicit.ripples(q, waves), [-0.5] * 3, [0.5] * 3, 0.025)
+    assert is_closed(part)
+
+
+def test_merging_fills_the_seam_and_carving_takes_away() -> None:
+    q = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.3]])
+    left = implicit.bone(q, (-1, 0, 0), (-0.1, 0, 0), 0.08)
+    right = implicit.bone(q, (0.1, 0, 0), (1, 0, 0), 0.08)
+    assert (np.minimum(left, right) > 0).all()
+    seam = implicit.merged(left, right, 0.2)
+    assert seam[0] < 0 < seam[1]
+    assert implicit.common(seam, -implicit.ball(q, (0, 0, 0), (0.05,) * 3), 0.01)[0] > 0
 
 
 def test_moving_turning_and_mirroring_keep_volume_and_texture_coordinates() -> None:

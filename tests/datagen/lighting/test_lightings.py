@@ -13,11 +13,12 @@ from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
+from pairbridge.datagen.lighting.baked import bake_lighting, bake_lightings, planned_lightings
 from pairbridge.datagen.lighting.equirect import Environment, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
 from pairbridge.datagen.lighting.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
+from pairbridge.datagen.scene.specs import SkySpec
 from pairbridge.datagen.sourcing.sources import build_catalogue
 
 
@@ -169,6 +170,26 @@ def test_planned_lightings_count_before_they_are_baked() -> None:
     assert [lighting.id for lighting in planned] == ["sky-train-000", "sky-train-001", "sky-test-000"]
     assert len({str(lighting.params) for lighting in planned}) == 3
     assert all(lighting.asset().lighting == "sky" for lighting in planned)
+
+
+def test_an_outdoor_map_states_how_high_its_camera_stood_before_and_after_it_is_baked(tmp_path: Path) -> None:
+    asked = config(tmp_path, outdoors={"train": 1})
+    found = build_catalogue(asked.assets, None)
+    (planned,) = planned_lightings(asked.seed, asked.lightings, found)
+    path = tmp_path / "set" / "lightings" / f"{planned.id}.exr"
+    path.parent.mkdir(parents=True)
+
+    class Overcast:
+        def bake_sky(self, sky: SkySpec, width: int, out_path: Path) -> None:
+            up = equirect_directions(width, width // 2)[..., 2:]
+            write_exr(out_path, np.where(up > 0, [3.0, 4.0, 6.0], 0).astype(np.float32))
+
+    bake_lighting(planned, path, found, Overcast)
+    (baked,) = build_catalogue(asked.assets, path.parent).lightings("outdoor", "train")
+    assert 1.2 <= baked.camera_height_m <= 1.8
+    assert baked.camera_height_m == planned.asset().camera_height_m
+    light = json.loads(exr_attribute(path, "pairbridge_light"))
+    assert math.hypot(*light["sun_direction"]) == pytest.approx(1)
 
 
 @pytest.mark.render

@@ -45,7 +45,7 @@ def test_embedded_families_are_those_that_exist_and_two_whole_ones_are_held_out(
 def test_families_of_the_published_figures_keep_their_splits() -> None:
     sides = {split: {asset.id for asset in EMBEDDED.of("family", split)} for split in SPLITS}
     assert sides["test"] >= {"mug", "toy_car"}
-    assert sides["validation"] == {"guitar"}
+    assert "guitar" in sides["validation"]
     assert sides["train"] >= {"chair", "table_lamp", "teapot", "vase", "potted_plant", "shoe", "camera"}
     tagged = [asset.id for asset in EMBEDDED.assets if "human" in asset.tags]
     assert tagged == ["mannequin"]
@@ -54,7 +54,9 @@ def test_families_of_the_published_figures_keep_their_splits() -> None:
 
 def test_the_test_side_has_whole_families_of_several_materials() -> None:
     held_out = {asset.id for asset in EMBEDDED.of("family", "test")}
-    assert held_out >= {"drinking_glass", "fruit_bowl", "tin_can"}
+    assert held_out >= {"drinking_glass", "fruit_bowl", "tin_can", "cushion"}
+    assert len(held_out) >= 6
+    assert len(EMBEDDED.of("family", "validation")) >= 3
     assert not held_out & {
         asset.id for split in ("train", "validation") for asset in EMBEDDED.of("family", split)
     }

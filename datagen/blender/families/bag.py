@@ -52,7 +52,7 @@ def bag_rand(rng: np.random.Generator) -> BagParams:
     kinds = ("leather", "leather", "fabric") if style == "handbag" else ("fabric", "fabric", "leather")
     body = _cover(skin, kinds)
     trim = body if skin.uniform() < 0.4 else material_rand(skin, ("leather",))
-    metals = ("steel", "brass", "gold", "gunmetal", "blackened")
+    metals = ("steel", "brass", "gold", "nickel", "chromium")
     name = str(skin.choice(metals))
     metal = material_rand(skin, ("metal",))
     return BagParams(

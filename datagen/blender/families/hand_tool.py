@@ -45,7 +45,7 @@ def hand_tool_rand(rng: np.random.Generator) -> HandToolParams:
     shape, extras, skin = rng.spawn(3)
     tool = TOOLS[shape.integers(len(TOOLS))]
     steel = material_rand(skin, ("metal",))
-    name = str(skin.choice(["steel", "steel", "aluminium", "gunmetal", "blackened"]))
+    name = str(skin.choice(["steel", "steel", "aluminium", "chromium", "iron"]))
     finish = str(skin.choice(["polished", "brushed", "rough"]))
     steel = replace(
         steel,

@@ -143,7 +143,7 @@ def _stuff(rng: np.random.Generator) -> Material:
             return replace(stuff, colour=white, accent=shade, roughness=rough, coat=0.0, wear=0.0)
         case "bronze":
             stuff = material_rand(rng, ("metal",))
-            name = str(rng.choice(["bronze", "bronze", "gunmetal", "blackened", "brass"]))
+            name = str(rng.choice(["bronze", "bronze", "iron", "copper", "brass"]))
             colour = palette.varied(palette.METALS[name], rng, 0.08)
             # Copper's green stands in the hollows of old casts.
             patina = palette.hsv(0.42, 0.25, 0.45) if rng.uniform() < 0.4 else palette.shaded(colour, 0.4)

@@ -6,10 +6,13 @@ linear light, with g = strength x tint, drawn per pair (the free variation of a 
     floating     source = view(g fg_A + (1 - a) bg_B)      target = view(fg_B + (1 - a) bg_B)
     standing     source = view(p_B - fg_B + g fg_A)        target = view(p_B)
 
-Floating objects are rendered alone and put before the lighting's own background. Standing ones are rendered
-on a procedural ground under B, with their contact shadow, in the picture p_B; a second render with the ground
-held out gives the objects' own part fg_B of it, so that their pixels can be exchanged while ground and shadow
-stay B's. The target is always the render under B as it is. The same exchange with the objects under equal
+Floating objects are rendered alone and put before the lighting's own background. Standing ones are on a
+ground under B, with their contact shadow, in the picture p_B. It is either *procedural*, and a second render
+with the ground held out gives the objects' own part fg_B of the picture; or it is the *photograph*'s, the
+ground that the environment map itself shows, projected onto a plane
+(`pairbridge.datagen.lighting.ground_projection`), times what the objects leave of its light, which the render
+of the objects gives too. So their pixels can be exchanged while ground and shadow stay B's. The target is
+always the picture under B as it is. The same exchange with the objects under equal
 light from everywhere, of the exposure of all lightings, gives the field `delit`. Alpha is bit-identical
 across lightings (one Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the
 ground. Every lighting is first scaled to one exposure
@@ -27,25 +30,44 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.core.random_draws import Fraction, RangeOf, log_uniform, whole_number
+from pairbridge.datagen.core.random_draws import (
+    Fraction,
+    RangeOf,
+    Weights,
+    log_uniform,
+    whole_number,
+)
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
 from pairbridge.datagen.lighting.environment_maps import stored_light
+from pairbridge.datagen.lighting.ground_projection import (
+    catcher,
+    fading,
+    ground_picture,
+    receiver_albedo,
+    shadow,
+)
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
+    USUAL_CAMERA_HEIGHT_M,
     ElevationAboveGround,
+    GroundKind,
     LitConfig,
+    PlacedLighting,
     camera_record,
     draw_camera,
     draw_lighting,
     load_scene,
     materials_of,
+    on_photograph,
+    photographed_ground,
     place_camera,
     place_lighting,
     placed_record,
+    plan_ground,
     plan_scene,
     with_materials,
 )
@@ -55,6 +77,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     plate_of,
     stored,
     surface_makers,
+    with_plane,
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -84,8 +107,16 @@ class RelightingSwapConfig(LitConfig):
     """Fraction of environment maps that are mirrored left to right."""
     objects: RangeOf[PositiveInt] = (1, 1)
     """Least and largest number of objects in a scene."""
-    standing: Fraction = 0.0
-    """Fraction of groups that stand on a ground; in the rest objects float."""
+    standing: Fraction = 0.85
+    """Fraction of groups that stand on a ground; in the rest objects float. Things stand on something in most
+    photographs; some float so that cut-outs before a backdrop are known too."""
+    grounds: Weights[GroundKind] = Field(default_factory=lambda: {"photograph": 0.7, "procedural": 0.3})
+    """Relative weights of what standing groups stand on: the ground that the environment map shows, or a
+    procedural one of the package. The first is a photograph where the map is; the second has textures that
+    few maps have, and shows reflections."""
+    ground_reach: RangeOf[PositiveFloat] | None = (10.0, 80.0)
+    """Distances from the camera, in radii of the first object, between which a procedural ground goes over
+    into the environment map's own; null: it ends at the horizon, in a straight line."""
     store: tuple[
         SurfaceField | Literal["plate", "foreground", "delit", "light_source", "light_target"], ...
     ] = ()
@@ -157,13 +188,18 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials = draw.spawn(7)
+        streams = draw.spawn(8)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials, of_ground = streams
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
-        grounds = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
+        # Drawn whatever the ground is, so that its kind moves nothing else.
+        procedural = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
+        ground = plan_ground(of_ground, config.grounds) if standing else None
+        receivers = procedural if ground and ground["kind"] == "procedural" else []
         objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
-        grounds = with_materials(of_materials, grounds, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_scene, config, objects, grounds) | {
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
+        return plan_scene(draw, of_scene, config, objects, receivers) | {
+            "ground": ground,
             "camera": draw_camera(of_camera, config, elevation_deg=elevation_deg),
             "lightings": self._plan_lightings(of_lightings, of_scene, catalogue, split),
             "pairs": self._plan_pairs(of_pairs),
@@ -184,7 +220,7 @@ class RelightingSwap:
         """
         load_scene(spec.params, workbench)
         pose = place_camera(spec.params["camera"], spec.params, workbench)
-        evenly_lit = cache(lambda: self._evenly_lit(spec, workbench))
+        evenly_lit = cache(lambda: self._evenly_lit(spec, pose, workbench))
         return {index: self._layer(spec, index, pose, evenly_lit, workbench) for index in needed}
 
     def _layer(
@@ -206,6 +242,8 @@ class RelightingSwap:
             )
 
         workbench.phase("render")
+        if on_photograph(spec.params):
+            return self._on_photograph(spec, index, pose, evenly_lit, lighting, render, workbench)
         standing = bool(spec.params["receivers"])
         own = render(receivers="holdout") if standing else render()
         check_render(own.rgba, own.albedo, self.config.gates)
@@ -215,7 +253,9 @@ class RelightingSwap:
         if standing:
             # Where an object fills a pixel nothing else is seen, and the difference is the denoiser's alone.
             passes = render()
-            whole = over_linear(passes.rgba * scale, surroundings)
+            whole = self._faded(
+                over_linear(passes.rgba * scale, surroundings), foreground, surroundings, pose
+            )
             rest = np.where(foreground[..., 3:] < 1, np.maximum(whole - foreground[..., :3], 0), 0)
             foreground[..., :3] = whole - rest
         else:
@@ -228,7 +268,8 @@ class RelightingSwap:
                 return surroundings
             workbench.phase("render")
             everything = tuple(range(len(spec.params["objects"])))
-            return over_linear(render(hidden=everything).rgba * scale, surroundings)
+            ground = over_linear(render(hidden=everything).rgba * scale, surroundings)
+            return self._faded(ground, np.zeros_like(foreground), surroundings, pose)
 
         @cache
         def light() -> np.ndarray:
@@ -236,12 +277,67 @@ class RelightingSwap:
 
         return Layer(foreground, rest, surroundings, factor, pose, passes, plate, light, evenly_lit)
 
-    def _evenly_lit(self, spec: GroupSpec, workbench: Workbench) -> np.ndarray:
+    def _faded(
+        self, picture: np.ndarray, foreground: np.ndarray, surroundings: np.ndarray, pose: CameraPose
+    ) -> np.ndarray:
+        """A picture (H, W, 3) whose procedural ground goes over into the `surroundings`, behind the objects'
+        premultiplied `foreground` (H, W, 4).
+        """
+        if self.config.ground_reach is None:
+            return picture
+        beyond = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
+        share = fading(pose, (picture.shape[1], picture.shape[0]), self.config.ground_reach)
+        ground = np.maximum(picture - foreground[..., :3], 0)
+        # Where nothing fades, the very bits of the picture.
+        return np.where(share > 0, foreground[..., :3] + ground + share * (beyond - ground), picture)
+
+    def _on_photograph(
+        self,
+        spec: GroupSpec,
+        index: int,
+        pose: CameraPose,
+        evenly_lit: Callable[[], np.ndarray],
+        lighting: PlacedLighting,
+        render: Callable[..., RenderedPasses],
+        workbench: Workbench,
+    ) -> Layer:
+        size_WH = tuple(spec.params["size_WH"])
+        ground = photographed_ground(spec.params, index, pose, workbench)
+        received = catcher(lighting.light_pixels(), ground, workbench.blender.loaded.bounds)
+        passes = render(catcher=received)
+        check_render(passes.rgba, passes.albedo, self.config.gates)
+        factor = np.float32(lighting.factor)
+        surroundings = factor * ground_picture(lighting.environment, ground, pose, size_WH)
+        foreground = passes.rgba * np.array([factor, factor, factor, 1], np.float32)
+        alpha = foreground[..., 3:]
+        rest = (1 - alpha) * shadow(passes.caught, alpha[..., 0], received, pose) * surroundings
+        albedo = receiver_albedo(surroundings / factor, received.gain)
+        return Layer(
+            foreground=foreground,
+            rest=rest,
+            background=surroundings,
+            factor=lighting.factor,
+            pose=pose,
+            passes=with_plane(passes, albedo, pose, size_WH),
+            plate=lambda: surroundings,
+            light=cache(lambda: lighting.factor * lighting.in_camera(pose)),
+            evenly_lit=evenly_lit,
+        )
+
+    def _evenly_lit(self, spec: GroupSpec, pose: CameraPose, workbench: Workbench) -> np.ndarray:
         """The loaded scene's objects, premultiplied (H, W, 3), under equal light from everywhere: a lighting
         of one radiance has the level `picture_level`, or `light_limit` where that is lower.
         """
         workbench.phase("render")
+        received = None
+        if on_photograph(spec.params):
+            even, ground = (
+                np.ones((8, 16, 3), np.float32),
+                photographed_ground(spec.params, 0, pose, workbench),
+            )
+            received = catcher(even, ground, workbench.blender.loaded.bounds)
         passes = workbench.blender.render(
+            catcher=received,
             environment_path=workbench.uniform_light,
             seed=spec.params["cycles_seed"],
             strength=min(self.config.picture_level, self.config.light_limit),
@@ -260,7 +356,7 @@ class RelightingSwap:
         check_foreground(target, mask, "target", self.config.gates)
         check_foreground(source, mask, "source", self.config.gates)
         lighting_a, lighting_b = (params["lightings"][pair[end]] for end in ("a", "b"))
-        shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed")
+        shared = ("objects", "receivers", "ground", "camera", "size_WH", "cycles_seed")
         meta = sample_meta(
             spec,
             number,
@@ -349,6 +445,7 @@ class RelightingSwap:
                     (first_rad + (index + 0.5 * draw.random()) * math.tau / count) % math.tau
                 ),
                 "flipped": bool(of_scene.random() < self.config.flip),
+                "camera_height_m": asset.camera_height_m or USUAL_CAMERA_HEIGHT_M,
             }
             for index, asset in enumerate(chosen)
         ]

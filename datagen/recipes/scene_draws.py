@@ -3,21 +3,22 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, weighted
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, log_uniform, weighted
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.lighting.environment_maps import lighting_map
-from pairbridge.datagen.lighting.equirect import Environment, background
+from pairbridge.datagen.lighting.equirect import Environment, background, lighting_copy
 from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
+from pairbridge.datagen.lighting.ground_projection import HEIGHTS, ProjectedGround, placed_ground
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -34,6 +35,18 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import mapped_surface
+
+GroundKind = Literal["photograph", "procedural"]
+GROUND_KINDS: tuple[GroundKind, ...] = get_args(GroundKind)
+# Height of a map's camera where its catalogue does not state one: a tripod's, or the eyes of who holds it.
+USUAL_CAMERA_HEIGHT_M = 1.5
+# Where objects stand on a photographed ground: heights of the map's camera away from below it, where tripods,
+# their shadows and what hides them are.
+_STAND_OFF = (0.6, 1.4)
+# Metres of a unit, where nothing states a size: from a cup to a chair.
+_UNIT_M = (0.08, 0.6)
+# Width in pixels of the map that grounds are metered with.
+_LIGHT_WIDTH = 256
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
@@ -124,6 +137,10 @@ class PlacedLighting:
         camera_to_world = np.array(pose.camera_to_world)
         return background(self.environment, camera_to_world, pose.fov_x_rad, size_WH, self.rotation_rad)
 
+    def light_pixels(self) -> np.ndarray:
+        """What it lights a scene with, in world coordinates: (128, 256, 3) float32, before `factor`."""
+        return lighting_copy(self.environment, _LIGHT_WIDTH, self.rotation_rad)
+
     def in_camera(self, pose: CameraPose) -> np.ndarray:
         """Its environment map in camera coordinates, before `factor`."""
         return lighting_map(self.environment, self.rotation_rad, pose.camera_to_world)
@@ -147,6 +164,39 @@ def plan_scene(
         "size_WH": config.draw_size(of_size),
         "cycles_seed": int(draw.integers(2**31)),
     }
+
+
+def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:
+    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is
+    where objects have no sizes.
+    """
+    ordered = {kind: weights.get(kind, 0.0) for kind in GROUND_KINDS}
+    return {
+        "kind": weighted(draw, ordered),
+        "stand_off": float(draw.uniform(*_STAND_OFF)),
+        "unit_m": log_uniform(draw, _UNIT_M),
+        "detail_seed": int(draw.integers(2**31)),
+    }
+
+
+def on_photograph(params: dict[str, Any]) -> bool:
+    """Whether a plan's objects stand on the ground that their environment map shows."""
+    return bool(params.get("ground")) and params["ground"]["kind"] == "photograph"
+
+
+def photographed_ground(
+    params: dict[str, Any], index: int, pose: CameraPose, workbench: Workbench
+) -> ProjectedGround:
+    """The ground of a plan's lighting `index` for a picture of the loaded scene from `pose`."""
+    ground, lighting = params["ground"], params["lightings"][index]
+    unit_m = workbench.blender.loaded.metres_per_unit or ground["unit_m"]
+    return placed_ground(
+        pose,
+        height=float(np.clip(lighting["camera_height_m"] / unit_m, *HEIGHTS)),
+        stand_off=ground["stand_off"],
+        rotation_rad=lighting["rotation_rad"],
+        seed=ground["detail_seed"],
+    )
 
 
 def with_materials(
@@ -232,8 +282,13 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
     receivers = tuple(
         _with_files(from_json(ReceiverSpec, receiver), workbench) for receiver in params["receivers"]
     )
-    ratio = params.get("size_ratio", math.inf)
-    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers, size_ratio=ratio))
+    scene = SceneSpec(
+        objects=tuple(objects),
+        receivers=receivers,
+        size_ratio=params.get("size_ratio", math.inf),
+        catches=on_photograph(params),
+    )
+    workbench.blender.load_scene(scene)
 
 
 def placed_record(workbench: Workbench) -> dict[str, Any]:

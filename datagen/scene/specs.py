@@ -150,29 +150,52 @@ class ReceiverSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CatcherSpec:
+    """A part of the ground z = 0 that only takes shadows: an ellipse around `centre` with half `axes`, the
+    first of them turned by `turn_rad` from +X.
+
+    Its albedo, seen by objects, is the lighting's radiance as a camera at `map_centre` sees the ground, times
+    `gain` (per channel), at most `largest_albedo`.
+    """
+
+    centre: tuple[float, float]
+    axes: tuple[float, float]
+    turn_rad: float
+    map_centre: tuple[float, float, float]
+    gain: tuple[float, float, float]
+    largest_albedo: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
     """Objects and receivers, world coordinates as above. An object's number is its place in `objects`.
 
     A size that a file states is used where no two sizes then differ by more than the factor `size_ratio`.
+    With `catches`, objects stand on a ground that takes shadows and is no part of the picture: each render
+    says what of it is there (CatcherSpec).
     """
 
     objects: tuple[PlacedObject, ...]
     receivers: tuple[ReceiverSpec, ...] = ()
     size_ratio: float = math.inf
+    catches: bool = False
 
     def __post_init__(self) -> None:
         if not self.objects:
             raise ValueError("a scene has at least one object")
         if len({placed.size_m is None for placed in self.objects}) > 1:
             raise ValueError("either all objects of a scene have a size in metres or none has")
+        if self.catches and self.receivers:
+            raise ValueError("a ground of its own would hide the one that takes shadows")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedScene:
-    """What Blender made of a SceneSpec. A world unit is `metres_per_unit` metres long, None where the objects
-    have no sizes."""
+    """What Blender made of a SceneSpec: its objects, and the lowest and highest corner of them where they
+    stand. A world unit is `metres_per_unit` metres long, None where the objects have no sizes."""
 
     objects: tuple[ObjectInfo, ...]
+    bounds: tuple[tuple[float, float, float], ...]
     metres_per_unit: float | None = None
 
 
@@ -264,6 +287,9 @@ class RenderedPasses:
     both world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
     glossy colour, premultiplied: on metals the diffuse colour alone is black. `roughness` and `metallic`
     (H, W) in [0, 1] are those of the surface's BSDF, 1 and 0 of one that has none, 0 where nothing was hit.
+    `caught` (H, W, 3) is the factor that objects leave of the light of a ground that catches shadows
+    (CatcherSpec), 1 where it is not seen; None without one. Such a ground is in `depth`, `normal` and
+    `albedo`, but not in `rgba`.
     `wall_s` is the request's wall time up to these arrays, `render_s` Cycles' own render time (steps of
     10 ms).
     """
@@ -279,6 +305,7 @@ class RenderedPasses:
     metallic: np.ndarray
     wall_s: float
     render_s: float
+    caught: np.ndarray | None = None
 
 
 # Fields that hold another of these classes, or a tuple of one.

@@ -12,7 +12,7 @@ from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
 from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.receivers import build_receiver
+from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
@@ -196,7 +196,11 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
         )
     for number, receiver in enumerate(scene.receivers):
         build_receiver(number, at_scale(receiver, metres_per_unit))
-    return LoadedScene(objects=tuple(infos), metres_per_unit=metres_per_unit), np.concatenate(vertices)
+    if scene.catches:
+        build_catcher()
+    every = np.concatenate(vertices)
+    bounds = (tuple(every.min(axis=0).tolist()), tuple(every.max(axis=0).tolist()))
+    return LoadedScene(objects=tuple(infos), bounds=bounds, metres_per_unit=metres_per_unit), every
 
 
 def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:

@@ -85,7 +85,7 @@ def _cover(rng: np.random.Generator, kinds: tuple[str, ...]) -> Material:
     kind = kinds[rng.integers(len(kinds))]
     if kind == "fabric":
         cloth = cloth_rand(rng)
-        return cloth if cloth.kind == "fabric" else material_rand(rng, ("leather",))
+        return cloth if cloth.kind != "velvet" else material_rand(rng, ("leather",))
     stuff = material_rand(rng, ("leather",))
     if rng.uniform() < 0.35:
         plain = palette.hsv(

@@ -70,6 +70,8 @@ CATEGORIES = (
     "hand_tool",
     "vegetable",
     "bag",
+    "candle",
+    "kettle",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.

@@ -30,7 +30,7 @@ import numpy as np
 from pairbridge.datagen.imaging.colour import srgb_encode
 from pairbridge.datagen.imaging.compositing import alpha_to_mask
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
-from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.imaging.photographic_finish import Developed
 from pairbridge.datagen.lighting.ground_projection import plane_depth
 from pairbridge.datagen.recipes.object_draws import HUMAN
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -222,14 +222,15 @@ def with_plane(
 
 
 def plate_of(
-    target: np.ndarray, picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray, view: ViewTransform
+    target: np.ndarray, picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray, developed: Developed
 ) -> np.ndarray:
     """uint8 (H, W, 3): the `plate`, a linear picture without the objects, beside the `target` that shows the
     linear `picture` with them; `alpha` (H, W) is theirs. Outside their effect it is the target, to the byte,
     as the source of a removal pair is.
     """
-    effect = effect_regions(seen_difference(picture, plate, view), alpha > 0, _EFFECT_THRESHOLD)
-    return blended(view.apply(plate), target, effect, round(_EFFECT_REACH * min(effect.shape)))
+    difference = seen_difference(picture, plate, developed.view)
+    effect = effect_regions(difference, alpha > 0, _EFFECT_THRESHOLD)
+    return blended(developed.apply(plate), target, effect, round(_EFFECT_REACH * min(effect.shape)))
 
 
 def geometry_of(

@@ -29,6 +29,8 @@ CONFIG = {
             "pairs_per_group": 2,
             "strength": [1.0, 1.0],
             "tint": 0.0,
+            # All but JPEG, whose blocks at the mask's edge mix what is inside with what is not.
+            "finish": {"noise": 1, "vignette": 1, "white_balance": 1, "tone": 1, "jpeg": 0},
         }
     },
 }

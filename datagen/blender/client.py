@@ -27,6 +27,7 @@ from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, FileUnreadable, PairbridgeError
 from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.scene.interior_specs import InteriorSpec
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
@@ -249,6 +250,21 @@ class BlenderClient:
         coarse = read_radiance(self._process.image_path)
         self._request("bake_sun", window=list(plan.window))
         write_exr(Path(out_path), join(plan, coarse, read_radiance(self._process.image_path)))
+
+    def bake_interior(self, spec: InteriorSpec, outside_path: Path, width: int, out_path: Path) -> None:
+        """Write a panorama of the room as an equirectangular EXR of `width` x `width`/2 float32, linear, in
+        the unit of the equirectangular image at `outside_path`, which lies outside its windows.
+
+        Equal rooms before equal images give equal bytes on a CPU. Forgets the loaded object.
+        """
+        self._object = None
+        self._request(
+            "bake_interior",
+            interior_spec=dataclasses.asdict(spec),
+            environment_path=self._handed_over(outside_path),
+            width=width,
+        )
+        write_exr(Path(out_path), read_radiance(self._process.image_path))
 
     def close(self) -> None:
         """End the process, politely for a second and then not."""

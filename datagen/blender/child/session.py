@@ -10,13 +10,14 @@ import bpy
 import numpy as np
 
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
+from pairbridge.datagen.blender.child import interior, sky, world
 from pairbridge.datagen.blender.child import receivers as receiver_pool
 from pairbridge.datagen.blender.child import scene_builder as scene
-from pairbridge.datagen.blender.child import sky, world
 from pairbridge.datagen.blender.child.addons import enable, import_operators
 from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
 from pairbridge.datagen.blender.child.user_rooms import UserRoom, build_room
 from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.scene.interior_specs import interior_from_json
 from pairbridge.datagen.scene.specs import CameraSpec, CatcherSpec, LampSpec, SceneSpec, SkySpec, from_json
 
 
@@ -118,6 +119,14 @@ class Session:
 
     def bake_sun(self, window: list[int]) -> dict[str, Any]:
         sky.narrow_to(tuple(window))
+        render_to(self._image_path)
+        return {}
+
+    def bake_interior(
+        self, interior_spec: dict[str, Any], environment_path: str, width: int
+    ) -> dict[str, Any]:
+        self._reset()
+        interior.build_interior(interior_from_json(interior_spec), Path(environment_path), width)
         render_to(self._image_path)
         return {}
 

@@ -61,6 +61,10 @@ _SWAP = {
     "kind": "relighting_swap",
     "size_WH": [96, 96],
     "lighting_kinds": {"hdri": 0.4, "sky": 0.35, "rig": 0.25},
+    # A plain pinhole, as the published figures were measured.
+    "camera": {"composition": {"centred": 1}, "front_share": 0, "roll_deg": 0, "defocus": None},
+    "fov_deg": [25, 50],
+    "finish": None,
     "strength": [0.8, 1.25],
     "tint": 0.05,
     "store": ["light_target", "normal"],

@@ -7,6 +7,8 @@ yours is placed by the hash of its group's name, unless a `catalogue.yaml` in it
     red-chair: {split: test, licence: CC-BY-4.0, author: Jo Smith, source: https://example.org/red-chair}
     "*": {tags: [human], licence: CC0-1.0}      # for every file that says nothing else
     scan-3: {up: z}                             # the axis that is up in an object's file
+    lamp: {front: -90}                          # where its front looks, in degrees about +z; 0 is +x
+    quarry: {camera_height_m: 1.2}              # of an environment map's camera, above the ground
     sofa: {size_m: 2.1}                         # the longest side of an object, in metres
     oak: {size_m: 1.2}                          # the width of a material's picture, in metres
 
@@ -103,7 +105,10 @@ class Asset:
     `lighting` says what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
     `tags` are the catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's
     file, None where the file itself states it. `size_m` is the length of an object's longest side, or the
-    width of what a material's picture shows, in metres, None where no catalogue.yaml says it. `group` names
+    width of what a material's picture shows, in metres, None where no catalogue.yaml says it.
+    `camera_height_m` is how far above the ground an environment map's camera was, None where nobody says.
+    `front` is the azimuth in degrees that the front of an object or a family looks to as it stands (0 is +x,
+    90 is +y), None where it has none or nobody said. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
     (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
     taken, in metres, where that is known.
@@ -122,6 +127,8 @@ class Asset:
     lighting: LightingKind | None = None
     tags: tuple[str, ...] = ()
     up: UpAxis | None = None
+    front: float | None = None
+    camera_height_m: float | None = None
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""

@@ -30,6 +30,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
+    CatcherSpec,
     LampSpec,
     LoadedScene,
     ObjectInfo,
@@ -163,6 +164,7 @@ class BlenderClient:
         self.smoothest = float(reply["smoothest"])
         self.loaded = LoadedScene(
             objects=tuple(from_json(ObjectInfo, info) for info in reply["objects"]),
+            bounds=tuple(tuple(corner) for corner in reply["bounds"]),
             metres_per_unit=reply["metres_per_unit"],
         )
         return self.loaded.objects
@@ -181,6 +183,7 @@ class BlenderClient:
         lamps: tuple[LampSpec, ...] = (),
         hidden: tuple[int, ...] = (),
         receivers: ReceiverRole = "shown",
+        catcher: CatcherSpec | None = None,
     ) -> RenderedPasses:
         """The scene on transparent film, lit by the equirectangular image at `environment_path` (times
         `strength`; 0 is no environment) and by `lamps`. The image's width is to be
@@ -189,7 +192,9 @@ class BlenderClient:
 
         `hidden` objects, by number, are not there at all. With `receivers` as "holdout" they are there for
         shadows and reflected light, but not in the picture: what is left is the objects' own part of the
-        image, premultiplied. `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
+        image, premultiplied. A scene that `catches` shadows is given the `catcher` of this light.
+
+        `seed` in [0, 2**31) is Cycles'. Equal requests give bit-equal arrays on a CPU,
         whatever was asked before; with equal seed, camera and scene, alpha, depth and normal are bit-equal
         under every lighting.
         """
@@ -203,6 +208,7 @@ class BlenderClient:
             lamps=[dataclasses.asdict(lamp) for lamp in lamps],
             hidden=list(hidden),
             receivers=receivers,
+            catcher=None if catcher is None else dataclasses.asdict(catcher),
         )
         return read_passes(self._process.image_path, start_s, self._num_objects)
 

@@ -33,6 +33,11 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
         channels = {name: channel.pixels for name, channel in file.channels().items()}
     # The denoiser leaves traces of the order of 1e-6 where there is nothing.
     rgba = channels[f"{LAYER}.Combined"]
+    coverage = _coverage(header, channels, num_objects)
+    caught = channels.get(f"{LAYER}.Shadow Catcher")
+    if caught is not None:
+        # The alpha of such a render mixes objects with the shadow that they cast.
+        rgba[..., 3] = np.minimum(coverage.sum(axis=0), 1)
     rgba[rgba[..., 3] == 0] = 0
     depth = channels[f"{LAYER}.Depth.Z"]
     hit = depth < NO_HIT_DEPTH
@@ -47,7 +52,7 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
     return RenderedPasses(
         rgba=rgba,
         noisy=channels[f"{LAYER}.Noisy Image"][..., :3],
-        coverage=_coverage(header, channels, num_objects),
+        coverage=coverage,
         depth=np.where(hit, depth, np.float32(0)),
         normal=normal,
         shading_normal=shading_normal,
@@ -56,6 +61,7 @@ def read_passes(path: str, start_s: float, num_objects: int) -> RenderedPasses:
         metallic=np.clip(surface[..., 1], 0, 1),
         wall_s=time.perf_counter() - start_s,
         render_s=render_s,
+        caught=None if caught is None else caught[..., :3],
     )
 
 

@@ -87,6 +87,8 @@ class AssetEntry(FrozenModel):
     size_m: float | None = None
     """The longest side of an object, or the width of a material's picture, in metres; null where nobody
     stated it."""
+    front: float | None = None
+    """The azimuth in degrees that an object's or a family's front looks to; null where none is stated."""
     since: NonNegativeInt = 0
     """The number of the extension that brought it in."""
 

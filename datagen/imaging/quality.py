@@ -29,7 +29,10 @@ class Gates(FrozenModel):
     """Least and largest fraction of the frame that a rendered object covers [too_small, too_large]. Below, it
     is a speck; above, there is no background to disagree with."""
     border: Fraction = 0.03
-    """Largest fraction of the frame's border pixels that a rendered object covers [cut_by_border]."""
+    """Largest fraction of the frame's border pixels that a rendered object covers [cut_by_border], where the
+    composition does not cut it."""
+    border_of_cuts: Fraction = 0.45
+    """The same where it does (`camera.composition`): an object that fills one side covers a quarter."""
     mask: RangeOf[NonNegativeFloat] = (0.001, 0.999)
     """Least and largest fraction of the frame that a mask covers, for every pair with a mask [mask_empty,
     mask_full]."""
@@ -84,13 +87,14 @@ def check_pair(pair: Pair, gates: Gates) -> None:
         _check_difference(images["source"], images["target"], mask, gates)
 
 
-def check_render(rgba: np.ndarray, albedo: np.ndarray, gates: Gates) -> None:
+def check_render(rgba: np.ndarray, albedo: np.ndarray, gates: Gates, *, cut: bool = False) -> None:
     """Raise Rejected unless a rendered foreground is finite, well framed and fully textured.
 
-    `rgba` (H, W, 4) float32 premultiplied linear, `albedo` (H, W, 3) float32.
+    `rgba` (H, W, 4) float32 premultiplied linear, `albedo` (H, W, 3) float32; `cut` says that the frame is to
+    cut the object.
     """
     check_finite(rgba)
-    check_framing(rgba[..., 3], gates)
+    check_framing(rgba[..., 3], gates, cut=cut)
     check_textures(rgba[..., 3], albedo, gates)
 
 
@@ -104,8 +108,10 @@ def check_finite(rgba: np.ndarray) -> None:
         )
 
 
-def check_framing(alpha: np.ndarray, gates: Gates) -> None:
-    """Raise Rejected for an object of alpha (H, W) in [0, 1] that is too small, too large or cut off."""
+def check_framing(alpha: np.ndarray, gates: Gates, *, cut: bool = False) -> None:
+    """Raise Rejected for an object of alpha (H, W) in [0, 1] that is too small, too large or cut off, by more
+    than is meant where the composition is to `cut` it.
+    """
     coverage = float(np.clip(alpha, 0, 1).mean())
     low, high = gates.coverage
     if not low <= coverage <= high:
@@ -115,11 +121,11 @@ def check_framing(alpha: np.ndarray, gates: Gates) -> None:
             gate="too_small" if coverage < low else "too_large",
         )
     border = np.concatenate([alpha[0], alpha[-1], alpha[1:-1, 0], alpha[1:-1, -1]])
-    cut = float((border > 0.5).mean())
-    if cut > gates.border:
+    covered, limit = float((border > 0.5).mean()), gates.border_of_cuts if cut else gates.border
+    if covered > limit:
         raise Rejected(
-            f"the object covers {cut:.3f} of the frame's border, above {gates.border}",
-            remedy="lower the recipe's `fill` or `offset`",
+            f"the object covers {covered:.3f} of the frame's border, above {limit}",
+            remedy="lower the recipe's `fill` or `offset`, or `camera.cut` and the weight of `cut`",
             gate="cut_by_border",
         )
 

@@ -7,7 +7,8 @@ The lamps of a group are rendered apart, each white and of strength 1, so that l
 with c_i = intensity x colour of lamp i and a little e of the old light, which keeps the unlit side from being
 black, drawn anew for each pair: one render for each lamp and one of the
 source give any number of mixes (`pairs_per_group`), and a mix costs no render. Both lie on a flat background,
-as cut-outs do at test time: behind the view transform, so that white is 255. A mix that looks like its object
+as cut-outs do at test time: behind the view transform, so that white is 255; what a camera adds (`finish`)
+stays on the object. A mix that looks like its object
 with the lamps off, or like an earlier mix of its group, is refused (gate `bland`): its lamps are behind.
 
 `light.png` is the RGB light map of the mix (`pairbridge.datagen.lighting.light_maps`): each lamp's amplitude
@@ -34,12 +35,15 @@ from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mi
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
     draw_turned_lighting,
+    finished,
     lamp_record,
     lamp_spec,
     load_scene,
@@ -47,6 +51,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_lighting,
     placed_record,
     plan_scene,
+    planned_cut,
 )
 from pairbridge.datagen.recipes.stored_fields import (
     SurfaceField,
@@ -137,13 +142,17 @@ class ControllableRelighting:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_camera, of_lamps, of_mixes, of_source, of_size, of_sizes = draw.spawn(7)
+        of_viewpoint, of_finish = draw.spawn(2)
         count = whole_number(of_lamps, config.lamps)
         placed = {
-            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
+            **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
         }
-        return plan_scene(draw, of_size, config, [placed]) | {
-            "camera": draw_camera(of_camera, config),
+        scene = plan_scene(draw, of_size, config, [placed])
+        azimuths = draw_azimuths(of_viewpoint, config, [placed], catalogue)
+        return scene | {
+            "camera": draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths),
+            "finish": draw_group_finish(of_finish, config),
             "lighting": draw_turned_lighting(of_source, catalogue, split, config),
             "lamps": [self._lamp(of_lamps) for _ in range(count)],
             "mixes": [self._mix(of_mixes, count) for _ in range(config.pairs_per_group)],
@@ -157,7 +166,7 @@ class ControllableRelighting:
         lighting = place_lighting(params["lighting"], config, workbench)
         workbench.phase("render")
         lit = workbench.blender.render(environment_path=lighting.copy, seed=params["cycles_seed"])
-        check_render(lit.rgba, lit.albedo, config.gates)
+        check_render(lit.rgba, lit.albedo, config.gates, cut=planned_cut(params["camera"]))
         lamps = [
             workbench.blender.render(
                 environment_path=lighting.copy,
@@ -168,6 +177,7 @@ class ControllableRelighting:
             for lamp in params["lamps"]
         ]
         workbench.phase("compose")
+        developed = finished(params, workbench.view)
         exposed = lit.rgba * np.array([lighting.factor] * 3 + [1], np.float32)
 
         def on_paper(colours: list[list[float]], lighting_gain: float) -> np.ndarray:
@@ -175,7 +185,7 @@ class ControllableRelighting:
             mixed = exposed * np.array([lighting_gain] * 3 + [1], np.float32)
             for rgba, colour in zip(lamps, colours, strict=True):
                 mixed[..., :3] += rgba[..., :3] * np.array(colour, np.float32)
-            return workbench.view.apply_on_paper(mixed, config.background)
+            return developed.apply_on_paper(mixed, config.background)
 
         off = [[0.0] * 3] * len(lamps)
         shots = _Shots(
@@ -201,7 +211,7 @@ class ControllableRelighting:
             lamp_record(lamp, colour, config.intensity[1], shots.pose)
             for lamp, colour in zip(params["lamps"], mix["colours"], strict=True)
         ]
-        shared = ("objects", "camera", "size_WH", "cycles_seed")
+        shared = ("objects", "camera", "size_WH", "cycles_seed", "finish")
         meta = sample_meta(
             spec,
             number,

@@ -40,22 +40,25 @@ from pairbridge.datagen.imaging.quality import (
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import clipped_luminance
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
-    FieldOfView,
     Fill,
     LitConfig,
     LitSceneConfig,
     PlacedLighting,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
     draw_turned_lighting,
+    finished,
     load_scene,
     materials_of,
     place_camera,
     place_lighting,
     placed_record,
     plan_scene,
+    planned_cut,
     with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
@@ -70,6 +73,7 @@ from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
+from pairbridge.datagen.scene.viewpoints import CameraDraws
 from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -95,8 +99,9 @@ class ViewsConfig(LitSceneConfig):
     """Least and largest number of walls in a room, at most 3."""
     elevation_deg: RangeOf[Annotated[float, Field(gt=-85, lt=85)]] = (-10.0, 50.0)
     """Elevation of the camera, in degrees within (-85, 85) and up to 5 at least; in a room never below 5."""
-    fov_deg: RangeOf[FieldOfView] = (25.0, 60.0)
-    """Horizontal field of view, in degrees within (0, 150)."""
+    camera: CameraDraws = CameraDraws(defocus=None)
+    """Lens, composition, side and roll of the camera. Without depth of field: what is not sharp has no one
+    depth."""
     fill: RangeOf[Fill] = (0.5, 0.9)
     """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
     room_level: PositiveFloat = 0.22
@@ -164,19 +169,24 @@ class Geometry:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_scene, of_cameras, of_lightings, of_size, of_sizes, of_materials = draw.spawn(6)
+        of_viewpoint, of_finish = draw.spawn(2)
         room = bool(of_scene.random() < config.room_share)
         low, high = config.elevation_deg
         # Walls stand behind the objects for cameras that look this way, give or take.
-        azimuth_rad = of_cameras.uniform(0, math.tau)
         objects = self._plan_objects(of_scene, of_sizes, catalogue, split, room)
+        azimuth_rad = of_cameras.uniform(*draw_azimuths(of_viewpoint, config, objects, catalogue))
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
         receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_size, config, objects, receivers) | {
+        scene = plan_scene(draw, of_size, config, objects, receivers)
+        return scene | {
+            "finish": draw_group_finish(of_finish, config),
             "views": [
                 {
                     "camera": draw_camera(
                         of_cameras,
+                        of_viewpoint,
                         config,
+                        scene["size_WH"],
                         elevation_deg=(max(low, _LEAST_IN_ROOM_DEG) if room else low, high),
                         azimuth_rad=(azimuth_rad - _CAMERA_SPREAD_RAD, azimuth_rad + _CAMERA_SPREAD_RAD),
                     ),
@@ -196,12 +206,12 @@ class Geometry:
         config, view = self.config, params["views"][number]
         lighting = place_lighting(view["lighting"], config, workbench)
         workbench.phase("render")
-        pose = place_camera(view["camera"], params, workbench)
+        pose = place_camera(view["camera"], params, workbench, [view["lighting"]])
         passes = workbench.blender.render(environment_path=lighting.copy, seed=params["cycles_seed"])
         workbench.phase("compose")
         objects = passes.rgba[..., 3] if passes.coverage is None else np.minimum(passes.coverage.sum(0), 1)
         check_finite(passes.rgba)
-        check_framing(objects, config.gates)
+        check_framing(objects, config.gates, cut=planned_cut(view["camera"]))
         check_textures(objects, passes.albedo, config.gates)
         factor = lighting.factor
         if params["receivers"]:
@@ -210,7 +220,8 @@ class Geometry:
             )
         behind = lighting.behind(pose, tuple(params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
-        image = workbench.view.apply(over_linear(passes.rgba * scale, behind * np.float32(factor)))
+        picture = over_linear(passes.rgba * scale, behind * np.float32(factor))
+        image = finished(params, workbench.view).apply(picture)
         check_foreground(image, alpha_to_mask(objects), "source", config.gates)
         return Seen(
             image=image,
@@ -224,7 +235,10 @@ class Geometry:
                 ("lighting", view["lighting"]["id"]),
             ],
             record={
-                **{name: params[name] for name in ("objects", "receivers", "size_WH", "cycles_seed")},
+                **{
+                    name: params[name]
+                    for name in ("objects", "receivers", "size_WH", "cycles_seed", "finish")
+                },
                 "camera": view["camera"],
                 "lighting": {**view["lighting"], "factor": factor},
                 **camera_record(pose, params),
@@ -268,7 +282,7 @@ class Geometry:
     ) -> list[dict[str, Any]]:
         """Names, sizes and places; the first object has the radius 1, the others are up to half smaller."""
         count = whole_number(draw, self.config.objects if room else (1, 1))
-        drawn = draw_objects(draw, of_sizes, catalogue, split, self.config, count)
+        drawn = draw_scene_objects(draw, of_sizes, catalogue, split, self.config, count)
         radii = radii_by_size(drawn, [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in drawn[1:])])
         places = scattered(draw, radii, gap=0.1)
         return [
@@ -290,11 +304,15 @@ class Geometry:
         reach = max(math.hypot(item["x"], item["y"]) + item["radius"] for item in objects)
         receivers = [ReceiverSpec(surface=ground_surface(draw))]
         for _ in range(whole_number(draw, self.config.walls)):
+            surface = wall_surface(draw)
+            aside_rad = draw.uniform(-_WALL_SPREAD_RAD, _WALL_SPREAD_RAD)
+            clearance = float(draw.uniform(0.2, 4.0))
             receivers.append(
                 ReceiverSpec(
-                    surface=wall_surface(draw),
-                    azimuth_rad=azimuth_rad + math.pi + draw.uniform(-_WALL_SPREAD_RAD, _WALL_SPREAD_RAD),
-                    distance=reach + draw.uniform(0.2, 4.0),
+                    surface=surface,
+                    azimuth_rad=azimuth_rad + math.pi + aside_rad,
+                    distance=reach + clearance,
+                    clearance=clearance,
                 )
             )
         return receivers

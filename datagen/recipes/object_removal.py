@@ -7,7 +7,7 @@ turned; the first pair of such a group removes one of the two, and no pair remov
 target go through one exposure, metered on the target. What the objects do to the picture beyond themselves
 (shadow, reflection, bounced light) is found by difference before denoising; outside that effect, grown by
 `effect_dilation`, the shipped source is the target, to the byte, so that noise and the denoiser leave nothing
-there to learn. The target is the render as it is.
+there to learn. What a camera adds (`finish`) is the same on both.
 
 | field | what |
 |---|---|
@@ -38,19 +38,23 @@ from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import key_factor
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_objects, draw_rest, radii_by_size
 from pairbridge.datagen.recipes.room_views import RenderedRoom
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     LitConfig,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
     draw_turned_lighting,
+    finished,
     load_scene,
     materials_of,
     placed_record,
     plan_scene,
+    planned_receivers,
     with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
@@ -62,6 +66,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.scene.arrangements import free_first
 from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -94,7 +99,7 @@ class ObjectRemovalConfig(LitConfig):
     """Radius of an object's bounding sphere, in world units, with `scale: equal`; real sizes follow from the
     objects, of which the first has the radius 1."""
     gap: Range = (0.0, 0.3)
-    """Distance between the bounding spheres of neighbours, in world units."""
+    """Distance between the bounding spheres of neighbours, in world units, with `scale: equal`."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
     """Least and largest number of walls behind the objects, at most 2; two make a corner."""
     wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
@@ -193,16 +198,21 @@ class ObjectRemoval:
             10
         )
         of_sizes, of_materials = later
-        camera = draw_camera(of_camera, config)
+        of_viewpoint, of_finish = draw.spawn(2)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
-        order = of_pairs.permutation(len(objects)).tolist()
+        order = free_first(of_pairs.permutation(len(objects)).tolist(), objects)
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
+        scene = plan_scene(draw, of_size, config, objects)
+        azimuths = draw_azimuths(of_viewpoint, config, objects, catalogue)
+        camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
         room = self._room(of_room, objects, camera["azimuth_rad"])
         room = with_materials(of_materials, room, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_size, config, objects, room) | {
+        return scene | {
+            "receivers": planned_receivers(room),
             "camera": camera,
+            "finish": draw_group_finish(of_finish, config),
             "lighting": draw_turned_lighting(of_light, catalogue, split, config),
             "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
             "pairs": [
@@ -241,12 +251,13 @@ class ObjectRemoval:
         exposure = key_factor(empty, config.key)
         view = workbench.view
         exposed = view.model_copy(update={"exposure": view.exposure * exposure})
+        developed = finished(params, exposed)
         difference = seen_difference(full.picture, empty, exposed)
         effect = effect_regions(difference, visible > 0, config.effect_threshold)
         shorter = min(effect.shape)
-        target = exposed.apply(empty)
+        target = developed.apply(empty)
         reach_px = round(config.effect_dilation * shorter)
-        source = blended(exposed.apply(full.picture), target, effect, reach_px)
+        source = blended(developed.apply(full.picture), target, effect, reach_px)
         grow_px = round(params["pairs"][number]["mask_grow"] * shorter)
         mask = grown(visible > 0, grow_px) * np.uint8(255)
         check_foreground(source, mask, "source", config.gates)
@@ -255,7 +266,7 @@ class ObjectRemoval:
 
         def plate() -> np.ndarray:
             bare = room.shot(tuple(range(len(params["objects"])))).picture
-            return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), exposed)
+            return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), developed)
 
         makers = surface_makers(full.passes, room.pose, params, workbench) | {
             "plate": plate,
@@ -263,7 +274,7 @@ class ObjectRemoval:
             "effect_light": lambda: alpha_to_mask(light),
             "light_target": lambda: stored_light(exposure * room.light()),
         }
-        shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed")
+        shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed", "finish")
         meta = sample_meta(
             spec,
             number,
@@ -318,6 +329,7 @@ class ObjectRemoval:
             draw, of_sizes, catalogue, split, config, count, min_distinct=config.min_distinct_objects
         )
         radii = radii_by_size(drawn, draw.uniform(*config.radius, count).tolist())
+        twins: tuple[int, ...] = ()
         if of_twins is not None:
             sorts = [entry["id"].partition(":")[0] for entry in drawn]
             # Without which enough sorts are left: one at least, since there are more objects than that.
@@ -330,6 +342,9 @@ class ObjectRemoval:
             other = int(of_twins.integers(count - 1))
             other += other >= copy
             drawn[copy], radii[copy] = drawn[other], radii[other]
+            twins = (copy, other)
+        # One of two twins is taken first and the other never: nothing may rest on either.
+        drawn = draw_rest(of_sizes.spawn(1)[0], catalogue, config, drawn, twins)
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))
         return [
             {
@@ -382,9 +397,14 @@ class ObjectRemoval:
                 entry["x"] * math.cos(azimuth) + entry["y"] * math.sin(azimuth) + entry["radius"]
                 for entry in objects
             )
-            distance = reach + draw.uniform(*config.wall_distance)
+            clearance = float(draw.uniform(*config.wall_distance))
             receivers.append(
-                ReceiverSpec(surface=surface, azimuth_rad=float(azimuth), distance=float(distance))
+                ReceiverSpec(
+                    surface=surface,
+                    azimuth_rad=float(azimuth),
+                    distance=float(reach) + clearance,
+                    clearance=clearance,
+                )
             )
         return receivers
 

@@ -6,12 +6,16 @@ linear light, with g = strength x tint, drawn per pair (the free variation of a 
     floating     source = view(g fg_A + (1 - a) bg_B)      target = view(fg_B + (1 - a) bg_B)
     standing     source = view(p_B - fg_B + g fg_A)        target = view(p_B)
 
-Floating objects are rendered alone and put before the lighting's own background. Standing ones are rendered
-on a procedural ground under B, with their contact shadow, in the picture p_B; a second render with the ground
-held out gives the objects' own part fg_B of it, so that their pixels can be exchanged while ground and shadow
-stay B's. The target is always the render under B as it is. The same exchange with the objects under equal
-light from everywhere, of the exposure of all lightings, gives the field `delit`. Alpha is bit-identical
-across lightings (one Cycles seed, no adaptive sampling), so one mask serves the group: the objects, never the
+Floating objects are rendered alone and put before the lighting's own background. Standing ones are on a
+ground under B, with their contact shadow, in the picture p_B. It is either *procedural*, and a second render
+with the ground held out gives the objects' own part fg_B of the picture; or it is the *photograph*'s, the
+ground that the environment map itself shows, projected onto a plane
+(`pairbridge.datagen.lighting.ground_projection`), times what the objects leave of its light, which the render
+of the objects gives too. So their pixels can be exchanged while ground and shadow stay B's. The target is the
+picture under B. What a camera adds (`finish`) is the same on both; outside the mask the source is the target,
+to the byte. The same exchange with the objects under equal light from everywhere, of the exposure of all
+lightings, gives the field `delit`. Alpha is bit-identical across lightings (one Cycles seed, no adaptive
+sampling, one lens), so one mask serves the group: the objects, never the
 ground. Every lighting is first scaled to one exposure
 (`pairbridge.datagen.lighting.exposure.normalising_factor`).
 """
@@ -27,26 +31,51 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.core.random_draws import Fraction, RangeOf, log_uniform, whole_number
+from pairbridge.datagen.core.random_draws import (
+    Fraction,
+    RangeOf,
+    Weights,
+    log_uniform,
+    whole_number,
+)
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
+from pairbridge.datagen.lighting.defocused import defocused_ground
 from pairbridge.datagen.lighting.environment_maps import stored_light
+from pairbridge.datagen.lighting.ground_projection import (
+    catcher,
+    fading,
+    ground_picture,
+    plane_depth,
+    receiver_albedo,
+    shadow,
+)
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
+    USUAL_CAMERA_HEIGHT_M,
     ElevationAboveGround,
+    GroundKind,
     LitConfig,
+    PlacedLighting,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
     draw_lighting,
+    finished,
     load_scene,
     materials_of,
+    on_photograph,
+    photographed_ground,
     place_camera,
     place_lighting,
     placed_record,
+    plan_ground,
     plan_scene,
+    planned_cut,
     with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
@@ -55,6 +84,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     plate_of,
     stored,
     surface_makers,
+    with_plane,
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -75,17 +105,26 @@ class RelightingSwapConfig(LitConfig):
     """Number N of environment maps that each scene is rendered under, within [2, 16]."""
     pairs_per_group: PositiveInt = 2
     """Pairs of one scene, at most N (N - 1): source under one environment map, target under another."""
-    strength: RangeOf[PositiveFloat] = (0.45, 2.2)
-    """Factor on the light of the source's foreground, log-uniform."""
-    tint: float = Field(0.3, ge=0, lt=1)
+    strength: RangeOf[PositiveFloat] = (0.81, 1.23)
+    """Factor on the light of the source's foreground, log-uniform. The default is 0.3 EV either way: what a
+    photograph's exposure leaves open. Twice as far, no model can know an object's albedo."""
+    tint: float = Field(0.05, ge=0, lt=1)
     """Largest relative change of each colour channel of the source foreground's light, within [0, 1).
-    Luminance is not held: a tint may darken."""
+    Luminance is not held: a tint may darken. The default is what a photograph's white balance leaves open."""
     flip: Fraction = 0.0
     """Fraction of environment maps that are mirrored left to right."""
     objects: RangeOf[PositiveInt] = (1, 1)
     """Least and largest number of objects in a scene."""
-    standing: Fraction = 0.0
-    """Fraction of groups that stand on a ground; in the rest objects float."""
+    standing: Fraction = 0.85
+    """Fraction of groups that stand on a ground; in the rest objects float. Things stand on something in most
+    photographs; some float so that cut-outs before a backdrop are known too."""
+    grounds: Weights[GroundKind] = Field(default_factory=lambda: {"photograph": 0.7, "procedural": 0.3})
+    """Relative weights of what standing groups stand on: the ground that the environment map shows, or a
+    procedural one of the package. The first is a photograph where the map is; the second has textures that
+    few maps have, and shows reflections."""
+    ground_reach: RangeOf[PositiveFloat] | None = (10.0, 80.0)
+    """Distances from the camera, in radii of the first object, between which a procedural ground goes over
+    into the environment map's own; null: it ends at the horizon, in a straight line."""
     store: tuple[
         SurfaceField | Literal["plate", "foreground", "delit", "light_source", "light_target"], ...
     ] = ()
@@ -157,14 +196,29 @@ class RelightingSwap:
         config = self.config
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
-        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials = draw.spawn(7)
+        streams = draw.spawn(8)
+        of_object, of_camera, of_lightings, of_pairs, of_scene, of_sizes, of_materials, of_ground = streams
+        of_viewpoint, of_finish = draw.spawn(2)
         standing = bool(of_scene.random() < config.standing)
         elevation_deg = config.standing_elevation_deg if standing else config.elevation_deg
-        grounds = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
+        # Drawn whatever the ground is, so that its kind moves nothing else.
+        procedural = [ReceiverSpec(surface=ground_surface(of_scene))] if standing else []
+        ground = plan_ground(of_ground, config.grounds) if standing else None
+        receivers = procedural if ground and ground["kind"] == "procedural" else []
         objects = self._plan_objects(of_object, of_scene, of_sizes, catalogue, split, standing)
-        grounds = with_materials(of_materials, grounds, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_scene, config, objects, grounds) | {
-            "camera": draw_camera(of_camera, config, elevation_deg=elevation_deg),
+        receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
+        scene = plan_scene(draw, of_scene, config, objects, receivers)
+        return scene | {
+            "ground": ground,
+            "camera": draw_camera(
+                of_camera,
+                of_viewpoint,
+                config,
+                scene["size_WH"],
+                elevation_deg=elevation_deg,
+                azimuth_rad=draw_azimuths(of_viewpoint, config, objects, catalogue),
+            ),
+            "finish": draw_group_finish(of_finish, config),
             "lightings": self._plan_lightings(of_lightings, of_scene, catalogue, split),
             "pairs": self._plan_pairs(of_pairs),
         }
@@ -183,8 +237,9 @@ class RelightingSwap:
         Raises Rejected for a render that a gate refuses, AssetError for a broken object or lighting.
         """
         load_scene(spec.params, workbench)
-        pose = place_camera(spec.params["camera"], spec.params, workbench)
-        evenly_lit = cache(lambda: self._evenly_lit(spec, workbench))
+        params = spec.params
+        pose = place_camera(params["camera"], params, workbench, params["lightings"])
+        evenly_lit = cache(lambda: self._evenly_lit(spec, pose, workbench))
         return {index: self._layer(spec, index, pose, evenly_lit, workbench) for index in needed}
 
     def _layer(
@@ -206,16 +261,20 @@ class RelightingSwap:
             )
 
         workbench.phase("render")
+        if on_photograph(spec.params):
+            return self._on_photograph(spec, index, pose, evenly_lit, lighting, render, workbench)
         standing = bool(spec.params["receivers"])
         own = render(receivers="holdout") if standing else render()
-        check_render(own.rgba, own.albedo, self.config.gates)
+        check_render(own.rgba, own.albedo, self.config.gates, cut=planned_cut(spec.params["camera"]))
         behind = lighting.behind(pose, tuple(spec.params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
         foreground, surroundings = own.rgba * scale, behind * np.float32(factor)
         if standing:
             # Where an object fills a pixel nothing else is seen, and the difference is the denoiser's alone.
             passes = render()
-            whole = over_linear(passes.rgba * scale, surroundings)
+            whole = self._faded(
+                over_linear(passes.rgba * scale, surroundings), foreground, surroundings, pose
+            )
             rest = np.where(foreground[..., 3:] < 1, np.maximum(whole - foreground[..., :3], 0), 0)
             foreground[..., :3] = whole - rest
         else:
@@ -228,7 +287,8 @@ class RelightingSwap:
                 return surroundings
             workbench.phase("render")
             everything = tuple(range(len(spec.params["objects"])))
-            return over_linear(render(hidden=everything).rgba * scale, surroundings)
+            ground = over_linear(render(hidden=everything).rgba * scale, surroundings)
+            return self._faded(ground, np.zeros_like(foreground), surroundings, pose)
 
         @cache
         def light() -> np.ndarray:
@@ -236,12 +296,68 @@ class RelightingSwap:
 
         return Layer(foreground, rest, surroundings, factor, pose, passes, plate, light, evenly_lit)
 
-    def _evenly_lit(self, spec: GroupSpec, workbench: Workbench) -> np.ndarray:
+    def _faded(
+        self, picture: np.ndarray, foreground: np.ndarray, surroundings: np.ndarray, pose: CameraPose
+    ) -> np.ndarray:
+        """A picture (H, W, 3) whose procedural ground goes over into the `surroundings`, behind the objects'
+        premultiplied `foreground` (H, W, 4).
+        """
+        if self.config.ground_reach is None:
+            return picture
+        beyond = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
+        share = fading(pose, (picture.shape[1], picture.shape[0]), self.config.ground_reach)
+        ground = np.maximum(picture - foreground[..., :3], 0)
+        # Where nothing fades, the very bits of the picture.
+        return np.where(share > 0, foreground[..., :3] + ground + share * (beyond - ground), picture)
+
+    def _on_photograph(
+        self,
+        spec: GroupSpec,
+        index: int,
+        pose: CameraPose,
+        evenly_lit: Callable[[], np.ndarray],
+        lighting: PlacedLighting,
+        render: Callable[..., RenderedPasses],
+        workbench: Workbench,
+    ) -> Layer:
+        size_WH = tuple(spec.params["size_WH"])
+        ground = photographed_ground(spec.params, index, pose, workbench)
+        received = catcher(lighting.light_pixels(), ground, workbench.blender.loaded.bounds)
+        passes = render(catcher=received)
+        check_render(passes.rgba, passes.albedo, self.config.gates, cut=planned_cut(spec.params["camera"]))
+        factor = np.float32(lighting.factor)
+        seen = ground_picture(lighting.environment, ground, pose, size_WH)
+        surroundings = factor * defocused_ground(seen, plane_depth(pose, size_WH, math.inf), pose)
+        foreground = passes.rgba * np.array([factor, factor, factor, 1], np.float32)
+        alpha = foreground[..., 3:]
+        rest = (1 - alpha) * shadow(passes.caught, alpha[..., 0], received, pose) * surroundings
+        albedo = receiver_albedo(surroundings / factor, received.gain)
+        return Layer(
+            foreground=foreground,
+            rest=rest,
+            background=surroundings,
+            factor=lighting.factor,
+            pose=pose,
+            passes=with_plane(passes, albedo, pose, size_WH),
+            plate=lambda: surroundings,
+            light=cache(lambda: lighting.factor * lighting.in_camera(pose)),
+            evenly_lit=evenly_lit,
+        )
+
+    def _evenly_lit(self, spec: GroupSpec, pose: CameraPose, workbench: Workbench) -> np.ndarray:
         """The loaded scene's objects, premultiplied (H, W, 3), under equal light from everywhere: a lighting
         of one radiance has the level `picture_level`, or `light_limit` where that is lower.
         """
         workbench.phase("render")
+        received = None
+        if on_photograph(spec.params):
+            even, ground = (
+                np.ones((8, 16, 3), np.float32),
+                photographed_ground(spec.params, 0, pose, workbench),
+            )
+            received = catcher(even, ground, workbench.blender.loaded.bounds)
         passes = workbench.blender.render(
+            catcher=received,
             environment_path=workbench.uniform_light,
             seed=spec.params["cycles_seed"],
             strength=min(self.config.picture_level, self.config.light_limit),
@@ -254,13 +370,20 @@ class RelightingSwap:
         pair = params["pairs"][number]
         a, b = layers[pair["a"]], layers[pair["b"]]
         gain = np.float32(pair["strength"]) * np.array(pair["tint"], np.float32)
-        source = workbench.view.apply(b.with_foreground(a.foreground[..., :3] * gain))
-        target = workbench.view.apply(b.picture())
+        developed = finished(params, workbench.view)
+        target = developed.apply(b.picture())
+        objects = b.foreground[..., 3:] > 0
+
+        def as_target(foreground: np.ndarray) -> np.ndarray:
+            """The target with another foreground. Beside it JPEG's blocks would differ."""
+            return np.where(objects, developed.apply(b.with_foreground(foreground)), target)
+
+        source = as_target(a.foreground[..., :3] * gain)
         mask = alpha_to_mask(b.foreground[..., 3])
         check_foreground(target, mask, "target", self.config.gates)
         check_foreground(source, mask, "source", self.config.gates)
         lighting_a, lighting_b = (params["lightings"][pair[end]] for end in ("a", "b"))
-        shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed")
+        shared = ("objects", "receivers", "ground", "camera", "size_WH", "cycles_seed", "finish")
         meta = sample_meta(
             spec,
             number,
@@ -284,9 +407,11 @@ class RelightingSwap:
             },
         )
         makers = surface_makers(b.passes, b.pose, params, workbench) | {
-            "plate": lambda: plate_of(target, b.picture(), b.plate(), b.foreground[..., 3], workbench.view),
-            "foreground": lambda: workbench.view.apply(a.foreground[..., :3] * gain),
-            "delit": lambda: workbench.view.apply(b.with_foreground(b.evenly_lit())),
+            "plate": lambda: plate_of(target, b.picture(), b.plate(), b.foreground[..., 3], developed),
+            "foreground": lambda: np.where(
+                objects, developed.apply(a.foreground[..., :3] * gain), np.uint8(0)
+            ),
+            "delit": lambda: as_target(b.evenly_lit()),
             "light_source": lambda: stored_light(gain * a.light()),
             "light_target": lambda: stored_light(b.light()),
         }
@@ -309,7 +434,7 @@ class RelightingSwap:
     ) -> list[dict[str, Any]]:
         config = self.config
         count = whole_number(of_scene, config.objects)
-        drawn = draw_objects(draw, of_sizes, catalogue, split, config, count)
+        drawn = draw_scene_objects(draw, of_sizes, catalogue, split, config, count)
         radii = radii_by_size(drawn, [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()])
         gap = float(of_scene.uniform(0.0, 0.3))
         places = scattered(of_scene, radii, gap)
@@ -349,6 +474,7 @@ class RelightingSwap:
                     (first_rad + (index + 0.5 * draw.random()) * math.tau / count) % math.tau
                 ),
                 "flipped": bool(of_scene.random() < self.config.flip),
+                "camera_height_m": asset.camera_height_m or USUAL_CAMERA_HEIGHT_M,
             }
             for index, asset in enumerate(chosen)
         ]

@@ -64,7 +64,8 @@ class Restoration:
     def __init__(self, config: RestorationConfig) -> None:
         self.config = config
         shared = {name: getattr(config, name) for name in ("size_WH", "pairs_per_group", "gates")}
-        self._scenes = Geometry(GeometryConfig(**config.scene.model_dump(), **shared))
+        # Clean targets: what a camera adds is a degradation here.
+        self._scenes = Geometry(GeometryConfig(**config.scene.model_dump(), **shared, finish=None))
 
     def check(self, catalogue: Catalogue, split: Split) -> None:
         """Raise CatalogueError unless the split has what the targets are taken from."""

@@ -27,7 +27,7 @@ class RenderedRoom:
         params = spec.params
         self._workbench = workbench
         self._seed = params["cycles_seed"]
-        self.pose = place_camera(params["camera"], params, workbench)
+        self.pose = place_camera(params["camera"], params, workbench, [params["lighting"]])
         self._lighting = place_lighting(params["lighting"], config, workbench)
         # Blender is given the lighting as it is in its file, and the lamps in the same units.
         self._lamps = tuple(lamp_spec(lamp, 1 / self._lighting.factor) for lamp in params["lamps"])

@@ -3,21 +3,30 @@
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import LIGHTING_KINDS, Asset, Catalogue, LightingKind
 from pairbridge.datagen.core.json_digest import canonical_json
-from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, weighted
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, log_uniform, weighted
 from pairbridge.datagen.core.splits import Split
+from pairbridge.datagen.imaging.photographic_finish import (
+    Developed,
+    FinishDraws,
+    PhotographicFinish,
+    draw_finish,
+)
+from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.lighting.defocused import defocused_background
 from pairbridge.datagen.lighting.environment_maps import lighting_map
-from pairbridge.datagen.lighting.equirect import Environment, background
+from pairbridge.datagen.lighting.equirect import Environment, lighting_copy
 from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
+from pairbridge.datagen.lighting.ground_projection import HEIGHTS, ProjectedGround, placed_ground
 from pairbridge.datagen.recipes.base import RecipeConfig
 from pairbridge.datagen.recipes.object_draws import ObjectShares, object_spec, require_objects
 from pairbridge.datagen.recipes.workbench import Workbench
@@ -34,6 +43,19 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import mapped_surface
+from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, least_defocus
+
+GroundKind = Literal["photograph", "procedural"]
+GROUND_KINDS: tuple[GroundKind, ...] = get_args(GroundKind)
+# Height of a map's camera where its catalogue does not state one: a tripod's, or the eyes of who holds it.
+USUAL_CAMERA_HEIGHT_M = 1.5
+# Where objects stand on a photographed ground: heights of the map's camera away from below it, where tripods,
+# their shadows and what hides them are.
+_STAND_OFF = (0.6, 1.4)
+# Metres of a unit, where nothing states a size: from a cup to a chair.
+_UNIT_M = (0.08, 0.6)
+# Width in pixels of the map that grounds are metered with.
+_LIGHT_WIDTH = 256
 
 Elevation = Annotated[float, Field(gt=-90, lt=90)]
 # From below, the ground would hide what stands on it.
@@ -47,19 +69,25 @@ class SceneConfig(ObjectShares):
 
     elevation_deg: RangeOf[Elevation] = (-10.0, 35.0)
     """Elevation of the camera above the middle of the objects, in degrees within (-90, 90)."""
-    fov_deg: RangeOf[FieldOfView] = (25.0, 50.0)
-    """Horizontal field of view, in degrees within (0, 150). The camera's distance follows from it and from
-    `fill`: a narrow view stands far away."""
+    camera: CameraDraws = CameraDraws()
+    """Lens, composition, side, roll and depth of field of the camera. Its distance follows from the lens and
+    from `fill`: a long one stands far away."""
+    fov_deg: RangeOf[FieldOfView] | None = None
+    """Horizontal field of view, in degrees within (0, 150), uniform, whatever the aspect; in place of
+    `camera.focal_mm`. Null: the lens says it."""
     fill: RangeOf[Fill] = (0.6, 0.9)
     """Fraction of the frame's tighter side that the objects span, within (0, 1.5]."""
     offset: Range = (-0.05, 0.05)
-    """Displacement of the objects from the middle of the frame, as a fraction of width and height; drawn for
-    each axis."""
+    """Displacement of centred objects from the middle of the frame, as a fraction of width and height; drawn
+    for each axis."""
 
 
 class RenderedConfig(SceneConfig, RecipeConfig):
     """Keys of every recipe that renders."""
 
+    finish: FinishDraws | None = FinishDraws()
+    """What a camera adds to its picture: noise, vignette, white balance, tone curve and JPEG, the same on
+    source and target. Null: nothing."""
     materials_share: Fraction = 0.5
     """Fraction of groups whose ground, and of those whose walls, show a material of `assets.materials`, in
     splits that have some; the rest are procedural. Half, as of objects: both kinds are then learned from."""
@@ -121,8 +149,11 @@ class PlacedLighting:
 
     def behind(self, pose: CameraPose, size_WH: tuple[int, int]) -> np.ndarray:
         """What a camera sees of it: (H, W, 3) float32 linear, before `factor`."""
-        camera_to_world = np.array(pose.camera_to_world)
-        return background(self.environment, camera_to_world, pose.fov_x_rad, size_WH, self.rotation_rad)
+        return defocused_background(self.environment, pose, size_WH, self.rotation_rad)
+
+    def light_pixels(self) -> np.ndarray:
+        """What it lights a scene with, in world coordinates: (128, 256, 3) float32, before `factor`."""
+        return lighting_copy(self.environment, _LIGHT_WIDTH, self.rotation_rad)
 
     def in_camera(self, pose: CameraPose) -> np.ndarray:
         """Its environment map in camera coordinates, before `factor`."""
@@ -142,11 +173,49 @@ def plan_scene(
     return {
         **({"size_ratio": config.size_ratio} if config.scale == "real" else {}),
         "objects": objects,
-        # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
-        "receivers": json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers])),
+        "receivers": planned_receivers(receivers),
         "size_WH": config.draw_size(of_size),
         "cycles_seed": int(draw.integers(2**31)),
     }
+
+
+def planned_receivers(receivers: Sequence[ReceiverSpec]) -> list[dict[str, Any]]:
+    """Receivers as plans hold them."""
+    # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
+    return json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers]))
+
+
+def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:
+    """What a standing group stands on; of a photographed ground also where on it, and how large a unit is
+    where objects have no sizes.
+    """
+    ordered = {kind: weights.get(kind, 0.0) for kind in GROUND_KINDS}
+    return {
+        "kind": weighted(draw, ordered),
+        "stand_off": float(draw.uniform(*_STAND_OFF)),
+        "unit_m": log_uniform(draw, _UNIT_M),
+        "detail_seed": int(draw.integers(2**31)),
+    }
+
+
+def on_photograph(params: dict[str, Any]) -> bool:
+    """Whether a plan's objects stand on the ground that their environment map shows."""
+    return bool(params.get("ground")) and params["ground"]["kind"] == "photograph"
+
+
+def photographed_ground(
+    params: dict[str, Any], index: int, pose: CameraPose, workbench: Workbench
+) -> ProjectedGround:
+    """The ground of a plan's lighting `index` for a picture of the loaded scene from `pose`."""
+    ground, lighting = params["ground"], params["lightings"][index]
+    unit_m = workbench.blender.loaded.metres_per_unit or ground["unit_m"]
+    return placed_ground(
+        pose,
+        height=float(np.clip(lighting["camera_height_m"] / unit_m, *HEIGHTS)),
+        stand_off=ground["stand_off"],
+        rotation_rad=lighting["rotation_rad"],
+        seed=ground["detail_seed"],
+    )
 
 
 def with_materials(
@@ -185,19 +254,47 @@ def materials_of(params: dict[str, Any]) -> list[tuple[str, str]]:
 
 def draw_camera(
     draw: np.random.Generator,
+    of_viewpoint: np.random.Generator,
     config: SceneConfig,
+    size_WH: Sequence[int],
     *,
     elevation_deg: Range | None = None,
     azimuth_rad: Range = (0, math.tau),
 ) -> dict[str, Any]:
-    """The parameters of a CameraSpec; `elevation_deg` takes the place of the config's."""
-    return {
+    """The parameters of a CameraSpec for a picture of this size; `elevation_deg` takes the place of the
+    config's. What `config.camera` has to say comes out of `of_viewpoint`, the rest out of `draw`.
+    """
+    drawn = {
         "azimuth_rad": float(draw.uniform(*azimuth_rad)),
         "elevation_rad": math.radians(draw.uniform(*(elevation_deg or config.elevation_deg))),
-        "fov_x_rad": math.radians(draw.uniform(*config.fov_deg)),
+        "fov_x_rad": math.radians(draw.uniform(*(config.fov_deg or (0, 0)))),
         "fill": float(draw.uniform(*config.fill)),
         "offset": [float(draw.uniform(*config.offset)), float(draw.uniform(*config.offset))],
+        "beyond": [0.0, 0.0],
     }
+    seen = draw_viewpoint(of_viewpoint, config.camera, fill=drawn["fill"], size_WH=tuple(size_WH))
+    return drawn | seen | ({"fov_x_rad": drawn["fov_x_rad"]} if config.fov_deg else {})
+
+
+def draw_azimuths(
+    draw: np.random.Generator, config: SceneConfig, objects: list[dict[str, Any]], catalogue: Catalogue
+) -> Range:
+    """The range that the azimuth of a camera before a plan's `objects` is drawn from: one direction, about
+    that of the front of the first that has one, or all around.
+    """
+    fronts = ((catalogue.get(entry["id"]).front, entry.get("yaw_rad", 0.0)) for entry in objects)
+    stated = [math.radians(front) + yaw_rad for front, yaw_rad in fronts if front is not None]
+    # Drawn in any case, so that a front that is stated later moves nothing else.
+    shown, aside = draw.random() < config.camera.front_share, draw.standard_normal()
+    if not (stated and shown):
+        return (0, math.tau)
+    azimuth_rad = (stated[0] + math.radians(config.camera.front_spread_deg) * aside) % math.tau
+    return (azimuth_rad, azimuth_rad)
+
+
+def planned_cut(camera: dict[str, Any]) -> bool:
+    """Whether a plan's camera means to cut what it shows."""
+    return any(camera["beyond"])
 
 
 def draw_lighting(
@@ -232,16 +329,21 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
     receivers = tuple(
         _with_files(from_json(ReceiverSpec, receiver), workbench) for receiver in params["receivers"]
     )
-    ratio = params.get("size_ratio", math.inf)
-    workbench.blender.load_scene(SceneSpec(objects=tuple(objects), receivers=receivers, size_ratio=ratio))
+    scene = SceneSpec(
+        objects=tuple(objects),
+        receivers=receivers,
+        size_ratio=params.get("size_ratio", math.inf),
+        catches=on_photograph(params),
+    )
+    workbench.blender.load_scene(scene)
 
 
 def placed_record(workbench: Workbench) -> dict[str, Any]:
     """The loaded scene as the `params` of every rendered sample state it: the sizes that were used and where
-    they came from, how many metres a world unit is, and how each object stands.
+    they came from, how many metres a world unit is, how each object lies and what it is to which other.
     """
     loaded = workbench.blender.loaded
-    told = ("size_m", "size_from")
+    told = ("size_m", "size_from", "pose", "relation", "of", "gap_mm", "ground_mm")
     return {
         "metres_per_unit": loaded.metres_per_unit,
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
@@ -256,18 +358,45 @@ def _with_files(receiver: ReceiverSpec, workbench: Workbench) -> ReceiverSpec:
     return dataclasses.replace(receiver, surface=dataclasses.replace(surface, material=str(path)))
 
 
-def place_camera(camera: dict[str, Any], params: dict[str, Any], workbench: Workbench) -> CameraPose:
-    """Look at the loaded scene of a plan."""
-    return workbench.blender.set_camera(from_json(CameraSpec, camera), tuple(params["size_WH"]))
+def place_camera(
+    camera: dict[str, Any],
+    params: dict[str, Any],
+    workbench: Workbench,
+    lightings: Sequence[dict[str, Any]] = (),
+) -> CameraPose:
+    """Look at the loaded scene of a plan, with the depth of field that explains how soft each of the plan's
+    `lightings` is behind it: one for all, so that they share their alpha.
+    """
+    width, _ = size_WH = tuple(params["size_WH"])
+    spec = from_json(CameraSpec, camera)
+    if spec.defocus > 0:
+        maps = {(entry["id"], entry.get("flipped", False)) for entry in lightings}
+        widths = [workbench.environment(name, mirrored=flip).pixels.shape[1] for name, flip in sorted(maps)]
+        least = [least_defocus(texels, spec.fov_x_rad, width) for texels in widths]
+        spec = dataclasses.replace(spec, defocus=max([spec.defocus, *least]))
+    return workbench.blender.set_camera(spec, size_WH)
+
+
+def draw_group_finish(draw: np.random.Generator, config: RenderedConfig) -> dict[str, Any] | None:
+    """The parameters of a PhotographicFinish, or None."""
+    return dataclasses.asdict(draw_finish(draw, config.finish)) if config.finish else None
+
+
+def finished(params: dict[str, Any], view: ViewTransform) -> Developed:
+    """How a plan's pictures become 8 bits: its finish behind `view`."""
+    finish = params["finish"]
+    return Developed(view, PhotographicFinish(**finish) if finish else None)
 
 
 def camera_record(pose: CameraPose, params: dict[str, Any]) -> dict[str, Any]:
     """The camera of a rendered sample as every recipe's `params` state it: `K` (3x3), in pixels of the
-    sample's images, and `camera_to_world` (4x4, looking along -z).
+    sample's images, and `camera_to_world` (4x4, looking along -z); `defocus` and the depth that is sharp.
     """
     return {
         "K": pose.intrinsics(tuple(params["size_WH"])).tolist(),
         "camera_to_world": np.array(pose.camera_to_world).tolist(),
+        "defocus": pose.defocus,
+        "focus_distance": pose.focus_distance,
     }
 
 

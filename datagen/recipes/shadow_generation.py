@@ -29,13 +29,16 @@ from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foregr
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, require_objects
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
     RenderedConfig,
     camera_record,
+    draw_azimuths,
     draw_camera,
+    draw_group_finish,
+    finished,
     lamp_record,
     lamp_spec,
     load_scene,
@@ -43,6 +46,7 @@ from pairbridge.datagen.recipes.scene_draws import (
     place_camera,
     placed_record,
     plan_scene,
+    planned_cut,
     with_materials,
 )
 from pairbridge.datagen.recipes.stored_fields import (
@@ -62,6 +66,7 @@ from pairbridge.datagen.scene.specs import (
     SurfaceSpec,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
+from pairbridge.datagen.scene.viewpoints import CameraDraws
 from pairbridge.datagen.shards.fields import Roles, light_map_field
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -83,8 +88,11 @@ class ShadowGenerationConfig(RenderedConfig):
     """Fraction of the frame's tighter side that the object spans, within (0, 1.5]; the rest is room for the
     shadow."""
     offset: Range = (-0.1, 0.1)
-    """Displacement of the object from the middle of the frame, as a fraction of width and height; drawn for
-    each axis."""
+    """Displacement of a centred object from the middle of the frame, as a fraction of width and height; drawn
+    for each axis."""
+    camera: CameraDraws = CameraDraws(composition={"centred": 0.5, "thirds": 0.5})
+    """Lens, composition, side, roll and depth of field of the camera. No object is cut: its shadow needs the
+    frame."""
     lamp_elevation_deg: RangeOf[Annotated[float, Field(gt=0, le=90)]] = (25.0, 80.0)
     """Elevation of lamps above the ground, in degrees within (0, 90]; directions are uniform over this zone.
     """
@@ -137,8 +145,9 @@ class ShadowGeneration:
         draw = rng(seed, recipe_id, split, group)
         # Spawned in this order for ever: a new stream goes to the end, and moves nothing in the others.
         of_object, of_ground, of_camera, of_lamps, of_size, of_sizes, of_materials = draw.spawn(7)
+        of_viewpoint, of_finish = draw.spawn(2)
         placed = {
-            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
+            **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
             "standing": True,
         }
@@ -146,8 +155,11 @@ class ShadowGeneration:
         grounds = [ReceiverSpec(surface=ground_surface(of_ground) if textured else _board(of_ground))]
         if textured:
             grounds = with_materials(of_materials, grounds, catalogue, split, config.materials_share)
-        return plan_scene(draw, of_size, config, [placed], grounds) | {
-            "camera": draw_camera(of_camera, config),
+        scene = plan_scene(draw, of_size, config, [placed], grounds)
+        azimuths = draw_azimuths(of_viewpoint, config, [placed], catalogue)
+        return scene | {
+            "camera": draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths),
+            "finish": draw_group_finish(of_finish, config),
             "ambient": float(of_lamps.uniform(*config.ambient)),
             "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],
         }
@@ -173,16 +185,17 @@ class ShadowGeneration:
 
         workbench.phase("render")
         whole, own, bare = render(), render(receivers="holdout"), render(hidden=(0,))
-        check_render(own.rgba, own.albedo, config.gates)
+        check_render(own.rgba, own.albedo, config.gates, cut=planned_cut(params["camera"]))
         workbench.phase("compose")
         # Beyond the ground's horizon lie the surroundings, of one radiance.
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
-        target = workbench.view.apply(whole_rgb)
+        developed = finished(params, workbench.view)
+        target = developed.apply(whole_rgb)
         mask = alpha_to_mask(own.rgba[..., 3])
         difference = seen_difference(whole_rgb, bare_rgb, workbench.view)
         effect = effect_regions(difference, own.rgba[..., 3] > 0, config.effect_threshold)
         reach = round(config.effect_dilation * min(mask.shape))
-        unshadowed = workbench.view.apply(over_linear(own.rgba, bare_rgb))
+        unshadowed = developed.apply(over_linear(own.rgba, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
         source = np.where(mask[..., None] < 255, blended(unshadowed, target, effect, reach), target)
         try:
@@ -193,13 +206,15 @@ class ShadowGeneration:
         light = lamp_record(lamp, lamp["colour"], config.intensity[1], pose)
         size_WH = tuple(params["size_WH"])
         makers = surface_makers(whole, pose, params, workbench) | {
-            "plate": lambda: plate_of(target, whole_rgb, bare_rgb, own.rgba[..., 3], workbench.view),
-            "foreground": lambda: workbench.view.apply(own.rgba[..., :3]),
+            "plate": lambda: plate_of(target, whole_rgb, bare_rgb, own.rgba[..., 3], developed),
+            "foreground": lambda: np.where(
+                own.rgba[..., 3:] > 0, developed.apply(own.rgba[..., :3]), np.uint8(0)
+            ),
             "light_target": lambda: stored_light(
                 params["ambient"] + lamp_map(lamp_spec(lamp), pose.camera_to_world)
             ),
         }
-        shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed", "ambient")
+        shared = ("objects", "receivers", "camera", "size_WH", "cycles_seed", "ambient", "finish")
         meta = sample_meta(
             spec,
             number,

@@ -20,6 +20,7 @@ are those of the scene with all its objects: of a removal pair, the source. The 
 byte, where the objects have no effect.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -29,10 +30,11 @@ import numpy as np
 from pairbridge.datagen.imaging.colour import srgb_encode
 from pairbridge.datagen.imaging.compositing import alpha_to_mask
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
-from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.imaging.photographic_finish import Developed
+from pairbridge.datagen.lighting.ground_projection import plane_depth
 from pairbridge.datagen.recipes.object_draws import HUMAN
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.specs import CameraPose, RenderedPasses
+from pairbridge.datagen.scene.specs import RECEIVER_REACH, CameraPose, RenderedPasses
 from pairbridge.datagen.shards.fields import FIELDS, FieldKind, FieldSpec, mask_field
 from pairbridge.datagen.shards.sample import Pair
 
@@ -68,6 +70,8 @@ CATEGORIES = (
     "hand_tool",
     "vegetable",
     "bag",
+    "candle",
+    "kettle",
 )
 
 # A pixel that a surface fills; thinner ones mix it with what is behind.
@@ -190,15 +194,43 @@ def surface_makers(
     }
 
 
+def with_plane(
+    passes: RenderedPasses, albedo: np.ndarray, pose: CameraPose, size_WH: tuple[int, int]
+) -> RenderedPasses:
+    """A render of objects with the surfaces of the photographed ground z = 0 behind them, whose receiver has
+    `albedo` (H, W, 3): as matte as its light is reckoned, as far as RECEIVER_REACH.
+    """
+    depth = plane_depth(pose, size_WH, RECEIVER_REACH)
+    alpha = np.clip(passes.rgba[..., 3], 0, 1)
+    rgba = passes.rgba.copy()
+    rgba[..., 3] = np.where(depth > 0, 1, alpha)
+    # Where the render met the receiver its own passes hold it already, at the edges of objects too.
+    bare = (depth > 0) & (alpha == 0)
+    unmet = (depth > 0) & (passes.depth == 0)
+    up = np.array([0, 0, 1], np.float32)
+    behind = np.where(bare[..., None], albedo, passes.albedo + ((1 - alpha) * unmet)[..., None] * albedo)
+    return dataclasses.replace(
+        passes,
+        rgba=rgba,
+        depth=np.where(bare, depth, passes.depth),
+        normal=np.where(bare[..., None], up, passes.normal),
+        shading_normal=np.where(bare[..., None], up, passes.shading_normal),
+        albedo=behind.astype(np.float32),
+        roughness=np.where(bare, np.float32(1), passes.roughness),
+        metallic=np.where(bare, np.float32(0), passes.metallic),
+    )
+
+
 def plate_of(
-    target: np.ndarray, picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray, view: ViewTransform
+    target: np.ndarray, picture: np.ndarray, plate: np.ndarray, alpha: np.ndarray, developed: Developed
 ) -> np.ndarray:
     """uint8 (H, W, 3): the `plate`, a linear picture without the objects, beside the `target` that shows the
     linear `picture` with them; `alpha` (H, W) is theirs. Outside their effect it is the target, to the byte,
     as the source of a removal pair is.
     """
-    effect = effect_regions(seen_difference(picture, plate, view), alpha > 0, _EFFECT_THRESHOLD)
-    return blended(view.apply(plate), target, effect, round(_EFFECT_REACH * min(effect.shape)))
+    difference = seen_difference(picture, plate, developed.view)
+    effect = effect_regions(difference, alpha > 0, _EFFECT_THRESHOLD)
+    return blended(developed.apply(plate), target, effect, round(_EFFECT_REACH * min(effect.shape)))
 
 
 def geometry_of(

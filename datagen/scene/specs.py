@@ -25,6 +25,9 @@ SURFACE = "surface"
 # Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
 RECEIVER_REACH = 150.0
 
+# What an object of a scene is to another one.
+Relation = Literal["apart", "touching", "stacked", "leaning"]
+
 Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 
@@ -56,7 +59,9 @@ class ObjectInfo:
 
     `extent` is its width, depth and height as it stands, before it is turned. `size_m` is the length in
     metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
-    "file".
+    "file". `pose`, `relation` to object `of` and `gap_mm` along that approach are what the settle came to
+    (`pairbridge.datagen.scene.settle`); `ground_mm` is the height of the lowest vertex over the ground, None
+    for what floats. Lengths in mm are at real size.
     """
 
     num_meshes: int
@@ -67,6 +72,11 @@ class ObjectInfo:
     extent: tuple[float, float, float]
     size_m: float | None = None
     size_from: str | None = None
+    pose: str = "as filed"
+    relation: Relation | None = None
+    of: int | None = None
+    gap_mm: float | None = None
+    ground_mm: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +86,16 @@ class PlacedObject:
     `standing` objects rest with their lowest vertex on the ground plane z = 0, their bounding box centred
     above (x, y); others float with the bounding box centred on (x, y, z).
 
-    With `size_m`, the length of its longest side in metres, it is as large beside the scene's first object
-    as it is in reality; `radius` then counts for the first alone. `size_from` says where the length comes
-    from; but for "catalogue", a file that states another is believed (`SceneSpec.size_ratio`).
+    With `size_m`, the length of its longest side in metres, it is as large beside the scene's first object as
+    it is in reality; `radius` then counts for the first alone. `size_from` says where the length comes from;
+    but for "catalogue", a file that states another is believed (`SceneSpec.size_ratio`). Such objects are
+    settled (`pairbridge.datagen.scene.settle`), and x, y and z do not count: each after the first is
+    `relation` to object `of`, which comes before it. It comes from the direction `bearing_rad` of that one
+    and stops `gap_m` metres before it (apart), where it touches (touching), comes from above to one of the
+    level places there, which `place_u` in [0, 1) picks (stacked), or leans on it, tilted by `tilt_rad` or
+    more (leaning). `pose` is how it lies: as its file has it, in the stable pose nearest to that, or in one
+    of all stable poses, which `pose_u` in [0, 1) picks by their shares; `never_lies` keeps what would only
+    lie as its file has it. What no place is found for touches instead.
     """
 
     object: ObjectSpec
@@ -90,6 +107,15 @@ class PlacedObject:
     standing: bool = False
     size_m: float | None = None
     size_from: str | None = None
+    pose: Literal["filed", "upright", "stable"] = "filed"
+    pose_u: float = 0.0
+    never_lies: bool = False
+    relation: Relation = "touching"
+    of: int = 0
+    bearing_rad: float = 0.0
+    gap_m: float = 0.0
+    tilt_rad: float = 0.0
+    place_u: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.radius > 0 or (self.size_m is not None and not self.size_m > 0):
@@ -136,11 +162,13 @@ class ReceiverSpec:
     """A plane that takes shadows: the ground z = 0, or a wall on it.
 
     A wall (`azimuth_rad` given) stands `distance` from the origin in that direction and faces the origin.
+    With a `clearance` it stands that far beyond the outermost vertex of the settled objects instead.
     """
 
     surface: SurfaceSpec
     azimuth_rad: float | None = None
     distance: float = 0.0
+    clearance: float | None = None
 
     def __post_init__(self) -> None:
         if (self.azimuth_rad is None) != (self.distance == 0.0):
@@ -148,29 +176,52 @@ class ReceiverSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CatcherSpec:
+    """A part of the ground z = 0 that only takes shadows: an ellipse around `centre` with half `axes`, the
+    first of them turned by `turn_rad` from +X.
+
+    Its albedo, seen by objects, is the lighting's radiance as a camera at `map_centre` sees the ground, times
+    `gain` (per channel), at most `largest_albedo`.
+    """
+
+    centre: tuple[float, float]
+    axes: tuple[float, float]
+    turn_rad: float
+    map_centre: tuple[float, float, float]
+    gain: tuple[float, float, float]
+    largest_albedo: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SceneSpec:
     """Objects and receivers, world coordinates as above. An object's number is its place in `objects`.
 
     A size that a file states is used where no two sizes then differ by more than the factor `size_ratio`.
+    With `catches`, objects stand on a ground that takes shadows and is no part of the picture: each render
+    says what of it is there (CatcherSpec).
     """
 
     objects: tuple[PlacedObject, ...]
     receivers: tuple[ReceiverSpec, ...] = ()
     size_ratio: float = math.inf
+    catches: bool = False
 
     def __post_init__(self) -> None:
         if not self.objects:
             raise ValueError("a scene has at least one object")
         if len({placed.size_m is None for placed in self.objects}) > 1:
             raise ValueError("either all objects of a scene have a size in metres or none has")
+        if self.catches and self.receivers:
+            raise ValueError("a ground of its own would hide the one that takes shadows")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedScene:
-    """What Blender made of a SceneSpec. A world unit is `metres_per_unit` metres long, None where the objects
-    have no sizes."""
+    """What Blender made of a SceneSpec: its objects, and the lowest and highest corner of them where they
+    stand. A world unit is `metres_per_unit` metres long, None where the objects have no sizes."""
 
     objects: tuple[ObjectInfo, ...]
+    bounds: tuple[tuple[float, float, float], ...]
     metres_per_unit: float | None = None
 
 
@@ -197,10 +248,14 @@ class CameraSpec:
     """A view of the scene's objects (receivers are not framed).
 
     The camera sits in direction (cos el cos az, cos el sin az, sin el) of the origin and looks the opposite
-    way, without roll. It is then moved (never turned, never shifted in the lens) so that the bounds of the
-    object's projected vertices are centred `offset` away from the frame's centre, in fractions of width and
-    height (right and up positive), and so that the bounds take `fill` of the width or of the height,
-    whichever is reached first.
+    way, rolled by `roll_rad` about its axis (positive: clockwise, so the horizon rises on the right). It is
+    then moved (never turned, never shifted in the lens) so that the bounds of the object's projected vertices
+    are centred `offset` away from the frame's centre, in fractions of width and height (right and up
+    positive), and so that the bounds take `fill` of the width or of the height, whichever is reached first.
+
+    `beyond` cuts the object: this share of its width lies beyond the frame's right side (negative: left), of
+    its height beyond the upper (negative: lower). On that axis it takes the place of `offset`. `defocus` is
+    the diameter of the circle of confusion at infinity as a fraction of the frame's width; 0 is a pinhole.
     """
 
     azimuth_rad: float
@@ -208,22 +263,30 @@ class CameraSpec:
     fov_x_rad: float
     fill: float = 0.8
     offset: tuple[float, float] = (0.0, 0.0)
+    roll_rad: float = 0.0
+    beyond: tuple[float, float] = (0.0, 0.0)
+    defocus: float = 0.0
 
     def __post_init__(self) -> None:
         if not abs(self.elevation_rad) < math.radians(89.5):
-            raise ValueError(f"elevation {self.elevation_rad} rad: 'no roll' has no meaning at the poles")
+            raise ValueError(f"elevation {self.elevation_rad} rad: roll has no meaning at the poles")
         if not 0 < self.fov_x_rad < math.pi or not self.fill > 0:
             raise ValueError(f"field of view {self.fov_x_rad} rad and fill {self.fill} must be positive")
+        if not max(map(abs, self.beyond)) < 0.5 or not self.defocus >= 0:
+            raise ValueError(f"{self.beyond} cuts half of an object, or defocus {self.defocus} is negative")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CameraPose:
-    """Pinhole camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world."""
+    """A camera: `camera_to_world` maps camera coordinates (looking along -Z) to the world. A pinhole, unless
+    `defocus` (as in CameraSpec) is positive; then it is sharp at the depth `focus_distance`."""
 
     camera_to_world: Matrix4
     fov_x_rad: float
     distance: float
     """From the camera's plane to the origin's, along the viewing axis; the object's radius is 1."""
+    defocus: float = 0.0
+    focus_distance: float = 0.0
 
     def intrinsics(self, size_WH: tuple[int, int]) -> np.ndarray:
         """K, float64 (3, 3): focal lengths and centre in pixels of an image, the first pixel's centre at
@@ -231,6 +294,11 @@ class CameraPose:
         width, height = size_WH
         focal = width / 2 / math.tan(self.fov_x_rad / 2)
         return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+
+    @property
+    def aperture_radius(self) -> float:
+        """Of the lens, in units of the world: the thin lens that has this defocus."""
+        return self.defocus * self.focus_distance * math.tan(self.fov_x_rad / 2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +330,9 @@ class RenderedPasses:
     both world space, unit length, 0 where nothing was hit. `albedo` (H, W, 3) diffuse plus
     glossy colour, premultiplied: on metals the diffuse colour alone is black. `roughness` and `metallic`
     (H, W) in [0, 1] are those of the surface's BSDF, 1 and 0 of one that has none, 0 where nothing was hit.
+    `caught` (H, W, 3) is the factor that objects leave of the light of a ground that catches shadows
+    (CatcherSpec), 1 where it is not seen; None without one. Such a ground is in `depth`, `normal` and
+    `albedo`, but not in `rgba`.
     `wall_s` is the request's wall time up to these arrays, `render_s` Cycles' own render time (steps of
     10 ms).
     """
@@ -277,6 +348,7 @@ class RenderedPasses:
     metallic: np.ndarray
     wall_s: float
     render_s: float
+    caught: np.ndarray | None = None
 
 
 # Fields that hold another of these classes, or a tuple of one.

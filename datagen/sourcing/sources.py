@@ -45,7 +45,21 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
-_PIN_KEYS = frozenset({"split", "licence", "author", "source", "exclude", "tags", "up", "size_m", "group"})
+_PIN_KEYS = frozenset(
+    {
+        "split",
+        "licence",
+        "author",
+        "source",
+        "exclude",
+        "tags",
+        "up",
+        "size_m",
+        "camera_height_m",
+        "front",
+        "group",
+    }
+)
 _EVERY_FILE = "*"
 _BAKED_NAME = re.compile(
     r"(?P<lighting>sky|rig|blend|outdoor|interior)-(?P<split>train|validation|test)-\d{3,}\Z"
@@ -122,6 +136,7 @@ def embedded_assets(families: tuple[str, ...] | None, bpy_folder: Path | None = 
             sha256=digest([family, code]),
             family=family,
             tags=tuple(known[family].get("tags", ())),
+            front=catalogue["fronts"].get(family),
         )
         for family in wanted
     ]
@@ -244,7 +259,9 @@ def user_files(config: AssetsConfig, taken: Set[str]) -> tuple[list[FoundAsset],
             lighting="hdri" if kind == "hdri" else None,
             tags=tuple(pin.get("tags", ())),
             up=pin.get("up", default_up(path)) if kind == "object" else None,
+            camera_height_m=float(pin["camera_height_m"]) if "camera_height_m" in pin else None,
             size_m=float(pin["size_m"]) if kind in ("object", "material") and "size_m" in pin else None,
+            front=_front(pin) if kind == "object" else None,
             fingerprint=fact.fingerprint,
         )
         found.append(FoundAsset(asset, frozenset(names), pin.get("split")))
@@ -411,6 +428,10 @@ def _pins(folder: Path) -> dict[str, dict[str, Any]]:
     return pins
 
 
+def _front(pin: dict[str, Any]) -> float | None:
+    return float(pin["front"]) if "front" in pin else None
+
+
 def _pin_problem(pin: Any) -> str | None:
     if not isinstance(pin, dict):
         return "is not a mapping"
@@ -427,7 +448,14 @@ def _pin_problem(pin: Any) -> str | None:
     tags = pin.get("tags", [])
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         return "gives 'tags' a value that is not a list of words"
-    texts = {key: value for key, value in pin.items() if key not in ("tags", "size_m")}
+    height_m = pin.get("camera_height_m", 1.0)
+    if isinstance(height_m, bool) or not isinstance(height_m, int | float) or not 0 < height_m < 1000:
+        return "gives 'camera_height_m' a value that is not a number of metres above 0"
+    front = pin.get("front", 0)
+    if isinstance(front, bool) or not isinstance(front, int | float) or not abs(front) <= 360:
+        return f"gives 'front' the value {front!r}, which is no angle in degrees within [-360, 360]"
+    numbers = ("size_m", "camera_height_m", "front")
+    texts = {key: value for key, value in pin.items() if key != "tags" and key not in numbers}
     wrong = sorted(key for key, value in texts.items() if not isinstance(value, str))
     return f"gives {wrong[0]!r} a value that is not text" if wrong else None
 

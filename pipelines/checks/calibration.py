@@ -118,7 +118,7 @@ class CalibrationConfig(FrozenModel):
     relighter: RelighterConfig = ColourTransferConfig()
     """Relighter to evaluate."""
     scenes: RelightingSwapConfig = Field(
-        RelightingSwapConfig(groups={"test": 12}, lightings_per_group=2, size_WH=(192, 192)),
+        RelightingSwapConfig(groups={"test": 12}, lightings_per_group=2, size_WH=(192, 192), standing=0.0),
     )
     """Rendered test scenes. `groups` is the number of objects per split, and `pairs_per_group` the number of
     ordered pairs of environment maps per object; `strength` and `tint` are ignored."""

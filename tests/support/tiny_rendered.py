@@ -62,6 +62,7 @@ def tiny_config(assets: Path, *, groups: int, groups_per_shard: int = 3, **recip
     """Groups of two 32x32 pairs at 4 samples; about 0.15 s each on one core."""
     swap = {
         "kind": "relighting_swap",
+        "standing": 0.0,
         "groups": {"train": groups},
         "size_WH": [32, 32],
         "lightings_per_group": 2,

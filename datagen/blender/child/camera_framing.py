@@ -5,7 +5,9 @@ The bounds -t + o <= u <= t + o, linear in c and d, give the smallest distance
 
     d = (A + B) / 2t,  c = A - (o + t) d,  with A = max(x - (o + t) z), B = max(-x - (t - o) z).
 
-Both axes are solved, the larger distance is taken, and the looser axis is centred at that distance.
+Both axes are solved, the larger distance is taken, and the looser axis is centred at that distance. Where a
+share b of the object is to lie beyond the frame's side at u = h, the sideways move solves
+(1 - b) max u + b min u = h instead, at the distance of an object in the middle.
 """
 
 import math
@@ -13,6 +15,10 @@ import math
 import numpy as np
 
 from pairbridge.datagen.scene.specs import CameraPose, CameraSpec
+
+# Where the lens is focused, between the nearest vertex (0) and the farthest (1): at what faces the camera, as
+# people focus, with more that is sharp behind than before.
+FOCUS = 1 / 3
 
 # A camera never stands closer than this to the nearest vertex, in radii of the object.
 CLOSEST = 0.05
@@ -29,12 +35,14 @@ def frame(
     half_y = half_x * height / width
     spans = (half_x * camera.fill, half_y * camera.fill)
     offsets = (2 * half_x * camera.offset[0], 2 * half_y * camera.offset[1])
+    # A cut object is as far away as if it were whole.
+    offsets = tuple(0.0 if cut else offset for offset, cut in zip(offsets, camera.beyond, strict=True))
     distance = max(
         _tightest(x, z, spans[0], offsets[0]), _tightest(y, z, spans[1], offsets[1]), CLOSEST - z.min()
     )
     position = (
-        _centred(x, z, distance, offsets[0]) * right
-        + _centred(y, z, distance, offsets[1]) * up
+        _placed(x, z, distance, offsets[0], camera.beyond[0], half_x) * right
+        + _placed(y, z, distance, offsets[1], camera.beyond[1], half_y) * up
         - distance * forward
     )
     matrix = np.eye(4)
@@ -43,6 +51,8 @@ def frame(
         camera_to_world=tuple(map(tuple, matrix.tolist())),
         fov_x_rad=camera.fov_x_rad,
         distance=float(distance),
+        defocus=camera.defocus,
+        focus_distance=float(distance + (1 - FOCUS) * z.min() + FOCUS * z.max()),
     )
     return pose, float(z.min() + distance), float(z.max() + distance)
 
@@ -62,18 +72,44 @@ def nearest_ground(pose: CameraPose, size_WH: tuple[int, int]) -> float:
 
 
 def _axes(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right, up and forward of a camera without roll."""
+    """Right, up and forward of a camera."""
     cos_az, sin_az = math.cos(camera.azimuth_rad), math.sin(camera.azimuth_rad)
     cos_el, sin_el = math.cos(camera.elevation_rad), math.sin(camera.elevation_rad)
     forward = -np.array([cos_el * cos_az, cos_el * sin_az, sin_el])
-    right = np.array([-sin_az, cos_az, 0.0])
-    return right, np.cross(right, forward), forward
+    level = np.array([-sin_az, cos_az, 0.0])
+    upright = np.cross(level, forward)
+    cos_roll, sin_roll = math.cos(camera.roll_rad), math.sin(camera.roll_rad)
+    return cos_roll * level - sin_roll * upright, cos_roll * upright + sin_roll * level, forward
 
 
 def _tightest(x: np.ndarray, z: np.ndarray, half_span: float, offset: float) -> float:
     high = (x - (offset + half_span) * z).max()
     low = (-x - (half_span - offset) * z).max()
     return (high + low) / (2 * half_span)
+
+
+def _placed(
+    x: np.ndarray, z: np.ndarray, distance: float, offset: float, beyond: float, half: float
+) -> float:
+    """The sideways move that centres the projection on `offset`, or puts `beyond` of it past the side."""
+    if beyond == 0:
+        return _centred(x, z, distance, offset)
+    return math.copysign(1, beyond) * _cut(x * math.copysign(1, beyond), z + distance, abs(beyond), half)
+
+
+def _cut(x: np.ndarray, depth: np.ndarray, share: float, half: float) -> float:
+    """The move c for which `share` of the projection of (x - c) / depth lies above `half`: the weighted mean
+    of its ends falls in c and is piecewise linear, and Newton's steps end on the piece that holds the root.
+    """
+    move = 0.0
+    for _ in range(64):
+        seen = (x - move) / depth
+        top, low = seen.argmax(), seen.argmin()
+        excess = (1 - share) * seen[top] + share * seen[low] - half
+        if abs(excess) <= 1e-12:
+            break
+        move += excess / ((1 - share) / depth[top] + share / depth[low])
+    return float(move)
 
 
 def _centred(x: np.ndarray, z: np.ndarray, distance: float, offset: float) -> float:

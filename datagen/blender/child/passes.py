@@ -16,12 +16,13 @@ _METALS = ("BSDF_GLOSSY", "BSDF_METALLIC")
 _REFLECTING = ("BSDF_PRINCIPLED", "BSDF_GLASS", "BSDF_REFRACTION", *_METALS)
 
 
-def enable_passes(*, coverage: bool) -> None:
+def enable_passes(*, coverage: bool, catches: bool = False) -> None:
     """Depth, world-space normals with and without bump, the colour before denoising, the albedo that the
     denoiser uses (diffuse + glossy colour), roughness and metallic; with `coverage` also each object's share
-    of each pixel.
+    of each pixel, and, where a ground `catches` shadows, what they leave of its light.
     """
     layer = bpy.context.view_layer
+    layer.cycles.use_pass_shadow_catcher = catches
     layer.use_pass_combined = True
     layer.use_pass_z = True
     layer.use_pass_normal = True

@@ -7,13 +7,17 @@ Patterns lie in the plane's own xy, so they are the same whatever stands on it a
 import math
 
 import bpy
+import mathutils
 
 from pairbridge.datagen.blender.child.mapped_materials import mapped_material
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
-from pairbridge.datagen.scene.specs import MAPPED, ReceiverSpec, SurfaceSpec
+from pairbridge.datagen.scene.specs import MAPPED, CatcherSpec, ReceiverSpec, SurfaceSpec
 from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR
 
 COLLECTION = "receivers"
+CATCHER = "catcher"
+# Corners of the disc that catches shadows.
+_CORNERS = 64
 
 Colour = tuple[float, float, float]
 
@@ -60,6 +64,52 @@ def hold_out(held_out: bool) -> None:
         # Writing an equal value would have Cycles synchronise it again.
         if plane.is_holdout != held_out:
             plane.is_holdout = held_out
+
+
+def build_catcher() -> None:
+    """Add the ground that only takes shadows; `set_catcher` says where it is and what it looks like."""
+    mesh = bpy.data.meshes.new(CATCHER)
+    turns = [math.tau * number / _CORNERS for number in range(_CORNERS)]
+    mesh.from_pydata([(math.cos(turn), math.sin(turn), 0.0) for turn in turns], [], [tuple(range(_CORNERS))])
+    disc = bpy.data.objects.new(CATCHER, mesh)
+    disc.is_shadow_catcher = True
+    material = bpy.data.materials.new(CATCHER)
+    graph = Graph(material)
+    from_map = graph.node(
+        "VectorMath",
+        {0: graph.node("NewGeometry", {}).outputs["Position"]},
+        operation="SUBTRACT",
+    )
+    from_map.name = "from_map"
+    seen = graph.node("TexEnvironment", {"Vector": from_map.outputs[0]}, projection="EQUIRECTANGULAR")
+    seen.name = "seen"
+    albedo = graph.node("VectorMath", {0: seen.outputs["Color"]}, operation="MULTIPLY")
+    albedo.name = "albedo"
+    limited = graph.node("VectorMath", {0: albedo.outputs[0]}, operation="MINIMUM")
+    limited.name = "limited"
+    # A photograph's ground is matte: what it reflects is in the photograph already.
+    diffuse = graph.node("BsdfDiffuse", {"Color": limited.outputs[0]})
+    output = material.node_tree.get_output_node("CYCLES")
+    material.node_tree.links.new(diffuse.outputs[0], output.inputs["Surface"])
+    material.node_tree.nodes.remove(graph.surface)
+    mesh.materials.append(material)
+    bpy.context.scene.collection.objects.link(disc)
+
+
+def set_catcher(spec: CatcherSpec, lighting: bpy.types.Image) -> None:
+    """Put the ground that takes shadows in place, and give it the look of `lighting` below the horizon."""
+    disc = bpy.data.objects[CATCHER]
+    disc.matrix_world = mathutils.Matrix.LocRotScale(
+        mathutils.Vector((*spec.centre, 0.0)),
+        mathutils.Euler((0.0, 0.0, spec.turn_rad)),
+        mathutils.Vector((*spec.axes, 1.0)),
+    )
+    nodes = bpy.data.materials[CATCHER].node_tree.nodes
+    nodes["from_map"].inputs[1].default_value = spec.map_centre
+    nodes["albedo"].inputs[1].default_value = spec.gain
+    nodes["limited"].inputs[1].default_value = (spec.largest_albedo,) * 3
+    if nodes["seen"].image != lighting:
+        nodes["seen"].image = lighting
 
 
 def _collection() -> bpy.types.Collection:

@@ -16,7 +16,7 @@ from pairbridge.datagen.blender.child import sky, world
 from pairbridge.datagen.blender.child.addons import enable, import_operators
 from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.scene.specs import CameraSpec, LampSpec, SceneSpec, SkySpec, from_json
+from pairbridge.datagen.scene.specs import CameraSpec, CatcherSpec, LampSpec, SceneSpec, SkySpec, from_json
 
 
 class OutOfOrder(Exception):
@@ -63,7 +63,8 @@ class Session:
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
-        enable_passes(coverage=len(spec.objects) > 1 or bool(spec.receivers))
+        coverage = len(spec.objects) > 1 or bool(spec.receivers) or spec.catches
+        enable_passes(coverage=coverage, catches=spec.catches)
         return dataclasses.asdict(loaded) | {"smoothest": smoothest}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
@@ -81,9 +82,12 @@ class Session:
         lamps: Sequence[dict[str, Any]] = (),
         hidden: Sequence[int] = (),
         receivers: str = "shown",
+        catcher: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         self._check_ready()
         world.set_lighting(Path(environment_path), strength, seen=film == "opaque")
+        if catcher is not None:
+            receiver_pool.set_catcher(from_json(CatcherSpec, catcher), world.lighting())
         world.set_lamps([from_json(LampSpec, lamp) for lamp in lamps])
         scene.hide_objects(hidden)
         receiver_pool.hold_out(receivers == "holdout")

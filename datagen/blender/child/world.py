@@ -66,6 +66,11 @@ def set_lighting(path: Path, strength: float, *, seen: bool) -> None:
         texture.interpolation = interpolation
 
 
+def lighting() -> bpy.types.Image:
+    """The image that lights the scene now."""
+    return bpy.context.scene.world.node_tree.nodes[NODE].image
+
+
 def _load(path: Path) -> bpy.types.Image:
     image = None
     try:

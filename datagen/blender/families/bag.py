@@ -52,7 +52,7 @@ def bag_rand(rng: np.random.Generator) -> BagParams:
     kinds = ("leather", "leather", "fabric") if style == "handbag" else ("fabric", "fabric", "leather")
     body = _cover(skin, kinds)
     trim = body if skin.uniform() < 0.4 else material_rand(skin, ("leather",))
-    metals = ("steel", "brass", "gold", "gunmetal", "blackened")
+    metals = ("steel", "brass", "gold", "nickel", "chromium")
     name = str(skin.choice(metals))
     metal = material_rand(skin, ("metal",))
     return BagParams(
@@ -85,7 +85,7 @@ def _cover(rng: np.random.Generator, kinds: tuple[str, ...]) -> Material:
     kind = kinds[rng.integers(len(kinds))]
     if kind == "fabric":
         cloth = cloth_rand(rng)
-        return cloth if cloth.kind == "fabric" else material_rand(rng, ("leather",))
+        return cloth if cloth.kind != "velvet" else material_rand(rng, ("leather",))
     stuff = material_rand(rng, ("leather",))
     if rng.uniform() < 0.35:
         plain = palette.hsv(

@@ -79,14 +79,14 @@ def cushion_rand(rng: np.random.Generator) -> CushionParams:
 def cloth_rand(rng: np.random.Generator) -> Material:
     """Furnishing cloth or leather: mostly undyed, white, grey, beige or dark, woven at a thread a millimetre
     or two."""
-    stuff = material_rand(rng, ("fabric", "fabric", "fabric", "fabric", "leather"))
+    stuff = material_rand(rng, ("fabric", "fabric", "fabric", "fabric", "fabric", "velvet", "leather"))
     pick = rng.uniform()
     if pick < 0.7 and stuff.kind == "fabric":
         hue, saturation = rng.choice([0.09, 0.11, 0.6]), rng.uniform(0.01, 0.18)
         colour = palette.hsv(hue, saturation, float(rng.choice([0.2, 0.35, 0.55, 0.75, 0.88, 0.94])))
     else:
         colour = stuff.colour
-    if stuff.kind == "leather":
+    if stuff.kind != "fabric":
         return stuff
     return replace(
         stuff,

@@ -64,7 +64,7 @@ def drinking_glass_rand(rng: np.random.Generator) -> DrinkingGlassParams:
         for r, z in STYLES[style]
     )
     faceted = not stemmed and shape.uniform() < (0.8 if style == "beer mug" else 0.3)
-    filled = extras.uniform() < 0.6
+    filled = extras.uniform() < 0.75
     drink, froth = _drink_rand(skin, style)
     cold = style in ("tumbler", "straight", "highball") and filled
     return DrinkingGlassParams(

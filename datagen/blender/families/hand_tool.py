@@ -44,16 +44,7 @@ class HandToolParams:
 def hand_tool_rand(rng: np.random.Generator) -> HandToolParams:
     shape, extras, skin = rng.spawn(3)
     tool = TOOLS[shape.integers(len(TOOLS))]
-    steel = material_rand(skin, ("metal",))
-    name = str(skin.choice(["steel", "steel", "aluminium", "gunmetal", "blackened"]))
-    finish = str(skin.choice(["polished", "brushed", "rough"]))
-    steel = replace(
-        steel,
-        colour=palette.METALS[name],
-        accent=palette.shaded(palette.METALS[name], 0.55),
-        finish=finish,
-        bump=min(steel.bump, 0.0008),
-    )
+    steel = _steel(skin)
     handles = {
         "hammer": ("wood", "wood", "painted", "rubber"),
         "screwdriver": ("plastic", "plastic", "wood", "rubber"),
@@ -84,6 +75,26 @@ def hand_tool_rand(rng: np.random.Generator) -> HandToolParams:
             bump=0.0005,
         ),
         wet=replace(wet, wear=0.0),
+    )
+
+
+def _steel(rng: np.random.Generator) -> Material:
+    """Chromed, bare or blackened steel, at times rusty."""
+    kind = str(rng.choice(["bare", "bare", "plated", "plated", "black", "rusty"]))
+    if kind == "black":
+        black = palette.hsv(0.6, 0.05, rng.uniform(0.16, 0.26))
+        stuff = material_rand(rng, ("painted",))
+        bare = palette.METALS["steel"]
+        rough = rng.uniform(0.3, 0.5)
+        return replace(stuff, colour=black, accent=bare, roughness=rough, coat=0.0, wear=0.0, edges=0.5)
+    if kind == "rusty":
+        return material_rand(rng, ("rusty_metal",))
+    name = str(rng.choice(["chromium", "nickel"] if kind == "plated" else ["steel", "iron"]))
+    stuff = material_rand(rng, ("metal",))
+    finish = "satin" if stuff.finish == "hammered" else stuff.finish
+    colour = palette.METALS[name]
+    return replace(
+        stuff, colour=colour, accent=palette.shaded(colour, 0.55), finish=finish, bump=min(stuff.bump, 0.0008)
     )
 
 
@@ -157,7 +168,7 @@ def _hammer(p: HandToolParams) -> list[Part]:
 
 
 def _screwdriver(p: HandToolParams) -> list[Part]:
-    length, radius = p.handle_length, 0.052 * p.girth
+    length, radius = p.handle_length, 0.066 * p.girth
     knots = np.linspace(0.03, 0.8, 5) * length
     grip = curves.spline(np.column_stack([np.array(p.swell) * radius, knots]), 40)
     profile = np.vstack(
@@ -169,7 +180,7 @@ def _screwdriver(p: HandToolParams) -> list[Part]:
     )
     body = solids.lathe(curves.rounded(profile, 0.012), 96, lobes=(p.flutes, 0.05 if p.flutes else 0.0))
     shaft_end = 1.0
-    tip = 0.013 * p.girth
+    tip = 0.017 * p.girth
     parts = [("handle", body, p.handle)]
     collar = solids.lathe(
         curves.rounded(

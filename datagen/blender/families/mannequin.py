@@ -21,9 +21,6 @@ from pairbridge.datagen.blender.shading import palette
 from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 STYLES = ("lay", "shop", "clothed", "clothed", "clothed", "clothed", "clothed", "clothed")
-# Linear reflectances of skin from light to dark. The second and the fourth are the ColorChecker's two skin
-# patches, which are means of measurements; the others continue their line.
-SKINS = ((0.6, 0.38, 0.29), (0.54, 0.3, 0.22), (0.36, 0.19, 0.13), (0.17, 0.083, 0.058), (0.09, 0.045, 0.034))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,9 @@ def mannequin_rand(rng: np.random.Generator) -> MannequinParams:
     shape, dress, skin, moved = rng.spawn(4)
     style = STYLES[shape.integers(len(STYLES))]
     body = material_rand(skin, ("wood",)) if style == "lay" else _dummy(skin, dressed=style == "clothed")
-    shirt, jacket, trousers = _cloth(skin, 0.45), _cloth(skin, 0.0), _cloth(skin, 0.0)
+    shirt, jacket, trousers = _cloth(skin, 0.4), _cloth(skin, 0.0), _cloth(skin, 0.0)
+    if skin.uniform() < 0.2:
+        jacket = material_rand(skin, ("leather",))
     strands = waves_rand(shape, 4, 0.45, (1.0, 1.0, 4.0))
     has_face = style == "clothed" or shape.uniform() < 0.6
     return MannequinParams(
@@ -126,20 +125,20 @@ def _cloth(rng: np.random.Generator, patterned: float) -> Material:
 
 
 def _dummy(rng: np.random.Generator, *, dressed: bool) -> Material:
-    """What shop dummies are moulded from: white, grey, black, or the colours of skin."""
-    stuff = material_rand(rng, ("plastic", "plastic", "painted"))
-    if rng.uniform() < (0.75 if dressed else 0.3):
-        place = rng.uniform(0, len(SKINS) - 1)
-        colour = tuple(
-            float(np.exp(np.interp(place, range(len(SKINS)), np.log([tone[c] for tone in SKINS]))))
-            for c in range(3)
-        )
-        colour = (colour[0], colour[1], colour[2])
-        return replace(
-            stuff, colour=colour, roughness=rng.uniform(0.4, 0.55), coat=0.0, wear=0.0, bump=0.0004
-        )
-    colour = palette.hsv(rng.choice([0.1, 0.6]), 0.03, float(rng.choice([0.95, 0.95, 0.6, 0.22])))
-    return replace(stuff, colour=colour, wear=0.0, bump=min(stuff.bump, 0.0006))
+    """What shop dummies are moulded from: white, grey, black, or the tones of skin; wax figures have
+    its depth, too."""
+    stuff = material_rand(rng, ("plastic", "painted"))
+    toned = rng.uniform() < (0.8 if dressed else 0.3)
+    figure = material_rand(rng, ("skin",))
+    if toned:
+        if dressed and rng.uniform() < 0.75:
+            return figure
+        rough, shade = rng.uniform(0.4, 0.55), palette.shaded(figure.colour, 0.9)
+        stuff = replace(stuff, colour=figure.colour, accent=shade, roughness=rough)
+    else:
+        colour = palette.hsv(rng.choice([0.1, 0.6]), 0.03, float(rng.choice([0.95, 0.95, 0.6, 0.22])))
+        stuff = replace(stuff, colour=colour, accent=palette.shaded(colour, 0.8))
+    return replace(stuff, wear=0.0, edges=0.0, bump=min(stuff.bump, 0.0005))
 
 
 def _hair(rng: np.random.Generator) -> Material:

@@ -134,21 +134,36 @@ def statue_rand(rng: np.random.Generator) -> StatueParams:
 
 def _stuff(rng: np.random.Generator) -> Material:
     """Mostly white and grey: plaster, marble, concrete; else bronze, terracotta, glazed or painted."""
-    kind = str(rng.choice(["plaster", "plaster", "stone", "stone", "bronze", "clay", "ceramic", "painted"]))
+    kind = str(
+        rng.choice(
+            ["plaster", "plaster", "plaster", "stone", "stone", "alabaster", "patina", "bronze", "clay",
+             "ceramic", "painted"]
+        )
+    )  # fmt: skip
     match kind:
         case "plaster":
             white = palette.hsv(rng.uniform(0.08, 0.14), rng.uniform(0.0, 0.1), rng.uniform(0.8, 0.95))
             stuff = material_rand(rng, ("painted",))
             rough, shade = rng.uniform(0.55, 0.85), palette.shaded(white, 0.85)
-            return replace(stuff, colour=white, accent=shade, roughness=rough, coat=0.0, wear=0.0)
+            return replace(stuff, colour=white, accent=shade, roughness=rough, coat=0.0, wear=0.0, edges=0.0)
+        case "alabaster":
+            white = palette.hsv(rng.uniform(0.07, 0.12), rng.uniform(0.02, 0.12), rng.uniform(0.82, 0.94))
+            return replace(material_rand(rng, ("wax",)), colour=white, accent=palette.shaded(white, 0.85))
+        case "patina":
+            # Old casts are brown to black under wax, not the colour of bare bronze.
+            brown = palette.hsv(rng.uniform(0.05, 0.1), rng.uniform(0.2, 0.5), rng.uniform(0.18, 0.3))
+            stuff = material_rand(rng, ("painted",))
+            bare = palette.METALS["bronze"]
+            rough = rng.uniform(0.25, 0.45)
+            return replace(stuff, colour=brown, accent=bare, roughness=rough, coat=0.3, wear=0.0, edges=0.6)
         case "bronze":
             stuff = material_rand(rng, ("metal",))
-            name = str(rng.choice(["bronze", "bronze", "gunmetal", "blackened", "brass"]))
-            colour = palette.varied(palette.METALS[name], rng, 0.08)
+            colour = palette.METALS[str(rng.choice(["bronze", "brass", "iron", "aluminium"]))]
             # Copper's green stands in the hollows of old casts.
-            patina = palette.hsv(0.42, 0.25, 0.45) if rng.uniform() < 0.4 else palette.shaded(colour, 0.4)
-            rough = rng.uniform(0.25, 0.5)
-            return replace(stuff, colour=colour, accent=patina, finish="polished", roughness=rough, bump=0.0)
+            green = palette.hsv(0.42, 0.25, 0.45) if rng.uniform() < 0.4 else palette.shaded(colour, 0.4)
+            return replace(
+                stuff, colour=colour, accent=green, finish="satin", roughness=rng.uniform(0.2, 0.5), bump=0.0
+            )
         case "ceramic" | "painted":
             stuff = material_rand(rng, (kind,))
             value = float(rng.choice([0.95, 0.9, 0.55, 0.2]))

@@ -120,8 +120,8 @@ def _skin(rng: np.random.Generator, kind: str, colour: RGB) -> Material:
     if kind == "onion":
         stuff = material_rand(rng, ("leather",))
         return replace(stuff, colour=colour, accent=palette.shaded(colour, 0.8), roughness=0.4, bump=0.001)
-    # Smooth skins are as even as moulded plastic; ribs have the tone of brushed paint.
-    stuff = material_rand(rng, ("plastic",) if kind in ("aubergine", "tomato") else ("painted",))
+    # Light goes a little way into smooth skins; ribs have the tone of brushed paint.
+    stuff = material_rand(rng, ("wax",) if kind in ("aubergine", "tomato") else ("painted",))
     rough, coat = {
         "pumpkin": (0.45, 0.0),
         "pepper": (0.2, 0.8),
@@ -130,7 +130,18 @@ def _skin(rng: np.random.Generator, kind: str, colour: RGB) -> Material:
     }[kind]
     shade = palette.shaded(colour, 0.7)
     return replace(
-        stuff, colour=colour, accent=shade, roughness=rough, coat=coat, wear=0.0, finish="plain", bump=0.0
+        stuff,
+        colour=colour,
+        accent=shade,
+        roughness=rough,
+        coat=coat,
+        coat_roughness=0.1,
+        wear=0.0,
+        edges=0.0,
+        dirt=0.0,
+        finish="plain",
+        bump=0.0,
+        scatter=min(stuff.scatter, 0.03),
     )
 
 

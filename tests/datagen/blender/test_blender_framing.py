@@ -79,3 +79,27 @@ def test_the_nearest_ground_of_a_frame_is_where_its_lower_edge_meets_it() -> Non
         assert nearest_ground(pose, (64, 96)) == pytest.approx(expected)
     below = CameraSpec(azimuth_rad=0.0, elevation_rad=math.radians(-60), fov_x_rad=0.3)
     assert nearest_ground(frame(box - [0, 0, 9], below, (64, 64))[0], (64, 64)) > 0
+
+
+def test_a_rolled_camera_frames_alike_and_sees_the_horizon_rise_on_its_right() -> None:
+    vertices = np.random.default_rng(3).uniform(-0.5, 0.5, (80, 3))
+    camera = CameraSpec(azimuth_rad=0.7, elevation_rad=0.3, fov_x_rad=0.6, roll_rad=0.2, offset=(0.1, 0.05))
+    pose, _, _ = frame(vertices, camera, (96, 64))
+    points, _ = project(vertices, pose, (96, 64))
+    low, high = points.min(axis=0), points.max(axis=0)
+    np.testing.assert_allclose((low + high) / 2, camera.offset, atol=1e-9)
+    assert (high - low).max() == pytest.approx(camera.fill, abs=1e-9)
+    right = np.array([-math.sin(0.7), math.cos(0.7), 0.0])
+    # Two points of one height, side by side.
+    ends, _ = project(np.array([-0.1 * right, 0.1 * right]), pose, (96, 96))
+    assert math.atan2(*(ends[1] - ends[0])[::-1]) == pytest.approx(0.2, abs=1e-9)
+
+
+def test_the_lens_is_focused_before_the_middle_of_what_it_sees() -> None:
+    vertices = np.random.default_rng(3).uniform(-0.5, 0.5, (80, 3))
+    camera = CameraSpec(azimuth_rad=0.7, elevation_rad=0.3, fov_x_rad=0.6, defocus=0.05)
+    pose, nearest, farthest = frame(vertices, camera, (96, 64))
+    assert pose.focus_distance == pytest.approx(nearest + (farthest - nearest) / 3)
+    # The thin lens: a point at infinity spreads over the aperture in the plane that is sharp.
+    across = 2 * pose.focus_distance * math.tan(0.3)
+    assert 2 * pose.aperture_radius / across == pytest.approx(0.05)

@@ -70,3 +70,25 @@ def test_the_shoulder_joins_without_a_kink() -> None:
     )
     assert at - below == pytest.approx(0.1, abs=6 * step)
     assert 0.08 < above - at < 0.1
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=20), st.floats(1, 64))
+def test_the_filmic_curve_keeps_black_grey_and_white_and_never_turns_back(
+    values: list[float], white: float
+) -> None:
+    view = ViewTransform(curve="filmic", white=white)
+    image = view.apply(np.sort(np.array([0.0, *values, 1e7], np.float32)))
+    assert (image[0], image[-1]) == (0, 255)
+    assert (np.diff(image.astype(int)) >= 0).all()
+    assert view.apply(np.float32([white]))[0] == 255
+    grey = ViewTransform().apply(np.float32([0.18]))[0]
+    assert abs(int(view.apply(np.float32([0.18]))[0]) - int(grey)) <= 1
+
+
+def test_the_filmic_curve_has_a_toe_and_room_in_the_highlights() -> None:
+    film, plain = ViewTransform(curve="filmic"), ViewTransform()
+    light = np.float32([0.02, 1.0, 2.0, 3.0])
+    dark, *bright = film.apply(light).astype(int)
+    assert dark < plain.apply(light)[0] - 3
+    assert np.diff(bright).min() > 8
+    assert np.diff(plain.apply(light)[1:].astype(int)).max() < 12

@@ -70,6 +70,7 @@ def test_points_of_the_depth_lie_on_the_unit_sphere_s_inside_and_normals_face_th
 def test_pairs_are_those_of_the_recipe(tmp_path: Path) -> None:
     recipe = {
         "kind": "relighting_swap",
+        "standing": 0.0,
         "groups": {"train": 1},
         "size_WH": list(SIZE),
         "lightings_per_group": 2,

@@ -26,10 +26,29 @@ LIGHTS = ["light_source", "light_target"]
 LOOSE = {"black": 1.0, "blown": 1.0, "blown_frame": 1.0, "level": [0, 255], "contrast": 0, "difference": 0.0}
 OPEN = {"coverage": [0, 1], "border": 1}
 # A ball alone, which nothing else lights.
-SWAP = {"kind": "relighting_swap", "lightings_per_group": 2, "pairs_per_group": 1, "flip": 1.0}
+SWAP = {
+    "kind": "relighting_swap",
+    "standing": 0.0,
+    "lightings_per_group": 2,
+    "pairs_per_group": 1,
+    "flip": 1.0,
+}
 RECIPES: dict[str, dict[str, Any]] = {
     "swap": {**SWAP, "store": [*SURFACES, *LIGHTS, "plate", "foreground", "delit"]},
-    "standing": {**SWAP, "standing": 1.0, "fill": [0.3, 0.3], "store": ["plate", "instance", "delit"]},
+    "standing": {
+        **SWAP,
+        "standing": 1.0,
+        "grounds": {"procedural": 1.0},
+        "fill": [0.3, 0.3],
+        "store": ["plate", "instance", "delit"],
+    },
+    "photograph": {
+        **SWAP,
+        "standing": 1.0,
+        "grounds": {"photograph": 1.0},
+        "fill": [0.3, 0.3],
+        "store": [*SURFACES, "plate", "foreground", "delit"],
+    },
     "shadow": {
         "kind": "shadow_generation",
         "pairs_per_group": 1,
@@ -152,7 +171,7 @@ def test_a_delit_object_has_its_albedo_times_the_level_of_even_light(pairs: dict
     assert np.abs(shown - expected).max() < 0.05
 
 
-@pytest.mark.parametrize("name", ["swap", "standing"])
+@pytest.mark.parametrize("name", ["swap", "standing", "photograph"])
 def test_the_rest_of_a_delit_picture_is_the_targets(pairs: dict[str, Pair], name: str) -> None:
     pair = pairs[name]
     outside = pair["mask.png"] == 0
@@ -160,7 +179,7 @@ def test_the_rest_of_a_delit_picture_is_the_targets(pairs: dict[str, Pair], name
     assert (pair["delit.png"][~outside] != pair["target.png"][~outside]).mean() > 0.5
 
 
-@pytest.mark.parametrize("name", ["standing", "shadow"])
+@pytest.mark.parametrize("name", ["standing", "photograph", "shadow"])
 def test_a_plate_is_the_target_outside_the_effect_of_the_objects(pairs: dict[str, Pair], name: str) -> None:
     pair = pairs[name]
     same = (pair["plate.png"] == pair["target.png"]).all(axis=2)
@@ -192,6 +211,30 @@ def test_a_grounds_roughness_and_depth_are_there_too(pairs: dict[str, Pair]) -> 
     ground = below & (pair["mask.png"] == 0)
     assert (pair["depth.npy"][ground] > 0).all()
     assert (pair["roughness.png"][ground] > 0).all()
+
+
+def test_a_photographed_ground_has_the_surfaces_of_its_receiver(pairs: dict[str, Pair]) -> None:
+    pair = pairs["photograph"]
+    params = json.loads(pair["meta.json"]["params"])
+    camera, K = np.array(params["camera_to_world"]), np.array(params["K"])
+    bare = pair["mask.png"] == 0
+    bare[:-6] = False
+    assert bare.sum() > 100
+    rows, columns = np.nonzero(bare)
+    rays = np.linalg.inv(K) @ np.stack([columns + 0.5, rows + 0.5, np.ones(len(rows))])
+    world = camera[:3, :3] @ (rays * np.array([1, -1, -1])[:, None] * pair["depth.npy"][bare])
+    np.testing.assert_allclose(world[2] + camera[2, 3], 0, atol=1e-3)
+    assert (pair["normal.npy"][bare].astype(float) @ camera[:3, :3].T)[:, 2] == pytest.approx(1, abs=2e-3)
+    assert (pair["roughness.png"][bare] == 255).all()
+    assert (pair["metallic.png"][bare] == 0).all()
+    assert (pair["instance.png"][bare] == 0).all()
+    assert (pair["albedo.png"][bare] > 0).all()
+    # What the ground shows is the albedo under one irradiance: the two are proportional.
+    shown, albedo = (
+        linear(pair["plate.png"])[bare].mean(axis=1),
+        linear(pair["albedo.png"])[bare].mean(axis=1),
+    )
+    assert np.corrcoef(shown, albedo)[0, 1] > 0.95
 
 
 def test_lamps_are_in_the_environment_map_of_the_target(pairs: dict[str, Pair]) -> None:

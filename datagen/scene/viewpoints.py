@@ -1,0 +1,130 @@
+"""How people hold cameras: lens, composition, roll, side and focus, drawn as a CameraSpec's parameters.
+
+Focal lengths are 35-mm equivalents, so they state the angle of the frame's diagonal, whatever its aspect:
+tan(fov_x / 2) = (D / 2 f) W / sqrt(W² + H²), with D = 43.3 mm. Defocus is the circle of confusion of a point
+at infinity as a fraction of the frame's width: a lens with an aperture of the diameter A, focused at the
+distance d, has A / (2 d tan(fov_x / 2)). That of a point at the depth z is the same times |z - d| / z.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.core.random_draws import Fraction, RangeOf, Weights, log_uniform, weighted
+
+Composition = Literal["centred", "thirds", "cut"]
+COMPOSITIONS: tuple[Composition, ...] = get_args(Composition)
+
+# Of the 36 x 24 mm frame that focal lengths are equivalent to.
+_DIAGONAL_MM = math.hypot(36, 24)
+# Zooms and crops: focal lengths spread by this factor around their names.
+_ZOOM = 1.06
+# Distance of the lines of thirds from the middle, and how well people hit them, as fractions of a side.
+_THIRD, _AIM = 1 / 6, 0.03
+# What a composition off the middle leaves free between the object and the frame's border.
+_MARGIN = 0.02
+# Sides that a frame cuts, (right, up): people and tall things are cut below, seldom above.
+_CUTS: dict[tuple[int, int], float] = {(-1, 0): 0.3, (1, 0): 0.3, (0, -1): 0.3, (0, 1): 0.1}
+# A texel that is enlarged bilinearly is a tent, whose spread is 1 / sqrt(6) of the texel; a disc's is a
+# quarter of its diameter. This many texels of blur hide that there are texels.
+_DISC_PER_TEXEL = 4 / math.sqrt(6)
+
+Defocus = Annotated[float, Field(gt=0, le=0.2)]
+
+
+class CameraDraws(FrozenModel):
+    """How the camera is held; beside it the recipe's `elevation_deg`, `fill` and `offset`."""
+
+    focal_mm: Annotated[dict[PositiveFloat, PositiveFloat], Field(min_length=1)] = Field(
+        default_factory=lambda: {26.0: 0.4, 35.0: 0.2, 50.0: 0.25, 85.0: 0.15}
+    )
+    """Focal lengths as 35-mm equivalents in mm, and the relative weight of each; drawn within 6 % of them.
+    Most photographs are taken with a phone's main camera (24 to 28 mm), portraits and products with 50 to 85.
+    A recipe's `fov_deg` takes its place."""
+    composition: Weights[Composition] = Field(
+        default_factory=lambda: {"centred": 0.35, "thirds": 0.5, "cut": 0.15}
+    )
+    """Relative weights of compositions: in the middle give or take `offset`; on a line of thirds, no larger
+    than the frame holds there; or cut by one side of the frame, as `cut` says."""
+    cut: RangeOf[Annotated[float, Field(gt=0, le=0.45)]] = (0.08, 0.3)
+    """Share of the objects' width or height that lies beyond the frame where the composition cuts them."""
+    front_share: Fraction = 0.65
+    """Fraction of scenes that show the front of their first object whose catalogue entry states a `front`; in
+    the rest every side is as likely. A scene of an object without a front is one of the rest."""
+    front_spread_deg: float = Field(40.0, ge=0, le=180)
+    """Standard deviation of the angle between that front and the camera, in degrees: three quarters views."""
+    roll_deg: float = Field(1.2, ge=0, le=15)
+    """Standard deviation of the camera's roll in degrees: hands hold a horizon within one or two."""
+    defocus: RangeOf[Defocus] | None = (0.003, 0.04)
+    """Depth of field: diameter of the circle of confusion at infinity as a fraction of the frame's width,
+    log-uniform, from a phone at arm's length (0.003) to a portrait lens (0.04 and more). Never below what
+    explains a background whose environment map has fewer texels than the picture has pixels. Null: a
+    pinhole, everything sharp and such backgrounds soft."""
+
+
+def draw_viewpoint(
+    draw: np.random.Generator, config: CameraDraws, *, fill: float, size_WH: tuple[int, int]
+) -> dict[str, Any]:
+    """The parameters of a CameraSpec that `config` has to say, for objects that take `fill` of the frame:
+    {"fov_x_rad", "roll_rad", "defocus"} and, unless they are in the middle, {"fill", "offset", "beyond"}.
+    """
+    # Apart, so that one key's draws move no other's.
+    of_lens, of_roll, of_focus, of_composition = draw.spawn(4)
+    focal_mm = weighted(of_lens, dict(sorted(config.focal_mm.items()))) * log_uniform(
+        of_lens, (1 / _ZOOM, _ZOOM)
+    )
+    return {
+        "fov_x_rad": field_of_view(focal_mm, size_WH),
+        "roll_rad": math.radians(config.roll_deg * of_roll.standard_normal()),
+        "defocus": log_uniform(of_focus, config.defocus) if config.defocus else 0.0,
+        **_composed(of_composition, config, fill),
+    }
+
+
+def field_of_view(focal_mm: float, size_WH: tuple[int, int]) -> float:
+    """Horizontal field of view, in radians, of a 35-mm equivalent focal length in a frame of this aspect."""
+    return 2 * math.atan(_DIAGONAL_MM / 2 / focal_mm * size_WH[0] / math.hypot(*size_WH))
+
+
+def least_defocus(map_width: int, fov_x_rad: float, width: int) -> float:
+    """The least defocus that explains how soft an environment map, `map_width` texels around, is behind a
+    picture `width` pixels wide; 0 where each pixel has a texel of its own.
+    """
+    texels_across = map_width * fov_x_rad / math.tau
+    return _DISC_PER_TEXEL / texels_across if texels_across < width else 0.0
+
+
+def _composed(draw: np.random.Generator, config: CameraDraws, fill: float) -> dict[str, Any]:
+    composition = weighted(draw, _in_order(config.composition))
+    if composition == "centred":
+        return {}
+    if composition == "cut":
+        right, up = weighted(draw, _CUTS)
+        share = draw.uniform(*config.cut)
+        aside = float(draw.uniform(-0.1, 0.1))
+        offset = [0.0 if right else aside, 0.0 if up else aside]
+        # What is cut is near, but whole along the side that cuts it.
+        return {
+            "fill": min(fill * float(draw.uniform(1.0, 1.3)), _room(offset)),
+            "offset": offset,
+            "beyond": [right * float(share), up * float(share)],
+        }
+    # One of the four crossings, or the middle of one of the two upright lines.
+    offset = [
+        float(side * _THIRD + _AIM * min(max(draw.standard_normal(), -2), 2))
+        for side in (draw.choice((-1, 1)), draw.choice((-1, 0, 1), p=(0.4, 0.4, 0.2)))
+    ]
+    return {"fill": min(fill * float(draw.uniform(0.6, 1.0)), _room(offset)), "offset": offset}
+
+
+def _room(offset: list[float]) -> float:
+    """The largest `fill` of what is whole at this offset."""
+    return 1 - 2 * max(map(abs, offset)) - 2 * _MARGIN
+
+
+def _in_order(weights: Mapping[Composition, float]) -> dict[Composition, float]:
+    return {name: weights[name] for name in COMPOSITIONS if weights.get(name, 0) > 0}

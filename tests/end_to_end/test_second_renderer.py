@@ -278,6 +278,9 @@ def test_pairs_are_what_their_meta_json_says(maps: dict[str, Path], tmp_path: Pa
                     "strength": [0.7, 1.4],
                     "tint": 0.2,
                     "standing": 0.0,
+                    "scale": "equal",
+                    "camera": {"defocus": None},
+                    "finish": None,
                 }
             },
         }

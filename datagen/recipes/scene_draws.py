@@ -343,7 +343,7 @@ def placed_record(workbench: Workbench) -> dict[str, Any]:
     they came from, how many metres a world unit is, how each object lies and what it is to which other.
     """
     loaded = workbench.blender.loaded
-    told = ("size_m", "size_from", "pose", "relation", "of", "gap_mm", "ground_mm")
+    told = ("size_m", "size_from", "pose", "relation", "of", "gap_mm", "ground_mm", "materials")
     return {
         "metres_per_unit": loaded.metres_per_unit,
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],

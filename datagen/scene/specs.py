@@ -61,7 +61,8 @@ class ObjectInfo:
     metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
     "file". `pose`, `relation` to object `of` and `gap_mm` along that approach are what the settle came to
     (`pairbridge.datagen.scene.settle`); `ground_mm` is the height of the lowest vertex over the ground, None
-    for what floats. Lengths in mm are at real size.
+    for what floats. Lengths in mm are at real size. `materials` are the classes of material of an embedded
+    object (`family_materials`), empty for a file, which does not say.
     """
 
     num_meshes: int
@@ -77,6 +78,7 @@ class ObjectInfo:
     of: int | None = None
     gap_mm: float | None = None
     ground_mm: float | None = None
+    materials: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from pairbridge.datagen.imaging.quality import Gates, check_foreground, check_mi
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects
 from pairbridge.datagen.recipes.scene_draws import (
     LitConfig,
     camera_record,
@@ -145,7 +145,7 @@ class ControllableRelighting:
         of_viewpoint, of_finish = draw.spawn(2)
         count = whole_number(of_lamps, config.lamps)
         placed = {
-            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
+            **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
         }
         scene = plan_scene(draw, of_size, config, [placed])

@@ -40,7 +40,7 @@ from pairbridge.datagen.imaging.quality import (
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import clipped_luminance
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
     Fill,
     LitConfig,
@@ -282,7 +282,7 @@ class Geometry:
     ) -> list[dict[str, Any]]:
         """Names, sizes and places; the first object has the radius 1, the others are up to half smaller."""
         count = whole_number(draw, self.config.objects if room else (1, 1))
-        drawn = draw_objects(draw, of_sizes, catalogue, split, self.config, count)
+        drawn = draw_scene_objects(draw, of_sizes, catalogue, split, self.config, count)
         radii = radii_by_size(drawn, [1.0, *(float(draw.uniform(0.5, 1.0)) for _ in drawn[1:])])
         places = scattered(draw, radii, gap=0.1)
         return [
@@ -304,11 +304,15 @@ class Geometry:
         reach = max(math.hypot(item["x"], item["y"]) + item["radius"] for item in objects)
         receivers = [ReceiverSpec(surface=ground_surface(draw))]
         for _ in range(whole_number(draw, self.config.walls)):
+            surface = wall_surface(draw)
+            aside_rad = draw.uniform(-_WALL_SPREAD_RAD, _WALL_SPREAD_RAD)
+            clearance = float(draw.uniform(0.2, 4.0))
             receivers.append(
                 ReceiverSpec(
-                    surface=wall_surface(draw),
-                    azimuth_rad=azimuth_rad + math.pi + draw.uniform(-_WALL_SPREAD_RAD, _WALL_SPREAD_RAD),
-                    distance=reach + draw.uniform(0.2, 4.0),
+                    surface=surface,
+                    azimuth_rad=azimuth_rad + math.pi + aside_rad,
+                    distance=reach + clearance,
+                    clearance=clearance,
                 )
             )
         return receivers

@@ -8,11 +8,19 @@ from pydantic import Field
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.core.random_draws import Fraction, Range
+from pairbridge.datagen.core.random_draws import Fraction, Range, Weights
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.object_sizes import PERSON_M, SizeWindow, facts_of, range_beside
-from pairbridge.datagen.scene.specs import ObjectSpec
+from pairbridge.datagen.scene.arrangements import Joining, draw_pose, draw_relations
+from pairbridge.datagen.scene.object_sizes import (
+    PERSON,
+    UNKNOWN,
+    FamilyFacts,
+    SizeWindow,
+    facts_of,
+    range_beside,
+)
+from pairbridge.datagen.scene.specs import ObjectSpec, Relation
 
 HUMAN = "human"  # the tag that makes an asset a person
 # Tries to find an object of a size that fits the others; a catalogue may have none.
@@ -35,6 +43,16 @@ class ObjectShares(FrozenModel):
     size_ratio: float = Field(4.0, ge=1)
     """How many times larger the largest object of a scene may be than its smallest, as far as the catalogue
     has such objects; with `scale: real`. At 4 a mug stands by a teapot and a teapot by a chair."""
+    lying: Fraction | None = 0.2
+    """Fraction of objects that are in any of their stable poses, each as often as it comes to rest so, in
+    place of the one nearest to upright; of families that never lie (chairs, lamps, plants) none. Null: as
+    their files have them, balanced or not. With `scale: real`."""
+    arrangement: Weights[Relation] = Field(
+        default_factory=lambda: {"apart": 0.25, "touching": 0.35, "stacked": 0.25, "leaning": 0.15}
+    )
+    """Relative weights of what each further object of a scene is to one before it: apart from it, touching
+    it, on top of it, or leaning against it. A relation counts where it is possible (only what is long or flat
+    leans), and what finds no level place or no balance touches instead; with `scale: real`."""
 
 
 def require_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:
@@ -55,6 +73,19 @@ def draw_object(draw: np.random.Generator, catalogue: Catalogue, split: Split, s
         return objects[draw.integers(len(objects))].id
     family = families[draw.integers(len(families))]
     return f"{family.id}:{draw.integers(2**31)}"
+
+
+def draw_scene_objects(
+    draw: np.random.Generator,
+    of_sizes: np.random.Generator,
+    catalogue: Catalogue,
+    split: Split,
+    shares: ObjectShares,
+    count: int,
+) -> list[dict[str, Any]]:
+    """`draw_objects`, and how they lie and stand to each other."""
+    drawn = draw_objects(draw, of_sizes, catalogue, split, shares, count)
+    return draw_rest(of_sizes.spawn(1)[0], catalogue, shares, drawn)
 
 
 def draw_objects(
@@ -88,6 +119,36 @@ def draw_objects(
     return drawn
 
 
+def draw_rest(
+    of_rest: np.random.Generator,
+    catalogue: Catalogue,
+    shares: ObjectShares,
+    objects: list[dict[str, Any]],
+    free: tuple[int, ...] = (),
+) -> list[dict[str, Any]]:
+    """`objects` with how each lies and what it is to one before it; those numbered in `free` neither rest on
+    others nor hold any. Objects without sizes stay as they are.
+    """
+    if shares.scale == "equal":
+        return objects
+    facts = [_facts(catalogue.get(entry["id"])) for entry in objects]
+    joining = [
+        Joining(entry["size_m"], fact, number in free)
+        for number, (entry, fact) in enumerate(zip(objects, facts, strict=True))
+    ]
+    relations = draw_relations(of_rest, joining, shares.arrangement)
+    return [
+        entry | draw_pose(of_rest, fact, shares.lying, relation.get("relation")) | relation
+        for entry, fact, relation in zip(objects, facts, relations, strict=True)
+    ]
+
+
+def _facts(asset: Asset) -> FamilyFacts:
+    if asset.family is not None:
+        return facts_of(asset.family)
+    return PERSON if HUMAN in asset.tags else UNKNOWN
+
+
 def radii_by_size(objects: list[dict[str, Any]], drawn: list[float]) -> list[float]:
     """The radii of bounding spheres in world units: 1 for the first object and, for the others, about what
     their sizes make of it; the `drawn` ones where objects have no size.
@@ -111,7 +172,7 @@ def _sizes_of(asset: Asset, first_m: float | None) -> tuple[Range, str]:
         return (asset.size_m, asset.size_m), "catalogue"
     if asset.family is not None:
         return facts_of(asset.family).size_m, "family"
-    return (PERSON_M, "person") if HUMAN in asset.tags else (range_beside(first_m), "drawn")
+    return (PERSON.size_m, "person") if HUMAN in asset.tags else (range_beside(first_m), "drawn")
 
 
 def object_spec(object_id: str, workbench: Workbench) -> ObjectSpec:

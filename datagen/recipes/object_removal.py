@@ -38,7 +38,7 @@ from pairbridge.datagen.imaging.quality import check_foreground, check_removable
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import key_factor
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_objects, draw_rest, radii_by_size
 from pairbridge.datagen.recipes.room_views import RenderedRoom
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
@@ -66,6 +66,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.scene.arrangements import free_first
 from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -98,7 +99,7 @@ class ObjectRemovalConfig(LitConfig):
     """Radius of an object's bounding sphere, in world units, with `scale: equal`; real sizes follow from the
     objects, of which the first has the radius 1."""
     gap: Range = (0.0, 0.3)
-    """Distance between the bounding spheres of neighbours, in world units."""
+    """Distance between the bounding spheres of neighbours, in world units, with `scale: equal`."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
     """Least and largest number of walls behind the objects, at most 2; two make a corner."""
     wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
@@ -200,7 +201,7 @@ class ObjectRemoval:
         of_viewpoint, of_finish = draw.spawn(2)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
-        order = of_pairs.permutation(len(objects)).tolist()
+        order = free_first(of_pairs.permutation(len(objects)).tolist(), objects)
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
         scene = plan_scene(draw, of_size, config, objects)
@@ -328,6 +329,7 @@ class ObjectRemoval:
             draw, of_sizes, catalogue, split, config, count, min_distinct=config.min_distinct_objects
         )
         radii = radii_by_size(drawn, draw.uniform(*config.radius, count).tolist())
+        twins: tuple[int, ...] = ()
         if of_twins is not None:
             sorts = [entry["id"].partition(":")[0] for entry in drawn]
             # Without which enough sorts are left: one at least, since there are more objects than that.
@@ -340,6 +342,9 @@ class ObjectRemoval:
             other = int(of_twins.integers(count - 1))
             other += other >= copy
             drawn[copy], radii[copy] = drawn[other], radii[other]
+            twins = (copy, other)
+        # One of two twins is taken first and the other never: nothing may rest on either.
+        drawn = draw_rest(of_sizes.spawn(1)[0], catalogue, config, drawn, twins)
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))
         return [
             {
@@ -392,9 +397,14 @@ class ObjectRemoval:
                 entry["x"] * math.cos(azimuth) + entry["y"] * math.sin(azimuth) + entry["radius"]
                 for entry in objects
             )
-            distance = reach + draw.uniform(*config.wall_distance)
+            clearance = float(draw.uniform(*config.wall_distance))
             receivers.append(
-                ReceiverSpec(surface=surface, azimuth_rad=float(azimuth), distance=float(distance))
+                ReceiverSpec(
+                    surface=surface,
+                    azimuth_rad=float(azimuth),
+                    distance=float(reach) + clearance,
+                    clearance=clearance,
+                )
             )
         return receivers
 

@@ -53,7 +53,7 @@ from pairbridge.datagen.lighting.ground_projection import (
     shadow,
 )
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, radii_by_size
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
     USUAL_CAMERA_HEIGHT_M,
     ElevationAboveGround,
@@ -434,7 +434,7 @@ class RelightingSwap:
     ) -> list[dict[str, Any]]:
         config = self.config
         count = whole_number(of_scene, config.objects)
-        drawn = draw_objects(draw, of_sizes, catalogue, split, config, count)
+        drawn = draw_scene_objects(draw, of_sizes, catalogue, split, config, count)
         radii = radii_by_size(drawn, [1.0, *of_scene.uniform(0.6, 1.0, count - 1).tolist()])
         gap = float(of_scene.uniform(0.0, 0.3))
         places = scattered(of_scene, radii, gap)

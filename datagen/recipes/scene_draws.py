@@ -340,10 +340,10 @@ def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
 
 def placed_record(workbench: Workbench) -> dict[str, Any]:
     """The loaded scene as the `params` of every rendered sample state it: the sizes that were used and where
-    they came from, how many metres a world unit is, and how each object stands.
+    they came from, how many metres a world unit is, how each object lies and what it is to which other.
     """
     loaded = workbench.blender.loaded
-    told = ("size_m", "size_from")
+    told = ("size_m", "size_from", "pose", "relation", "of", "gap_mm", "ground_mm", "materials")
     return {
         "metres_per_unit": loaded.metres_per_unit,
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],

@@ -29,7 +29,7 @@ from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foregr
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
-from pairbridge.datagen.recipes.object_draws import draw_objects, require_objects
+from pairbridge.datagen.recipes.object_draws import draw_scene_objects, require_objects
 from pairbridge.datagen.recipes.scene_draws import (
     ElevationAboveGround,
     Fill,
@@ -147,7 +147,7 @@ class ShadowGeneration:
         of_object, of_ground, of_camera, of_lamps, of_size, of_sizes, of_materials = draw.spawn(7)
         of_viewpoint, of_finish = draw.spawn(2)
         placed = {
-            **draw_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
+            **draw_scene_objects(of_object, of_sizes, catalogue, split, config, 1)[0],
             "yaw_rad": float(of_object.uniform(0, math.tau)),
             "standing": True,
         }

@@ -11,9 +11,15 @@ from pairbridge.datagen.scene.specs import PlacedObject, ReceiverSpec, SceneSpec
 
 @dataclass(frozen=True, slots=True)
 class FamilyFacts:
-    """`size_m` are the least and largest length of the longest side of a family's bounding box."""
+    """`size_m` are the least and largest length of the longest side of a family's bounding box; whether its
+    objects stand by themselves, may lie, are put leaning against others, and carry something on top of them.
+    """
 
     size_m: Range
+    stands: bool = True
+    lies: bool = True
+    leans: bool = False
+    carries: bool = False
 
 
 # Sizes of what shops sell: a mug of 0.3 l is 9 to 11 cm high and 11 to 13 cm wide with its handle, a chair's
@@ -24,38 +30,40 @@ class FamilyFacts:
 # long, a screwdriver 18 to 30; busts and figurines are 20 to 60 cm high; a tomato is 7 cm wide and
 # a pumpkin up to 35.
 FAMILY_FACTS: dict[str, FamilyFacts] = {
-    "alarm_clock": FamilyFacts((0.09, 0.18)),
-    "bag": FamilyFacts((0.28, 0.58)),
-    "books": FamilyFacts((0.19, 0.34)),
+    "alarm_clock": FamilyFacts((0.09, 0.18), lies=False),
+    "bag": FamilyFacts((0.28, 0.58), leans=True),
+    "books": FamilyFacts((0.19, 0.34), carries=True),
     "bottle": FamilyFacts((0.18, 0.33)),
-    "box": FamilyFacts((0.14, 0.55)),
-    "camera": FamilyFacts((0.11, 0.16)),
-    "candle": FamilyFacts((0.10, 0.28)),
-    "chair": FamilyFacts((0.75, 1.05)),
-    "cushion": FamilyFacts((0.38, 0.62)),
+    "box": FamilyFacts((0.14, 0.55), carries=True),
+    "camera": FamilyFacts((0.11, 0.16), carries=True),
+    "candle": FamilyFacts((0.10, 0.28), lies=False),
+    "chair": FamilyFacts((0.75, 1.05), lies=False, carries=True),
+    "cushion": FamilyFacts((0.38, 0.62), leans=True),
     "drinking_glass": FamilyFacts((0.09, 0.24)),
-    "fruit_bowl": FamilyFacts((0.20, 0.34)),
-    "guitar": FamilyFacts((0.95, 1.05)),
-    "hand_tool": FamilyFacts((0.17, 0.35)),
-    "kettle": FamilyFacts((0.22, 0.34)),
-    "mannequin": FamilyFacts((1.65, 1.90)),
-    "mug": FamilyFacts((0.10, 0.14)),
-    "potted_plant": FamilyFacts((0.20, 0.90)),
+    "fruit_bowl": FamilyFacts((0.20, 0.34), lies=False),
+    "guitar": FamilyFacts((0.95, 1.05), stands=False, leans=True),
+    "hand_tool": FamilyFacts((0.17, 0.35), stands=False, leans=True),
+    "kettle": FamilyFacts((0.22, 0.34), lies=False),
+    "mannequin": FamilyFacts((1.65, 1.90), lies=False),
+    "mug": FamilyFacts((0.10, 0.14), carries=True),
+    "potted_plant": FamilyFacts((0.20, 0.90), lies=False),
     "shoe": FamilyFacts((0.25, 0.31)),
-    "statue": FamilyFacts((0.18, 0.60)),
-    "table_lamp": FamilyFacts((0.30, 0.65)),
+    "statue": FamilyFacts((0.18, 0.60), lies=False),
+    "table_lamp": FamilyFacts((0.30, 0.65), lies=False),
     "teapot": FamilyFacts((0.18, 0.28)),
     "teddy_bear": FamilyFacts((0.20, 0.50)),
-    "tin_can": FamilyFacts((0.08, 0.24)),
-    "toy_car": FamilyFacts((0.07, 0.30)),
-    "vase": FamilyFacts((0.15, 0.45)),
+    "tin_can": FamilyFacts((0.08, 0.24), carries=True),
+    "toy_car": FamilyFacts((0.07, 0.30), carries=True),
+    "vase": FamilyFacts((0.15, 0.45), carries=True),
     "vegetable": FamilyFacts((0.08, 0.32)),
     "watering_can": FamilyFacts((0.28, 0.48)),
 }
 # Of a family without a row; a test asks for one.
 USUAL = FamilyFacts((0.10, 0.60))
-# Of people from files that do not say how tall they are: adults, standing.
-PERSON_M: Range = (1.55, 1.90)
+# What a file holds is not known: it may be flat or long, and have a top.
+UNKNOWN = FamilyFacts(USUAL.size_m, leans=True, carries=True)
+# People from files that do not say how tall they are: adults, standing.
+PERSON = FamilyFacts((1.55, 1.90), lies=False)
 # A file without a size that stands beside others is at most this much larger or smaller than the first.
 _BESIDE = 2.0
 

@@ -25,6 +25,9 @@ SURFACE = "surface"
 # Half the side of every receiver: at this distance the horizon of the ground is that of the surroundings.
 RECEIVER_REACH = 150.0
 
+# What an object of a scene is to another one.
+Relation = Literal["apart", "touching", "stacked", "leaning"]
+
 Matrix4 = tuple[tuple[float, float, float, float], ...]
 
 
@@ -56,7 +59,10 @@ class ObjectInfo:
 
     `extent` is its width, depth and height as it stands, before it is turned. `size_m` is the length in
     metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
-    "file".
+    "file". `pose`, `relation` to object `of` and `gap_mm` along that approach are what the settle came to
+    (`pairbridge.datagen.scene.settle`); `ground_mm` is the height of the lowest vertex over the ground, None
+    for what floats. Lengths in mm are at real size. `materials` are the classes of material of an embedded
+    object (`family_materials`), empty for a file, which does not say.
     """
 
     num_meshes: int
@@ -67,6 +73,12 @@ class ObjectInfo:
     extent: tuple[float, float, float]
     size_m: float | None = None
     size_from: str | None = None
+    pose: str = "as filed"
+    relation: Relation | None = None
+    of: int | None = None
+    gap_mm: float | None = None
+    ground_mm: float | None = None
+    materials: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +88,16 @@ class PlacedObject:
     `standing` objects rest with their lowest vertex on the ground plane z = 0, their bounding box centred
     above (x, y); others float with the bounding box centred on (x, y, z).
 
-    With `size_m`, the length of its longest side in metres, it is as large beside the scene's first object
-    as it is in reality; `radius` then counts for the first alone. `size_from` says where the length comes
-    from; but for "catalogue", a file that states another is believed (`SceneSpec.size_ratio`).
+    With `size_m`, the length of its longest side in metres, it is as large beside the scene's first object as
+    it is in reality; `radius` then counts for the first alone. `size_from` says where the length comes from;
+    but for "catalogue", a file that states another is believed (`SceneSpec.size_ratio`). Such objects are
+    settled (`pairbridge.datagen.scene.settle`), and x, y and z do not count: each after the first is
+    `relation` to object `of`, which comes before it. It comes from the direction `bearing_rad` of that one
+    and stops `gap_m` metres before it (apart), where it touches (touching), comes from above to one of the
+    level places there, which `place_u` in [0, 1) picks (stacked), or leans on it, tilted by `tilt_rad` or
+    more (leaning). `pose` is how it lies: as its file has it, in the stable pose nearest to that, or in one
+    of all stable poses, which `pose_u` in [0, 1) picks by their shares; `never_lies` keeps what would only
+    lie as its file has it. What no place is found for touches instead.
     """
 
     object: ObjectSpec
@@ -90,6 +109,15 @@ class PlacedObject:
     standing: bool = False
     size_m: float | None = None
     size_from: str | None = None
+    pose: Literal["filed", "upright", "stable"] = "filed"
+    pose_u: float = 0.0
+    never_lies: bool = False
+    relation: Relation = "touching"
+    of: int = 0
+    bearing_rad: float = 0.0
+    gap_m: float = 0.0
+    tilt_rad: float = 0.0
+    place_u: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.radius > 0 or (self.size_m is not None and not self.size_m > 0):
@@ -136,11 +164,13 @@ class ReceiverSpec:
     """A plane that takes shadows: the ground z = 0, or a wall on it.
 
     A wall (`azimuth_rad` given) stands `distance` from the origin in that direction and faces the origin.
+    With a `clearance` it stands that far beyond the outermost vertex of the settled objects instead.
     """
 
     surface: SurfaceSpec
     azimuth_rad: float | None = None
     distance: float = 0.0
+    clearance: float | None = None
 
     def __post_init__(self) -> None:
         if (self.azimuth_rad is None) != (self.distance == 0.0):

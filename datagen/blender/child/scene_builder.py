@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
@@ -16,8 +16,10 @@ from pairbridge.datagen.blender.child.receivers import build_catcher, build_rece
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.blender.shading.shaders import MATERIAL_CLASS
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.object_sizes import at_scale, settled_sizes
+from pairbridge.datagen.scene.settle import Settled, Surface, settle
 from pairbridge.datagen.scene.specs import (
     OBJECT_NAME,
     RECEIVER_REACH,
@@ -27,6 +29,7 @@ from pairbridge.datagen.scene.specs import (
     ObjectInfo,
     ObjectSpec,
     PlacedObject,
+    ReceiverSpec,
     SceneSpec,
 )
 
@@ -149,6 +152,7 @@ class _Imported:
 
     added: list[bpy.types.Object]
     vertices: np.ndarray  # (N, 3), world
+    triangles: np.ndarray  # (M, 3), indices
     centre: np.ndarray
     radius: float
     num_meshes: int
@@ -168,37 +172,70 @@ class _Imported:
 def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarray]:
     """Put `scene` into the fresh scene; the evaluated vertices (N, 3) of all its objects where they stand."""
     imported = [_import(placed, source) for placed in scene.objects]
-    believed = source.rules.believed_m
-    sizes = settled_sizes(scene, [one.stated_m for one in imported], believed)
-    first = imported[0]
-    metres_per_unit = None
+    sizes = settled_sizes(scene, [one.stated_m for one in imported], source.rules.believed_m)
+    unit_m = None
     if sizes[0].size_m is not None:
-        metres_per_unit = sizes[0].size_m * first.radius / first.longest / scene.objects[0].radius
-    infos, vertices = [], []
-    for number, (placed, one, size) in enumerate(zip(scene.objects, imported, sizes, strict=True)):
-        scale = placed.radius / one.radius
-        if metres_per_unit is not None:
-            scale = size.size_m / one.longest / metres_per_unit
-        vertices.append(_stand(number, placed, one, scale))
-        infos.append(
-            ObjectInfo(
-                num_meshes=one.num_meshes,
-                num_vertices=len(one.vertices),
-                num_faces=one.num_faces,
-                radius=one.radius,
-                centre=tuple(one.centre.tolist()),
-                extent=tuple(np.ptp(one.vertices, axis=0).tolist()),
-                size_m=size.size_m,
-                size_from=size.size_from,
-            )
-        )
+        unit_m = sizes[0].size_m * imported[0].radius / imported[0].longest / scene.objects[0].radius
+    places = _settled(sizes, imported, unit_m) if unit_m else _as_planned(scene.objects, imported)
+    vertices = []
+    for number, (one, place) in enumerate(zip(imported, places, strict=True)):
+        _place(number, one.added, place)
+        vertices.append(place.world(one.vertices))
+    every = np.concatenate(vertices)
     for number, receiver in enumerate(scene.receivers):
-        build_receiver(number, at_scale(receiver, metres_per_unit))
+        build_receiver(number, at_scale(_cleared(receiver, every, unit_m), unit_m))
+    infos = [
+        ObjectInfo(
+            num_meshes=one.num_meshes,
+            num_vertices=len(one.vertices),
+            num_faces=one.num_faces,
+            radius=one.radius,
+            centre=tuple(one.centre.tolist()),
+            extent=tuple(np.ptp(one.vertices, axis=0).tolist()),
+            size_m=size.size_m,
+            size_from=size.size_from,
+            materials=_material_classes(one.added),
+            pose=place.pose,
+            relation=place.relation,
+            of=place.of,
+            gap_mm=1000 * place.gap * unit_m if place.gap is not None else None,
+            ground_mm=1000 * float(there[:, 2].min()) * unit_m
+            if unit_m and scene.objects[0].standing
+            else None,
+        )
+        for one, size, place, there in zip(imported, sizes, places, vertices, strict=True)
+    ]
     if scene.catches:
         build_catcher()
-    every = np.concatenate(vertices)
     bounds = (tuple(every.min(axis=0).tolist()), tuple(every.max(axis=0).tolist()))
-    return LoadedScene(objects=tuple(infos), bounds=bounds, metres_per_unit=metres_per_unit), every
+    return LoadedScene(objects=tuple(infos), bounds=bounds, metres_per_unit=unit_m), every
+
+
+def _settled(sizes: list[PlacedObject], imported: list[_Imported], unit_m: float) -> list[Settled]:
+    scales = [size.size_m / one.longest / unit_m for size, one in zip(sizes, imported, strict=True)]
+    return settle(sizes, [Surface(one.vertices, one.triangles) for one in imported], scales, unit_m)
+
+
+def _as_planned(objects: Sequence[PlacedObject], imported: list[_Imported]) -> list[Settled]:
+    """Objects without sizes, each in the place that its plan has for it."""
+    places = []
+    for placed, one in zip(objects, imported, strict=True):
+        cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
+        turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+        scale = placed.radius / one.radius
+        turned = scale * (one.vertices - one.centre) @ turn.T
+        height = -turned[:, 2].min() if placed.standing else placed.z
+        position = np.array([placed.x, placed.y, height]) - scale * turn @ one.centre
+        places.append(Settled(turn=turn, scale=scale, position=position, pose="as filed"))
+    return places
+
+
+def _cleared(receiver: ReceiverSpec, vertices: np.ndarray, unit_m: float | None) -> ReceiverSpec:
+    """A wall that keeps its clearance from settled objects, whose places a plan does not know."""
+    if unit_m is None or receiver.clearance is None:
+        return receiver
+    towards = np.array([math.cos(receiver.azimuth_rad), math.sin(receiver.azimuth_rad), 0.0])
+    return replace(receiver, distance=float((vertices @ towards).max()) + receiver.clearance)
 
 
 def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
@@ -206,20 +243,9 @@ def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
     metres = _add(placed.object, source)
     _drop_what_is_not_geometry()
     added = [item for item in bpy.data.objects if item not in before]
-    vertices, num_meshes, num_faces = _evaluated_vertices(added)
+    vertices, triangles, num_meshes, num_faces = _evaluated(added)
     centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
-    return _Imported(added, vertices, centre, radius, num_meshes, num_faces, metres)
-
-
-def _stand(number: int, placed: PlacedObject, one: _Imported, scale: float) -> np.ndarray:
-    """Scale, turn and move an object to its place; its vertices (N, 3) there."""
-    cos, sin = math.cos(placed.yaw_rad), math.sin(placed.yaw_rad)
-    turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    turned = scale * (one.vertices - one.centre) @ turn.T
-    height = -turned[:, 2].min() if placed.standing else placed.z
-    position = np.array([placed.x, placed.y, height])
-    _place(number, one.added, position - scale * turn @ one.centre, placed.yaw_rad, scale)
-    return turned + position
+    return _Imported(added, vertices, triangles, centre, radius, num_meshes, num_faces, metres)
 
 
 def _add(obj: ObjectSpec, source: ObjectSource) -> float | None:
@@ -291,14 +317,15 @@ def _drop_what_is_not_geometry() -> None:
             item.animation_data_clear()
 
 
-def _evaluated_vertices(items: list[bpy.types.Object]) -> tuple[np.ndarray, int, int]:
-    """World positions (N, 3) of all rendered vertices of `items`, the number of meshes and that of faces.
+def _evaluated(items: list[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """World positions (N, 3) of all rendered vertices of `items`, their triangles (M, 3) as indices of them,
+    the number of meshes and that of faces.
 
     Modifiers are applied, and each instance counts.
     """
     wanted = set(items)
     graph = bpy.context.evaluated_depsgraph_get()
-    parts, num_faces = [], 0
+    parts, triangles, num_faces, num_vertices = [], [], 0, 0
     for instance in graph.object_instances:
         item = instance.object
         if item.type not in BOUNDED_TYPES or not instance.show_self or item.hide_render:
@@ -309,11 +336,18 @@ def _evaluated_vertices(items: list[bpy.types.Object]) -> tuple[np.ndarray, int,
         flat = np.empty(3 * len(mesh.vertices), np.float32)
         mesh.vertices.foreach_get("co", flat)
         num_faces += len(mesh.polygons)
+        mesh.calc_loop_triangles()
+        corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
+        mesh.loop_triangles.foreach_get("vertices", corners)
         item.to_mesh_clear()
         matrix = np.array(instance.matrix_world, np.float64)
         if flat.size:
             parts.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
-    return np.concatenate(parts) if parts else np.empty((0, 3)), len(parts), num_faces
+            triangles.append(corners.reshape(-1, 3) + num_vertices)
+            num_vertices += len(flat) // 3
+    if not parts:
+        return np.empty((0, 3)), np.empty((0, 3), int), 0, 0
+    return np.concatenate(parts), np.concatenate(triangles), len(parts), num_faces
 
 
 def _bounding_sphere(
@@ -342,9 +376,13 @@ def _bounding_sphere(
     return centre, radius
 
 
-def _place(
-    number: int, items: list[bpy.types.Object], origin: np.ndarray, yaw_rad: float, scale: float
-) -> None:
+def _material_classes(items: list[bpy.types.Object]) -> tuple[str, ...]:
+    """The classes that embedded materials state of themselves."""
+    shown = {slot.material for item in items for slot in item.material_slots if slot.material is not None}
+    return tuple(sorted({material[MATERIAL_CLASS] for material in shown if MATERIAL_CLASS in material}))
+
+
+def _place(number: int, items: list[bpy.types.Object], place: Settled) -> None:
     """Hang every root of `items` under one empty that scales, turns and moves the whole.
 
     Cryptomatte knows an object by the name of its topmost parent.
@@ -357,9 +395,9 @@ def _place(
             item.parent = root
         if item.hide_render:
             item[HIDDEN_IN_FILE] = True
-    root.scale = (scale,) * 3
-    root.rotation_euler = (0.0, 0.0, yaw_rad)
-    root.location = tuple(origin)
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = place.scale * place.turn, place.position
+    root.matrix_world = matrix.T
 
 
 def _unusable(name: str, fault: str, why: str) -> AssetError:

@@ -294,8 +294,9 @@ def _across(outline: Array, height: float) -> Mesh:
 def _spine_print(book: Book) -> list[Part]:
     """The title along the back, read from the head down, and a bar at the foot."""
     width, height, thick = book.size
-    reach = -0.5 * width - (0.06 if book.hard else 0.015) * thick
-    surface = prints.plane((reach - 0.0012, 0.0, 0.5 * thick), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
+    # As far out as the back is at its middle, see `_cover`.
+    reach = -0.5 * width - (0.06 * thick + 0.5 * BOARD if book.hard else 0.015 * thick + 0.5 * PAPERBACK)
+    surface = prints.plane((reach - 0.0004, 0.0, 0.5 * thick), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0))
     size = min(0.42 * thick, 0.5 * height / prints.word_width(book.label.word, 1.0))
     strokes = prints.written(book.label.word, size, -0.08 * height, 0.0, 0.14)
     small = min(0.25 * thick, 0.2 * height / prints.word_width(book.label.second, 1.0))

@@ -256,8 +256,9 @@ def _skin_rand(rng: np.random.Generator, kind: str) -> Material:
             finish="reactive",
             scale=look.uniform(3.0, 5.0),
             bump=0.0004,
-            roughness=0.65 if kind == "peach" else look.uniform(0.28, 0.4),
-            coat=0.0 if kind == "peach" else 0.25,
+            # Fuzz, wax, and the dull peel of pears.
+            roughness={"peach": 0.75, "pear": 0.5}.get(kind, 0.32) + look.uniform(-0.05, 0.05),
+            coat=0.2 if kind == "apple" else 0.0,
         )
     peel = material_rand(place, ("plastic",))
     hue, saturation, value = {

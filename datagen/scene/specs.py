@@ -61,7 +61,8 @@ class ObjectInfo:
     metres that its longest side stands for, and `size_from` says where that comes from: a PlacedObject's, or
     "file". `pose`, `relation` to object `of` and `gap_mm` along that approach are what the settle came to
     (`pairbridge.datagen.scene.settle`); `ground_mm` is the height of the lowest vertex over the ground, None
-    for what floats. Lengths in mm are at real size.
+    for what floats. Lengths in mm are at real size. `materials` are the classes of material of an embedded
+    object (`family_materials`), empty for a file, which does not say.
     """
 
     num_meshes: int
@@ -77,6 +78,7 @@ class ObjectInfo:
     of: int | None = None
     gap_mm: float | None = None
     ground_mm: float | None = None
+    materials: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +178,16 @@ class ReceiverSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSpec:
+    """A room from a file around the objects of a scene. Where in it they stand, and how it is turned to the
+    camera, follows from the file and `seed`. Its own lamps shine if `lights`."""
+
+    path: Path
+    seed: int
+    lights: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CatcherSpec:
     """A part of the ground z = 0 that only takes shadows: an ellipse around `centre` with half `axes`, the
     first of them turned by `turn_rad` from +X.
@@ -205,8 +217,11 @@ class SceneSpec:
     receivers: tuple[ReceiverSpec, ...] = ()
     size_ratio: float = math.inf
     catches: bool = False
+    room: RoomSpec | None = None
 
     def __post_init__(self) -> None:
+        if self.room is not None and self.receivers:
+            raise ValueError("a scene in a room from a file has no ground and walls of ours")
         if not self.objects:
             raise ValueError("a scene has at least one object")
         if len({placed.size_m is None for placed in self.objects}) > 1:
@@ -357,6 +372,7 @@ _NESTED: dict[str, type] = {
     "surface": SurfaceSpec,
     "objects": PlacedObject,
     "receivers": ReceiverSpec,
+    "room": RoomSpec,
 }
 
 

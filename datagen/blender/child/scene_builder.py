@@ -16,6 +16,7 @@ from pairbridge.datagen.blender.child.receivers import build_catcher, build_rece
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
+from pairbridge.datagen.blender.shading.shaders import MATERIAL_CLASS
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.object_sizes import at_scale, settled_sizes
 from pairbridge.datagen.scene.settle import Settled, Surface, settle
@@ -193,6 +194,7 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
             extent=tuple(np.ptp(one.vertices, axis=0).tolist()),
             size_m=size.size_m,
             size_from=size.size_from,
+            materials=_material_classes(one.added),
             pose=place.pose,
             relation=place.relation,
             of=place.of,
@@ -372,6 +374,12 @@ def _bounding_sphere(
             name, "size", f"its radius is {radius:g}, outside object_rules.radius of {low:g} to {high:g}"
         )
     return centre, radius
+
+
+def _material_classes(items: list[bpy.types.Object]) -> tuple[str, ...]:
+    """The classes that embedded materials state of themselves."""
+    shown = {slot.material for item in items for slot in item.material_slots if slot.material is not None}
+    return tuple(sorted({material[MATERIAL_CLASS] for material in shown if MATERIAL_CLASS in material}))
 
 
 def _place(number: int, items: list[bpy.types.Object], place: Settled) -> None:

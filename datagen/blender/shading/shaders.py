@@ -9,7 +9,7 @@ import math
 import bpy
 import numpy as np
 
-from pairbridge.datagen.blender.shading.materials import Decoration, Material, sharpest
+from pairbridge.datagen.blender.shading.materials import CLASSES, Decoration, Material, sharpest
 from pairbridge.datagen.blender.shading.palette import LIGHTEST
 from pairbridge.datagen.blender.shading.prints import Print, print_pixels
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
@@ -18,6 +18,8 @@ REST_ATTRIBUTE = "rest"
 UV_ATTRIBUTE = "flat"
 # Custom property of a material: the roughness of `materials.sharpest`, which its nodes do not tell.
 SHARPEST = "pairbridge_sharpest"
+# Another: its class.
+MATERIAL_CLASS = "pairbridge_class"
 
 _DUST = (0.27, 0.22, 0.17)
 
@@ -33,6 +35,7 @@ def shade(name: str, material: Material) -> bpy.types.Material:
         # What Principled shows is thin: some of the light that meets its back comes out here.
         graph.also(material.translucent, "BsdfTranslucent", material.colour)
     target[SHARPEST] = sharpest(material)
+    target[MATERIAL_CLASS] = CLASSES[material.kind]
     return target
 
 

@@ -114,8 +114,7 @@ class Asset:
     `front` is the azimuth in degrees that the front of an object or a family looks to as it stands (0 is +x,
     90 is +y), None where it has none or nobody said. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
-    taken, in metres, where that is known.
+    (`pairbridge.datagen.sourcing`).
     """
 
     id: str
@@ -136,7 +135,6 @@ class Asset:
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
-    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

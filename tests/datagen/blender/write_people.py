@@ -1,6 +1,6 @@
 """Writes a person in the shape of a character add-on's export with a Blender of its own: a posed armature,
-skin with a picture and subsurface, a mask modifier over what clothes hide, and a hair card with alpha. Run as a
-script with the folder to write to.
+skin with a picture and subsurface, a mask modifier over what clothes hide, and a hair card with alpha. Run as
+a script with the folder to write to.
 """
 
 import math

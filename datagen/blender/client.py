@@ -27,6 +27,7 @@ from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.errors import AssetError, FileUnreadable, PairbridgeError
 from pairbridge.datagen.core.extras import install_command
 from pairbridge.datagen.core.frozen import FrozenModel
+from pairbridge.datagen.scene.interior_specs import InteriorSpec
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
@@ -115,6 +116,7 @@ class BlenderClient:
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
         self._num_objects = 0
+        self.room: dict[str, Any] | None = None
         self.loaded: LoadedScene | None = None
         """What the last `load_scene` made."""
 
@@ -152,6 +154,7 @@ class BlenderClient:
         """
         paths = [placed.object.path for placed in scene.objects if placed.object.path is not None]
         paths += [Path(one.surface.material) for one in scene.receivers if one.surface.material is not None]
+        paths += [scene.room.path] if scene.room is not None else []
         missing = self._limits.confinement == "on" and folders_beyond(paths, self._readable)
         grown = self._process and self._process.rss_mib() > self._limits.recycle_rss_mib
         if missing or grown:
@@ -170,8 +173,12 @@ class BlenderClient:
         return self.loaded.objects
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
-        """Place the camera for the loaded objects and set the size of the next renders, in pixels."""
+        """Place the camera for the loaded objects and set the size of the next renders, in pixels. A room
+        from a file is then put around the objects; `room` says how. Raises AssetError where it leaves no view
+        to the camera.
+        """
         reply = self._request("set_camera", camera=dataclasses.asdict(camera), size_WH=list(size_WH))
+        self.room = reply.pop("room")
         return from_json(CameraPose, reply)
 
     def render(
@@ -243,6 +250,21 @@ class BlenderClient:
         coarse = read_radiance(self._process.image_path)
         self._request("bake_sun", window=list(plan.window))
         write_exr(Path(out_path), join(plan, coarse, read_radiance(self._process.image_path)))
+
+    def bake_interior(self, spec: InteriorSpec, outside_path: Path, width: int, out_path: Path) -> None:
+        """Write a panorama of the room as an equirectangular EXR of `width` x `width`/2 float32, linear, in
+        the unit of the equirectangular image at `outside_path`, which lies outside its windows.
+
+        Equal rooms before equal images give equal bytes on a CPU. Forgets the loaded object.
+        """
+        self._object = None
+        self._request(
+            "bake_interior",
+            interior_spec=dataclasses.asdict(spec),
+            environment_path=self._handed_over(outside_path),
+            width=width,
+        )
+        write_exr(Path(out_path), read_radiance(self._process.image_path))
 
     def close(self) -> None:
         """End the process, politely for a second and then not."""

@@ -1,4 +1,4 @@
-"""Lightings made here and baked once per dataset to EXR files: skies, rigs, blends and outdoor maps.
+"""Lightings made here and baked once per dataset to EXR files: skies, rigs, blends, outdoor maps, interiors.
 
 Each gets an id, a hash and a split like any HDRI, so that light and background always come from one file.
 A file's header holds the parameters it was made from: a re-run keeps what is there and right, and replaces
@@ -8,7 +8,7 @@ the rest. That of an outdoor map also says what light came out: the sun's direct
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
@@ -34,12 +34,18 @@ from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
+from pairbridge.datagen.lighting.interiors import closed_seam, draw_interior, interior_light, interior_spec
 from pairbridge.datagen.lighting.outdoors import draw_outdoor, outdoor_map
 from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
+from pairbridge.datagen.scene.interior_specs import InteriorSpec
 from pairbridge.datagen.scene.specs import SkySpec
 from pairbridge.datagen.sourcing.sources import baked_asset
 
-BakedKind = Literal["sky", "rig", "blend", "outdoor"]
+BakedKind = Literal["sky", "rig", "blend", "outdoor", "interior"]
+
+
+# Rooms cost a path of several bounces for every texel and sample; wider ones would outlast a request.
+WIDEST_INTERIOR = 1024
 
 
 class LightingCounts(FrozenModel):
@@ -67,13 +73,20 @@ class LightingsConfig(FrozenModel):
     outdoors: LightingCounts = LightingCounts()
     """Number of outdoor maps: the physical sky with clouds from none to a closed cover, a skyline of hills,
     trees and houses, and a ground in perspective that the sky lights and the skyline shades."""
+    interiors: LightingCounts = LightingCounts()
+    """Number of interiors: furnished rooms, rendered, with an outdoor map behind their windows and lamps that
+    are seen. Embedded families stand in rooms of their own split alone. They are the dearest to bake,
+    and 1024 pixels wide at most."""
 
 
 class SkyBaker(Protocol):
-    """What renders a physical sky: Blender's client."""
+    """What renders physical skies and rooms: Blender's client."""
 
     def bake_sky(self, sky: SkySpec, width: int, out_path: Path) -> None:
         """Write `sky` as an equirectangular EXR of `width` x `width`/2."""
+
+    def bake_interior(self, spec: InteriorSpec, outside_path: Path, width: int, out_path: Path) -> None:
+        """Write what is seen around the room's camera as an equirectangular EXR of `width` x `width`/2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +107,15 @@ class Planned:
 def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) -> Iterator[Planned]:
     """Every lighting the config asks for, with its parameters drawn under the dataset's `seed`; pure.
 
-    `catalogue` supplies the HDRIs that blends are made of. Raises CatalogueError if a split that needs
-    blends has fewer than two.
+    `catalogue` supplies the HDRIs that blends are made of, and the families of interiors. Raises
+    CatalogueError if a split that needs blends has fewer than two.
     """
     kinds: tuple[tuple[BakedKind, LightingCounts], ...] = (
         ("sky", config.skies),
         ("rig", config.rigs),
         ("blend", config.blends),
         ("outdoor", config.outdoors),
+        ("interior", config.interiors),
     )
     for kind, per_split in kinds:
         for split in SPLITS:
@@ -115,8 +129,10 @@ def planned_lightings(seed: int, config: LightingsConfig, catalogue: Catalogue) 
                     params |= {"seed": int(draw.integers(2**31))}
                 elif kind == "blend":
                     params |= _blend_params(draw, catalogue, split)
-                else:
+                elif kind == "outdoor":
                     params |= draw_outdoor(draw)
+                else:
+                    params |= draw_interior(draw, [asset.id for asset in catalogue.of("family", split)])
                 yield Planned(name, kind, split, params)
 
 
@@ -159,7 +175,7 @@ def bake_lightings(
 
 
 def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Callable[[], SkyBaker]) -> None:
-    """Write one lighting to `path`, whatever is there; `baker` is asked for skies alone.
+    """Write one lighting to `path`, whatever is there; `baker` is asked for skies and rooms alone.
 
     Raises the errors of the baker; FileUnreadable and AssetChanged for a parent that is not the catalogue's.
     """
@@ -171,6 +187,9 @@ def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Ca
     elif lighting.lighting == "outdoor":
         made = outdoor_map(lighting.params, _clear_sky(lighting.params, baker()))
         pixels, header[MADE_LIGHT] = made.pixels, canonical_json(made.light).decode()
+    elif lighting.lighting == "interior":
+        pixels, light = bake_interior(lighting.params, baker())
+        header[MADE_LIGHT] = canonical_json(light).decode()
     else:
         files = FilesInUse()
         proven = ProvenCatalogue(catalogue.assets, files=files)
@@ -210,6 +229,20 @@ def bake_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:
     below = directions[..., 2] < 0
     sky[below] = (haze * haze_colour + (1 - haze) * lit)[below]
     return sky
+
+
+def bake_interior(params: dict[str, Any], baker: SkyBaker) -> tuple[np.ndarray, dict[str, Any]]:
+    """A furnished room as it looks from its camera: (width/2, width, 3) float32; and what lights it."""
+    width = min(params["width"], WIDEST_INTERIOR)
+    outside = outdoor_map(params["outside"], _clear_sky({**params["outside"], "width": width}, baker))
+    spec = interior_spec(params, rng(params["seed"], "room"))
+    if params["hour"] != "evening":
+        spec = replace(spec, sun_irradiance=tuple(outside.light["sun_irradiance"]))
+    with TemporaryDirectory() as scratch:
+        behind, raw = Path(scratch) / "outside.exr", Path(scratch) / "room.exr"
+        write_exr(behind, outside.bare)
+        baker.bake_interior(spec, behind, width, raw)
+        return closed_seam(load_environment(raw).pixels), interior_light(spec)
 
 
 def _clear_sky(params: dict[str, Any], baker: SkyBaker) -> np.ndarray:

@@ -35,9 +35,11 @@ _SUN_RADIUS_RAD = math.radians(0.2725)
 
 @dataclass(frozen=True, slots=True)
 class OutdoorMap:
-    """`pixels` (H, W, 3) float32 linear radiance; `light` is what it was lit by, JSON-able."""
+    """`pixels` (H, W, 3) float32 linear radiance, `bare` the same without the sun's disc; `light` is what it
+    was lit by, JSON-able."""
 
     pixels: np.ndarray
+    bare: np.ndarray
     light: dict[str, Any]
 
 
@@ -118,14 +120,15 @@ def outdoor_map(params: dict[str, Any], clear_sky: np.ndarray) -> OutdoorMap:
     )
     stand = draw_stand(rng(params["seed"], "stand"), params["place"], params["camera_height_m"])
     sky[half:] = _ground(params, directions[half:], stand, light)
-    image = paint_skyline(sky, stand, light, rng(params["seed"], "skyline"))
+    without_sun = paint_skyline(sky, stand, light, rng(params["seed"], "skyline"))
     # The sun last: what stands before it hides it.
-    bare = np.abs(image - sky).max(axis=2, keepdims=True) == 0
+    bare = np.abs(without_sun - sky).max(axis=2, keepdims=True) == 0
     shining = disc * np.float32(through_sun) * bare
-    image = np.maximum(image + shining, 0).astype(np.float32)
+    image = np.maximum(without_sun + shining, 0).astype(np.float32)
     seen = float((shining * areas).sum() / max(float((disc * areas).sum()), 1e-12))
     return OutdoorMap(
         image,
+        np.maximum(without_sun, 0).astype(np.float32),
         {
             "sun_direction": [float(value) for value in sun],
             "sun_irradiance": [float(value) for value in power * seen],

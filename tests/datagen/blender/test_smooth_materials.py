@@ -134,4 +134,4 @@ def test_glass_has_one_alpha_under_every_light_and_lets_light_to_what_is_below(t
     # A furnace: clear glass gives on what it gets, no more, and is not black inside.
     shown = first.rgba[..., :3][inside].mean(axis=1) / 0.2
     assert np.percentile(shown, 95) < 1.1
-    assert 0.3 < np.median(shown)
+    assert np.median(shown) > 0.3

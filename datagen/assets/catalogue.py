@@ -34,7 +34,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.core.splits import SPLITS, Split
 
-AssetKind = Literal["family", "object", "hdri", "photo", "material"]
+AssetKind = Literal["family", "object", "hdri", "photo", "material", "scene"]
 LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
@@ -77,6 +77,9 @@ class AssetsConfig(FrozenModel):
     """Limits on objects from files; one that breaks a limit costs its own groups, by name."""
     addons: tuple[AddonConfig, ...] = ()
     """Blender add-ons that read file formats of their own."""
+    scenes: Folders = ()
+    """Folders of rooms, or single files: .blend, .glb, .gltf. Objects are put on their upward surfaces, or at
+    empties whose names begin with `place`."""
 
     @property
     def folders(self) -> dict[AssetKind, Folders]:
@@ -86,12 +89,13 @@ class AssetsConfig(FrozenModel):
             "hdri": self.hdris,
             "photo": self.photos,
             "material": self.materials,
+            "scene": self.scenes,
         }
 
     @property
     def read_by_blender(self) -> Folders:
         """The user's folders of which Blender's process reads files."""
-        return (*self.objects, *self.materials)
+        return (*self.objects, *self.materials, *self.scenes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +114,7 @@ class Asset:
     `front` is the azimuth in degrees that the front of an object or a family looks to as it stands (0 is +x,
     90 is +y), None where it has none or nobody said. `group` names
     what the asset is one and the same with, `fingerprint` says what a picture looks like
-    (`pairbridge.datagen.sourcing`). `camera_height_m` is how far above its ground an environment map was
-    taken, in metres, where that is known.
+    (`pairbridge.datagen.sourcing`).
     """
 
     id: str
@@ -132,7 +135,6 @@ class Asset:
     size_m: float | None = None
     group: str = ""
     fingerprint: str = ""
-    camera_height_m: float | None = None
 
     def record(self) -> dict[str, Any]:
         """The entry as JSON, without its path: what a dataset states must not depend on where files lay."""

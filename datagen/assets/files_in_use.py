@@ -50,7 +50,7 @@ def code_sha256(path: Path) -> str:
 def asset_companions(kind: str, path: Path) -> tuple[str, ...]:
     """Relative names, sorted, of the files that an asset needs beside its own. Raises OSError."""
     match kind:
-        case "object":
+        case "object" | "scene":
             return companions(path)
         case "material":
             return material_companions(path)
@@ -59,7 +59,7 @@ def asset_companions(kind: str, path: Path) -> tuple[str, ...]:
 
 def stated_by_asset(kind: str, path: Path) -> tuple[str, ...]:
     """As `asset_companions`, without those that only Blender can tell. Raises OSError."""
-    return stated_companions(path) if kind == "object" else asset_companions(kind, path)
+    return stated_companions(path) if kind in ("object", "scene") else asset_companions(kind, path)
 
 
 def beside_sha256(path: Path, names: Iterable[str]) -> str:

@@ -116,6 +116,7 @@ class BlenderClient:
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
         self._num_objects = 0
+        self.room: dict[str, Any] | None = None
         self.loaded: LoadedScene | None = None
         """What the last `load_scene` made."""
 
@@ -153,6 +154,7 @@ class BlenderClient:
         """
         paths = [placed.object.path for placed in scene.objects if placed.object.path is not None]
         paths += [Path(one.surface.material) for one in scene.receivers if one.surface.material is not None]
+        paths += [scene.room.path] if scene.room is not None else []
         missing = self._limits.confinement == "on" and folders_beyond(paths, self._readable)
         grown = self._process and self._process.rss_mib() > self._limits.recycle_rss_mib
         if missing or grown:
@@ -171,8 +173,12 @@ class BlenderClient:
         return self.loaded.objects
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
-        """Place the camera for the loaded objects and set the size of the next renders, in pixels."""
+        """Place the camera for the loaded objects and set the size of the next renders, in pixels. A room
+        from a file is then put around the objects; `room` says how. Raises AssetError where it leaves no view
+        to the camera.
+        """
         reply = self._request("set_camera", camera=dataclasses.asdict(camera), size_WH=list(size_WH))
+        self.room = reply.pop("room")
         return from_json(CameraPose, reply)
 
     def render(

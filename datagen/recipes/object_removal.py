@@ -102,6 +102,12 @@ class ObjectRemovalConfig(LitConfig):
     """Distance between the bounding spheres of neighbours, in world units, with `scale: equal`."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)
     """Least and largest number of walls behind the objects, at most 2; two make a corner."""
+    scenes_share: Fraction = 0.5
+    """Fraction of groups that stand in a room of `assets.scenes`, in splits that have some, in the place of a
+    ground and walls. Half, as of objects: rooms of yours are few, and ours are never the same."""
+    scene_lights: Fraction = 0.8
+    """Fraction of those groups in which the room's own lamps shine; in the others only the environment map
+    does, through its windows. Groups of a closed room are refused without them."""
     wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
     """Distance of walls from the outermost object, in world units."""
     elevation_deg: RangeOf[ElevationAboveGround] = (12.0, 40.0)
@@ -198,7 +204,7 @@ class ObjectRemoval:
             10
         )
         of_sizes, of_materials = later
-        of_viewpoint, of_finish = draw.spawn(2)
+        of_viewpoint, of_finish, of_users_room = draw.spawn(3)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
         order = free_first(of_pairs.permutation(len(objects)).tolist(), objects)
@@ -209,12 +215,19 @@ class ObjectRemoval:
         camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
         room = self._room(of_room, objects, camera["azimuth_rad"])
         room = with_materials(of_materials, room, catalogue, split, config.materials_share)
+        lighting = draw_turned_lighting(of_light, catalogue, split, config)
+        lamps = self._lamps(of_light, camera["azimuth_rad"], room)
+        users_room = self._users_room(of_users_room, catalogue, split)
+        if users_room:
+            # Our lamps hang far outside of it; it has its own.
+            scene |= {"scene": users_room}
+            room, lamps = [], []
         return scene | {
             "receivers": planned_receivers(room),
             "camera": camera,
             "finish": draw_group_finish(of_finish, config),
-            "lighting": draw_turned_lighting(of_light, catalogue, split, config),
-            "lamps": self._lamps(of_light, camera["azimuth_rad"], room),
+            "lighting": lighting,
+            "lamps": lamps,
             "pairs": [
                 {
                     "absent": sorted(order[:before]),
@@ -223,6 +236,19 @@ class ObjectRemoval:
                 }
                 for before, after in self._states(of_hidden)
             ],
+        }
+
+    def _users_room(
+        self, draw: np.random.Generator, catalogue: Catalogue, split: Split
+    ) -> dict[str, Any] | None:
+        """A room of the user's around the objects, in a share of groups."""
+        scenes = catalogue.of("scene", split)
+        if not scenes or draw.random() >= self.config.scenes_share:
+            return None
+        return {
+            "id": scenes[draw.integers(len(scenes))].id,
+            "lights": bool(draw.random() < self.config.scene_lights),
+            "seed": int(draw.integers(2**31)),
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
@@ -274,6 +300,7 @@ class ObjectRemoval:
             "effect_light": lambda: alpha_to_mask(light),
             "light_target": lambda: stored_light(exposure * room.light()),
         }
+        users_room = {"scene": params["scene"]} if "scene" in params else {}
         shared = ("objects", "receivers", "camera", "size_WH", "lighting", "lamps", "cycles_seed", "finish")
         meta = sample_meta(
             spec,
@@ -287,6 +314,7 @@ class ObjectRemoval:
                     if at not in (*absent, *removed)
                 ),
                 *materials_of(params),
+                *(("room", room["id"]) for room in users_room.values()),
                 ("lighting", params["lighting"]["id"]),
             ],
             mask_source="rendered coverage",
@@ -295,6 +323,7 @@ class ObjectRemoval:
                 **{name: params[name] for name in shared},
                 **camera_record(room.pose, params),
                 **placed_record(workbench),
+                **users_room,
                 "absent": absent,
                 "removed": removed,
                 "mask_grow_px": grow_px,

@@ -38,6 +38,7 @@ from pairbridge.datagen.scene.specs import (
     LampSpec,
     PlacedObject,
     ReceiverSpec,
+    RoomSpec,
     SceneSpec,
     SurfaceSpec,
     from_json,
@@ -317,25 +318,31 @@ def draw_turned_lighting(
 
 
 def load_scene(params: dict[str, Any], workbench: Workbench) -> None:
-    """Put a plan's `objects` ({"id", and a PlacedObject's keys}) and `receivers` into Blender.
+    """Put a plan's `objects` ({"id", and a PlacedObject's keys}), and `receivers` or the `scene` ({"id", and
+    a RoomSpec's keys}) of the user's around them, into Blender.
 
     Raises AssetError for a broken object.
     """
     workbench.phase("load")
     objects = []
     for entry in params["objects"]:
-        placement = {key: value for key, value in entry.items() if key != "id"}
-        objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **placement))
+        objects.append(PlacedObject(object=object_spec(entry["id"], workbench), **_without_id(entry)))
     receivers = tuple(
         _with_files(from_json(ReceiverSpec, receiver), workbench) for receiver in params["receivers"]
     )
+    room = params.get("scene")
     scene = SceneSpec(
         objects=tuple(objects),
         receivers=receivers,
         size_ratio=params.get("size_ratio", math.inf),
         catches=on_photograph(params),
+        room=room and RoomSpec(path=workbench.catalogue.get(room["id"]).path, **_without_id(room)),
     )
     workbench.blender.load_scene(scene)
+
+
+def _without_id(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key != "id"}
 
 
 def placed_record(workbench: Workbench) -> dict[str, Any]:
@@ -346,6 +353,7 @@ def placed_record(workbench: Workbench) -> dict[str, Any]:
     told = ("size_m", "size_from", "pose", "relation", "of", "gap_mm", "ground_mm", "materials")
     return {
         "metres_per_unit": loaded.metres_per_unit,
+        **({} if workbench.blender.room is None else {"room": workbench.blender.room}),
         "placed": [{name: getattr(info, name) for name in told} for info in loaded.objects],
     }
 

@@ -178,6 +178,16 @@ class ReceiverSpec:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RoomSpec:
+    """A room from a file around the objects of a scene. Where in it they stand, and how it is turned to the
+    camera, follows from the file and `seed`. Its own lamps shine if `lights`."""
+
+    path: Path
+    seed: int
+    lights: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CatcherSpec:
     """A part of the ground z = 0 that only takes shadows: an ellipse around `centre` with half `axes`, the
     first of them turned by `turn_rad` from +X.
@@ -207,8 +217,11 @@ class SceneSpec:
     receivers: tuple[ReceiverSpec, ...] = ()
     size_ratio: float = math.inf
     catches: bool = False
+    room: RoomSpec | None = None
 
     def __post_init__(self) -> None:
+        if self.room is not None and self.receivers:
+            raise ValueError("a scene in a room from a file has no ground and walls of ours")
         if not self.objects:
             raise ValueError("a scene has at least one object")
         if len({placed.size_m is None for placed in self.objects}) > 1:
@@ -359,6 +372,7 @@ _NESTED: dict[str, type] = {
     "surface": SurfaceSpec,
     "objects": PlacedObject,
     "receivers": ReceiverSpec,
+    "room": RoomSpec,
 }
 
 

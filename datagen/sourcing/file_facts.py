@@ -111,6 +111,7 @@ class FactReader:
             "photo": self.photo_rules.model_dump(mode="json"),
             "object": self.object_rules.model_dump(mode="json"),
             "material": self.object_rules.model_dump(mode="json"),
+            "scene": self.object_rules.model_dump(mode="json"),
         }
 
     def _read(self, file: FileToRead) -> FileFacts:
@@ -147,7 +148,7 @@ class FactReader:
                 return photo_fingerprint(read_photograph(file.path, self.photo_rules).pixels)
             case "hdri":
                 return map_fingerprint(read_equirect(file.path))
-            case "object":
+            case "object" | "scene":
                 check_object_file(file.path, self.object_rules)
             case "material":
                 albedo = check_material(file.path, self.object_rules)

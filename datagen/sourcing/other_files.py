@@ -12,6 +12,7 @@ _ACCEPTED = {
     "photo": "photographs are JPEG, PNG or WebP",
     "hdri": "environment maps are .exr or .hdr",
     "material": "the maps of a material are .jpg, .png, .tif or .exr",
+    "scene": "rooms are .blend, .glb or .gltf",
     "object": "objects are glb, gltf, obj, fbx, ply, stl, usd or blend",
 }
 

@@ -42,6 +42,7 @@ from pairbridge.datagen.sourcing.placement import FoundAsset, place_assets
 _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "object": OBJECT_SUFFIXES,
     "hdri": frozenset({".exr", ".hdr"}),
+    "scene": frozenset({".blend", ".glb", ".gltf"}),
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
@@ -367,8 +368,12 @@ def _asset_files(kind: AssetKind, place: Path, suffixes: Set[str]) -> list[FileT
     root = root_of(place)
     listed = [one.path for one in listed_files(place) if not one.ignored]
     # What an object refers to decides whether it can be used. Of a single file nobody meant its whole folder.
-    near = [root / name for name in _companions(place)] if kind == "object" and place.is_file() else []
-    beside = beside_digests([*listed, *near], root) if kind == "object" else {}
+    near = (
+        [root / name for name in _companions(place)]
+        if kind in ("object", "scene") and place.is_file()
+        else []
+    )
+    beside = beside_digests([*listed, *near], root) if kind in ("object", "scene") else {}
     return [
         FileToRead(kind, path, root, beside.get(path.parent, ""))
         for path in listed

@@ -44,7 +44,7 @@ BACKDROP = 0.35
 _TALLER = 2.0
 VIEW = CameraSpec(azimuth_rad=-1.1, elevation_rad=0.3, fov_x_rad=math.radians(32), fill=0.86)
 
-_KIND_FOLDERS = ("objects", "hdris", "photos", "materials")
+_KIND_FOLDERS = ("objects", "hdris", "photos", "materials", "scenes")
 # A picture in a folder of all kinds is a photograph: maps are told by their names in a folder of materials.
 _ANYWHERE = ("objects", "hdris", "photos")
 
@@ -117,6 +117,8 @@ def _checked(
         match asset.kind:
             case "object":
                 image, facts, hint = _object(asset, config.view, size, blender, light_path, light)
+            case "scene":
+                image, facts, _ = _object(asset, config.view, size, blender, light_path, light)
             case "hdri":
                 image, facts = _lighting(asset.path, config.view, size)
             case "material":
@@ -203,8 +205,8 @@ def _lighting(path: Path, view: ViewTransform, size: int) -> tuple[np.ndarray, s
 
 
 def folder_config(folder: Path) -> AssetsConfig:
-    """The folder's `objects`, `hdris`, `photos` and `materials` where it has any of them, else all kinds but
-    materials all over it."""
+    """The folder's `objects`, `hdris`, `photos`, `materials` and `scenes` where it has any of them, else the
+    first three all over it."""
     parts = {kind: folder / kind for kind in _KIND_FOLDERS if (folder / kind).is_dir()}
     roots = parts or dict.fromkeys(_ANYWHERE, folder)
     return AssetsConfig(embedded=False, **{kind: (root,) for kind, root in roots.items()})

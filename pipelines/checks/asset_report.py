@@ -15,7 +15,13 @@ from pairbridge.pipelines.checks.file_accounts import FileAccount, shown, summar
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, write_png
 
-KINDS = {"object": "Objects", "hdri": "Lightings", "photo": "Photographs", "material": "Materials"}
+KINDS = {
+    "object": "Objects",
+    "hdri": "Lightings",
+    "photo": "Photographs",
+    "material": "Materials",
+    "scene": "Rooms",
+}
 # A sheet of this many tiles can still be opened anywhere.
 PER_SHEET = 240
 _TILE = 160

@@ -40,9 +40,8 @@ from pairbridge.pipelines.workers.worker import GroupOutcome, WorkOrder
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
 POPULATION = 1000  # groups of each recipe that are looked at; of more, a random choice
-# A picture with a ground, and in relighting a second render without it, beside one that objects fill a part
-# of: 3.5 times the seconds in 97 groups of people and in 63 of objects.
-WITH_GROUND = 3.5
+# A picture with a ground beside one that objects fill a part of: docs/scenes.md has the figures.
+WITH_GROUND = 2.0
 
 
 class NothingMeasured(PairbridgeError):
@@ -168,9 +167,9 @@ def spread_indices(shares: np.ndarray) -> list[int]:
 
 
 def _has_ground(params: Any) -> bool:
-    """Whether a scene's receivers are among the parameters, wherever a recipe keeps its scene."""
+    """Whether receivers or a ground are among the parameters, wherever a recipe keeps its scene."""
     if isinstance(params, dict):
-        return bool(params.get("receivers")) or any(map(_has_ground, params.values()))
+        return bool(params.get("receivers") or params.get("ground")) or any(map(_has_ground, params.values()))
     return isinstance(params, list | tuple) and any(map(_has_ground, params))
 
 

@@ -26,7 +26,7 @@ def asset_counts(catalogue: Catalogue) -> dict[str, list[int]]:
     """How many assets each split has, in the order of SPLITS, by kind; of every kind that is there at all."""
     counts = {
         kind: [len(catalogue.of(kind, split)) for split in SPLITS]
-        for kind in ("family", "object", "photo", "material")
+        for kind in ("family", "object", "photo", "material", "scene")
     }
     for lighting in LIGHTING_KINDS:
         counts[f"{lighting} lighting"] = [len(catalogue.lightings(lighting, split)) for split in SPLITS]

@@ -59,11 +59,15 @@ def _lay_out(mesh: bpy.types.Mesh, surface: SurfaceSpec, aspect: float) -> None:
 
 
 def hold_out(held_out: bool) -> None:
-    """Whether the receivers are cut out of the picture; they go on to reflect light and to take shadows."""
+    """Whether the receivers are cut out of the picture; they go on to reflect light and to take shadows.
+
+    Objects stand before them, so nothing of the picture lies behind, and rays of the camera may pass: a
+    holdout would shade every pixel of the ground to find that it is empty.
+    """
     for plane in _collection().objects:
         # Writing an equal value would have Cycles synchronise it again.
-        if plane.is_holdout != held_out:
-            plane.is_holdout = held_out
+        if plane.visible_camera == held_out:
+            plane.visible_camera = not held_out
 
 
 def build_catcher() -> None:

@@ -15,6 +15,7 @@ from pairbridge.datagen.blender.child import receivers as receiver_pool
 from pairbridge.datagen.blender.child import scene_builder as scene
 from pairbridge.datagen.blender.child.addons import enable, import_operators
 from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
+from pairbridge.datagen.blender.child.user_rooms import UserRoom, build_room
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.interior_specs import interior_from_json
 from pairbridge.datagen.scene.specs import CameraSpec, CatcherSpec, LampSpec, SceneSpec, SkySpec, from_json
@@ -41,6 +42,7 @@ class Session:
         self._source = scene.ObjectSource(rules, import_operators(addons))
         self._addons = addons
         self._vertices: np.ndarray | None = None
+        self._room: UserRoom | None = None
 
     def open(self) -> dict[str, Any]:
         self._reset()
@@ -61,18 +63,22 @@ class Session:
         self._reset()
         spec = from_json(SceneSpec, scene_spec)
         loaded, self._vertices = scene.load(spec, self._source)
+        if spec.room is not None:
+            room = dataclasses.replace(spec.room, path=Path(spec.room.path))
+            self._room = build_room(room, self._vertices, loaded.metres_per_unit, self._source.rules)
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
-        coverage = len(spec.objects) > 1 or bool(spec.receivers) or spec.catches
-        enable_passes(coverage=coverage, catches=spec.catches)
+        several = len(spec.objects) > 1 or bool(spec.receivers)
+        enable_passes(coverage=several or spec.catches or spec.room is not None, catches=spec.catches)
         return dataclasses.asdict(loaded) | {"smoothest": smoothest}
 
     def set_camera(self, camera: dict[str, Any], size_WH: list[int]) -> dict[str, Any]:
         if self._vertices is None:
             raise OutOfOrder("no scene is loaded")
         pose = scene.place_camera(self._vertices, from_json(CameraSpec, camera), tuple(size_WH))
-        return dataclasses.asdict(pose)
+        room = None if self._room is None else self._room.turn_to(pose, self._vertices)
+        return dataclasses.asdict(pose) | {"room": room}
 
     def render(
         self,
@@ -101,7 +107,7 @@ class Session:
         """The outline of object `index`, as if nothing else were there."""
         self._check_ready()
         bpy.context.scene.cycles.seed = seed
-        with _alone(index):
+        with _alone(index, self._room):
             render_to(self._image_path)
         return {}
 
@@ -129,13 +135,13 @@ class Session:
             raise OutOfOrder("no scene is loaded, or it has no camera yet")
 
     def _reset(self) -> None:
-        self._vertices = None
+        self._vertices = self._room = None
         scene.reset(self._settings, self._threads)
         enable(self._addons)
 
 
 @contextmanager
-def _alone(index: int) -> Iterator[None]:
+def _alone(index: int, room: UserRoom | None) -> Iterator[None]:
     """Object `index` alone, without bounces or denoiser: alpha costs little more than its camera rays."""
     setup = bpy.context.scene
     bounces = setup.cycles.max_bounces
@@ -143,6 +149,8 @@ def _alone(index: int) -> Iterator[None]:
     # Not hidden: with persistent data, lamps stay dark when hidden planes return. Receivers lie behind and
     # below the objects, so what they hold out is empty.
     receiver_pool.hold_out(True)
+    if room is not None:
+        room.show_to_camera(False)
     setup.cycles.max_bounces = 0
     setup.cycles.use_denoising = False
     setup.render.film_transparent = True
@@ -151,3 +159,5 @@ def _alone(index: int) -> Iterator[None]:
     finally:
         setup.cycles.use_denoising = True
         setup.cycles.max_bounces = bounces
+        if room is not None:
+            room.show_to_camera(True)

@@ -9,9 +9,9 @@ import pytest
 
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
-from pairbridge.datagen.lighting.defocused import defocused_background, disc
+from pairbridge.datagen.lighting.defocused import defocused_background, defocused_ground, disc
 from pairbridge.datagen.lighting.equirect import Environment
-from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
+from pairbridge.datagen.scene.specs import CameraPose, CameraSpec, ObjectSpec
 
 # A large card far away, whose right edge is seen upright, and a small one near: the lens is focused between.
 CARDS = """v -1.4 2 -0.7
@@ -100,3 +100,21 @@ def test_a_disc_has_the_spread_of_a_disc(diameter_px: float) -> None:
     spread = math.sqrt((kernel.sum(axis=0) * at**2).sum())
     # A pixel that is partly covered counts from its middle: a twelfth of a pixel's square.
     assert spread**2 == pytest.approx((diameter_px / 4) ** 2, abs=0.1)
+
+
+def test_a_ground_is_sharp_where_the_lens_is_focused_and_soft_as_its_depth_says() -> None:
+    pose = CameraPose(
+        camera_to_world=tuple(map(tuple, np.eye(4).tolist())),
+        fov_x_rad=0.6,
+        distance=4.0,
+        defocus=0.1,
+        focus_distance=4.0,
+    )
+    point = np.zeros((81, 81, 3), np.float32)
+    point[40, 40] = 1.0
+    for depth, diameter_px in ((4.0, 0.0), (8.0, 4.05), (0.0, 8.1)):
+        seen = defocused_ground(point, np.full((81, 81), depth, np.float32), pose)
+        assert seen[..., 0].sum() == pytest.approx(1, abs=1e-5)
+        at = np.arange(81) - 40
+        spread = (seen[..., 0].sum(axis=0) * at**2).sum()
+        assert spread == pytest.approx((diameter_px / 4) ** 2, rel=0.25, abs=0.02)

@@ -177,3 +177,22 @@ def test_groups_have_sizes_of_their_own_where_a_mix_is_given() -> None:
     aspects = [width / height for width, height in sizes]
     assert min(aspects) < 0.3
     assert max(aspects) > 3.3
+
+
+@pytest.mark.render
+@pytest.mark.parametrize("standing", [0.0, 1.0])
+def test_with_everything_a_camera_adds_the_source_is_the_target_outside_the_mask(
+    tmp_path: Path, standing: float
+) -> None:
+    finish = {"noise": 1, "vignette": 1, "white_balance": 1, "tone": 1, "jpeg": 1}
+    plan = plan_of(finish=finish, camera={"defocus": [0.04, 0.04]}, standing=standing, size_WH=[48, 48])
+    first, second = make(plan, 0, tmp_path)
+    for pair in (first, second):
+        outside = pair["mask.png"] == 0
+        assert (pair["source.png"][outside] == pair["target.png"][outside]).all()
+    # One lens and one seed: the two targets, under different lightings, have one alpha.
+    assert (first["mask.png"] == second["mask.png"]).all()
+    assert ((first["mask.png"] > 0) & (first["mask.png"] < 255)).any()
+    params = json.loads(first["meta.json"]["params"])
+    assert params["defocus"] >= 0.04
+    assert all(params["finish"][name] is not None for name in ("iso", "vignette", "kelvin", "jpeg_quality"))

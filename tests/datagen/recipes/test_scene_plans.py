@@ -99,6 +99,27 @@ def test_grounds_and_walls_show_the_users_materials_in_their_size(kind: str) -> 
     assert {"oak-train": 1.5, "tar-train": None}.items() <= stated.items()
 
 
+def test_removal_groups_stand_in_the_users_rooms() -> None:
+    common = {"kind": "scene", "licence": "CC0-1.0", "author": "x", "source": "x", "sha256": "0"}
+    rooms = Catalogue(
+        (*catalogue().assets, *(Asset(id=f"hall-{split}", split=split, **common) for split in SPLITS))
+    )
+    plan = plan_of("object_removal", there=rooms, scenes_share=0.5, scene_lights=0.5)
+    bare = plan_of("object_removal")
+    lights = []
+    for group in range(300):
+        params, as_before = (one.group(one.streams[0], group).params for one in (plan, bare))
+        scene = params.pop("scene", None)
+        if scene is None:
+            assert params == as_before
+            continue
+        assert scene["id"] == "hall-train"
+        lights.append(scene["lights"])
+        assert params == as_before | {"receivers": [], "lamps": []}
+    assert len(lights) / 300 == pytest.approx(0.5, abs=0.1)
+    assert np.mean(lights) == pytest.approx(0.5, abs=0.15)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_groups_parameters_cost_nothing_beside_its_renders(kind: str) -> None:
     plan = plan_of(kind)

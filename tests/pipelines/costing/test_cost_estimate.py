@@ -73,7 +73,7 @@ def object_mb(plan: DatasetPlan, group: PlannedGroup) -> float:
 
 def true_seconds(plan: DatasetPlan, group: PlannedGroup) -> float:
     base = {"swap": 0.4, "plain": 0.9}[group.recipe]
-    ground = 3.5 if group.spec.params.get("receivers") else 1.0
+    ground = 2.0 if group.spec.params.get("ground") else 1.0
     return base + 60 * ground * group.pixels / 1e6 + 4.0 * object_mb(plan, group)
 
 

@@ -207,9 +207,10 @@ class ObjectRemoval:
         of_viewpoint, of_finish, of_users_room = draw.spawn(3)
         twins = bool(of_twins.random() < config.twins)
         objects = self._objects(of_objects, of_sizes, catalogue, split, of_twins if twins else None)
-        order = free_first(of_pairs.permutation(len(objects)).tolist(), objects)
+        order = of_pairs.permutation(len(objects)).tolist()
         if twins:
             order = _twins_apart(order, [entry["id"] for entry in objects])
+        order = free_first(order, objects)
         scene = plan_scene(draw, of_size, config, objects)
         azimuths = draw_azimuths(of_viewpoint, config, objects, catalogue)
         camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
@@ -474,6 +475,8 @@ def pairs_of_states(last: int, hidden: tuple[int, int]) -> list[tuple[int, int]]
 
 
 def _twins_apart(order: list[int], ids: list[str]) -> list[int]:
-    """`order` with one of two objects of the same id first and the other last."""
-    first, last = (index for index in order if ids.count(ids[index]) > 1)
-    return [first, *(index for index in order if index not in (first, last)), last]
+    """`order` with one of the objects of the same id first and the others last: chance may draw a file that
+    is there twice once more.
+    """
+    first, *others = (index for index in order if ids.count(ids[index]) > 1)
+    return [first, *(index for index in order if index not in (first, *others)), *others]

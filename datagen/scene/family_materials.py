@@ -14,6 +14,8 @@ FAMILY_MATERIALS: dict[str, frozenset[str]] = {
         "bottle": "ceramic earth glass liquid metal paint paper plastic",
         "box": "cloth metal paint paper plastic wood",
         "camera": "cloth glass leather metal paint plastic rubber",
+        "candle": "ceramic cloth glass metal paint paper plastic stone wax wood",
+        "kettle": "glass metal paint plastic rubber wood",
         "chair": "cloth leather metal paint plastic wood",
         "cushion": "cloth leather metal plastic",
         "drinking_glass": "cloth earth glass leather liquid metal paint plastic rubber stone wood",

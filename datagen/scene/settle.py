@@ -29,8 +29,9 @@ RIGHTED_RAD, NEARLY_RAD = math.radians(30), math.radians(10)
 _CELLS = 40
 # Places that are tried on top of another object, at most so many along each side.
 _PLACES = 9
-# Of an upper object's size: what counts as one level under it, and how far inside its support its balance is.
-_LEVEL, _BALANCE = 0.015, 0.06
+# Of an upper object's width: what counts as one level under it, and how far inside its support its balance
+# is. Together they tell a table from a ball: of one as wide as the object, the level part is 0.15 in radius.
+_LEVEL, _BALANCE = 0.012, 0.18
 # Further tilts that a leaning object tries, and the largest.
 _TILT_STEP_RAD, _MOST_TILT_RAD = math.radians(4), math.radians(36)
 # Least height of what an object leans on, in heights of its own centre of mass.
@@ -289,13 +290,13 @@ def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, 
 def _stack(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     """Put a body on top of its neighbour where it is level and the body keeps its balance."""
     lower = there[placed.of]
-    size = float((body.high - body.low).max())
-    cell = float((body.high - body.low)[:2].max()) / _CELLS
+    width = float((body.high - body.low)[:2].max())
+    cell = width / _CELLS
     under = _height_map(-1.0, body, cell)
     top = _height_map(1.0, lower, cell)
     balance = (body.mass[:2] - body.low[:2]) / cell
     ceiling = max(float(other.high[2]) for other in there)
-    places = list(_level_places(top, under, balance, _LEVEL * size, _BALANCE * size / cell))
+    places = list(_level_places(top, under, balance, _LEVEL * width, _BALANCE * _CELLS))
     # In an order that a small change of the shape does not move: by place, not by how good they are.
     while places:
         row, column = places.pop(int(placed.place_u * len(places)) % len(places))

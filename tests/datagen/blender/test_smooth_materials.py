@@ -108,3 +108,30 @@ def test_the_wider_copy_shows_a_mirror_what_the_full_file_does(tmp_path: Path) -
 
     assert loss_db(rule) > 42
     assert loss_db(160) < loss_db(rule) - 8
+
+
+@pytest.mark.render
+def test_glass_has_one_alpha_under_every_light_and_lets_light_to_what_is_below(tmp_path: Path) -> None:
+    glass = next(
+        seed
+        for seed in range(200)
+        if any(part.material.kind == "glass" and part.name == "body" for part in object_parts("vase", seed))
+    )
+    found = []
+    with client(tmp_path, samples=16) as blender:
+        blender.load_object(ObjectSpec(family="vase", seed=glass))
+        blender.set_camera(CameraSpec(azimuth_rad=0.4, elevation_rad=0.3, fov_x_rad=0.6), (48, 48))
+        for number, level in enumerate((0.2, 1.0)):
+            light = lamps() if number else np.full((32, 64, 3), level, np.float32)
+            path = tmp_path / f"light{number}.exr"
+            write_exr(path, light)
+            found.append(blender.render(environment_path=path, seed=5))
+    first, second = found
+    np.testing.assert_array_equal(first.rgba[..., 3], second.rgba[..., 3])
+    np.testing.assert_array_equal(first.depth, second.depth)
+    inside = first.rgba[..., 3] > 0.999
+    assert inside.mean() > 0.05
+    # A furnace: clear glass gives on what it gets, no more, and is not black inside.
+    shown = first.rgba[..., :3][inside].mean(axis=1) / 0.2
+    assert np.percentile(shown, 95) < 1.1
+    assert np.median(shown) > 0.3

@@ -386,7 +386,7 @@ def _lean(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
         body.vertices, body.mass, body.turn, body.position = start
         tilt += _TILT_STEP_RAD
     body.drop()
-    if body.poses and body.pose == "as filed" and not placed.never_lies:
+    if body.poses and not placed.never_lies:
         _lie_down(body)
     return False
 

@@ -235,3 +235,17 @@ def test_ids_must_be_unique_and_safe(names: tuple[str, ...]) -> None:
     )
     with pytest.raises(CatalogueError):
         Catalogue(assets)
+
+
+def test_a_front_is_stated_by_family_and_by_file_and_is_an_angle(tmp_path: Path) -> None:
+    (tmp_path / "chair.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 1\nf 1 2 3\n")
+    config = AssetsConfig(objects=(tmp_path,))
+    (tmp_path / "catalogue.yaml").write_text('"*": {front: 45}\n')
+    found = build_catalogue(config, None)
+    [own] = [asset for asset in found.assets if asset.kind == "object"]
+    assert own.front == 45
+    assert found.get("camera").front == -90
+    assert found.get("vase").front is None
+    (tmp_path / "catalogue.yaml").write_text('"*": {front: left}\n')
+    with pytest.raises(CatalogueError, match="no angle in degrees"):
+        build_catalogue(config, None)

@@ -279,7 +279,8 @@ def test_pairs_are_what_their_meta_json_says(maps: dict[str, Path], tmp_path: Pa
                     "tint": 0.2,
                     "standing": 0.0,
                     "scale": "equal",
-                    "camera": {"defocus": None},
+                    "camera": {"composition": {"centred": 1}, "defocus": None},
+                    "fill": [0.85, 0.95],
                     "finish": None,
                 }
             },

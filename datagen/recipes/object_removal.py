@@ -98,6 +98,10 @@ class ObjectRemovalConfig(LitConfig):
     radius: RangeOf[PositiveFloat] = (0.6, 1.1)
     """Radius of an object's bounding sphere, in world units, with `scale: equal`; real sizes follow from the
     objects, of which the first has the radius 1."""
+    size_ratio: float = Field(2.5, ge=1)
+    """How many times larger the largest object of a scene may be than its smallest, as far as the catalogue
+    has such objects; with `scale: real`. Less than where objects stay: at 4 the smallest takes a sixteenth of
+    the largest one's area, and most pairs that would remove it are refused as too small."""
     gap: Range = (0.0, 0.3)
     """Distance between the bounding spheres of neighbours, in world units, with `scale: equal`."""
     walls: RangeOf[Annotated[int, Field(ge=0, le=2)]] = (1, 2)

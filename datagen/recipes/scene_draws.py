@@ -182,8 +182,14 @@ def plan_scene(
 
 def planned_receivers(receivers: Sequence[ReceiverSpec]) -> list[dict[str, Any]]:
     """Receivers as plans hold them."""
-    # Through JSON, so that a plan that travelled equals one that did not: tuples become lists.
-    return json.loads(canonical_json([dataclasses.asdict(receiver) for receiver in receivers]))
+    # Through JSON, so that a plan that travelled equals one that did not: tuples become lists. By name, since
+    # `asdict` copies deeply, which takes most of the time.
+    by_name = [_by_name(receiver) | {"surface": _by_name(receiver.surface)} for receiver in receivers]
+    return json.loads(canonical_json(by_name))
+
+
+def _by_name(value: ReceiverSpec | SurfaceSpec) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def plan_ground(draw: np.random.Generator, weights: Mapping[GroundKind, float]) -> dict[str, Any]:

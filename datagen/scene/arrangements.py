@@ -78,7 +78,7 @@ def draw_relations(
         possible = {relation: ordered[relation] if holders[relation] else 0.0 for relation in ordered}
         # A config may ask for stacks alone, which not everything can be.
         relation = weighted(rng, possible if sum(possible.values()) > 0 else {"touching": 1.0})
-        of = int(rng.choice(holders[relation]))
+        of = holders[relation][rng.integers(len(holders[relation]))]
         planned.append(
             {
                 "relation": relation,

@@ -31,9 +31,9 @@ def scattered(rng: np.random.Generator, radii: list[float], gap: float) -> list[
                 reach = other + radius + gap
                 options.append((x + reach * math.cos(angle), y + reach * math.sin(angle)))
         options.sort(key=lambda place: math.hypot(*place))
-        free = [place for place in options if _is_free(place, radius, placed, radii, gap)]
+        free = (place for place in options if _is_free(place, radius, placed, radii, gap))
         # The farthest place of the farthest disc's ring is outside all of them.
-        placed.append(free[0] if free else _outermost(placed, radii, radius, gap))
+        placed.append(next(free, None) or _outermost(placed, radii, radius, gap))
     middle_x = sum(x for x, _ in placed) / len(placed)
     middle_y = sum(y for _, y in placed) / len(placed)
     return [(x - middle_x, y - middle_y) for x, y in placed]

@@ -19,14 +19,16 @@ KINDS = {
     "geometry": {},
     "restoration": {"targets_from": {"render": 1.0}},
 }
+# In the first removal group, what its pair removes stands wholly behind another object.
+GROUPS = {"object_removal": 1}
 LOOSE = {"black": 1.0, "blown": 1.0, "level": [0, 255], "contrast": 0, "coverage": [0, 1], "border": 1}
 
 
 @pytest.mark.render
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_states_its_intrinsics_and_its_pose(kind: str, tmp_path: Path) -> None:
-    recipe = {"kind": kind, "groups": {"train": 1}, "pairs_per_group": 1, "size_WH": [WIDTH, HEIGHT]}
-    made = make(plan_of(recipe | {"gates": LOOSE} | KINDS[kind], samples=1), 0, tmp_path)
+    recipe = {"kind": kind, "groups": {"train": 2}, "pairs_per_group": 1, "size_WH": [WIDTH, HEIGHT]}
+    made = make(plan_of(recipe | {"gates": LOOSE} | KINDS[kind], samples=1), GROUPS.get(kind, 0), tmp_path)
     (pair,) = made
     assert not isinstance(pair, Rejected), pair
     params = json.loads(pair["meta.json"]["params"])

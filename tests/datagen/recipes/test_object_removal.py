@@ -24,11 +24,13 @@ RECIPE = {
     "most_hidden": 0.9,
 }
 SIZE_HW = (72, 96)
+# A group whose pairs remove what is seen: in the first, one of them stands wholly behind another object.
+SEEN = 1
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[Pair]:
-    made = make(plan_of(RECIPE), 0, tmp_path_factory.mktemp("removal"))
+    made = make(plan_of(RECIPE), SEEN, tmp_path_factory.mktemp("removal"))
     assert not [pair.cause for pair in made if isinstance(pair, Rejected)]
     return made
 
@@ -78,7 +80,7 @@ def test_both_pairs_share_the_room_and_repeat_to_the_byte(pairs: list[Pair], tmp
     assert params[0]["objects"] == params[1]["objects"]
     assert params[0]["removed"] != params[1]["removed"]
     assert params[0]["fill_seed"] != params[1]["fill_seed"]
-    for pair, other in zip(pairs, make(plan_of(RECIPE), 0, tmp_path, threads=2), strict=True):
+    for pair, other in zip(pairs, make(plan_of(RECIPE), SEEN, tmp_path, threads=2), strict=True):
         for field in pair:
             assert encode_field(field, pair[field]) == encode_field(field, other[field]), field
 
@@ -135,7 +137,7 @@ def test_scenes_have_twins_at_their_share_and_one_of_them_stays() -> None:
 @pytest.mark.render
 def test_a_pair_of_several_objects_removes_them_and_what_they_do(tmp_path: Path) -> None:
     several = RECIPE | {"hidden": [2, 2], "pairs_per_group": 1, "twins": 1.0, "store": ["instance"]}
-    (pair,) = make(plan_of(several), 0, tmp_path)
+    (pair,) = make(plan_of(several), SEEN, tmp_path)
     assert not isinstance(pair, Rejected), pair
     meta = pair["meta.json"]
     params = json.loads(meta["params"])

@@ -49,6 +49,8 @@ NOT_RUN = {
     "make": "each is a build of its own: `make -n` says that the target is there",
     "source .venv/bin/activate": "the tests' own environment is active",
     "pairbridge app": "serves until it is stopped; tests/pipelines/app/test_app_page.py",
+    "pairbridge benchmark kitti": "needs the data; tests/pipelines/judging/",
+    "pairbridge benchmark rord-fine": "needs the data; tests/pipelines/judging/",
     "pairbridge calibrate": "renders; tests/pipelines/checks/test_calibrate.py",
     "pairbridge distill": "minutes; tests/training/distillation/",
     "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",

@@ -42,7 +42,7 @@ def figures(groups: list[GroupSpec]) -> dict[str, Any]:
         params = group.params
         objects, camera = params["objects"], params["camera"]
         standing += bool(objects[0].get("standing"))
-        cut += bool(camera.get("beyond"))
+        cut += any(camera.get("beyond") or ())
         centres.append(camera["offset"])
         several += len(objects) > 1
         touching += any(one.get("relation", "apart") != "apart" for one in objects[1:])

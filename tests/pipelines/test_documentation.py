@@ -49,6 +49,8 @@ NOT_RUN = {
     "make": "each is a build of its own: `make -n` says that the target is there",
     "source .venv/bin/activate": "the tests' own environment is active",
     "pairbridge app": "serves until it is stopped; tests/pipelines/app/test_app_page.py",
+    "pairbridge benchmark kitti": "needs the data; tests/pipelines/judging/",
+    "pairbridge benchmark rord-fine": "needs the data; tests/pipelines/judging/",
     "pairbridge calibrate": "renders; tests/pipelines/checks/test_calibrate.py",
     "pairbridge distill": "minutes; tests/training/distillation/",
     "pairbridge export-model": "half a minute; tests/training/published/test_onnx_export.py",
@@ -292,6 +294,9 @@ def check_pins(fence: Fence) -> None:
     """A catalogue.yaml: what it pins is so."""
     folder = Path(f"pinned-{fence.number}")
     folder.mkdir()
+    if "materials/" in fence.text:
+        check_material_pins(fence, folder)
+        return
     names = ("bust-3", "lamp-08") if "up:" in fence.text else ("red-chair", "lamp-06", "lamp-07")
     for name in names:
         (folder / f"{name}.glb").write_bytes(
@@ -303,12 +308,26 @@ def check_pins(fence: Fence) -> None:
     if "human" in fence.text:
         assert {one.tags for one in found.values()} == {("human",)}
         assert {one.licence for one in found.values()} == {"CC0-1.0"}
+    elif "front:" in fence.text:
+        assert {one.front for one in found.values()} == {-90}
     elif "up:" in fence.text:
         assert {name: one.up for name, one in found.items()} == {"bust-3": "y", "lamp-08": "z"}
     else:
         assert found.keys() == {"red-chair", "lamp-06"}
         assert (found["red-chair"].split, found["red-chair"].author) == ("test", "Jo Smith")
         assert (found["lamp-06"].licence, found["lamp-06"].author) == ("CC0-1.0", "Museum")
+
+
+def check_material_pins(fence: Fence, folder: Path) -> None:
+    """The same of a folder of materials."""
+    (folder / "oak_veneer_01").mkdir()
+    grain = np.random.default_rng(0).integers(60, 200, (32, 32, 3), dtype=np.uint8)
+    for role in ("diff", "rough"):
+        cv2.imwrite(str(folder / "oak_veneer_01" / f"oak_veneer_01_{role}_1k.png"), grain)
+    (folder / "catalogue.yaml").write_text(fence.text)
+    config = AssetsConfig(embedded=False, materials=(folder,))
+    (found,) = [one for one in build_catalogue(config, None).assets if one.kind == "material"]
+    assert (found.id, found.size_m, found.licence) == ("oak_veneer_01", 1.8, "CC0-1.0")
 
 
 def guided(code: str) -> None:

@@ -153,7 +153,8 @@ def test_lightings_that_would_have_to_be_baked_are_refused() -> None:
 
 
 def test_no_scenes_is_an_error_with_a_remedy(tmp_path) -> None:
-    config = CalibrationConfig.model_validate({"scenes": {"kind": "relighting_swap", "groups": {"test": 0}}})
+    scenes = {"kind": "relighting_swap", "groups": {"test": 0}, "standing": 0.0}
+    config = CalibrationConfig.model_validate({"scenes": scenes})
     with pytest.raises(CalibrationError, match=r"scenes\.groups"):
         calibrate(config, threads=1, log_path=tmp_path / "log", on_progress=lambda what: None)
 

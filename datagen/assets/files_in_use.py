@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pairbridge.datagen.assets.catalogue import Asset, Catalogue
-from pairbridge.datagen.assets.material_files import material_companions
+from pairbridge.datagen.assets.material_maps import material_companions
 from pairbridge.datagen.assets.object_files import companions, stated_companions
 from pairbridge.datagen.assets.object_rules import AddonConfig
 from pairbridge.datagen.core.errors import FileUnreadable, PairbridgeError

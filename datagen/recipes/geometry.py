@@ -73,7 +73,7 @@ from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
-from pairbridge.datagen.scene.viewpoints import CameraDraws
+from pairbridge.datagen.scene.viewpoints import CameraDraws, Defocus
 from pairbridge.datagen.shards.fields import Roles
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
@@ -88,6 +88,14 @@ _LEAST_IN_ROOM_DEG = 5.0
 _CAMERA_SPREAD_RAD = 0.25
 
 
+class ViewsCameraDraws(CameraDraws):
+    """A pinhole camera, unless it is asked for another."""
+
+    defocus: RangeOf[Defocus] | None = None
+    """Depth of field: diameter of the circle of confusion at infinity as a fraction of the frame's width,
+    log-uniform. Null, the default: a pinhole, for what is not sharp has no one depth."""
+
+
 class ViewsConfig(LitSceneConfig):
     """Scenes that are seen by several cameras: rooms, or single objects that float."""
 
@@ -99,7 +107,7 @@ class ViewsConfig(LitSceneConfig):
     """Least and largest number of walls in a room, at most 3."""
     elevation_deg: RangeOf[Annotated[float, Field(gt=-85, lt=85)]] = (-10.0, 50.0)
     """Elevation of the camera, in degrees within (-85, 85) and up to 5 at least; in a room never below 5."""
-    camera: CameraDraws = CameraDraws(defocus=None)
+    camera: ViewsCameraDraws = ViewsCameraDraws()
     """Lens, composition, side and roll of the camera. Without depth of field: what is not sharp has no one
     depth."""
     fill: RangeOf[Fill] = (0.5, 0.9)

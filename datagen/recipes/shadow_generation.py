@@ -20,7 +20,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.catalogue import Catalogue
 from pairbridge.datagen.core.errors import Rejected
-from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, log_uniform
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, log_uniform
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
@@ -66,10 +66,19 @@ from pairbridge.datagen.scene.specs import (
     SurfaceSpec,
 )
 from pairbridge.datagen.scene.surface_draws import ground_surface
-from pairbridge.datagen.scene.viewpoints import CameraDraws
+from pairbridge.datagen.scene.viewpoints import CameraDraws, Composition
 from pairbridge.datagen.shards.fields import Roles, light_map_field
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.sample import Pair
+
+
+class ShadowCameraDraws(CameraDraws):
+    """A camera that cuts no object, unless it is asked to."""
+
+    composition: Weights[Composition] = Field(default_factory=lambda: {"centred": 0.5, "thirds": 0.5})
+    """Relative weights of compositions: in the middle give or take `offset`; on a line of thirds, no larger
+    than the frame holds there; or cut by one side of the frame. By default none is: its shadow needs the
+    frame."""
 
 
 class ShadowGenerationConfig(RenderedConfig):
@@ -90,7 +99,7 @@ class ShadowGenerationConfig(RenderedConfig):
     offset: Range = (-0.1, 0.1)
     """Displacement of a centred object from the middle of the frame, as a fraction of width and height; drawn
     for each axis."""
-    camera: CameraDraws = CameraDraws(composition={"centred": 0.5, "thirds": 0.5})
+    camera: ShadowCameraDraws = ShadowCameraDraws()
     """Lens, composition, side, roll and depth of field of the camera. No object is cut: its shadow needs the
     frame."""
     lamp_elevation_deg: RangeOf[Annotated[float, Field(gt=0, le=90)]] = (25.0, 80.0)

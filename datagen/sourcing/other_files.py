@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pairbridge.datagen.assets.material_files import MATERIAL_SUFFIXES
+from pairbridge.datagen.assets.material_maps import MATERIAL_SUFFIXES
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
 
 _METADATA = (".json", ".json.gz", ".yaml", ".yml", ".xml", ".csv", ".tsv", ".parquet")

@@ -24,7 +24,7 @@ from pairbridge.datagen.assets.catalogue import (
 )
 from pairbridge.datagen.assets.exr_files import MADE_FROM, exr_attribute
 from pairbridge.datagen.assets.files_in_use import content_sha256
-from pairbridge.datagen.assets.material_files import material_sets
+from pairbridge.datagen.assets.material_maps import material_sets
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES, companions, default_up
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
 from pairbridge.datagen.assets.photographs import PhotoRules

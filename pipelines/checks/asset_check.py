@@ -16,7 +16,8 @@ import numpy as np
 
 from pairbridge.datagen.assets.catalogue import UNSPECIFIED, Asset, AssetsConfig, Catalogue
 from pairbridge.datagen.assets.exr_files import write_exr
-from pairbridge.datagen.assets.material_files import check_material, material_maps
+from pairbridge.datagen.assets.material_files import check_material
+from pairbridge.datagen.assets.material_maps import material_maps
 from pairbridge.datagen.assets.photographs import read_photograph
 from pairbridge.datagen.blender.blender_errors import BlenderCrashed, BlenderTimedOut
 from pairbridge.datagen.blender.client import BlenderClient

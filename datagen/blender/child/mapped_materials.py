@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from pairbridge.datagen.assets.material_files import MapRole, material_maps
+from pairbridge.datagen.assets.material_maps import MapRole, material_maps
 from pairbridge.datagen.assets.object_formats.file_references import check_readable
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
 from pairbridge.datagen.core.errors import AssetError

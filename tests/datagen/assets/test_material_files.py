@@ -9,7 +9,7 @@ from PIL import Image
 from pairbridge.datagen.assets.catalogue import AssetsConfig, Catalogue, LeftOut
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.files_in_use import AssetChanged, FilesInUse, ProvenCatalogue
-from pairbridge.datagen.assets.material_files import material_maps
+from pairbridge.datagen.assets.material_maps import material_maps
 from pairbridge.datagen.core.errors import CatalogueError, ConfigError
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from tests.support.tiny_materials import AMBIENTCG, BLENDERKIT, POLYHAVEN, SIDE, level, write_material

@@ -77,6 +77,10 @@ def test_pairs_are_those_of_the_recipe(tmp_path: Path) -> None:
         "pairs_per_group": 2,
         "strength": [1.0, 1.0],
         "tint": 0.0,
+        # As a Renderer has them: objects as they are, before a pinhole that is level, without a finish.
+        "lying": None,
+        "camera": {"composition": {"centred": 1}, "roll_deg": 0, "defocus": None},
+        "finish": None,
     }
     plan = plan_of(recipe, families=["vase"])
     params = plan.group(plan.streams[0], 0).params

@@ -25,6 +25,9 @@ SURFACES = ["albedo", "depth", "normal", "roughness", "metallic", "instance", "c
 LIGHTS = ["light_source", "light_target"]
 LOOSE = {"black": 1.0, "blown": 1.0, "blown_frame": 1.0, "level": [0, 255], "contrast": 0, "difference": 0.0}
 OPEN = {"coverage": [0, 1], "border": 1}
+# What equations between light, albedo and picture presume: one place in a pixel, and no camera's own gains,
+# noise and curve, which pictures have and fields have not.
+EXACT = {"camera": {"composition": {"centred": 1}, "defocus": None}, "finish": None}
 # A ball alone, which nothing else lights.
 SWAP = {
     "kind": "relighting_swap",
@@ -34,7 +37,7 @@ SWAP = {
     "flip": 1.0,
 }
 RECIPES: dict[str, dict[str, Any]] = {
-    "swap": {**SWAP, "store": [*SURFACES, *LIGHTS, "plate", "foreground", "delit"]},
+    "swap": {**SWAP, **EXACT, "store": [*SURFACES, *LIGHTS, "plate", "foreground", "delit"]},
     "standing": {
         **SWAP,
         "standing": 1.0,
@@ -57,6 +60,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "lamps": {
         "kind": "controllable_relighting",
+        **EXACT,
         "pairs_per_group": 1,
         "smallest_difference": 0.0,
         "lamp_distance": 200,

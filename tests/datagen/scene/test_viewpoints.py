@@ -9,6 +9,9 @@ from pairbridge.datagen.assets.catalogue import Asset, Catalogue
 from pairbridge.datagen.blender.child.camera_framing import frame
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import make_plan
+from pairbridge.datagen.recipes.geometry import GeometryConfig
+from pairbridge.datagen.recipes.scene_draws import RenderedConfig
+from pairbridge.datagen.recipes.shadow_generation import ShadowGenerationConfig
 from pairbridge.datagen.scene.specs import CameraSpec, from_json
 from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, field_of_view, least_defocus
 
@@ -77,6 +80,13 @@ def test_fronts_are_seen_as_often_as_stated(front: float | None, share: float, n
     aside = [abs(math.remainder(camera["azimuth_rad"] + math.pi / 2, math.tau)) for camera in drawn]
     # Within 67 degrees: all that are drawn about the front, and 0.37 of those that are drawn all around.
     assert np.mean(np.array(aside) < math.radians(67)) == pytest.approx(near, abs=0.04)
+
+
+@pytest.mark.parametrize("config", [GeometryConfig, ShadowGenerationConfig])
+def test_a_key_of_a_recipes_camera_leaves_its_others_as_they_are(config: type[RenderedConfig]) -> None:
+    own = config(groups={"train": 1}).camera
+    assert own.model_dump() != CameraDraws().model_dump()
+    assert config(groups={"train": 1}, camera={"roll_deg": own.roll_deg}).camera == own
 
 
 def test_a_lens_has_the_angle_of_its_diagonal_whatever_the_aspect() -> None:

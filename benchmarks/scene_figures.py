@@ -92,7 +92,7 @@ def settled(planned: DatasetPlan, groups: list[GroupSpec]) -> dict[str, Any]:
                 came[one["relation"] or "alone"] += 1
                 if one["relation"] not in (None, "apart"):
                     gaps.append(one["gap_mm"])
-                if one["ground_mm"] is not None:
+                if one["ground_mm"] is not None and one["relation"] != "stacked":
                     grounds.append(one["ground_mm"])
     return {
         "scenes": len(groups),

@@ -1,5 +1,6 @@
 """README.md is the site's first page, and what pages link to outside of docs/ comes along as it is."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ def on_startup(**_: Any) -> None:
     for room in (*ROOMS, *(path.name for path in (ROOT / "pairbridge").glob("*.py"))):
         link = package / room
         source = ROOT / room if room in ROOMS else ROOT / "pairbridge" / room
-        if not link.is_symlink():
+        # Another build may put it there at the same time.
+        with contextlib.suppress(FileExistsError):
             link.symlink_to(source)
 
 

@@ -22,7 +22,7 @@ SMALL = [
 @pytest.fixture(autouse=True)
 def files(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_glb(tmp_path / "box.glb")
+    write_glb(tmp_path / "parcel.glb")
     write_lighting(tmp_path / "room.exr", seed=3, sun=200.0)
     (tmp_path / "someone.png").write_bytes(png(scene("someone")))
     # Of a single file nobody meant its folder.
@@ -41,21 +41,21 @@ def shown(page: str) -> list[dict]:
 @pytest.mark.long
 @pytest.mark.render
 def test_an_object_a_map_and_a_photograph_make_pairs_of_every_kind(pairbridge) -> None:
-    arguments = ("box.glb", "--hdri", "room.exr", "--photo", "someone.png")
+    arguments = ("parcel.glb", "--hdri", "room.exr", "--photo", "someone.png")
     before = set(os.listdir())
     status, out, err = pairbridge("try", *arguments, *SMALL)
     assert status == 0, err
-    assert "page: try-box/index.html" in out
-    assert set(os.listdir()) - before == {"try-box"}
-    pairs = shown("try-box/index.html")
+    assert "page: try-parcel/index.html" in out
+    assert set(os.listdir()) - before == {"try-parcel"}
+    pairs = shown("try-parcel/index.html")
     made = {pair["recipe"]: set(pair["assets"]) for pair in pairs}
     assert made.keys() >= {"relighting", "removal", "shadow", "photo-removal"}
-    assert "box" in made["relighting"] & made["removal"] & made["shadow"]
+    assert "parcel" in made["relighting"] & made["removal"] & made["shadow"]
     assert "someone" in made["photo-removal"]
     lit = {asset for pair in pairs if pair["recipe"] == "relighting" for asset in pair["assets"]}
     assert "room" in lit
     for field in (field for pair in pairs for field in pair["fields"]):
-        assert os.path.getsize(f"try-box/{field['file']}") > 0
+        assert os.path.getsize(f"try-parcel/{field['file']}") > 0
 
 
 def test_a_photograph_alone_needs_no_blender_and_a_page_is_not_overwritten(pairbridge) -> None:
@@ -78,6 +78,6 @@ def test_what_cannot_be_tried_is_named(pairbridge) -> None:
     for name, said in cases.items():
         status, _, err = pairbridge("try", name)
         assert (status, said in err) == (1, True), err
-    status, _, err = pairbridge("try", "box.glb", "--hdri", "someone.png")
+    status, _, err = pairbridge("try", "parcel.glb", "--hdri", "someone.png")
     assert (status, "someone.png is no hdri" in err) == (1, True), err
     assert not [name for name in os.listdir() if name.startswith("try-")]

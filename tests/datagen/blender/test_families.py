@@ -215,5 +215,6 @@ def test_under_uniform_white_light_no_object_is_black_or_brighter_than_the_light
     for name, found in in_blender("furnace", 3).items():
         assert found["high"] < 1.1, (name, found)
         assert found["median"] > 0.015, (name, found)
-        # A screwdriver that points at the camera covers a hundredth of the picture.
-        assert 0.008 < found["coverage"] < 0.9, (name, found)
+        # This seed's tool is a screwdriver that points at the camera: it covers a hundredth of the picture.
+        least = 0.008 if name.startswith("hand_tool") else 0.025
+        assert least < found["coverage"] < 0.9, (name, found)

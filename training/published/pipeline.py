@@ -31,6 +31,7 @@ from torch import Tensor
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.imaging.fill import fill_noise
+from pairbridge.datagen.models.weights.alignment import aligned
 from pairbridge.training.bridge.equations import estimate_target, posterior_step
 from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.bridge.samplers import FieldFn
@@ -87,6 +88,9 @@ class LatentBridgePipeline(DiffusionPipeline):
         one for a component.
         """
         super().__init__()
+        for part in (unet, transformer, vae):
+            if part is not None:
+                aligned(part)
         self.register_modules(unet=unet, transformer=transformer, vae=vae)
         self.register_to_config(bridge=bridge)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pairbridge.datagen.core.bounded_json import check_side_json
 from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.models.weights.alignment import aligned
 from pairbridge.datagen.models.weights.weights_in_use import DAMAGE, read_twice
 
 
@@ -31,7 +32,7 @@ def load_pretrained(
     missing = sorted(report["missing_keys"])
     if missing:
         raise unusable(folder, f"it lacks {len(missing)} weights, the first {missing[0]}")
-    return network.eval().requires_grad_(False)
+    return aligned(network).eval().requires_grad_(False)
 
 
 def load_tokenizer(kind: type, folder: Path, unusable: Callable[[Path, str], PairbridgeError]) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
-from pairbridge.datagen.blender.materials.surface_draws import offset_rand
+from pairbridge.datagen.blender.materials.material_draws import offset_rand
 
 
 def pane(rng: np.random.Generator) -> Material:

@@ -4,8 +4,8 @@ import numpy as np
 
 from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_draws import offset_rand, roughness_rand, seldom
 from pairbridge.datagen.blender.materials.prints import Print
-from pairbridge.datagen.blender.materials.surface_draws import offset_rand, roughness_rand, seldom
 
 
 def wood(rng: np.random.Generator) -> Material:

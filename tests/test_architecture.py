@@ -29,7 +29,14 @@ ROOMS = (
         for room in (
             *("core", "shards", "imaging", "assets/object_formats", "assets", "sourcing"),
             *("scene", "lighting"),
-            *("blender/shading", "blender/modelling", "blender/families", "blender", "blender/child"),
+            *(
+                "blender/materials",
+                "blender/shading",
+                "blender/modelling",
+                "blender/families",
+                "blender",
+                "blender/child",
+            ),
             *("models/weights", "models", "models/matting", "models/relighting"),
             *("recipes", "dataset", "imports", "exports"),
         )

@@ -28,7 +28,7 @@ ROOMS = (
         f"datagen/{room}"
         for room in (
             *("core", "shards", "imaging", "assets/object_formats", "assets", "sourcing"),
-            *("scene", "lighting"),
+            *("scene", "lighting", "lighting/outdoor", "lighting/indoor", "lighting/baking"),
             *(
                 "blender/materials",
                 "blender/shading",

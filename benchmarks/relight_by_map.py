@@ -27,7 +27,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from benchmarks.relight_by_map_page import markdown
 from pairbridge.datagen.core.seeds import rng
@@ -49,8 +48,8 @@ from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import light_planes
+from pairbridge.training.evaluation.linear_baselines import FittingPair, Predictor, fit_light_colour_ridge
 from pairbridge.training.evaluation.metrics import bootstrap_interval, foreground_mse, psnr
-from pairbridge.training.networks.irradiance import irradiance_numbers
 
 NAME = "relight-by-map"
 SIZE_WH = (64, 64)
@@ -163,9 +162,9 @@ def main() -> None:
     checkpoint = max((folder / "train" / "checkpoints").glob("step-*"))
     model = TranslationModel.load(checkpoint)
 
-    ridge = LightRidge(
-        list(pairs_of(folder / "dataset", "relighting", "train")),
-        list(pairs_of(folder / "dataset", "relighting", "validation")),
+    ridge = fit_light_colour_ridge(
+        fitting(pairs_of(folder / "dataset", "relighting", "train")),
+        fitting(pairs_of(folder / "dataset", "relighting", "validation")),
     )
     result = {
         "steps": TRAINING["steps"],
@@ -245,53 +244,25 @@ def translated(model: TranslationModel, pairs: Iterator[Judged] | Sequence[Judge
         outputs = model.translate_batch(
             np.stack([pair.source for pair in some]),
             np.stack([pair.mask for pair in some]),
-            conditions={"light_target": np.stack([light_planes(pair.light) for pair in some])},
+            conditions={"light_target": np.stack([seen(pair)["light_target"] for pair in some])},
         )
         done += [replace(pair, output=output) for pair, output in zip(some, outputs, strict=True)]
     return done
 
 
-class LightRidge:
-    """Ridge regression to one RGB shift of the foreground, from the map's 27 numbers, the source's colour
-    statistics (means and spreads of foreground and background) and all products of the two.
-    """
-
-    def __init__(self, train: Sequence[Judged], validation: Sequence[Judged]) -> None:
-        x, y = self._rows(train)
-        self.mean, self.spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-        self.offset = y.mean(axis=0)
-        x, (x_held, y_held) = (x - self.mean) / self.spread, self._rows(validation)
-        x_held = (x_held - self.mean) / self.spread
-        fits = []
-        for penalty in 10.0 ** np.arange(0, 6):
-            weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - self.offset))
-            error = np.square(x_held @ weights + self.offset - y_held).mean()
-            fits.append((error, weights))
-        self.weights = min(fits, key=lambda fit: fit[0])[1]
-
-    def predict(self, pair: Judged) -> np.ndarray:
-        shift = (self._features(pair) - self.mean) / self.spread @ self.weights + self.offset
-        return np.clip(np.rint(pair.source + pair.mask[..., None] / 255 * shift), 0, 255).astype(np.uint8)
-
-    def _rows(self, pairs: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
-        return np.stack([self._features(pair) for pair in pairs]), np.stack(
-            [self._shift(pair) for pair in pairs]
-        )
-
-    def _features(self, pair: Judged) -> np.ndarray:
-        inside = pair.mask > 127
-        sides = [pair.source[inside] / 255.0, pair.source[~inside] / 255.0]
-        colours = np.concatenate([np.r_[side.mean(axis=0), side.std(axis=0)] for side in sides])
-        planes = torch.from_numpy(light_planes(pair.light))[None].permute(0, 3, 1, 2)
-        numbers = irradiance_numbers(planes)[0].numpy()
-        return np.concatenate([colours, numbers, np.outer(colours, numbers).ravel()])
-
-    def _shift(self, pair: Judged) -> np.ndarray:
-        m = pair.mask / 255.0
-        return np.tensordot(m**2, pair.target.astype(float) - pair.source, axes=2) / (m**3).sum()
+def fitting(pairs: Iterator[Judged]) -> list[FittingPair]:
+    """What the ridge regression is fitted on: it sees the map as the model does."""
+    return [
+        FittingPair(pair.source, pair.target, pair.mask, seen(pair), np.ones(pair.mask.shape, bool))
+        for pair in pairs
+    ]
 
 
-def gains(pairs: Sequence[Judged], ridge: LightRidge) -> dict:
+def seen(pair: Judged) -> dict[str, np.ndarray]:
+    return {"light_target": light_planes(pair.light)}
+
+
+def gains(pairs: Sequence[Judged], ridge: Predictor) -> dict:
     """Foreground PSNR in dB: of the model, and how much it gains, paired per image."""
 
     def of(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -300,7 +271,8 @@ def gains(pairs: Sequence[Judged], ridge: LightRidge) -> dict:
         )
 
     model = of([pair.output for pair in pairs])
-    source, shifted = of([pair.source for pair in pairs]), of([ridge.predict(pair) for pair in pairs])
+    source = of([pair.source for pair in pairs])
+    shifted = of([ridge(pair.source, pair.mask, seen(pair)) for pair in pairs])
     return {
         "pairs": len(pairs),
         "objects": len({pair.object_id for pair in pairs}),

@@ -278,8 +278,8 @@ def _error(difference: Tensor, norm: str) -> Tensor:
 
 
 def _log_error(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """ln(MSE / floor + 1) under `mask` (B, 1, H, W) per sample, (B,): 0 for equal images and where the mask is
-    empty.
+    """ln(MSE / floor + 1) under `mask` (B, 1, H, W) per sample, (B,): 0 for equal images, and where the mask
+    is empty.
     """
     error = (output - target).square().mean(dim=1, keepdim=True) * mask
     # Of images in [0, 1], as PSNR has them.

@@ -116,14 +116,15 @@ class TrainingConfig(EngineConfig):
             raise ValueError("lora adapts published weights: name them in denoiser.base")
         if self.latents == "cached" and self.augment != STILL:
             raise ValueError(
-                "latents: cached are those of unchanged images: set augment.flip, permute_colours and recolour to"
-                " 0"
+                "latents: cached are those of unchanged images: set augment.flip, permute_colours and recolour"
+                " to 0"
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
         if self.latents == "cached" and self.loss.wants_masks:
             raise ValueError(
-                "latents: cached come without masks, which loss.terms and foreground_psnr are given: use encode"
+                "latents: cached come without masks, which loss.terms and foreground_psnr are given: use"
+                " encode"
             )
         if self.gradient_checkpointing and self.denoiser.kind == "own":
             raise ValueError(

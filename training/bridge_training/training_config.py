@@ -116,8 +116,8 @@ class TrainingConfig(EngineConfig):
             raise ValueError("lora adapts published weights: name them in denoiser.base")
         if self.latents == "cached" and self.augment != STILL:
             raise ValueError(
-                "latents: cached are those of unchanged images: set augment.flip, permute_colours and recolour"
-                " to 0"
+                "latents: cached are those of unchanged images: set augment.flip, permute_colours and"
+                " recolour to 0"
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")

@@ -188,7 +188,7 @@ def markdown(result: dict[str, Any]) -> str:
             f"| {model['median']:.2f} ({source['median']:.2f}) |"
         )
     minutes = result["minutes"]
-    took = f"{result['steps']} steps. The command that wrote this rendered for {minutes['data']:.0f} and trained for"
+    took = f"{result['steps']} steps. Rendering took this command {minutes['data']:.0f} and training"
     return "\n".join([_HEAD, *rows, "", took, f"{minutes['training']:.0f} minutes (0: it was there).", ""])
 
 

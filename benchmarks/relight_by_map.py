@@ -27,8 +27,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
+from benchmarks.relight_by_map_page import markdown
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.colour import srgb_decode
@@ -48,8 +48,8 @@ from pairbridge.training.data.framing import Frame
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import light_planes
+from pairbridge.training.evaluation.linear_baselines import FittingPair, Predictor, fit_light_colour_ridge
 from pairbridge.training.evaluation.metrics import bootstrap_interval, foreground_mse, psnr
-from pairbridge.training.networks.irradiance import irradiance_numbers
 
 NAME = "relight-by-map"
 SIZE_WH = (64, 64)
@@ -162,9 +162,9 @@ def main() -> None:
     checkpoint = max((folder / "train" / "checkpoints").glob("step-*"))
     model = TranslationModel.load(checkpoint)
 
-    ridge = LightRidge(
-        list(pairs_of(folder / "dataset", "relighting", "train")),
-        list(pairs_of(folder / "dataset", "relighting", "validation")),
+    ridge = fit_light_colour_ridge(
+        fitting(pairs_of(folder / "dataset", "relighting", "train")),
+        fitting(pairs_of(folder / "dataset", "relighting", "validation")),
     )
     result = {
         "steps": TRAINING["steps"],
@@ -244,53 +244,25 @@ def translated(model: TranslationModel, pairs: Iterator[Judged] | Sequence[Judge
         outputs = model.translate_batch(
             np.stack([pair.source for pair in some]),
             np.stack([pair.mask for pair in some]),
-            conditions={"light_target": np.stack([light_planes(pair.light) for pair in some])},
+            conditions={"light_target": np.stack([seen(pair)["light_target"] for pair in some])},
         )
         done += [replace(pair, output=output) for pair, output in zip(some, outputs, strict=True)]
     return done
 
 
-class LightRidge:
-    """Ridge regression to one RGB shift of the foreground, from the map's 27 numbers, the source's colour
-    statistics (means and spreads of foreground and background) and all products of the two.
-    """
-
-    def __init__(self, train: Sequence[Judged], validation: Sequence[Judged]) -> None:
-        x, y = self._rows(train)
-        self.mean, self.spread = x.mean(axis=0), x.std(axis=0) + 1e-6
-        self.offset = y.mean(axis=0)
-        x, (x_held, y_held) = (x - self.mean) / self.spread, self._rows(validation)
-        x_held = (x_held - self.mean) / self.spread
-        fits = []
-        for penalty in 10.0 ** np.arange(0, 6):
-            weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - self.offset))
-            error = np.square(x_held @ weights + self.offset - y_held).mean()
-            fits.append((error, weights))
-        self.weights = min(fits, key=lambda fit: fit[0])[1]
-
-    def predict(self, pair: Judged) -> np.ndarray:
-        shift = (self._features(pair) - self.mean) / self.spread @ self.weights + self.offset
-        return np.clip(np.rint(pair.source + pair.mask[..., None] / 255 * shift), 0, 255).astype(np.uint8)
-
-    def _rows(self, pairs: Sequence[Judged]) -> tuple[np.ndarray, np.ndarray]:
-        return np.stack([self._features(pair) for pair in pairs]), np.stack(
-            [self._shift(pair) for pair in pairs]
-        )
-
-    def _features(self, pair: Judged) -> np.ndarray:
-        inside = pair.mask > 127
-        sides = [pair.source[inside] / 255.0, pair.source[~inside] / 255.0]
-        colours = np.concatenate([np.r_[side.mean(axis=0), side.std(axis=0)] for side in sides])
-        planes = torch.from_numpy(light_planes(pair.light))[None].permute(0, 3, 1, 2)
-        numbers = irradiance_numbers(planes)[0].numpy()
-        return np.concatenate([colours, numbers, np.outer(colours, numbers).ravel()])
-
-    def _shift(self, pair: Judged) -> np.ndarray:
-        m = pair.mask / 255.0
-        return np.tensordot(m**2, pair.target.astype(float) - pair.source, axes=2) / (m**3).sum()
+def fitting(pairs: Iterator[Judged]) -> list[FittingPair]:
+    """What the ridge regression is fitted on: it sees the map as the model does."""
+    return [
+        FittingPair(pair.source, pair.target, pair.mask, seen(pair), np.ones(pair.mask.shape, bool))
+        for pair in pairs
+    ]
 
 
-def gains(pairs: Sequence[Judged], ridge: LightRidge) -> dict:
+def seen(pair: Judged) -> dict[str, np.ndarray]:
+    return {"light_target": light_planes(pair.light)}
+
+
+def gains(pairs: Sequence[Judged], ridge: Predictor) -> dict:
     """Foreground PSNR in dB: of the model, and how much it gains, paired per image."""
 
     def of(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -299,7 +271,8 @@ def gains(pairs: Sequence[Judged], ridge: LightRidge) -> dict:
         )
 
     model = of([pair.output for pair in pairs])
-    source, shifted = of([pair.source for pair in pairs]), of([ridge.predict(pair) for pair in pairs])
+    source = of([pair.source for pair in pairs])
+    shifted = of([ridge(pair.source, pair.mask, seen(pair)) for pair in pairs])
     return {
         "pairs": len(pairs),
         "objects": len({pair.object_id for pair in pairs}),
@@ -507,94 +480,6 @@ def strip(pairs: Sequence[Judged], side: int = 104, gap: int = 4) -> np.ndarray:
         spaced = [np.pad(cell, ((0, gap), (0, gap), (0, 0)), constant_values=255) for cell in cells]
         columns.append(np.concatenate(spaced))
     return np.concatenate(columns, axis=1)[:-gap, :-gap]
-
-
-def markdown(result: dict) -> str:
-    lines = [
-        "# Relighting by an environment map",
-        "",
-        f"One bridge of {result['steps']} steps at 64x64 (five minutes of one core), the target's map as a",
-        "condition (`encoding: irradiance`), judged on object families and environment maps that training",
-        "never saw; `foreign` are objects and maps of others, which are not in the repository. In brackets",
-        "95 % intervals of the crossed bootstrap over objects and maps. One training seed. Written by",
-        "`benchmarks/relight_by_map.py`, which has the configuration of data and training.",
-        "",
-        "## Foreground PSNR in dB",
-        "",
-        "The ridge regression sees the map as well: its 27 numbers, the source's colour statistics, and",
-        "their products, to one shift of the foreground's colour.",
-        "",
-        "| pairs | objects, maps | source | ridge | model | gain over source | gain over ridge |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in ("validation", "unseen", "foreign"):
-        if name in result:
-            of = result[name]
-            cells = [shown(of["psnr"][method]) for method in ("source", "ridge", "model")]
-            cells += [shown(of["gain"][over], sign=True) for over in ("source", "ridge")]
-            lines.append(
-                f"| {name}: {of['pairs']} | {of['objects']}, {of['maps']} | " + " | ".join(cells) + " |"
-            )
-    lines += [
-        "",
-        "## Shading",
-        "",
-        "Linear luminance ~ a + b . n over the object's pixels, n the stored normals: b over the mean",
-        "luminance is where the light comes from and how hard it is. Cosine and angle are between its",
-        "direction and the target's; the other columns correlate its parts over pairs. The source, lit",
-        "otherwise, says how much the object's own colours and form give away.",
-        "",
-        "| pairs | of | cosine | median angle | to the right | up | towards the camera |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    turns = {
-        f"turned, {name.replace('_', ' ')}": result["turned"][name]
-        for name in ("with_background", "map_alone")
-    }
-    for name, of in {**{key: result[key] for key in ("unseen", "foreign") if key in result}, **turns}.items():
-        for method in ("source", "output"):
-            own = of["shading"][method]
-            cells = [shown(own["correlation"][axis]) for axis in ("right", "up", "towards")]
-            lines.append(
-                f"| {name} | {method} | {shown(own['cosine'])} | {own['median_angle_deg']:.0f}° | "
-                + " | ".join(cells)
-                + " |"
-            )
-    figures = result["turned"]
-    lines += [
-        "",
-        "## Turning the map",
-        "",
-        f"{figures['objects']} objects under {figures['maps']} maps in eight steps of 45°. The swing is b",
-        "over the mean luminance, less its mean over the eight steps: its correlation with the truth's,",
-        "and its size (1: as far as the truth's). In the second row the background stays that of the",
-        "first step, so that the map alone says where the light is.",
-        "",
-        "| | correlation of the swing | size of the swing |",
-        "|---|---|---|",
-    ]
-    for name in ("with_background", "map_alone"):
-        of = figures[name]
-        lines.append(f"| {name.replace('_', ' ')} | {shown(of['correlation'])} | {shown(of['size'])} |")
-    lines += [
-        "",
-        "![Map, source, output and truth: two objects under eight lights](../images/relight_by_map.png)",
-        "",
-        "Each column: the map in camera coordinates, the source, the output, the truth. Above, the first",
-        "test object under four turns of one map and under four others; below, the first object that a",
-        "sun is turned around, before one background, so that the map alone says where it is. The light",
-        "turns with the map, by a third of the truth's swing: outputs are hazy and often too dark, without",
-        "highlights and cast shadows. It is not the number of steps: 30 % more left the size of the change",
-        "in shading where it was, on validation pairs. More objects and another loss were not tried; one",
-        "step is a regression, and may well make a mean of what the source leaves open, its own light.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def shown(value: dict[str, float], *, sign: bool = False) -> str:
-    mean = f"{value['mean']:+.2f}" if sign else f"{value['mean']:.2f}"
-    return f"{mean} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
 if __name__ == "__main__":

@@ -28,8 +28,15 @@ ROOMS = (
         f"datagen/{room}"
         for room in (
             *("core", "shards", "imaging", "assets/object_formats", "assets", "sourcing"),
-            *("scene", "lighting"),
-            *("blender/shading", "blender/modelling", "blender/families", "blender", "blender/child"),
+            *("scene", "lighting", "lighting/outdoor", "lighting/indoor", "lighting/baking"),
+            *(
+                "blender/materials",
+                "blender/shading",
+                "blender/modelling",
+                "blender/families",
+                "blender",
+                "blender/child",
+            ),
             *("models/weights", "models", "models/matting", "models/relighting"),
             *("recipes", "dataset", "imports", "exports"),
         )

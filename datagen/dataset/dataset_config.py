@@ -21,7 +21,7 @@ from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import digest
 from pairbridge.datagen.imaging.view import ViewTransform
-from pairbridge.datagen.lighting.baked import LightingsConfig
+from pairbridge.datagen.lighting.baking.baked import LightingsConfig
 from pairbridge.datagen.recipes import RECIPES
 from pairbridge.datagen.recipes.workbench import WorkbenchSettings
 

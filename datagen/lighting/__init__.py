@@ -1,5 +1,5 @@
-"""Environment maps: reading, exposure, backgrounds, light maps, and the skies, rigs and blends that are
-baked.
+"""Environment maps as they are used: reading, exposure, backgrounds, grounds that they show, and light maps.
 
-Imports the rooms below `blender`; a sky is rendered by whatever fulfils `baked.SkyBaker`.
+Those that are made here have rooms of their own: `outdoor`, `indoor`, and `baking`, which bakes them, skies,
+rigs and blends once per dataset. Imports the rooms below `blender`, and none of these three.
 """

@@ -153,7 +153,7 @@ def embedded_assets(families: tuple[str, ...] | None, bpy_folder: Path | None = 
 
 
 def baked_assets(lightings_dir: Path) -> list[Asset]:
-    """The lightings that `pairbridge.datagen.lighting.baked.bake_lightings` put in `lightings_dir`."""
+    """The lightings that `pairbridge.datagen.lighting.baking.baked.bake_lightings` put in `lightings_dir`."""
     found = []
     for path in sorted(lightings_dir.glob("*.exr")):
         match = _BAKED_NAME.match(path.stem)
@@ -188,7 +188,7 @@ def baked_asset(
         split=split,
         licence="CC0-1.0",
         author="pairbridge",
-        source=f"pairbridge.datagen.lighting.baked ({lighting})",
+        source=f"pairbridge.datagen.lighting.baking.baked ({lighting})",
         sha256=sha256,
         path=path,
         lighting=lighting,

@@ -28,9 +28,9 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.imaging.quality import Gates, check_render
 from pairbridge.datagen.imaging.view import ViewTransform
+from pairbridge.datagen.lighting.baking.studio_rigs import studio_rig
 from pairbridge.datagen.lighting.equirect import Environment, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.studio_rigs import studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec, PlacedObject, ReceiverSpec, SceneSpec
 from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT, USUAL_SIDE_M, mapped_surface

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from pairbridge.datagen.core.record_files import read_output
 from pairbridge.pipelines.commands.tables import new_console, new_table
-from pairbridge.pipelines.runs.report import duration, headline, percent, size
+from pairbridge.pipelines.runs.report import drawn, duration, headline, percent, size, subjects
 from pairbridge.training.evaluation.baselines import method_label
 from pairbridge.training.evaluation.metrics import METRICS
+from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell
 
 
 def show_evaluation(evaluation: dict[str, Any]) -> None:
@@ -16,8 +19,8 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
     for name, source in evaluation["sources"].items():
         table = new_table(
             "",
-            title=f"{name}: {source['pairs']} pairs of {source['objects']} subjects, "
-            f"split {evaluation['split']}, 95 % intervals over subjects",
+            title=f"{name}: {source['pairs']} pairs of {subjects(source)}, "
+            f"split {evaluation['split']}, 95 % intervals over {drawn(source)}",
         )
         judged_by = source["judged_by"]
         shown = [metric for metric in METRICS if metric in source["methods"]["model"]]
@@ -34,6 +37,8 @@ def show_evaluation(evaluation: dict[str, Any]) -> None:
             table.add_row(f"model minus {method_label(method).lower()}", *cells)
         console = new_console(least_columns=110)
         console.print(table)
+        if source["ratios"]:
+            console.print(_ratio_table(source["ratios"]))
         for method, distances in source["sets"].items():
             listed = ", ".join(f"{METRICS[key].label} {value:.2f}" for key, value in distances.items())
             console.print(f"{method_label(method)}: {listed}")
@@ -64,6 +69,14 @@ def show_run(folder: Path) -> int:
     console.print(f"time: {spent}")
     console.print(f"report: {folder / 'report.html'}")
     return quarantined
+
+
+def _ratio_table(ratios: dict[str, dict[str, dict[str, float]]]) -> Table:
+    title = "of outputs over targets within the mask: medians, 1 is right"
+    table = new_table("", *RATIOS.values(), title=title)
+    for method, of_method in ratios.items():
+        table.add_row(method_label(method), *(ratio_cell(of_method.get(name)) for name in RATIOS))
+    return table
 
 
 def _cells(

@@ -24,7 +24,7 @@ from pairbridge.datagen.core.errors import PairbridgeError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
-from pairbridge.datagen.lighting.baked import Planned, bake_lighting, planned_lightings
+from pairbridge.datagen.lighting.baking.baked import Planned, bake_lighting, planned_lightings
 from pairbridge.datagen.models.weights.weight_folders import weights_root
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.shards.layout import GroupSpec, ShardSpec

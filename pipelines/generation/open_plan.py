@@ -18,7 +18,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.extension import first_assets, frozen_assets, refused_changes
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME, DatasetManifest
 from pairbridge.datagen.dataset.plan import DatasetPlan, make_plan
-from pairbridge.datagen.lighting.baked import bake_lightings, planned_lightings
+from pairbridge.datagen.lighting.baking.baked import bake_lightings, planned_lightings
 from pairbridge.datagen.models.weights.model_terms import model_terms
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.sourcing.sources import build_catalogue

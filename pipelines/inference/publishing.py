@@ -18,7 +18,9 @@ from pairbridge.training.data.condition_specs import LIGHT, MASK, NOISE, SOURCE
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import CheckpointState, read_state
 from pairbridge.training.evaluation.baselines import method_label
+from pairbridge.training.evaluation.evaluate import checked_evaluation
 from pairbridge.training.evaluation.metrics import METRICS
+from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell
 from pairbridge.training.published.published_folders import write_published
 
 CARD_NAME = "README.md"
@@ -176,22 +178,30 @@ def _metric_lines(run: Path | None) -> list[str]:
     path = run / "evaluation" / "evaluation.json" if run else None
     if path is None or not path.is_file():
         return ["Not evaluated: `pairbridge evaluate` judges a run on held-out pairs."]
-    evaluation = read_output(path, "evaluate")
+    evaluation = checked_evaluation(read_output(path, "evaluate"), path)
     steps = evaluation["sampling_steps"]
     lines = [
         f"On the {evaluation['split']} side at {evaluation['size']} x {evaluation['size']} pixels, "
         f"{steps} network evaluation{'' if steps == 1 else 's'} an image; 95 % bootstrap intervals over"
-        " subjects.\n"
+        " subjects and, where pairs name them, lightings.\n"
     ]
     for name, source in evaluation["sources"].items():
         shown = [metric for metric in METRICS if metric in source["methods"]["model"]]
-        lines.append(f"`{name}`: {source['pairs']} pairs of {source['objects']} subjects\n")
-        lines.append("| | " + " | ".join(METRICS[metric].label for metric in shown) + " |")
-        lines.append("|---|" + "---|" * len(shown))
+        ratios = list(RATIOS) if source["ratios"] else []
+        counts = (
+            f"{source['pairs']} pairs of {source['objects']} subjects under {source['lightings']} lightings"
+        )
+        lines.append(f"`{name}`: {counts}\n")
+        labels = [METRICS[metric].label for metric in shown] + [
+            f"{RATIOS[one]}, 1 is right" for one in ratios
+        ]
+        lines.append("| | " + " | ".join(labels) + " |")
+        lines.append("|---|" + "---|" * len(labels))
         methods = source["methods"]
         for method in sorted(methods, key=lambda name: (name != "model", name)):
             figures = methods[method]
-            cells = (_cell(figures[metric], METRICS[metric].digits) for metric in shown)
+            cells = [_cell(figures[metric], METRICS[metric].digits) for metric in shown]
+            cells += [ratio_cell(source["ratios"][method].get(one)) for one in ratios]
             lines.append(f"| {method_label(method)} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines[:-1]

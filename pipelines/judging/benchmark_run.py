@@ -20,10 +20,11 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.pipelines.inference.translation import OpenedModel, TranslationRequest, translate_image
 from pairbridge.pipelines.judging.benchmark_cases import Case, FoundCase, find_cases, read_case
-from pairbridge.pipelines.judging.benchmark_scores import COLUMNS, pooled, score, trivial
+from pairbridge.pipelines.judging.benchmark_scores import COLUMNS, pooled, ratios, score, trivial
 from pairbridge.pipelines.judging.named_benchmarks import BENCHMARKS, NamedBenchmark
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.evaluation.metrics import bootstrap_interval
+from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell, ratio_summary
 from pairbridge.training.evaluation.set_distances import SetDistances
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
 
@@ -58,6 +59,7 @@ class CaseRow:
     group: str
     counts_for: float
     figures: dict[str, float]
+    ratios: dict[str, float]
 
 
 def run_benchmark(
@@ -72,8 +74,9 @@ def run_benchmark(
     `out`/benchmark.json, and every figure in `out`/benchmark.csv.
 
     Of it: `benchmark`, `protocol`, `cases`, `expected`, `left_out`, and `rows`: group ("" for all) -> method
-    -> column -> {mean, low, high}, 95 % over scenes. Raises ConfigError for a folder that is not laid out as
-    the benchmark, for a model or outputs that do not fit it, AssetError for a damaged file.
+    -> column -> {mean, low, high}, 95 % over scenes; of contrast and texture {median, low, high, pairs}.
+    Raises ConfigError for a folder that is not laid out as the benchmark, for a model or outputs that do not
+    fit it, AssetError for a damaged file.
     """
     benchmark = BENCHMARKS[name]
     found = find_cases(benchmark, root, judging.lists)
@@ -107,7 +110,8 @@ def run_benchmark(
                     figures["lpips"] = lpips(image_tensor([output]), image_tensor([case.target])).item()
             if sets:
                 sets.add(method, [output], [case])
-            rows.append(CaseRow(method, case.id, case.scene, case.group, pooled(benchmark, case), figures))
+            about = (method, case.id, case.scene, case.group, pooled(benchmark, case))
+            rows.append(CaseRow(*about, figures, ratios(benchmark, case, output)))
         on_progress(number + 1, len(found))
     if not rows:
         raise ConfigError(
@@ -229,7 +233,8 @@ def _means(benchmark: NamedBenchmark, rows: Sequence[CaseRow]) -> dict[str, dict
     counts_for = np.array([row.counts_for for row in rows])
     share = counts_for / counts_for.mean()
     scenes = [row.scene for row in rows]
-    return {
+    of_ratios = ratio_summary([row.ratios for row in rows], scenes, seed=0) if rows[0].ratios else {}
+    means = {
         column: asdict(
             bootstrap_interval(
                 (share * np.array([row.figures[column] for row in rows])).tolist(), scenes, seed=0
@@ -238,18 +243,22 @@ def _means(benchmark: NamedBenchmark, rows: Sequence[CaseRow]) -> dict[str, dict
         for column in COLUMNS[benchmark.kind]
         if column in rows[0].figures
     }
+    return means | of_ratios
 
 
 def shown(result: Mapping[str, Any]) -> Iterator[str]:
-    """The result's table, line by line, a row for each method and the papers' columns."""
+    """The result's table, line by line: a row for each method, the papers' columns, contrast and texture."""
     columns = COLUMNS[BENCHMARKS[result["benchmark"]].kind]
     for group, methods in result["rows"].items():
         there = [name for name in columns if any(name in figures for figures in methods.values())]
         titles = (f"{columns[name].label}{_direction(columns[name].more)}" for name in there)
+        beside = [name for name in RATIOS if any(name in figures for figures in methods.values())]
+        titles = [*titles, *(f"{RATIOS[name]} (1 is right)" for name in beside)]
         yield "  ".join([f"{group or 'all':20}", *(f"{title:>24}" for title in titles)])
         for method, figures in methods.items():
-            cells = (f"{_cell(figures.get(name), columns[name].digits):>24}" for name in there)
-            yield "  ".join([f"{method:20}", *cells])
+            cells = [_cell(figures.get(name), columns[name].digits) for name in there]
+            cells += [ratio_cell(figures.get(name)) for name in beside]
+            yield "  ".join([f"{method:20}", *(f"{cell:>24}" for cell in cells)])
 
 
 def _direction(more: bool) -> str:
@@ -265,11 +274,12 @@ def _cell(figure: Mapping[str, float] | None, digits: int) -> str:
 
 
 def _csv(benchmark: NamedBenchmark, rows: Sequence[CaseRow]) -> bytes:
-    columns = [name for name in COLUMNS[benchmark.kind] if name in rows[0].figures]
+    columns = [name for name in COLUMNS[benchmark.kind] if name in rows[0].figures] + list(rows[0].ratios)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["method", "case", "scene", "group", *columns])
     for row in rows:
-        figures = (repr(float(row.figures[name])) for name in columns)
+        of_row = row.figures | row.ratios
+        figures = (repr(float(of_row[name])) for name in columns)
         table.writerow([row.method, row.case, row.scene, row.group, *figures])
     return text.getvalue().encode()

@@ -17,6 +17,7 @@ from pairbridge.training.evaluation.metrics import (
     ssim,
     ssim_map,
 )
+from pairbridge.training.evaluation.ratios import appearance_ratios
 
 # What papers print, in their order: name -> how it is called and shown.
 COLUMNS: dict[Kind, dict[str, Metric]] = {
@@ -69,6 +70,15 @@ def score(benchmark: NamedBenchmark, case: Case, output: np.ndarray) -> dict[str
     if benchmark.kind == "removal":
         figures["ssim"] = ssim(output, case.target)
     return {name: figures[name] for name in COLUMNS[benchmark.kind] if name in figures}
+
+
+def ratios(benchmark: NamedBenchmark, case: Case, output: np.ndarray) -> dict[str, float]:
+    """Contrast and texture within the mask, over the target's, where the mask says what is to change. No
+    paper prints them: they tell an output that is right from one that is between two answers.
+    """
+    if benchmark.kind not in ("removal", "harmonisation"):
+        return {}
+    return appearance_ratios(output, case.target, case.mask)
 
 
 def _mse(output: np.ndarray, target: np.ndarray) -> float:

@@ -20,7 +20,9 @@ from pairbridge.pipelines.runs.pictures import (
 from pairbridge.pipelines.runs.report import report_environment
 from pairbridge.pipelines.runs.stages import StageRecords
 from pairbridge.training.engine.run_log import read_lines
+from pairbridge.training.evaluation.evaluate import checked_evaluation
 from pairbridge.training.evaluation.metrics import METRICS, bootstrap_interval
+from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell
 
 # Of a key that one of two configurations lacks.
 _ABSENT = "–"
@@ -76,6 +78,8 @@ def render_comparison(runs: list[FinishedRun], sources: dict[str, dict[str, Any]
         outputs={name: _same_outputs(runs, name) for name in sources},
         differences=configuration_differences(*(run.metrics["configuration"] for run in runs)),
         metrics_shown=METRICS,
+        ratios_shown=RATIOS,
+        ratio_cell=ratio_cell,
         titles={
             "metrics": "Metrics",
             "outputs": "Outputs on the same pairs",
@@ -105,7 +109,9 @@ def _read(name: str, folder: Path) -> FinishedRun:
             consequence="it has no figures to compare",
             remedy="name a folder that `pairbridge run` made, such as runs/demo, once it has come to its end",
         )
-    return FinishedRun(name, folder, read_output(folder / "metrics.json", "run"), record["inputs"])
+    metrics = read_output(folder / "metrics.json", "run")
+    checked_evaluation(metrics["evaluation"], folder / "metrics.json")
+    return FinishedRun(name, folder, metrics, record["inputs"])
 
 
 def _sources(run: FinishedRun) -> dict[str, Any]:
@@ -113,8 +119,9 @@ def _sources(run: FinishedRun) -> dict[str, Any]:
 
 
 def _compared(runs: list[FinishedRun], source: str) -> dict[str, Any]:
-    """Of one source: `pairs`, `objects`, `judged_by`, whether both judged the `same` pairs, and per metric
-    that both have `means` of both, and `gain`, the paired difference second - first, None where pairs differ.
+    """Of one source: `pairs`, `objects`, `lightings`, `judged_by`, whether both judged the `same` pairs, and
+    per metric that both have `means` of both, and `gain`, the paired difference second - first, None where
+    pairs differ; `ratios`: contrast and texture of both.
     """
     own = [_sources(run)[source] for run in runs]
     same = len({(run.judged["data"][source], *_frame(run)) for run in runs}) == 1
@@ -124,8 +131,13 @@ def _compared(runs: list[FinishedRun], source: str) -> dict[str, Any]:
             continue
         means = [one["methods"]["model"][metric]["mean"] for one in own]
         rows[metric] = {"means": means, "gain": _gain(runs, source, metric) if same else None}
-    about = {"pairs": own[0]["pairs"], "objects": own[0]["objects"], "judged_by": own[0]["judged_by"]}
-    return {**about, "same": same, "metrics": rows}
+    about = {name: own[0][name] for name in ("pairs", "objects", "lightings", "judged_by")}
+    ratios = {
+        name: [one["ratios"]["model"].get(name) for one in own]
+        for name in RATIOS
+        if all(one["ratios"] for one in own)
+    }
+    return {**about, "same": same, "metrics": rows, "ratios": ratios}
 
 
 def _frame(run: FinishedRun) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from pairbridge.pipelines.runs.run_metrics import collect
 from pairbridge.training.engine.run_log import read_lines
 from pairbridge.training.evaluation.baselines import method_label
 from pairbridge.training.evaluation.metrics import METRICS
+from pairbridge.training.evaluation.ratios import RATIOS
 
 PAIRS_PER_RECIPE = 6
 
@@ -71,6 +72,7 @@ def render(
         ),
         method_label=method_label,
         metrics_shown=METRICS,
+        ratios_shown=RATIOS,
         headlines=[headline(name, source) for name, source in metrics["evaluation"]["sources"].items()],
         **page_script(environment, "compare.js", "report.js"),
     )
@@ -86,6 +88,8 @@ def report_environment() -> Environment:
         "size": size,
         "percent": percent,
         "counted": _counted,
+        "subjects": subjects,
+        "drawn": drawn,
         "yaml": as_yaml,
         "machine": machine,
     }
@@ -138,8 +142,7 @@ def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
     `metric` says what `gain` is measured in; `figure` is the gain in words; a source without any baseline has
     neither.
     """
-    pairs, subjects = _counted(source["pairs"], "pair"), _counted(source["objects"], "subject")
-    where = f"{pairs} of {subjects}, held out from training"
+    where = f"{_counted(source['pairs'], 'pair')} of {subjects(source)}, held out from training"
     said = {"source": name, "where": where, "gain": None, "figure": "", "tone": "unclear"}
     best = source["best_baseline"]
     if best is None:
@@ -168,6 +171,17 @@ def headline(name: str, source: dict[str, Any]) -> dict[str, Any]:
         "tone": tone,
         "verdict": verdict,
     }
+
+
+def subjects(source: dict[str, Any]) -> str:
+    """29 subjects under 10 lightings: what an evaluated source's intervals are over."""
+    shown = _counted(source["objects"], "subject")
+    return f"{shown} under {_counted(source['lightings'], 'lighting')}" if source["lightings"] else shown
+
+
+def drawn(source: dict[str, Any]) -> str:
+    """What its bootstrap draws."""
+    return "subjects and lightings" if source["lightings"] > 1 else "subjects"
 
 
 def _counted(number: int, thing: str) -> str:

@@ -40,7 +40,7 @@ from pairbridge.training.data.mix_config import MixConfig, dataset_folder
 from pairbridge.training.data.pairs import open_store
 from pairbridge.training.engine.checkpoint import CheckpointError, checkpoint_folders, content_digest
 from pairbridge.training.engine.engine_run import OnProgress
-from pairbridge.training.evaluation.evaluate import evaluate
+from pairbridge.training.evaluation.evaluate import EVALUATION_FORMAT, evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 
 STAGE_NAMES = ("generate", "verify", "train", "evaluate", "report")
@@ -168,6 +168,7 @@ def evaluation_stage(
     return Stage(
         name=name,
         inputs=lambda: {
+            "format": EVALUATION_FORMAT,
             "evaluation": evaluation.model_dump(mode="json"),
             "checkpoint": checkpoint_digest(training_dir),
             "data": evaluated_data(evaluation, run_root),

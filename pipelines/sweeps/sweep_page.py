@@ -17,6 +17,7 @@ from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.pipelines.pages.charts import INK, NARROW_IN, SERIES, chart, quiet_axes
 from pairbridge.pipelines.pages.html import page_environment
 from pairbridge.pipelines.runs.placeholders import stand_ins
+from pairbridge.pipelines.runs.report import subjects
 from pairbridge.pipelines.runs.run_config import Run
 from pairbridge.pipelines.sweeps.cells import Cell
 from pairbridge.pipelines.sweeps.sweep_config import Grid, SweepConfig
@@ -126,7 +127,7 @@ def _grid(
             {
                 "source": source,
                 "pairs": first["pairs"],
-                "objects": first["objects"],
+                "subjects": subjects(first),
                 "untouched": first["methods"]["source"][sweep.metric]["mean"],
                 "points": points,
             }

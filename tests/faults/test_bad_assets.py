@@ -12,7 +12,7 @@ from launching import promised
 
 from pairbridge.datagen.dataset.plan import make_plan
 from pairbridge.datagen.dataset.verify import verify_dataset
-from pairbridge.datagen.lighting.baked import LightingsConfig, planned_lightings
+from pairbridge.datagen.lighting.baking.baked import LightingsConfig, planned_lightings
 from pairbridge.datagen.sourcing.sources import build_catalogue
 from pairbridge.pipelines.attempts.holes import assets_used
 from pairbridge.pipelines.generation.driver import CrashesEverywhere

@@ -20,12 +20,14 @@ from pairbridge.training.evaluation.linear_baselines import (
     Pairs,
     Predictor,
     StandardisedRidge,
+    best_shift,
+    fit_aligned_shadow_ridge,
+    fit_light_colour_ridge,
     fit_light_ridge,
     fit_nearest_lights,
-    fit_pixel_ridge,
-    fit_whole_ridge,
     statistics,
 )
+from pairbridge.training.evaluation.pixel_ridges import fit_pixel_ridge, fit_whole_ridge
 from pairbridge.training.evaluation.tasks import Task
 
 # (training pairs, validation pairs), each None where there are none -> None where those it needs are missing.
@@ -94,20 +96,11 @@ def fit_colour_shift_ridge(train: Pairs, validation: Pairs) -> Predictor:
 
 
 def _shifts(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-    rows = [
-        (statistics(one.source, one.mask), _best_shift(one.source, one.target, one.mask)) for one in pairs
-    ]
+    rows = [(statistics(one.source, one.mask), best_shift(one)) for one in pairs]
     if not rows:
         raise ValueError("the colour shift ridge needs at least one pair on each side")
     features, shifts = zip(*rows, strict=True)
     return np.stack(features), np.stack(shifts)
-
-
-def _best_shift(source: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The RGB shift s that minimises sum m (target - source - m s)^2, m the mask: the best for `predict`."""
-    m = mask.astype(np.float64) / 255
-    difference = target.astype(np.float64) - source.astype(np.float64)
-    return np.tensordot(m**2, difference, axes=2) / max((m**3).sum(), 1e-6)
 
 
 def paste(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
@@ -256,6 +249,7 @@ BASELINES = {
         "Ridge, one colour shift", (*_LIT, *_SURFACES, Task.INSERTION), _of_both(fit_colour_shift_ridge)
     ),
     "light_ridge": _Entry("Ridge on the light", _LIT, _of_both(fit_light_ridge)),
+    "light_colour_ridge": _Entry("Ridge on light times colours", _LIT, _of_both(fit_light_colour_ridge)),
     "mean_fill": _Entry("Mean fill", (Task.REMOVAL,), _blind(mean_fill)),
     "inpaint": _Entry("Inpainting from the rim", (Task.REMOVAL,), _blind(inpaint)),
     "smooth_fill": _Entry("Smooth fill", (Task.REMOVAL,), _blind(smooth_fill)),
@@ -271,6 +265,9 @@ BASELINES = {
         "Mean shadow", (Task.SHADOW,), lambda train, validation: train and fit_mean_shadow(train)
     ),
     "nearest_lights": _Entry("Mean shadow of like lamps", (Task.SHADOW,), _of_both(fit_nearest_lights)),
+    "aligned_shadow_ridge": _Entry(
+        "Ridge on the lamp, around the object", (Task.SHADOW,), _of_both(fit_aligned_shadow_ridge)
+    ),
     "bilateral": _Entry(
         "Bilateral filter",
         (Task.RESTORATION,),
@@ -284,6 +281,9 @@ BASELINES = {
     "foreground_ridge": _Entry("Ridge on pixels", _SURFACES, _of_both(fit_pixel_ridge, of_foreground=True)),
     "pixel_ridge": _Entry(
         "Ridge on pixels", (Task.DEPTH, Task.NORMALS, Task.PICTURE), _of_both(fit_pixel_ridge)
+    ),
+    "shape_ridge": _Entry(
+        "Ridge on shading's slopes", (Task.DEPTH, Task.NORMALS), _of_both(fit_pixel_ridge, has_slopes=True)
     ),
     "whole_ridge": _Entry("Ridge on the picture", (Task.ENVIRONMENT,), _of_both(fit_whole_ridge)),
 }

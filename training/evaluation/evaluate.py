@@ -48,9 +48,13 @@ from pairbridge.training.evaluation.metrics import (
     mask_metrics,
     normal_metrics,
 )
+from pairbridge.training.evaluation.ratios import appearance_ratios, ratio_summary
 from pairbridge.training.evaluation.set_distances import SetDistances
 from pairbridge.training.evaluation.tasks import Task
 from pairbridge.training.perceptual.lpips import Lpips
+
+# Of evaluation.json. 2: counts of lightings, contrast and texture.
+EVALUATION_FORMAT = 2
 
 # Pairs of one batch -> what a method makes of each.
 Method = Callable[[list[Pair]], Iterable[np.ndarray]]
@@ -64,6 +68,7 @@ class _Row:
     object: str
     lighting: str
     metrics: dict[str, float]
+    ratios: dict[str, float]
 
 
 def evaluate(
@@ -76,13 +81,14 @@ def evaluate(
 ) -> dict[str, Any]:
     """Judge the newest checkpoint of a training; the result, JSON-able, is also `out_dir`/evaluation.json.
 
-    Per source: `task`, `judged_by` (a metric), `pairs`, `objects`; `methods`: method -> metric -> {mean, low,
-    high}; `gains`: the same for the paired difference model - method; `best_baseline`: the one that comes
-    nearest to the targets by `judged_by`, None where there is none; `sets`: method -> {fid, local_fid}, empty
-    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
-    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
-    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
-    all. Raises ConfigError where nothing was trained,
+    Per source: `task`, `judged_by` (a metric), `pairs`, and how many `objects` and `lightings` these show;
+    `methods`: method -> metric -> {mean, low, high}; `gains`: the same for the paired difference model -
+    method; `best_baseline`: the one that comes nearest to the targets by `judged_by`, None where there is
+    none; `ratios`: method -> contrast and texture -> {median, low, high, pairs}, of tasks with a foreground;
+    `sets`: method -> {fid, local_fid}, empty without Inception weights; `samples`: PNG files, source | output
+    | target from left to right, of pairs spread evenly over the split; `worst`: the same of the pairs that
+    the model does worst, worst first. Figures of every image are in `out_dir`/<source>.csv. `on_progress`
+    gets source name, pairs done, pairs in all. Raises ConfigError where nothing was trained,
     FolderLocked while another process judges into `out_dir`.
     """
     torch.set_num_threads(config.threads)
@@ -98,6 +104,7 @@ def evaluate(
     with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
         sweep_temporaries(out_dir)
         result = {
+            "format": EVALUATION_FORMAT,
             "checkpoint": complete[-1].name,
             "split": config.split,
             "size": config.size,
@@ -110,6 +117,18 @@ def evaluate(
             },
         }
         write_atomically(out_dir / "evaluation.json", [canonical_json(result)])
+    return result
+
+
+def checked_evaluation(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A result as it was read from `path`, or a file that holds it. Raises ConfigError for another format."""
+    if result.get("format") != EVALUATION_FORMAT:
+        raise ConfigError(
+            f"{path} holds an evaluation of format {result.get('format', 1)}, this version reads "
+            f"{EVALUATION_FORMAT}",
+            consequence="it lacks figures that are shown here",
+            remedy="judge again: `pairbridge run` does so by itself, `pairbridge evaluate` for a training",
+        )
     return result
 
 
@@ -162,7 +181,15 @@ def _judge(
                 for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
                     figures["lpips"] = distance
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
-                rows[name].append(_Row(pair.key, object_of(pair.meta), lighting_of(pair.meta), figures))
+                rows[name].append(
+                    _Row(
+                        pair.key,
+                        object_of(pair.meta),
+                        lighting_of(pair.meta),
+                        figures,
+                        pair_ratios(source.task, output, pair),
+                    )
+                )
                 if name == "model":
                     worst.offer(figures, place, pair, output)
                     if place in shown:
@@ -178,6 +205,7 @@ def _judge(
         "judged_by": source.task.judged_by,
         "pairs": count,
         "objects": len({row.object for row in rows["model"]}),
+        "lightings": len({row.lighting for row in rows["model"]} - {""}),
         "methods": summaries,
         "best_baseline": _best_baseline(source.task, summaries),
         "gains": {
@@ -185,6 +213,9 @@ def _judge(
             for name, of_method in rows.items()
             if name != "model"
         },
+        "ratios": {name: _ratios(config, of_method) for name, of_method in rows.items()}
+        if source.task.has_foreground
+        else {},
         "sets": sets.distances() if sets else {},
         "samples": samples,
         "worst": [
@@ -210,6 +241,11 @@ def pair_metrics(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]
             )
         return depth_metrics(output[..., 0], pair.depth, pair.valid == 255)
     return image_metrics(output, pair.target, pair.mask if task.has_foreground else None)
+
+
+def pair_ratios(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
+    """Contrast and texture of one output over its target's, where the task has a foreground."""
+    return appearance_ratios(output, pair.target, pair.mask) if task.has_foreground else {}
 
 
 @torch.no_grad()
@@ -401,15 +437,27 @@ def _summary(
     return summary
 
 
+def _ratios(config: EvaluationConfig, rows: list[_Row]) -> dict[str, dict[str, float]]:
+    return ratio_summary(
+        [row.ratios for row in rows],
+        [row.object for row in rows],
+        [row.lighting for row in rows],
+        seed=config.seed,
+        resamples=config.bootstrap_resamples,
+    )
+
+
 def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
     """One line per method and pair; figures in full precision."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    metrics = [name for name in METRICS if name in rows["model"][0].metrics]
-    table.writerow(["method", "key", "object", "lighting", *metrics])
+    first = rows["model"][0]
+    columns = [name for name in METRICS if name in first.metrics] + list(first.ratios)
+    table.writerow(["method", "key", "object", "lighting", *columns])
     for name, of_method in rows.items():
         for row in of_method:
-            figures = (repr(float(row.metrics[metric])) for metric in metrics)
+            of_row = row.metrics | row.ratios
+            figures = (repr(float(of_row[column])) for column in columns)
             table.writerow([name, row.key, row.object, row.lighting, *figures])
     write_atomically(path, [text.getvalue().encode()])
 

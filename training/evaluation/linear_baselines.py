@@ -35,23 +35,22 @@ class FittingPair(NamedTuple):
 # Pairs of one split, as often as they are asked for.
 Pairs = Iterable[FittingPair]
 
-RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
-# Of pixels there are thousands in a picture, and the penalty is on their mean.
-PIXEL_LAMBDAS = (1e-6, 1e-4, 1e-2)
-# Sides of what light maps and pictures are averaged to before they become features.
-_LIGHT_SIDE, _PICTURE_SIDE = 4, 8
-# Widths of the surroundings that a pixel's features average over, as shares of the picture's side.
-_BLURS = (1 / 32, 1 / 8)
+RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+# Side of what light maps are averaged to before they become features.
+_LIGHT_SIDE = 4
+# Side of an object that shadows are aligned to, as a share of the picture's.
+_ALIGNED_SIDE = 0.3
 # Kernel widths, in typical distances between light maps.
 _WIDTHS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def ridge(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
     """Weights (F, K) from features x (N, F), whose last is a constant and not penalised, to y (N, K)."""
-    return _solve(x.T @ x, x.T @ y, penalty)
+    return solve(x.T @ x, x.T @ y, penalty)
 
 
-def _solve(gram: np.ndarray, moments: np.ndarray, penalty: float) -> np.ndarray:
+def solve(gram: np.ndarray, moments: np.ndarray, penalty: float) -> np.ndarray:
+    """`ridge` from the products x^T x, (F, F), and x^T y, (F, K)."""
     penalties = np.full(len(gram), penalty)
     penalties[-1] = 0
     return np.linalg.solve(gram + np.diag(penalties), moments)
@@ -124,13 +123,42 @@ def fit_light_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
     fitted = StandardisedRidge(*rows(train), *rows(validation))
 
     def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        plane = _across(mask) @ fitted(features(source, mask, conditions)).reshape(3, 3)
-        return _picture(source + mask[..., None] / 255 * plane)
+        plane = across(mask) @ fitted(features(source, mask, conditions)).reshape(3, 3)
+        return rounded(source + mask[..., None] / 255 * plane)
 
     return predict
 
 
-def _across(mask: np.ndarray) -> np.ndarray:
+def fit_light_colour_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
+    """Ridge regression from the light's coefficients, colour statistics of the source and all products of the
+    two to one shift of the foreground's colour: what is seen is a colour times a light. None where the
+    conditions hold no light.
+    """
+    if light_coefficients(next(iter(train)).conditions) is None:
+        return None
+
+    def features(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+        light, colours = light_coefficients(conditions), statistics(source, mask)
+        return np.concatenate([light, colours, np.outer(light, colours).ravel()])
+
+    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        found = [(features(one.source, one.mask, one.conditions), best_shift(one)) for one in pairs]
+        return tuple(np.stack(part) for part in zip(*found, strict=True))
+
+    fitted = StandardisedRidge(*rows(train), *rows(validation))
+    return lambda source, mask, conditions: rounded(
+        source + mask[..., None] / 255 * fitted(features(source, mask, conditions))
+    )
+
+
+def best_shift(pair: FittingPair) -> np.ndarray:
+    """The RGB shift s that minimises sum m (target - source - m s)^2, m the mask from 0 to 1."""
+    m = pair.mask.astype(np.float64) / 255
+    difference = pair.target.astype(np.float64) - pair.source.astype(np.float64)
+    return np.tensordot(m**2, difference, axes=2) / max((m**3).sum(), 1e-6)
+
+
+def across(mask: np.ndarray) -> np.ndarray:
     """(H, W, 3): 1, and the place across and up the foreground in its own spreads."""
     weight = mask.astype(np.float64) / max(float(mask.sum()), 1e-6)
     planes = [np.ones(mask.shape)]
@@ -143,7 +171,7 @@ def _across(mask: np.ndarray) -> np.ndarray:
 def _best_plane(pair: FittingPair) -> np.ndarray:
     """(9,): the shift that is linear across the foreground, of least square error where the mask is."""
     weight = pair.mask.astype(np.float64) / 255
-    design = _across(pair.mask) * weight[..., None]
+    design = across(pair.mask) * weight[..., None]
     difference = pair.target.astype(np.float64) - pair.source
     gram = np.tensordot(design, design, axes=((0, 1), (0, 1)))
     moments = np.tensordot(design, difference * weight[..., None], axes=((0, 1), (0, 1)))
@@ -173,122 +201,67 @@ def fit_nearest_lights(train: Pairs, validation: Pairs) -> Predictor | None:
             off = one.source + change(one.conditions, width) - one.target
             errors[width] += float(np.square(off).mean())
     best = min(errors, key=errors.__getitem__)
-    return lambda source, mask, conditions: _picture(source + change(conditions, best))
+    return lambda source, mask, conditions: rounded(source + change(conditions, best))
 
 
-def fit_pixel_ridge(
-    train: Pairs, validation: Pairs, *, of_foreground: bool = False, is_region: bool = False
-) -> Predictor:
-    """Ridge regression, pixel by pixel, from the source, aligned conditions (the mask, normals, depth, a
-    cut-out), what these are on average around the pixel and in the whole picture, and the place in it.
-
-    of_foreground: fitted where the mask is, and the source elsewhere. is_region: a mask is predicted, marked
-    above the level that gives the training pairs the best mean IoU.
+def fit_aligned_shadow_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
+    """The source plus a change that is linear in the light's coefficients at every place around the object:
+    changes are moved and scaled so that the object's middle and area are the same in all, averaged there by
+    ridge regression, and moved back. None where the conditions hold no light.
     """
+    if light_coefficients(next(iter(train)).conditions) is None:
+        return None
+    lights = np.stack([light_coefficients(one.conditions) for one in train])
+    mean, spread = lights.mean(axis=0), np.maximum(lights.std(axis=0), 1e-6)
 
-    def weight(one: FittingPair) -> np.ndarray:
-        return (one.mask / 255.0 if of_foreground else one.valid.astype(np.float64)).ravel()
+    def features(conditions: Conditions) -> np.ndarray:
+        return np.append((light_coefficients(conditions) - mean) / spread, 1.0)
 
-    gram, moments, total = 0.0, 0.0, 0.0
+    gram, moments = 0.0, 0.0
     for one in train:
-        x, w = _pixel_features(one.source, one.conditions), weight(one)
-        weighted = x * w[:, None]
-        gram, moments = gram + weighted.T @ x, moments + weighted.T @ _levels(one.target).reshape(-1, 3)
-        total += w.sum()
-    fits = {penalty: _solve(gram / total, moments / total, penalty) for penalty in PIXEL_LAMBDAS}
+        x = features(one.conditions)
+        change = _aligned(one.target.astype(np.float32) - one.source, one.mask)
+        gram, moments = gram + np.outer(x, x), moments + x[:, None, None, None] * change
+    shape = moments.shape[1:]
+    fits = {
+        penalty: solve(gram, moments.reshape(len(gram), -1), penalty).reshape(-1, *shape)
+        for penalty in RIDGE_LAMBDAS
+    }
+
+    def predict(penalty: float, one_source: np.ndarray, mask: np.ndarray, x: np.ndarray) -> np.ndarray:
+        change = np.tensordot(x, fits[penalty], axes=1).astype(np.float32)
+        return rounded(one_source + _aligned(change, mask, back=True))
+
     errors = dict.fromkeys(fits, 0.0)
     for one in validation:
-        x, w = _pixel_features(one.source, one.conditions), weight(one)
-        for penalty, weights in fits.items():
-            off = np.square(x @ weights - _levels(one.target).reshape(-1, 3)).mean(axis=1)
-            errors[penalty] += float((w * off).sum())
-    weights = fits[min(errors, key=errors.__getitem__)]
-
-    def levels(source: np.ndarray, conditions: Conditions) -> np.ndarray:
-        return (_pixel_features(source, conditions) @ weights).reshape(*source.shape[:2], 3)
-
-    if is_region:
-        threshold = _best_threshold(
-            [(levels(one.source, one.conditions)[..., 0], one.target) for one in train]
-        )
-
-        def region(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-            marked = levels(source, conditions)[..., :1] > threshold
-            return np.repeat(marked, 3, axis=2).astype(np.uint8) * np.uint8(255)
-
-        return region
-    if next(iter(train)).target.dtype != np.uint8:
-        return lambda source, mask, conditions: levels(source, conditions).clip(-1, 1).astype(np.float32)
-
-    def picture(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        made = (levels(source, conditions) + 1) * 127.5
-        if of_foreground:
-            share = mask[..., None] / 255.0
-            made = share * made + (1 - share) * source
-        return _picture(made)
-
-    return picture
+        x = features(one.conditions)
+        for penalty in fits:
+            off = predict(penalty, one.source, one.mask, x).astype(np.float64) - one.target
+            errors[penalty] += float(np.square(off).mean())
+    best = min(errors, key=errors.__getitem__)
+    return lambda source, mask, conditions: predict(best, source, mask, features(conditions))
 
 
-def _best_threshold(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """The level above which predictions (H, W) in [-1, 1] have the best mean IoU with uint8 (H, W, 3)."""
-
-    def score(threshold: float) -> float:
-        found = []
-        for levels, target in pairs:
-            marked, right = levels > threshold, target[..., 0] >= 128
-            found.append((marked & right).sum() / max((marked | right).sum(), 1))
-        return float(np.mean(found))
-
-    return max(np.linspace(-0.8, 0.8, 17).tolist(), key=score)
-
-
-def _pixel_features(source: np.ndarray, conditions: Conditions) -> np.ndarray:
-    """(H x W, F), the last of them 1."""
-    height, width = source.shape[:2]
-    aligned = [image for name, image in sorted(conditions.items()) if _is_aligned(name, image, source)]
-    planes = np.concatenate([_levels(image) for image in (source, *aligned)], axis=2).astype(np.float32)
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    around = [cv2.GaussianBlur(planes, (0, 0), share * min(height, width)) for share in _BLURS]
-    whole = np.broadcast_to(planes.mean(axis=(0, 1)), planes.shape)
-    place = np.stack([x, y, x * x, y * y, x * y, np.ones_like(x)], axis=2)
-    stacked = [planes, *(one.reshape(planes.shape) for one in around), whole, place]
-    return np.concatenate(stacked, axis=2).reshape(height * width, -1).astype(np.float64)
-
-
-def _is_aligned(name: str, image: np.ndarray, source: np.ndarray) -> bool:
-    return not name.startswith("light") and image.shape[:2] == source.shape[:2]
-
-
-def _levels(image: np.ndarray) -> np.ndarray:
-    """float64 (H, W, C) in [-1, 1]."""
-    deep = image if image.ndim == 3 else image[..., None]
-    if deep.dtype.kind == "f":
-        return deep.astype(np.float64)
-    return deep.astype(np.float64) / np.iinfo(deep.dtype).max * 2 - 1
-
-
-def fit_whole_ridge(train: Pairs, validation: Pairs) -> Predictor:
-    """Ridge regression from colour statistics of the source and the source at 8 x 8 to the whole target,
-    whose pixels have nothing to do with the source's: an environment map.
+def _aligned(change: np.ndarray, mask: np.ndarray, *, back: bool = False) -> np.ndarray:
+    """A change, float32 (H, W, 3), as it were if the mask's middle were the picture's and the root of its
+    area `_ALIGNED_SIDE` of the side; `back`: the other way. 0 where nothing is known.
     """
-
-    def features(source: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        small = cv2.resize(source, (_PICTURE_SIDE, _PICTURE_SIDE), interpolation=cv2.INTER_AREA)
-        return np.concatenate([statistics(source, mask), small.ravel().astype(np.float64)])
-
-    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        found = [(features(one.source, one.mask), _levels(one.target).ravel()) for one in pairs]
-        return tuple(np.stack(part) for part in zip(*found, strict=True))
-
-    fitted = StandardisedRidge(*rows(train), *rows(validation))
-
-    def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        made = fitted(features(source, mask)).reshape(source.shape)
-        return made.clip(-1, 1).astype(np.float32)
-
-    return predict
+    height, width = mask.shape
+    weight = mask.astype(np.float64) / 255
+    area = max(float(weight.sum()), 1.0)
+    places = np.mgrid[:height, :width]
+    row, column = ((weight * of).sum() / area for of in places)
+    scale = _ALIGNED_SIDE * min(height, width) / np.sqrt(area)
+    matrix = np.array(
+        [
+            [scale, 0, (width - 1) / 2 - scale * column],
+            [0, scale, (height - 1) / 2 - scale * row],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | (cv2.WARP_INVERSE_MAP if back else 0)
+    return cv2.warpAffine(change, matrix, (width, height), flags=flags)
 
 
-def _picture(image: np.ndarray) -> np.ndarray:
+def rounded(image: np.ndarray) -> np.ndarray:
+    """A picture, uint8, of levels from 0 to 255."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

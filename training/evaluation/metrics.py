@@ -5,6 +5,7 @@ Images are uint8 sRGB (H, W, 3), masks uint8 (H, W) with 255 = foreground. Error
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -135,6 +136,55 @@ def bootstrap_interval(
     placed for it, comes and goes with the object. Without `lightings`, objects alone are drawn. For a
     difference between two methods pass the per-image differences: they are paired.
     """
+    of_images, draws = _resampled(values, objects, lightings, seed, resamples)
+    sums, counts = np.bincount(draws.cell, weights=of_images), np.bincount(draws.cell).astype(np.float64)
+    totals = draws.weights @ counts
+    # Of a handful of images a draw may hold none: no object that was drawn is seen under a lighting that was.
+    means = (draws.weights @ sums)[totals > 0] / totals[totals > 0]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    mean = float(of_images.mean())
+    # Of one object alone all three are the same number, summed in another order.
+    return Interval(mean=mean, low=min(float(low), mean), high=max(float(high), mean))
+
+
+def median_interval(
+    values: Sequence[float],
+    objects: Sequence[str],
+    lightings: Sequence[str] = (),
+    *,
+    seed: int,
+    resamples: int = 2000,
+) -> tuple[float, float, float]:
+    """The median of `values`, and of it the ends of the 95 % interval that `bootstrap_interval` describes."""
+    of_images, draws = _resampled(values, objects, lightings, seed, resamples)
+    order = np.argsort(of_images, kind="stable")
+    ascending, cell = of_images[order], draws.cell[order]
+    medians = []
+    for weights in draws.weights:
+        reached = np.cumsum(weights[cell])
+        if not reached[-1]:
+            continue
+        # Half of the weight lies below the one and not yet above the other; whole numbers, so exactly.
+        below, above = (np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right"))
+        medians.append((ascending[below] + ascending[above]) / 2)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    median = float(np.median(of_images))
+    return median, min(float(low), median), max(float(high), median)
+
+
+class _Draws(NamedTuple):
+    """cell: (N,) of every image, which combination of object and lighting it has. weights: (resamples, cells)
+    of every draw, how often each combination counts.
+    """
+
+    cell: np.ndarray
+    weights: np.ndarray
+
+
+def _resampled(
+    values: Sequence[float], objects: Sequence[str], lightings: Sequence[str], seed: int, resamples: int
+) -> tuple[np.ndarray, _Draws]:
+    """The values as float64 (N,), and the draws of the crossed bootstrap."""
     of_images = np.asarray(values, dtype=np.float64)
     if not len(of_images) or any(len(ids) != len(of_images) for ids in (objects, lightings or objects)):
         raise ValueError(
@@ -144,7 +194,6 @@ def bootstrap_interval(
     owner = np.unique(np.asarray(objects), return_inverse=True)[1]
     light = np.unique(np.asarray(lightings or [""] * len(of_images)), return_inverse=True)[1]
     cells, cell = np.unique(np.stack([owner, light]), axis=1, return_inverse=True)
-    sums, counts = np.bincount(cell, weights=of_images), np.bincount(cell).astype(np.float64)
     generator = rng(seed, "bootstrap")
     weights = _drawn(generator, owner.max() + 1, resamples)[:, cells[0]]
     shared = np.flatnonzero(np.bincount(cells[1]) > 1)
@@ -152,13 +201,7 @@ def bootstrap_interval(
         of_lightings = np.ones((resamples, light.max() + 1))
         of_lightings[:, shared] = _drawn(generator, len(shared), resamples)
         weights = weights * of_lightings[:, cells[1]]
-    totals = weights @ counts
-    # Of a handful of images a draw may hold none: no object that was drawn is seen under a lighting that was.
-    means = (weights @ sums)[totals > 0] / totals[totals > 0]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    mean = float(of_images.mean())
-    # Of one object alone all three are the same number, summed in another order.
-    return Interval(mean=mean, low=min(float(low), mean), high=max(float(high), mean))
+    return of_images, _Draws(cell.ravel(), weights)
 
 
 def _drawn(generator: np.random.Generator, count: int, resamples: int) -> np.ndarray:

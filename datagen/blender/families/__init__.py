@@ -1,8 +1,9 @@
 """Procedural object families: `build("chair", 7)` puts one chair into the current Blender scene.
 
-A family is one file with a frozen dataclass of parameters and a pair of pure functions: `<family>_rand(rng)`
-draws the parameters, `<family>(params)` returns the object's parts as NumPy meshes with material
-descriptions. Only `realise.py` and `shaders.py` touch Blender, and they are imported when an object is built.
+A family is a frozen dataclass of parameters and a pair of pure functions, in one file or, where that would be
+long, in two (`<family>_params.py`): `<family>_rand(rng)` draws the parameters, `<family>(params)` returns the
+object's parts as NumPy meshes with material descriptions. Only `realise.py` and `shading` touch Blender, and
+they are imported when an object is built.
 """
 
 import importlib

@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, material_rand
+from pairbridge.datagen.blender.materials import palette
+from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_kinds import material_rand
 
 STYLES = ("reflex", "rangefinder", "folding", "twin")
 

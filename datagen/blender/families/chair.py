@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pairbridge.datagen.blender.materials.decorations import decoration_rand
+from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.materials import Material, decoration_rand, material_rand
 
 BACKS = ("slats", "spindles", "ladder", "panel", "splat", "shell")
 LEGS = ("square", "turned", "tapered")

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pairbridge.datagen.blender.materials import palette
+from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
+from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.implicit import ripples, waves_rand
 from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 Array = np.ndarray
 STYLES = ("pillow", "pillow", "pillow", "round", "bolster", "folded", "folded")

@@ -4,10 +4,10 @@ import numpy as np
 
 from pairbridge.datagen.blender.families.mannequin_body import Figure, foot, hand
 from pairbridge.datagen.blender.families.mannequin_pose import HEAD, NECK_RISE, spine_point
+from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.materials import Material
 
 # Trunk from crotch to neck: rise above the hips, half width, half depth, and how far its middle lies forward.
 TRUNK = (

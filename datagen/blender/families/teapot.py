@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
+from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.materials import Material, decorated, decoration_rand, material_rand
 
 # Radius over height from foot to lid seat; the lid's dome continues it.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {

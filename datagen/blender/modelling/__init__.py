@@ -1,4 +1,4 @@
 """How procedural objects are modelled: NumPy meshes, solids and curves, and parts with materials.
 
-`realise` alone needs bpy. Below `families`; imports `shading`.
+`realise` alone needs bpy. Below `families`; imports `materials` and `shading`.
 """

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.modelling.meshes import Mesh
-from pairbridge.datagen.blender.shading.materials import Material
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ import numpy as np
 
 from pairbridge.datagen.blender.modelling.meshes import box_uv, joined
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.shaders import REST_ATTRIBUTE, UV_ATTRIBUTE, shade
+from pairbridge.datagen.blender.shading.pattern_nodes import UV_ATTRIBUTE
+from pairbridge.datagen.blender.shading.shaders import REST_ATTRIBUTE, shade
 
 # Edges sharper than this stay crisp; bevels and lathe profiles are cut finer than it.
 SMOOTH_ANGLE_RAD = math.radians(38)

@@ -1,4 +1,4 @@
-"""What procedural objects are made of: material descriptions, palettes, and the shaders that realise them.
+"""The shaders that realise descriptions of `materials`: a Cycles node tree for each kind.
 
-`shaders` and `shader_nodes` need bpy, descriptions do not. Imports nothing of `families` or `modelling`.
+All of it needs bpy. Imports `materials` alone, nothing of `families` or `modelling`.
 """

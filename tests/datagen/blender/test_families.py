@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
+from pairbridge.datagen.blender.materials.material_kinds import KINDS, implausible, material_rand
 from pairbridge.datagen.blender.modelling import curves, implicit, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
 from pairbridge.datagen.blender.modelling.parts import Part
-from pairbridge.datagen.blender.shading.materials import KINDS, implausible, material_rand
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 

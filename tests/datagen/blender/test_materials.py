@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
-from pairbridge.datagen.blender.modelling import solids
-from pairbridge.datagen.blender.modelling.meshes import box_uv
-from pairbridge.datagen.blender.shading import palette
-from pairbridge.datagen.blender.shading.materials import (
+from pairbridge.datagen.blender.materials import palette
+from pairbridge.datagen.blender.materials.material import Material
+from pairbridge.datagen.blender.materials.material_kinds import (
     CLASSES,
     KINDS,
-    Material,
     classes,
     implausible,
     material_rand,
     sharpest,
 )
-from pairbridge.datagen.blender.shading.prints import PRINTS, Print, print_pixels
+from pairbridge.datagen.blender.materials.prints import PRINTS, Print, print_pixels
+from pairbridge.datagen.blender.modelling import solids
+from pairbridge.datagen.blender.modelling.meshes import box_uv
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.scene.family_materials import FAMILY_MATERIALS, families_without
 

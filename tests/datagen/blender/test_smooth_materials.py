@@ -9,8 +9,8 @@ import pytest
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.families import object_parts
+from pairbridge.datagen.blender.materials.material_kinds import sharpest
 from pairbridge.datagen.blender.render_settings import RenderSettings
-from pairbridge.datagen.blender.shading.materials import sharpest
 from pairbridge.datagen.lighting.equirect import Environment, lighting_copy
 from pairbridge.datagen.scene.specs import CameraSpec, ObjectSpec
 

@@ -9,9 +9,14 @@ import pytest
 from pairbridge.datagen.blender.client import BlenderClient, ProcessLimits
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.lighting.baked import bake_interior
+from pairbridge.datagen.lighting.baking.baked import bake_interior
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions
-from pairbridge.datagen.lighting.interiors import closed_seam, draw_interior, interior_light, interior_spec
+from pairbridge.datagen.lighting.indoor.interiors import (
+    closed_seam,
+    draw_interior,
+    interior_light,
+    interior_spec,
+)
 
 TRAIN = ["chair", "vase", "books"]
 

@@ -13,10 +13,10 @@ from pairbridge.datagen.core.errors import CatalogueError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
-from pairbridge.datagen.lighting.baked import bake_lighting, bake_lightings, planned_lightings
+from pairbridge.datagen.lighting.baking.baked import bake_lighting, bake_lightings, planned_lightings
+from pairbridge.datagen.lighting.baking.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.lighting.equirect import Environment, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.studio_rigs import SoftBox, soft_box_cover, studio_rig
 from pairbridge.datagen.recipes.workbench import open_blender
 from pairbridge.datagen.scene.specs import SkySpec
 from pairbridge.datagen.sourcing.sources import build_catalogue

@@ -7,7 +7,7 @@ import pytest
 
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.lighting.equirect import LUMINANCE, Environment, equirect_directions
-from pairbridge.datagen.lighting.outdoors import OutdoorMap, draw_outdoor, outdoor_map, sun_direction
+from pairbridge.datagen.lighting.outdoor.outdoors import OutdoorMap, draw_outdoor, outdoor_map, sun_direction
 
 WIDTH, HEIGHT = 128, 64
 SUN_IRRADIANCE = np.array([90.0, 84.0, 70.0])

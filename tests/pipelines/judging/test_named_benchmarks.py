@@ -92,6 +92,10 @@ def test_rord_removes_what_is_black_and_leaves_clean_plates_out(
     assert figures["foreground_mse"]["mean"] == pytest.approx(np.mean(errors))
     assert figures["ssim"]["mean"] == pytest.approx(np.mean(similar))
     assert set(result["rows"][""]) == {"lama", "source", "inpaint", "smooth fill"}
+    # A shift of all levels has the target's contrast (but for what is clipped).
+    assert figures["contrast"]["median"] == pytest.approx(1, abs=0.03)
+    assert figures["contrast"]["pairs"] == 2
+    assert result["rows"][""]["smooth fill"]["contrast"]["median"] < 0.9
 
 
 def test_iharmony4_takes_its_list_and_gives_each_part_a_row(tmp_path: Path) -> None:

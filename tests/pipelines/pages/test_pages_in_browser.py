@@ -69,7 +69,8 @@ def a_sweep() -> dict[str, Any]:
         for nfe in (1, 2, 4)
     ]
     panels = [
-        {"source": name, "pairs": 6, "objects": 3, "untouched": 19.0, "points": points} for name in ("a", "b")
+        {"source": name, "pairs": 6, "subjects": "3 subjects", "untouched": 19.0, "points": points}
+        for name in ("a", "b")
     ]
     return {
         "sweep": "tiny",

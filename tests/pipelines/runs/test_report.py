@@ -134,6 +134,11 @@ def test_the_page_shows_the_figures_of_metrics_json(page: Page, metrics) -> None
     for figures in judged["methods"].values():
         assert f"{figures['foreground_psnr']['mean']:.2f}" in page.text
         assert f"{figures['ssim']['low']:.3f} to {figures['ssim']['high']:.3f}" in page.text
+    assert set(judged["ratios"]) == set(judged["methods"])
+    for ratios in judged["ratios"].values():
+        for ratio in ratios.values():
+            assert f"{ratio['median']:.2f} {ratio['low']:.2f} to {ratio['high']:.2f}" in page.text
+    assert f"{judged['objects']} subjects under {judged['lightings']} lightings" in page.text
     for row in metrics["mix"]:
         assert f"consumed {percent(row['share_consumed'])}" in page.text
     for version in metrics["versions"].values():
@@ -256,16 +261,16 @@ def test_the_headline_claims_no_more_than_the_interval() -> None:
     def verdict(low: float, high: float, objects: int = 10, metric: str = "foreground_psnr") -> str:
         gain = {metric: {"mean": (low + high) / 2, "low": low, "high": high}}
         source = {"gains": {"source": gain}, "best_baseline": "source", "judged_by": metric}
-        return headline("x", {**source, "pairs": 20, "objects": objects})["verdict"]
+        return headline("x", {**source, "pairs": 20, "objects": objects, "lightings": 0})["verdict"]
 
     assert verdict(0.2, 1.0).startswith("better")
     assert verdict(-0.2, 1.0).startswith("no clear difference")
     assert verdict(-1.0, -0.2).startswith("worse")
     assert verdict(1.0, 1.0, objects=1).startswith("no verdict")
     assert verdict(-0.3, -0.1, metric="abs_rel").startswith("better")
-    assert headline("x", {"best_baseline": None, "pairs": 2, "objects": 2})["verdict"].startswith(
-        "no verdict"
-    )
+    alone = headline("x", {"best_baseline": None, "pairs": 2, "objects": 2, "lightings": 3})
+    assert alone["verdict"].startswith("no verdict")
+    assert alone["where"].startswith("2 pairs of 2 subjects under 3 lightings")
 
 
 @pytest.mark.parametrize(

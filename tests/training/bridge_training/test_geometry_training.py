@@ -58,11 +58,11 @@ def test_geometry_is_trained_judged_and_drawn(root: Path, tmp_path: Path, task: 
         }
     )
     result = evaluate(judged, tmp_path / "train", tmp_path / "evaluation", run_root=root)["sources"]["a"]
-    assert result["methods"].keys() == {"model", "training_mean", "pixel_ridge"}
+    assert result["methods"].keys() == {"model", "training_mean", "pixel_ridge", "shape_ridge"}
     metric, best = result["judged_by"], result["best_baseline"]
     # Of both figures less is better.
     assert result["methods"][best][metric]["mean"] == min(
-        result["methods"][name][metric]["mean"] for name in ("training_mean", "pixel_ridge")
+        result["methods"][name][metric]["mean"] for name in ("training_mean", "pixel_ridge", "shape_ridge")
     )
 
     model = TranslationModel.load(checkpoint_folders(tmp_path / "train/checkpoints")[-1])

@@ -54,7 +54,7 @@ def test_figures_are_those_of_the_pairs_and_the_newest_checkpoint(root: Path, tm
     result = evaluate(evaluation(), root / "training", tmp_path, run_root=root)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == result
     judged = result["sources"]["unseen"]
-    assert (judged["pairs"], judged["objects"]) == (20, 10)
+    assert (judged["pairs"], judged["objects"], judged["lightings"]) == (20, 10, 0)
 
     model = TranslationModel.load(checkpoint_folders(root / "training/checkpoints")[-1])
     source = PairSource(root / "data", "relighting", "test")
@@ -97,6 +97,10 @@ def test_rows_of_every_image_and_method_are_kept(root: Path, tmp_path: Path) -> 
     with open(tmp_path / "unseen.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 4 * 20
+    for name, ratios in result["sources"]["unseen"]["ratios"].items():
+        values = [float(row["contrast"]) for row in rows if row["method"] == name]
+        assert ratios["contrast"]["median"] == pytest.approx(np.median(values))
+        assert ratios["contrast"]["pairs"] == 20
     for name, figures in result["sources"]["unseen"]["methods"].items():
         values = [float(row["ssim"]) for row in rows if row["method"] == name]
         assert figures["ssim"]["mean"] == pytest.approx(np.mean(values))

@@ -163,3 +163,89 @@ def test_the_light_of_a_picture_is_guessed_from_its_colours() -> None:
     train, validation, test = sides(12, by_level)
     fitted = baselines(Task.ENVIRONMENT, train, validation)
     assert error(fitted["whole_ridge"], test) < 1e-3 < 0.1 * error(fitted["training_mean"], test)
+
+
+def tinted(draw: np.random.Generator) -> FittingPair:
+    """A ball of some colour under a light of some colour: the target is their product."""
+    albedo, colour = draw.uniform(0.2, 0.9, 3), draw.uniform(0.3, 1.0, 3)
+    light = np.broadcast_to(np.rint(255 * colour), (SIDE, SIDE, 3)).astype(np.uint8)
+    source = np.where(DISC[..., None] > 0, 200 * albedo, 90.0)
+    target = np.where(DISC[..., None] > 0, 255 * albedo * colour, 90.0)
+    return FittingPair(picture(source), picture(target), DISC, {"light": light}, DISC >= 0)
+
+
+def test_the_ridge_on_products_knows_that_a_light_multiplies_a_colour() -> None:
+    train, validation, test = sides(120, tinted)
+    fitted = baselines(Task.CONTROLLABLE_RELIGHTING, train, validation)
+    of_products, of_sums = (
+        error(fitted[name], test, inside=True) for name in ("light_colour_ridge", "light_ridge")
+    )
+    assert of_products < 4 < 0.1 * of_sums
+    blind = [[one._replace(conditions={}) for one in side] for side in (train, validation)]
+    assert "light_colour_ridge" not in baselines(Task.CONTROLLABLE_RELIGHTING, *blind)
+
+
+def moved_shadow(draw: np.random.Generator) -> FittingPair:
+    """An object anywhere, of any size, whose shadow lies beside it, away from a lamp at any height."""
+    side, middle, radius = 48, draw.uniform(18, 30, 2), draw.uniform(4, 7)
+    rows, columns = np.mgrid[:side, :side] - middle[:, None, None]
+    strength = draw.uniform(-1, 1)
+    light = np.zeros((side, side), np.uint8)
+    light[:, side // 2 :] = round(127 * (1 + strength))
+    light[:, : side // 2] = round(127 * (1 - strength))
+    mask = np.where(np.hypot(rows, columns) < radius, 255, 0).astype(np.uint8)
+    shadow = np.zeros((side, side, 3))
+    for sign in (-1, 1):
+        there = np.hypot(rows, columns + sign * 2 * radius) < radius
+        shadow[there] = -40 * (1 + sign * strength)
+    source = np.full((side, side, 3), 170.0)
+    return FittingPair(picture(source), picture(source + shadow), mask, {"light": light}, mask >= 0)
+
+
+def test_the_ridge_around_the_object_finds_a_shadow_where_the_object_is() -> None:
+    train, validation, test = sides(60, moved_shadow)
+    fitted = baselines(Task.SHADOW, train, validation)
+
+    def squared(name: str) -> float:
+        outputs = (fitted[name](one.source, one.mask, one.conditions) for one in test)
+        off = [made - one.target.astype(float) for made, one in zip(outputs, test, strict=True)]
+        return float(np.square(off).mean())
+
+    # Edges of objects of other sizes are blurred on the way there and back.
+    assert squared("aligned_shadow_ridge") < 0.2 * min(squared("nearest_lights"), squared("source"))
+    blind = [[one._replace(conditions={}) for one in side] for side in (train, validation)]
+    assert "aligned_shadow_ridge" not in baselines(Task.SHADOW, *blind)
+
+
+def frontal_ball(draw: np.random.Generator) -> FittingPair:
+    """A ball anywhere, lit from the camera: bright where it faces it, whichever way it turns from there."""
+    side, middle, radius = 48, draw.uniform(16, 32, 2), draw.uniform(8, 14)
+    down, right = (np.mgrid[:side, :side] - middle[:, None, None]) / radius
+    height = np.sqrt(np.clip(1 - down**2 - right**2, 0, None))
+    mask = np.where(height > 0, 255, 0).astype(np.uint8)
+    normals = np.stack([right, -down, height], axis=2).astype(np.float32)
+    normals[mask == 0] = (0, 0, 1)
+    source = np.repeat(np.where(mask > 0, 230 * height, 40)[..., None], 3, axis=2)
+    return FittingPair(picture(source), normals, mask, {}, mask > 0)
+
+
+def test_shape_from_shading_knows_which_way_a_ball_turns() -> None:
+    train, validation, test = sides(24, frontal_ball)
+    seen = [[one._replace(conditions={"mask": one.mask}) for one in side] for side in (train, validation)]
+    by_shading, by_both = baselines(Task.NORMALS, train, validation), baselines(Task.NORMALS, *seen)
+
+    def angle(predict: Predictor, *, masked: bool) -> float:
+        found = []
+        for one in test:
+            made = predict(one.source, one.mask, {"mask": one.mask} if masked else {})
+            cosine = (made * one.target).sum(axis=2) / np.linalg.norm(made, axis=2).clip(min=1e-6)
+            found.append(np.degrees(np.arccos(cosine.clip(-1, 1)))[one.valid].mean())
+        return float(np.mean(found))
+
+    flat = angle(by_shading["training_mean"], masked=False)
+    shading = angle(by_shading["shape_ridge"], masked=False)
+    both = angle(by_both["shape_ridge"], masked=True)
+    assert shading < 0.8 * min(flat, angle(by_shading["pixel_ridge"], masked=False))
+    # The place in the mask is the normal of a ball, but for its length.
+    assert both < 0.5 * shading
+    assert both < 0.5 * angle(by_both["pixel_ridge"], masked=True)

@@ -40,7 +40,7 @@ def test_every_task_has_its_predictors() -> None:
     assert names[Task.REMOVAL] == {"source", "mean_fill", "inpaint", "smooth_fill"}
     assert names[Task.SHADOW] == {"source", "mean_shadow"}
     assert names[Task.RESTORATION] == {"source", "bilateral"}
-    assert names[Task.DEPTH] == names[Task.NORMALS] == {"training_mean", "pixel_ridge"}
+    assert names[Task.DEPTH] == names[Task.NORMALS] == {"training_mean", "pixel_ridge", "shape_ridge"}
     assert all(of for task, of in names.items() if task is not Task.INSERTION)
     # Without a training side only what needs no fit is left.
     assert set(baselines(Task.SHADOW, None, None)) == {"source"}

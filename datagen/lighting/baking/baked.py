@@ -32,11 +32,16 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import SPLITS, Split
+from pairbridge.datagen.lighting.baking.studio_rigs import ground, studio_rig
 from pairbridge.datagen.lighting.equirect import LUMINANCE, equirect_directions, load_environment
 from pairbridge.datagen.lighting.exposure import normalising_factor
-from pairbridge.datagen.lighting.interiors import closed_seam, draw_interior, interior_light, interior_spec
-from pairbridge.datagen.lighting.outdoors import draw_outdoor, outdoor_map
-from pairbridge.datagen.lighting.studio_rigs import ground, studio_rig
+from pairbridge.datagen.lighting.indoor.interiors import (
+    closed_seam,
+    draw_interior,
+    interior_light,
+    interior_spec,
+)
+from pairbridge.datagen.lighting.outdoor.outdoors import draw_outdoor, outdoor_map
 from pairbridge.datagen.scene.interior_specs import InteriorSpec
 from pairbridge.datagen.scene.specs import SkySpec
 from pairbridge.datagen.sourcing.sources import baked_asset

@@ -12,11 +12,14 @@ import numpy as np
 
 from pairbridge.datagen.core.random_draws import weighted
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.lighting.clouds import Veil, cirrus_veil, cloud_veil, overcast_veil
+from pairbridge.datagen.imaging.filters import smooth_step
 from pairbridge.datagen.lighting.equirect import equirect_directions
-from pairbridge.datagen.lighting.noise_fields import NoiseField, smooth_step, wrapped_blur
-from pairbridge.datagen.lighting.outdoor_grounds import ground_albedo
-from pairbridge.datagen.lighting.skyline import SkyLight, draw_stand, paint_skyline
+from pairbridge.datagen.lighting.outdoor.clouds import Veil, cirrus_veil, cloud_veil, overcast_veil
+from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, wrapped_blur
+from pairbridge.datagen.lighting.outdoor.outdoor_grounds import ground_albedo
+from pairbridge.datagen.lighting.outdoor.skyline import paint_skyline
+from pairbridge.datagen.lighting.outdoor.skyline_canvas import SkyLight
+from pairbridge.datagen.lighting.outdoor.stand_draws import draw_stand
 
 # Frequencies of weather: suns with hard shadows and closed covers both have to be common in training.
 _WEATHER = {"clear": 0.25, "cumulus": 0.35, "broken": 0.2, "overcast": 0.2}

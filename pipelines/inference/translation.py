@@ -18,7 +18,12 @@ from pairbridge.datagen.imaging.pasting import estimate_foreground
 from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes
 from pairbridge.pipelines.inference.given_light import seen_light
-from pairbridge.pipelines.inference.image_files import read_condition, read_image, read_mask
+from pairbridge.pipelines.inference.image_files import (
+    read_condition,
+    read_image,
+    read_labels,
+    read_mask,
+)
 from pairbridge.training.bridge.samplers import Sampler
 from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, Sampling, TranslationModel
 from pairbridge.training.data.condition_specs import LIGHT, MASK
@@ -40,6 +45,11 @@ class OpenedModel:
     model: TranslationModel
     removes: bool
 
+    @property
+    def label_maps(self) -> frozenset[str]:
+        """The conditions that are label maps, by field."""
+        return frozenset(one.field for one in self.model.config.denoiser.conditions if one.labels)
+
     def translate(
         self,
         image: np.ndarray | str | Path,
@@ -50,13 +60,17 @@ class OpenedModel:
     ) -> np.ndarray:
         """`translate_image` of arrays as a TranslationRequest holds them, or of image files.
 
-        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light; of an
-        .hdr or .exr file, or as float (H, W, 3), the light by direction (`given_light.read_light`).
+        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light; of a
+        label map its numbers (H, W); of an .hdr or .exr file, or as float (H, W, 3), the light by direction
+        (`given_light.read_light`).
         """
         request = TranslationRequest(
             image=_given(image, read_image),
             mask=None if mask is None else _given(mask, read_mask),
-            conditions={field: _given(one, read_condition) for field, one in conditions.items()},
+            conditions={
+                field: _given(one, read_labels if field in self.label_maps else read_condition)
+                for field, one in conditions.items()
+            },
             **how,
         )
         return translate_image(self, request)
@@ -65,7 +79,8 @@ class OpenedModel:
 @dataclass(frozen=True, slots=True)
 class TranslationRequest:
     """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions, by field: uint8
-    images, or linear light by direction as `given_light.read_light` has it.
+    images, label maps of whole numbers (H, W), or linear light by direction as `given_light.read_light` has
+    it.
 
     background: put behind the image's foreground, which is `mask` or else what `matting` finds.
     """

@@ -6,12 +6,14 @@ nothing to learn. Time enters as 1000 t, with t = 0 the source and t = 1 the tar
 code of LBM, not reversed).
 """
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DModel
 from pydantic import Discriminator, Field, Tag, model_validator
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ from pairbridge.training.networks.latent_transformers import DiTConfig, FluxConf
 from pairbridge.training.networks.latent_unet import LatentUNetConfig
 
 COLOURS = 3
+# From a fiftieth to four times, of values as pictures encode them: far beyond what light does to a thing.
+_LOG_GAINS = (-4.0, 1.4)
 
 
 class Head(StrEnum):
@@ -37,18 +41,22 @@ class Head(StrEnum):
     the target owes nothing to the source (a hole full of noise, a depth map) g = -1 takes it away, which a
     sum would have to predict value by value; and a shadow's edge is finer than a latent cell. estimate: v =
     (f - x_t) / (1 - t), f the target. What a flow starts from, noise, then passes by the network, which
-    need not be as wide as the latent is; but output = input is no longer where training starts.
+    need not be as wide as the latent is; but output = input is no longer where training starts. light: v =
+    (e^g - 1) (x_t - black), one g per colour and latent cell, bilinear between the cells' middles, and
+    nothing added. A network that may add learns to add the colour that things mostly have, and hazes what it
+    has never seen; one that multiplies alone keeps every hue and texture, and draws no highlights.
     """
 
     ADD = "add"
     GAIN = "gain"
     GATE = "gate"
     ESTIMATE = "estimate"
+    LIGHT = "light"
 
     @property
     def multiplies(self) -> bool:
         """Whether what the image shows is multiplied, in latents that are linear in it."""
-        return self in (Head.GAIN, Head.GATE)
+        return self in (Head.GAIN, Head.GATE, Head.LIGHT)
 
 
 class UNetConfig(FrozenModel):
@@ -74,7 +82,8 @@ class UNetConfig(FrozenModel):
     """Groups of the group normalisation. Every width is a multiple of it."""
     head: Head = Head.ADD
     """Prediction type: what the output means. `add`: the field itself. `gain` and `gate`: an offset and a
-    factor on the image, which needs latents that are linear in it (Haar). `estimate`: the target."""
+    factor on the image, which needs latents that are linear in it (Haar); `light`: a smooth factor alone.
+    `estimate`: the target."""
     conditions: Conditions = (ConditionConfig(field="mask"),)
     """Conditions, concatenated to x_t along channels."""
 
@@ -178,7 +187,7 @@ class Denoiser(nn.Module):
         black: Tensor | None = None,
         bands: Tensor | None = None,
     ) -> None:
-        """For Head.GAIN and Head.GATE: `black`, the latent of a black image, (latent_channels, 1, 1), ordered
+        """For heads that multiply: `black`, the latent of a black image, (latent_channels, 1, 1), ordered
         by colour; `bands`, the orthonormal matrix (pixels of a cell, pixels of a cell) that makes a colour's
         latents of its pixels.
         """
@@ -192,8 +201,12 @@ class Denoiser(nn.Module):
         if isinstance(config, OwnNetworkConfig):
             network = _own_network(config, in_channels, latent_channels)
         elif isinstance(config, UNetConfig):
-            gains = {Head.GAIN: COLOURS, Head.GATE: latent_channels // COLOURS}.get(self.head, 0)
-            network = config.build(in_channels=in_channels, out_channels=latent_channels + gains)
+            out_channels = {
+                Head.GAIN: latent_channels + COLOURS,
+                Head.GATE: latent_channels + latent_channels // COLOURS,
+                Head.LIGHT: COLOURS,
+            }.get(self.head, latent_channels)
+            network = config.build(in_channels=in_channels, out_channels=out_channels)
         else:
             network = config.build(in_channels=in_channels, out_channels=latent_channels)
         # Checkpoints name weights by it, and published folders the network itself.
@@ -230,13 +243,25 @@ def field_of(
         return output
     if head is Head.ESTIMATE:
         return (output - x_t) / (1 - t).view(-1, 1, 1, 1)
-    offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
     light = (x_t - black).unflatten(1, (COLOURS, -1))
+    if head is Head.LIGHT:
+        pixels = torch.einsum("kp,bckhw->bcphw", bands, light)
+        factors = _smooth_factors(output, math.isqrt(len(bands)))
+        return torch.einsum("kp,bcphw->bckhw", bands, factors * pixels).flatten(1, 2)
+    offset, gains = output[:, : x_t.shape[1]], output[:, x_t.shape[1] :]
     if head is Head.GAIN:
         return offset + (gains[:, :, None] * light).flatten(1, 2)
     pixels = torch.einsum("kp,bckhw->bcphw", bands, light)
     gated = torch.einsum("kp,bcphw->bckhw", bands, gains[:, None] * pixels)
     return offset + gated.flatten(1, 2)
+
+
+def _smooth_factors(gains: Tensor, factor: int) -> Tensor:
+    """e^g - 1 of logarithmic gains g (B, 3, h, w), bilinear between the middles of cells: (B, 3, pixels of a
+    cell in rows, h, w).
+    """
+    whole = F.interpolate(gains.clamp(*_LOG_GAINS), scale_factor=factor, mode="bilinear", align_corners=False)
+    return F.pixel_unshuffle(whole.expm1(), factor).unflatten(1, (COLOURS, -1))
 
 
 def _own_network(config: OwnNetworkConfig, in_channels: int, out_channels: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from pydantic import ValidationError
 
 from pairbridge.training.bridge.equations import estimate_target
@@ -22,6 +23,31 @@ def test_training_starts_from_output_equals_input() -> None:
     v = model(torch.randn(2, 12, 8, 8), torch.tensor([0.0, 0.5]), conditions)
     assert v.shape == (2, 12, 8, 8)
     assert not v.any()
+
+
+def test_light_is_a_smooth_factor_and_adds_nothing() -> None:
+    """p in [-1, 1] becomes e^G (p + 1) - 1, with G bilinear between the middles of cells."""
+    haar = build_autoencoder(HaarConfig(levels=2))
+    model = Denoiser(
+        UNetConfig(**TINY, head="light", conditions=()),
+        latent_channels=48,
+        mask_channels=16,
+        black=haar.black,
+        bands=haar.bands,
+    )
+    image = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    image[:, :, 10:14, 10:30] = -1
+    x, seen = haar.encode(image), {}
+    with torch.no_grad():
+        assert torch.equal(model(x, torch.zeros(2), seen), torch.zeros_like(x))
+        model.unet.conv_out.weight.normal_(0, 0.02, generator=torch.Generator().manual_seed(1))
+        gains = model.unet(x, torch.zeros(2)).sample
+        made = haar.decode(x + model(x, torch.zeros(2), seen))
+    whole = F.interpolate(gains, size=image.shape[-2:], mode="bilinear", align_corners=False)
+    torch.testing.assert_close(made, whole.exp() * (image + 1) - 1, atol=1e-4, rtol=1e-4)
+    # Black stays black, and no factor jumps at a cell's edge.
+    assert (made[:, :, 10:14, 10:30] + 1).abs().max() < 1e-4
+    assert gains.std() > 0.05
 
 
 def test_a_gain_multiplies_light_and_keeps_texture() -> None:

@@ -1,4 +1,4 @@
-"""Filters over a pixel's neighbourhood: discs for morphology, blurs, and means over a foreground alone."""
+"""Filters over a neighbourhood: discs for morphology, blurs, means over a foreground alone, a soft step."""
 
 from collections.abc import Callable
 
@@ -34,3 +34,9 @@ def masked_mean(
     """
     total = blur(weight, reach)[..., None]
     return np.where(total > 1e-4, blur(values * weight, reach) / np.maximum(total, 1e-4), values)
+
+
+def smooth_step(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
+    """0 below `low`, 1 above `high`, and between them 3 t^2 - 2 t^3 of the share t of the way."""
+    share = np.clip((value - low) / (high - low), 0, 1)
+    return share * share * (3 - 2 * share)

@@ -20,6 +20,7 @@ import math
 import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.filters import smooth_step
 from pairbridge.datagen.lighting.equirect import (
     LUMINANCE,
     Environment,
@@ -216,9 +217,9 @@ def shadow(caught: np.ndarray, alpha: np.ndarray, spec: CatcherSpec, pose: Camer
     position = np.array(pose.camera_to_world)[:3, 3]
     size_WH = (caught.shape[1], caught.shape[0])
     points, meets = ground_points(camera_rays(pose, size_WH, slice(0, size_WH[1])), position)
-    inside = np.where(meets, 1 - _smoothstep(within(spec, points), _FADE, 0.98), 0)
+    inside = np.where(meets, 1 - smooth_step(within(spec, points), _FADE, 0.98), 0)
     difference = factor - 1
-    seen = _smoothstep(np.abs(difference).max(axis=-1), _NOTHING, _SHADOW)
+    seen = smooth_step(np.abs(difference).max(axis=-1), _NOTHING, _SHADOW)
     return (1 + difference * (inside * seen)[..., None]).astype(np.float32)
 
 
@@ -289,7 +290,7 @@ def _detail(
         wave = 2.0**octave
         tile, turn_rad = draw.standard_normal((_TILE, _TILE), np.float32), draw.uniform(0, math.tau)
         weight = (
-            strength * _smoothstep(texel, wave / 4, wave / 2) * (1 - _smoothstep(pixel, wave / 4, wave / 2))
+            strength * smooth_step(texel, wave / 4, wave / 2) * (1 - smooth_step(pixel, wave / 4, wave / 2))
         )
         if weight.max() < 1e-3:
             continue
@@ -328,7 +329,7 @@ def _handed_over(ground: ProjectedGround, position: np.ndarray, points: np.ndarr
 
 def _log_step(away: np.ndarray, reach: tuple[float, float]) -> np.ndarray:
     low, high = (math.log(end) for end in reach)
-    return _smoothstep(np.log(np.maximum(away, 1e-9)), low, high)
+    return smooth_step(np.log(np.maximum(away, 1e-9)), low, high)
 
 
 def _spread(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -343,11 +344,6 @@ def _spread(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
         weight += missing * share
     spread = np.where(weight[..., None] > 1e-6, total / np.maximum(weight, 1e-6)[..., None], 1)
     return np.where(valid[..., None] > 0, values, spread)
-
-
-def _smoothstep(value: np.ndarray, low: float | np.ndarray, high: float | np.ndarray) -> np.ndarray:
-    share = np.clip((value - low) / (high - low), 0, 1)
-    return share * share * (3 - 2 * share)
 
 
 def _upward_weights(height: int, width: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import bpy
 import mathutils
 
 from pairbridge.datagen.blender.child.mapped_materials import mapped_material
+from pairbridge.datagen.blender.child.scene_collections import collection_of
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
 from pairbridge.datagen.scene.specs import MAPPED, CatcherSpec, ReceiverSpec, SurfaceSpec
 from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR
@@ -41,7 +42,7 @@ def build_receiver(number: int, receiver: ReceiverSpec) -> None:
     else:
         material = dress(f"{name}.surface", receiver.surface)
     mesh.materials.append(material)
-    _collection().objects.link(plane)
+    collection_of(COLLECTION).objects.link(plane)
 
 
 def _lay_out(mesh: bpy.types.Mesh, surface: SurfaceSpec, aspect: float) -> None:
@@ -64,7 +65,7 @@ def hold_out(held_out: bool) -> None:
     Objects stand before them, so nothing of the picture lies behind, and rays of the camera may pass: a
     holdout would shade every pixel of the ground to find that it is empty.
     """
-    for plane in _collection().objects:
+    for plane in collection_of(COLLECTION).objects:
         # Writing an equal value would have Cycles synchronise it again.
         if plane.visible_camera == held_out:
             plane.visible_camera = not held_out
@@ -114,14 +115,6 @@ def set_catcher(spec: CatcherSpec, lighting: bpy.types.Image) -> None:
     nodes["limited"].inputs[1].default_value = (spec.largest_albedo,) * 3
     if nodes["seen"].image != lighting:
         nodes["seen"].image = lighting
-
-
-def _collection() -> bpy.types.Collection:
-    found = bpy.data.collections.get(COLLECTION)
-    if found is None:
-        found = bpy.data.collections.new(COLLECTION)
-        bpy.context.scene.collection.children.link(found)
-    return found
 
 
 def dress(name: str, surface: SurfaceSpec) -> bpy.types.Material:

@@ -12,6 +12,7 @@ import mathutils
 import numpy as np
 
 from pairbridge.datagen.assets.object_formats.file_references import check_readable
+from pairbridge.datagen.blender.child.scene_collections import collection_of
 from pairbridge.datagen.blender.shading.shaders import SHARPEST
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import LampSpec
@@ -95,7 +96,7 @@ def _load(path: Path) -> bpy.types.Image:
 
 def set_lamps(lamps: list[LampSpec]) -> None:
     """Light with exactly these area lights."""
-    collection = _lamps()
+    collection = collection_of(LAMPS)
     while len(collection.objects) < len(lamps):
         number = len(collection.objects)
         light = bpy.data.lights.new(f"lamp{number}", "AREA")
@@ -122,14 +123,6 @@ def _set_lamp(lamp: bpy.types.Object, spec: LampSpec) -> None:
     brightest = max(spec.colour)
     lamp.data.energy = math.pi**2 * position.length_squared * brightest
     lamp.data.color = [channel / brightest if brightest else 0.0 for channel in spec.colour]
-
-
-def _lamps() -> bpy.types.Collection:
-    found = bpy.data.collections.get(LAMPS)
-    if found is None:
-        found = bpy.data.collections.new(LAMPS)
-        bpy.context.scene.collection.children.link(found)
-    return found
 
 
 def smoothest_roughness() -> float:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, smooth_step
+from pairbridge.datagen.imaging.filters import smooth_step
+from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField
 
 _EARTH_M = 6.371e6
 # March steps through a layer, and towards the sun from each of them.

@@ -58,12 +58,6 @@ class NoiseField:
         return cv2.remap(tile, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def smooth_step(value: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
 def ridge(draw: np.random.Generator, count: int, slope: float, lowest: int = 1) -> np.ndarray:
     """A closed line of noise around the horizon: (count,), zero mean, unit variance."""
     frequency = np.fft.rfftfreq(4096, 1 / 4096)

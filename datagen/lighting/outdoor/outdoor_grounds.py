@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, smooth_step
+from pairbridge.datagen.imaging.filters import smooth_step
+from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField
 
 # Mean albedo of each ground: within the ranges that measurements of natural surfaces report.
 ALBEDOS = {

@@ -12,9 +12,10 @@ import numpy as np
 
 from pairbridge.datagen.core.random_draws import weighted
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.imaging.filters import smooth_step
 from pairbridge.datagen.lighting.equirect import equirect_directions
 from pairbridge.datagen.lighting.outdoor.clouds import Veil, cirrus_veil, cloud_veil, overcast_veil
-from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, smooth_step, wrapped_blur
+from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, wrapped_blur
 from pairbridge.datagen.lighting.outdoor.outdoor_grounds import ground_albedo
 from pairbridge.datagen.lighting.outdoor.skyline import paint_skyline
 from pairbridge.datagen.lighting.outdoor.skyline_canvas import SkyLight

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField, smooth_step
+from pairbridge.datagen.imaging.filters import smooth_step
+from pairbridge.datagen.lighting.outdoor.noise_fields import NoiseField
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,4 +244,5 @@ FIELDS: dict[str, FieldSpec] = {
 KINDS: dict[str, FieldKind] = {
     **{stem_of(name): spec.kind for name, spec in FIELDS.items()},
     **dict.fromkeys(("light", "light_source", "light_target"), FieldKind.LIGHT),
+    **dict.fromkeys(("category", "instance"), FieldKind.LABEL),
 }

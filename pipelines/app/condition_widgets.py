@@ -14,7 +14,7 @@ from pairbridge.pipelines.app.lamp_list import FIRST_LAMPS, PlacedLamp, lamps_te
 from pairbridge.pipelines.app.page_files import page_file
 from pairbridge.pipelines.app.page_inputs import labelled, missing, picture_input, saying_errors
 from pairbridge.pipelines.inference.given_light import SUFFIXES
-from pairbridge.pipelines.inference.image_files import read_condition, read_image
+from pairbridge.pipelines.inference.image_files import read_condition, read_image, read_labels
 from pairbridge.training.data.condition_specs import LIGHT, ConditionConfig, image_conditions
 
 OWN_FILE = "a file of mine"
@@ -44,6 +44,8 @@ def condition_widgets(configs: Sequence[ConditionConfig]) -> list[ConditionWidge
 def _widget(config: ConditionConfig) -> ConditionWidget:
     if config.classes:
         return ClassWidget(config)
+    if config.labels:
+        return LabelMapWidget(config)
     if config.is_radiance:
         return EnvironmentWidget(config)
     if config.field == LIGHT:
@@ -72,6 +74,32 @@ class ClassWidget:
 
     def shown(self, example: ExamplePair) -> list[Any]:
         return [self._config.classes[int(example.conditions[self.field].item())]]
+
+
+class LabelMapWidget:
+    """A file of label numbers, as it is: a picture's widget would make colours of a palette's indices."""
+
+    def __init__(self, config: ConditionConfig) -> None:
+        self.field = config.field
+        self._required = not config.dropout
+        label = f"{labelled(config.field, required=self._required)}: a PNG of the labels 0 to"
+        self.components = [
+            gr.File(
+                label=f"{label} {config.labels - 1}",
+                file_types=[".png"],
+                height=110,
+                elem_id=config.field,
+            )
+        ]
+
+    def read(self, size_WH: tuple[int, int], path: str | None) -> np.ndarray | None:
+        if path is None and self._required:
+            raise missing(f"a label map for {self.field}")
+        return read_labels(Path(path)) if path else None
+
+    def shown(self, example: ExamplePair) -> list[Any]:
+        # The pair's own has no file.
+        return [gr.skip()]
 
 
 class PictureWidget:

@@ -85,7 +85,7 @@ def translate(
 
     def read(path: Path) -> TranslationRequest:
         behind = read_image(background) if background else None
-        given = {**classes, **conditions_of(path, files, turn_light)}
+        given = {**classes, **conditions_of(path, files, turn_light, labels=opened.label_maps)}
         return request_of(files_of(path, mask, light_map), conditions=given, background=behind, **asked)
 
     def write(requests: list[TranslationRequest], targets: list[Path]) -> None:

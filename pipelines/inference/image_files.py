@@ -1,12 +1,13 @@
 """Image files in and out: one or a folder of them, and the files that go with each."""
 
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
+from pairbridge.datagen.assets.label_files import decode_labels
 from pairbridge.datagen.assets.mask_files import decode_mask
 from pairbridge.datagen.assets.photographs import decode_image
 from pairbridge.datagen.core.errors import AssetError, ConfigError, PairbridgeError
@@ -88,9 +89,15 @@ def files_of(image: Path, mask: Path | None, light_map: Path | None) -> dict[str
     return {"image": image, MASK: beside(mask, image), LIGHT: beside(light_map, image)}
 
 
-def conditions_of(image: Path, given: Mapping[str, Path], turn_deg: float = 0.0) -> dict[str, np.ndarray]:
-    """`read_condition` of the files that go with an image, by field."""
-    return {field: read_condition(beside(path, image), turn_deg) for field, path in given.items()}
+def conditions_of(
+    image: Path, given: Mapping[str, Path], turn_deg: float = 0.0, *, labels: Collection[str] = ()
+) -> dict[str, np.ndarray]:
+    """`read_condition` of the files that go with an image, by field; `read_labels` of those in `labels`."""
+    found = {}
+    for field, path in given.items():
+        own = beside(path, image)
+        found[field] = read_labels(own) if field in labels else read_condition(own, turn_deg)
+    return found
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -106,6 +113,13 @@ def read_condition(path: Path, turn_deg: float = 0.0) -> np.ndarray:
     if path.suffix.lower() in given_light.SUFFIXES:
         return given_light.read_light(path, turn_deg)
     return read_image(path)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """Whole numbers (H, W), the labels of a grey or a palette's picture. Raises AssetError for what is no
+    label map.
+    """
+    return decode_labels(_bytes(path), path.name)
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -6,6 +6,7 @@ on the new background; everything else goes in as it is. Outputs are PNG, of the
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -17,7 +18,12 @@ from pairbridge.datagen.imaging.pasting import estimate_foreground
 from pairbridge.datagen.models.matting import MattingConfig, cut_out, open_matting_model
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, removes
 from pairbridge.pipelines.inference.given_light import seen_light
-from pairbridge.pipelines.inference.image_files import read_condition, read_image, read_mask
+from pairbridge.pipelines.inference.image_files import (
+    read_condition,
+    read_image,
+    read_labels,
+    read_mask,
+)
 from pairbridge.training.bridge.samplers import Sampler
 from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, Sampling, TranslationModel
 from pairbridge.training.data.condition_specs import LIGHT, MASK
@@ -39,6 +45,11 @@ class OpenedModel:
     model: TranslationModel
     removes: bool
 
+    @property
+    def label_maps(self) -> frozenset[str]:
+        """The conditions that are label maps, by field."""
+        return frozenset(one.field for one in self.model.config.denoiser.conditions if one.labels)
+
     def translate(
         self,
         image: np.ndarray | str | Path,
@@ -49,13 +60,17 @@ class OpenedModel:
     ) -> np.ndarray:
         """`translate_image` of arrays as a TranslationRequest holds them, or of image files.
 
-        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light; of an
-        .hdr or .exr file, or as float (H, W, 3), the light by direction (`given_light.read_light`).
+        mask: 255 on the foreground, or on what is to be removed. conditions: by field, such as light; of a
+        label map its numbers (H, W); of an .hdr or .exr file, or as float (H, W, 3), the light by direction
+        (`given_light.read_light`).
         """
         request = TranslationRequest(
             image=_given(image, read_image),
             mask=None if mask is None else _given(mask, read_mask),
-            conditions={field: _given(one, read_condition) for field, one in conditions.items()},
+            conditions={
+                field: _given(one, read_labels if field in self.label_maps else read_condition)
+                for field, one in conditions.items()
+            },
             **how,
         )
         return translate_image(self, request)
@@ -64,7 +79,8 @@ class OpenedModel:
 @dataclass(frozen=True, slots=True)
 class TranslationRequest:
     """One translation. image: uint8 (H, W, 3); mask: uint8 (H, W); conditions, by field: uint8
-    images, or linear light by direction as `given_light.read_light` has it.
+    images, label maps of whole numbers (H, W), or linear light by direction as `given_light.read_light` has
+    it.
 
     background: put behind the image's foreground, which is `mask` or else what `matting` finds.
     """
@@ -80,22 +96,28 @@ class TranslationRequest:
     guidance: float = 1.0
 
 
-def request_of(files: Mapping[str, Path | None], **asked: Any) -> TranslationRequest:
+def request_of(given: Mapping[str, Path | None], **asked: Any) -> TranslationRequest:
     """What is asked of image files by name (`image_files.files_of`); `asked`: further fields."""
     conditions = asked.pop("conditions", {})
-    if files[LIGHT]:
-        conditions = {**conditions, LIGHT: read_image(files[LIGHT])}
-    mask = read_mask(files[MASK]) if files[MASK] else None
-    return TranslationRequest(read_image(files["image"]), mask, conditions, **asked)
+    if given[LIGHT]:
+        conditions = {**conditions, LIGHT: read_image(given[LIGHT])}
+    mask = read_mask(given[MASK]) if given[MASK] else None
+    return TranslationRequest(read_image(given["image"]), mask, conditions, **asked)
+
+
+REFERENCE = "reference"
+"""Name of the model that comes with the package (docs/reference_model.md)."""
 
 
 def open_model(source: str | Path, device: str = "cpu", precision: Precision = "fp32") -> OpenedModel:
     """The model of a published folder, a checkpoint's, or the newest of a run's, on `device` (cpu or cuda)
-    for evaluations in `precision`.
+    for evaluations in `precision`; or the one of the package, `reference` (where no folder has this name).
 
     Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
     """
     source = Path(source)
+    if source == Path(REFERENCE) and not source.exists():
+        source = Path(str(files("pairbridge.pipelines") / "models" / REFERENCE))
     if is_published(source):
         pipeline = load_published(source, device)
         return OpenedModel(translation_of(pipeline, precision), removes=pipeline.config.bridge["removes"])

@@ -117,7 +117,7 @@ def declared(name: str, value: np.ndarray | None) -> FieldSpec:
         return FIELDS[name]
     stem, _, suffix = name.rpartition(".")
     kind = KINDS.get(stem, FieldKind.IMAGE)
-    encodings = {FieldKind.MASK: "share", FieldKind.DEPTH: "planar"}
+    encodings = {FieldKind.MASK: "share", FieldKind.DEPTH: "planar", FieldKind.LABEL: "index"}
     if kind is FieldKind.NORMAL:
         encodings[kind] = "vector" if suffix == "npy" else "vector_unsigned"
     if kind is FieldKind.LIGHT and suffix == "npy":

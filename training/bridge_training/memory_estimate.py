@@ -205,7 +205,7 @@ def _batch(config: TrainingConfig, autoencoder: Autoencoder, bucket: Bucket) -> 
     masks = {"mask": torch.empty(count, height, width, dtype=torch.uint8)}
     if config.latents == "encode":
         sides = {
-            one.field: (1, 1, 1) if one.classes else (height, width, 3)
+            one.field: (1, 1, 1) if one.classes else (height, width, 1 if one.labels else 3)
             for one in image_conditions(config.denoiser.conditions)
         }
         images = {"source": (height, width, 3), **sides}

@@ -19,7 +19,7 @@ from pairbridge.training.bridge.sample_loop import check_sampler, sample
 from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, Sampler
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.data.buckets import BucketSequence
-from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE
+from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE, ConditionConfig
 from pairbridge.training.data.smooth_fill import fill_smoothly
 from pairbridge.training.data.targets import to_picture
 from pairbridge.training.data.tensors import image_tensor, keep_outside, mask_tensor
@@ -194,7 +194,8 @@ class TranslationModel:
         unless it sees them.
 
         masks: uint8 (B, H, W), 255 = foreground, or to remove. conditions: the other images that the network
-        was trained to see, uint8, by field, a class as `ConditionConfig.class_image`, an environment map as
+        was trained to see, uint8, by field, a class as `ConditionConfig.class_image`, a label map as
+        whole numbers (B, H, W), an environment map as
         `pairbridge.training.data.targets.light_planes`. guidance: how far the
         field goes beyond what it is without the conditions that training withheld now and then, 1: no
         further. From a source, one step draws no random number, but with euler_maruyama and in a distilled
@@ -308,6 +309,11 @@ class TranslationModel:
         wanted = [one for one in self.config.denoiser.conditions if one.field != NOISE]
         for config in wanted:
             if config.field in images:
+                if config.labels:
+                    given[config.field] = self._label_map(
+                        config, images[config.field], sources.shape[1:3], padded
+                    )
+                    continue
                 if config.as_irradiance:
                     _check_light(config.field, images[config.field])
                 image = to_device(image_tensor(images[config.field]), self.device)
@@ -334,6 +340,21 @@ class TranslationModel:
                     f" other by its field: `--condition {config.field}=FILE`",
                 )
         return seen
+
+    def _label_map(
+        self, config: ConditionConfig, numbers: np.ndarray, size: tuple[int, int], padded: tuple[int, int]
+    ) -> Tensor:
+        """Label maps (B, H, W) of the padded sources' size; resized, they take the nearest pixel."""
+        if numbers.ndim != 3:
+            raise ConfigError(
+                f"{config.field} has shape {numbers.shape[1:]}, and a label map has one number a pixel",
+                consequence="which label a colour stands for is not known",
+                remedy=f"give a PNG whose levels are labels: `--condition {config.field}=FILE`",
+            )
+        levels = to_device(image_tensor(config.label_image(numbers)), self.device)
+        if levels.shape[-2:] != size:
+            return F.interpolate(levels, padded, mode="nearest-exact")
+        return self._pad(levels)
 
     def _pad(self, images: Tensor) -> Tensor:
         """Repeat the last row and column up to the next multiple that autoencoder and denoiser can halve."""

@@ -1,11 +1,12 @@
-"""What the network sees beside x_t, as a configuration: masks, light maps, the source, any image, a class.
+"""What the network sees beside x_t, as a configuration: masks, light maps, label maps, any image, a class.
 
 A condition is a field of the batch, brought to the latent's size in one of two ways, and now and then
 withheld, so that the network also learns to do without it. Its channels are counted here and nowhere else.
-A class travels as an image of one pixel, whose grey level is its place in the list of classes. The tensors
-are made by `pairbridge.training.networks.conditions`.
+A class travels as an image of one pixel, whose grey level is its place in the list of classes; a label map
+as an image of label numbers. The tensors are made by `pairbridge.training.networks.conditions`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +28,14 @@ IRRADIANCE_PLANES = 27
 _NO_IMAGE = (MASK, SOURCE, NOISE)
 # Grey levels of one pixel.
 _MOST_CLASSES = 256
+# Label maps of more labels than this are coded, unless `encoding` says otherwise: Cityscapes has 35 and fits,
+# ADE20K has 151.
+_MOST_LABEL_PLANES = 64
+# 8 bits hold the labels below 255, and 255 for what has none; more labels travel in 16 bits.
+MOST_8_BIT_LABELS = 255
+_MOST_LABELS = 4096
+# Blocks of planes of a coded label map, of which a label marks one plane each.
+CODE_BLOCKS = 3
 
 
 class ConditionConfig(FrozenModel):
@@ -37,12 +46,14 @@ class ConditionConfig(FrozenModel):
     which makes the bridge conditional and so keeps its pairing beyond one step. `noise`: a standard normal
     like the latent, new at every evaluation, for students of `pairbridge distill`. Any other name is an image
     field of the samples (`light` is light.png) or, with `classes`, a name for the class."""
-    encoding: Literal["autoencoder", "resize", "irradiance"] | None = None
+    encoding: Literal["autoencoder", "resize", "irradiance", "planes", "code"] | None = None
     """Encoding of the image. `autoencoder`: its latent. `resize`: the image itself at the latent's size, in
     Haar latents without loss. `irradiance`: of an environment map what a white ball shows of it, as nine
     numbers a colour (spherical harmonics of order 2), each a plane of its own; for networks of convolutions,
-    which cannot use the place of a light in a map. null: `resize` for the mask, `autoencoder` for everything
-    else, as the paper does with light maps."""
+    which cannot use the place of a light in a map. Of label maps, `planes`: one plane a label, its share of
+    each latent cell; `code`: fewer planes, of which each label marks three, and any two labels at most one in
+    common. null: `resize` for the mask, `planes` for up to 64 labels and `code` for more, `autoencoder` for
+    everything else, as the paper does with light maps."""
     kind: FieldKind | None = None
     """What the field shows, which decides framing and values; the dataset's field has to be of this kind.
     null: the kind that pairbridge's own fields of this name have, and `image` for other names."""
@@ -53,6 +64,9 @@ class ConditionConfig(FrozenModel):
     """Framing of the image. `aligned`: it is cropped with the pair. `whole`: it is resized as a whole, for
     what is no picture of the scene, such as a light map over directions. null: `whole` for light, `aligned`
     for all other kinds."""
+    labels: int | None = Field(default=None, ge=2, le=_MOST_LABELS)
+    """Number of labels of a label map, whose pixels hold 0 to labels - 1. Any higher number, such as the 255
+    of published data sets, stands for no label. null: the condition is no label map."""
     classes: tuple[str, ...] = Field(default=(), max_length=_MOST_CLASSES)
     """Names of the classes that a sample can be of, where this condition is one."""
     read: str | None = None
@@ -68,10 +82,21 @@ class ConditionConfig(FrozenModel):
     def _check(self) -> Self:
         if bool(self.classes) != (self.read is not None):
             raise ValueError("a class condition needs both `classes` and `read`, and no other has either")
-        if self.classes and (self.encoding or self.channels or self.frame or self.kind):
-            raise ValueError("encoding, kind, channels and frame are for images; a class has none")
-        if self.kind in (FieldKind.LABEL, FieldKind.META):
-            raise ValueError(f"a {self.kind} field holds no levels that a network could compare")
+        if self.classes and (self.encoding or self.channels or self.frame or self.kind or self.labels):
+            raise ValueError("encoding, kind, channels, frame and labels are for images; a class has none")
+        if self.kind is FieldKind.META:
+            raise ValueError("a meta field holds no pixels")
+        if self.shows is FieldKind.LABEL and not (self.labels or self.classes):
+            raise ValueError(
+                "the numbers of a label field are names, with no levels that a network could compare: write"
+                " how many there are, `labels: 150`, and each gets planes of its own"
+            )
+        if self.labels and (self.kind not in (None, FieldKind.LABEL) or self.channels or self.frame):
+            raise ValueError("a label map is of kind label, and takes neither channels nor frame")
+        if self.encoding and (self.encoding in ("planes", "code")) != bool(self.labels):
+            raise ValueError("`encoding: planes` and `code` are those of label maps, which have no other")
+        if self.labels and self.field in (MASK, SOURCE, LIGHT, NOISE):
+            raise ValueError(f"{self.field!r} is the name of another image; give the label map its own")
         if self.channels == 6 and (self.through_autoencoder or self.shows is not FieldKind.LIGHT):
             raise ValueError("6 channels are those of light with `encoding: resize`")
         if self.as_irradiance and (self.shows is not FieldKind.LIGHT or self.channels or self.frame):
@@ -89,12 +114,26 @@ class ConditionConfig(FrozenModel):
     def through_autoencoder(self) -> bool:
         if self.classes:
             return False
+        if self.labels:
+            return False
         encoding = self.encoding or ("resize" if self.field == MASK else "autoencoder")
         return self.field in (SOURCE, NOISE) or encoding == "autoencoder"
 
     @property
     def as_irradiance(self) -> bool:
         return self.encoding == "irradiance"
+
+    @property
+    def code_base(self) -> int | None:
+        """The planes of a block of a coded label map: the smallest prime whose square has room for every
+        label. None of all else.
+        """
+        if not self.labels or (self.encoding or _label_encoding(self.labels)) == "planes":
+            return None
+        base = max(CODE_BLOCKS, math.isqrt(self.labels - 1) + 1)
+        while any(base % divisor == 0 for divisor in range(2, math.isqrt(base) + 1)):
+            base += 1
+        return base
 
     @property
     def is_radiance(self) -> bool:
@@ -104,6 +143,8 @@ class ConditionConfig(FrozenModel):
     @property
     def shows(self) -> FieldKind:
         """The kind of its field."""
+        if self.labels:
+            return FieldKind.LABEL
         return self.kind or KINDS.get(self.field, FieldKind.IMAGE)
 
     @property
@@ -119,9 +160,19 @@ class ConditionConfig(FrozenModel):
         """Channels that it adds to the network's input."""
         if self.classes:
             return len(self.classes)
+        if self.labels:
+            return CODE_BLOCKS * self.code_base if self.code_base else self.labels
         if self.as_irradiance:
             return IRRADIANCE_PLANES
         return latent_channels if self.through_autoencoder else mask_channels * self.colours
+
+    def label_image(self, numbers: np.ndarray) -> np.ndarray:
+        """A label map (H, W) of whole numbers as it travels, of one type whatever a dataset stores: uint8,
+        or uint16 of more than 255 labels. Its maximum stands for every number that is no label.
+        """
+        dtype = np.uint8 if self.labels <= MOST_8_BIT_LABELS else np.uint16
+        known = (numbers >= 0) & (numbers < self.labels)
+        return np.where(known, numbers, np.iinfo(dtype).max).astype(dtype)
 
     def class_image(self, name: str) -> np.ndarray:
         """The class as it travels: uint8 (1, 1). Raises ValueError for a name that is none of `classes`."""
@@ -146,6 +197,10 @@ def _differ(conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, .
     if len(set(names)) != len(names):
         raise ValueError(f"conditions {names} repeat")
     return conditions
+
+
+def _label_encoding(labels: int) -> Literal["planes", "code"]:
+    return "planes" if labels <= _MOST_LABEL_PLANES else "code"
 
 
 def _from_name(value: Any) -> Any:

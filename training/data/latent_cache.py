@@ -81,6 +81,7 @@ class Encoding:
                     "channels": one.colours,
                     "whole": one.is_whole,
                     **({"classes": list(one.classes), "read": one.read} if one.classes else {}),
+                    **({"labels": one.labels, "code_base": one.code_base} if one.labels else {}),
                 }
                 for one in self.conditions
             ],

@@ -294,6 +294,8 @@ class PairSource:
             lights = [MapLight.from_params(light) for light in params_of(meta)["lights"]]
             return encode_light_map(lights, source.shape[1::-1], grey=False)
         field = self._field_of[one.field]
+        if one.labels:
+            return one.label_image(framed[field].image)
         # Of a map at its own size every texel's solid angle is known.
         return (
             seen(self.store.fields[field], images[field], None) if one.as_irradiance else framed[field]
@@ -374,11 +376,12 @@ class PairSource:
             wide = one.is_radiance and spec.encoding != "radiance"
             if spec.kind is not one.shows or wide:
                 stated = "an environment map" if wide else one.shows
+                wanted = "labels: <how many>" if spec.kind is FieldKind.LABEL else f"kind: {spec.kind}"
                 raise ConfigError(
                     f"the condition {one.field} is to be {stated}, and {stored[one.field]} of recipe "
                     f"{self.recipe!r} of {self.dataset_dir} is {form_of(spec)}",
                     consequence="framing and values would be those of another kind",
-                    remedy=f"write `kind: {spec.kind}` in denoiser.conditions, or name another field for it"
+                    remedy=f"write `{wanted}` in denoiser.conditions, or name another field for it"
                     f" under `roles.conditions`: {_by_kind(there)}",
                 )
 

@@ -3,6 +3,7 @@
 | kind | size changes by | values |
 |---|---|---|
 | image, mask | averaging areas; bilinear when enlarged | as stored, whole numbers that span [-1, 1] |
+| label | the nearest pixel | as stored: numbers that are names |
 | depth | the nearest pixel | from -1 at d2 to 1 at d98, clipped; three equal channels |
 | normal | the nearest pixel | the unit vector's components |
 | light map | as a whole, never cropped | as stored |
@@ -82,6 +83,8 @@ def seen(spec: FieldSpec, value: np.ndarray, frame: Frame | None) -> SeenField:
     if spec.kind is FieldKind.LIGHT:
         whole = value if frame is None else resized_whole(value, frame.size_WH)
         return SeenField(light_planes(whole) if spec.encoding == "radiance" else whole)
+    if spec.kind is FieldKind.LABEL:
+        return SeenField(_framed(value, frame))
     return SeenField(value if frame is None else crop_and_resize(value, frame))
 
 

@@ -13,7 +13,7 @@ from pairbridge.training.bridge.sample_loop import check_sampler
 from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
 from pairbridge.training.data.condition_specs import MASK, NOISE, SOURCE, ConditionConfig
 from pairbridge.training.data.smooth_fill import fill_smoothly
-from pairbridge.training.networks.conditions import encode_condition
+from pairbridge.training.networks.conditions import encode_condition, label_levels
 from pairbridge.training.networks.irradiance import logarithm_of
 
 IMAGE = "image"
@@ -81,6 +81,8 @@ class OneEvaluation(nn.Module):
             return None
         if one.classes:
             return given[one.field].to(torch.float32).reshape(-1, 1, 1, 1) / 127.5 - 1
+        if one.labels:
+            return self._padded(label_levels(given[one.field].to(torch.float32), one.labels))
         if one.as_irradiance:
             return logarithm_of(given[one.field])
         image = given[one.field] if one.field == MASK else given[one.field] * 2 - 1
@@ -105,16 +107,17 @@ class OneEvaluation(nn.Module):
         # A map that is resized as a whole has a size of its own.
         fixed |= {one.field: (batch, 3, height + 3, 2 * width) for one in self.conditions if one.is_whole}
         fixed |= {one.field: (batch,) for one in self.conditions if one.classes}
+        fixed |= {one.field: (batch, 1, height, width) for one in self.conditions if one.labels}
         return {name: fixed.get(name, (batch, 3, height, width)) for name in self.names}
 
     def examples(self, batch: int, height: int, width: int) -> dict[str, Tensor]:
         """Random inputs for a picture of that size, always the same ones."""
         generator = torch.Generator().manual_seed(0)
+        numbered = {one.field: one.labels or len(one.classes) for one in self.conditions}
         found = {}
         for name, shape in self.shapes(batch, height, width).items():
-            if len(shape) == 1:
-                classes = next(len(one.classes) for one in self.conditions if one.field == name)
-                found[name] = torch.randint(classes, shape, generator=generator)
+            if numbered.get(name):
+                found[name] = torch.randint(numbered[name], shape, generator=generator)
             elif name in (START_NOISE, NOISE):
                 found[name] = torch.randn(shape, generator=generator)
             else:

@@ -148,7 +148,8 @@ def _unfit(why: str, size_WH: tuple[int, int] | None) -> ConfigError:
 def _description(graph: OneEvaluation, size_WH: tuple[int, int] | None) -> dict[str, Any]:
     return {
         "inputs": list(graph.names),
-        "pictures": "float32 (B, 3, H, W) in [0, 1]; masks (B, 1, H, W); classes int64 (B,)",
+        "pictures": "float32 (B, 3, H, W) in [0, 1]; masks (B, 1, H, W); classes int64 (B,), "
+        "label maps int64 (B, 1, H, W), any number that is no label for none",
         "hole_noise": "uniform in [0, 1)",
         "noise, start_noise": f"standard normal, (B, {graph.autoencoder.channels}, h, w), h and w at least "
         f"ceil(side / {graph.multiple}) x {graph.multiple // graph.autoencoder.factor}",

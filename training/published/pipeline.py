@@ -46,7 +46,7 @@ from pairbridge.training.networks.autoencoders import (
     decode_tiled,
 )
 from pairbridge.training.networks.backbones import Backbone, evaluate
-from pairbridge.training.networks.conditions import encode_condition
+from pairbridge.training.networks.conditions import encode_condition, label_levels
 from pairbridge.training.networks.denoisers import Head, field_of
 from pairbridge.training.networks.irradiance import logarithm_of
 
@@ -61,6 +61,8 @@ class SeenCondition:
 
     field: str
     classes: tuple[str, ...]
+    labels: int | None
+    code_base: int | None
     through_autoencoder: bool
     as_irradiance: bool
     colours: int
@@ -109,8 +111,9 @@ class LatentBridgePipeline(DiffusionPipeline):
 
         mask: white on the foreground, or on what is to be removed (it is filled with noise of `seed`), of the
         image's size. conditions: the other images that the model was trained to see, by field (a light map is
-        `light`), the name of a class, or an environment map in camera coordinates (the middle is what the
-        camera looks at) as an array (H, W, 3) of linear radiance. num_inference_steps: network evaluations,
+        `light`), the name of a class, a label map as a picture whose levels or palette's indices are labels,
+        or an environment map in camera coordinates (the middle is what the camera looks at) as an array (H,
+        W, 3) of linear radiance. num_inference_steps: network evaluations,
         twice as many where guidance_scale is neither 0 nor 1. Raises ConfigError for inputs, steps or
         guidance that the model was not trained for. The same seed gives the same image.
         """
@@ -246,6 +249,8 @@ class LatentBridgePipeline(DiffusionPipeline):
                     remedy=f"name one of {', '.join(one.classes)}",
                 )
             return _image_tensor(np.full((1, 1, 1), one.classes.index(value), np.uint8)).to(source.device)
+        if one.labels:
+            return _label_tensor(one, value, size, source, padded)
         if one.as_irradiance:
             radiance = torch.from_numpy(np.asarray(value, np.float32))[None].permute(0, 3, 1, 2)
             return logarithm_of(radiance.to(source.device))
@@ -276,6 +281,24 @@ class LatentBridgePipeline(DiffusionPipeline):
             return field_of(head, output, x, t, autoencoder.black, autoencoder.bands)
 
         return field
+
+
+def _label_tensor(
+    one: SeenCondition, value: Image.Image | np.ndarray, size: tuple[int, int], source: Tensor, padded: Any
+) -> Tensor:
+    """A label map as a tensor of the padded source's size; resized, it takes the nearest pixel."""
+    numbers = np.asarray(value)
+    if numbers.ndim != 2:
+        raise ConfigError(
+            f"{one.field} has shape {numbers.shape}, and a label map has one number a pixel",
+            consequence="which label a colour stands for is not known",
+            remedy="give a picture of mode L, P or I;16 whose numbers are the labels",
+        )
+    levels = label_levels(torch.from_numpy(numbers.astype(np.float32))[None, None], one.labels)
+    levels = levels.to(source.device)
+    if levels.shape[-2:] != size:
+        return F.interpolate(levels, source.shape[-2:], mode="nearest-exact")
+    return padded(levels)
 
 
 _LEVELS = np.arange(256, dtype=np.float32) / np.float32(127.5) - np.float32(1)

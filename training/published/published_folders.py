@@ -112,6 +112,8 @@ def _resolved(model: TranslationModel, removes: bool) -> dict[str, Any]:
             {
                 "field": one.field,
                 "classes": list(one.classes),
+                "labels": one.labels,
+                "code_base": one.code_base,
                 "through_autoencoder": one.through_autoencoder,
                 "as_irradiance": one.as_irradiance,
                 "colours": one.colours,

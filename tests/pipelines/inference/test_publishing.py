@@ -163,10 +163,24 @@ SHAPE = {"field": "shape", "classes": ["disc", "ring"], "read": "params.shape", 
         ),
         ({"conditions": ("mask", "source", "noise", {"field": "light", "dropout": 0.2})}, {"steps": 2}),
         ({"conditions": ("mask", {"field": "depth", "channels": 1, "encoding": "resize"})}, {"steps": 1}),
+        ({"conditions": ({"field": "region", "labels": 20, "dropout": 0.1},)}, {"guidance": 1.5}),
+        ({"conditions": ("mask", {"field": "region", "labels": 200})}, {"steps": 2}),
         ({"autoencoder": {"kind": "haar", "levels": 1}}, {"steps": 2, "size": (12, 300)}),
         *(({"denoiser": {**one, "conditions": ["mask"]}}, {"steps": 2}) for one in TRANSFORMERS.values()),
     ],
-    ids=["smooth", "hole", "gain", "gate", "flow", "student", "depth", "tiles", *TRANSFORMERS],
+    ids=[
+        "smooth",
+        "hole",
+        "gain",
+        "gate",
+        "flow",
+        "student",
+        "depth",
+        "labels",
+        "code",
+        "tiles",
+        *TRANSFORMERS,
+    ],
 )
 def test_the_folder_s_own_pipeline_gives_the_same_bytes_for_every_kind_of_model(
     tmp_path: Path, changes: dict, how: dict
@@ -180,6 +194,7 @@ def test_the_folder_s_own_pipeline_gives_the_same_bytes_for_every_kind_of_model(
         "shape": "ring",
         "light": Image.fromarray(picture(16, 32, 1)[0]),
         "depth": Image.fromarray(image),
+        "region": Image.fromarray(image[..., 0]),
     }
     fields = [one.field for one in model.config.denoiser.conditions]
     given = {name: one for name, one in others.items() if name in fields}
@@ -282,9 +297,10 @@ CLASSES = {"field": "shape", "classes": ["disc", "ring"], "read": "params.shape"
         {"conditions": (CLASSES,)},
         {"conditions": ("depth",)},
         {"conditions": ({"field": "light_target", "encoding": "irradiance"},)},
+        {"conditions": ({"field": "region", "labels": 90},)},
         {"conditions": ()},
     ],
-    ids=["mask", "light", "class", "image", "map", "removal"],
+    ids=["mask", "light", "class", "image", "map", "labels", "removal"],
 )
 def test_what_the_card_says_runs_as_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict
@@ -294,7 +310,8 @@ def test_what_the_card_says_runs_as_it_is_written(
     monkeypatch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
     folder = publish(write_model(tmp_path / "checkpoints", **changes), Path("my-model"))
     image, mask = picture(45, 70)
-    for name, pixels in (("picture", image), ("mask", mask), ("light", image), ("depth", image)):
+    pictures = {"picture": image, "mask": mask, "light": image, "depth": image, "region": image[..., 1]}
+    for name, pixels in pictures.items():
         Image.fromarray(pixels).save(f"{name}.png")
     Path("light_target.hdr").write_bytes(radiance(by_component(rgbe(panorama()))))
     np.save("light_target.npy", read_light(Path("light_target.hdr")))
@@ -310,6 +327,20 @@ def test_what_the_card_says_runs_as_it_is_written(
         made.append(np.asarray(Image.open("result.png")))
         assert made[-1].shape == image.shape
         assert np.array_equal(made[-1], made[0])
+
+
+def test_a_published_model_refuses_a_label_map_in_colour(tmp_path: Path) -> None:
+    checkpoint = write_model(tmp_path / "checkpoints", conditions=({"field": "region", "labels": 90},))
+    pipe = load_published(publish(checkpoint, tmp_path / "model"))
+    image = Image.fromarray(picture(32, 32)[0])
+    with pytest.raises(ConfigError, match="which label a colour stands for"):
+        pipe(image, conditions={"region": image})
+    # A palette's picture is taken by its indices.
+    indices = Image.fromarray(picture(32, 32, 1)[0][..., 0])
+    coloured = Image.frombytes("P", indices.size, indices.tobytes())
+    coloured.putpalette(list(range(256)) * 3)
+    made = [np.asarray(pipe(image, conditions={"region": one}).images[0]) for one in (indices, coloured)]
+    assert np.array_equal(*made)
 
 
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(latent_checkpoint: Path, tmp_path: Path) -> None:

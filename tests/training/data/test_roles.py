@@ -18,6 +18,7 @@ from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.data.targets import PairKinds, light_planes, seen
+from pairbridge.training.data.tensors import network_images
 from pairbridge.training.networks.autoencoders import HaarConfig, build_autoencoder
 from pairbridge.training.networks.conditions import encode_condition
 from tests.support.tiny_dataset import TinyDataset, TinyRecipe
@@ -38,6 +39,8 @@ def everything(seed: int) -> dict[str, np.ndarray]:
         "depth.npy": draw.uniform(1, 3, (SIDE, SIDE)).astype(np.float32),
         "normal.npy": (normal / np.linalg.norm(normal, axis=2, keepdims=True)).astype(np.float16),
         "light_target.npy": draw.gamma(0.2, 20, (8, 16, 3)).astype(np.float16),
+        "category.png": draw.integers(0, 30, (SIDE, SIDE), dtype=np.uint8),
+        "instance.png": draw.integers(0, 300, (SIDE, SIDE), dtype=np.uint16),
     }
 
 
@@ -118,6 +121,40 @@ def test_conditions_of_every_kind_keep_their_values(dataset: Path) -> None:
     assert np.array_equal(stored, light_planes(fields["light_target.npy"]))
     with pytest.raises(ConfigError, match="to be an environment map, and effect"):
         opened(dataset, own, conditions={"light_target": "effect"})
+
+
+def test_label_maps_keep_their_numbers_whatever_the_size_and_the_type(dataset: Path) -> None:
+    fields = everything(1)
+    conditions = [ConditionConfig(field="category", labels=30), ConditionConfig(field="instance", labels=200)]
+    source = opened(dataset, *conditions)
+    pair = source.pair(1)
+    assert np.array_equal(pair.conditions["category"], fields["category.png"])
+    # 16 bits come as 8, and numbers that are no labels as 255.
+    instance = fields["instance.png"]
+    assert pair.conditions["instance"].dtype == np.uint8
+    assert np.array_equal(pair.conditions["instance"], np.where(instance < 200, instance, 255))
+    # A mean of two labels would be a third.
+    small = source.pair(1, Frame((8, 8))).conditions["category"]
+    blocks = fields["category.png"].reshape(8, 2, 8, 2).transpose(0, 2, 1, 3).reshape(8, 8, 4)
+    assert (blocks == small[..., None]).any(axis=-1).all()
+    # Planes of a batch are those of its pairs, mirrored with them.
+    loader = MixedLoader(
+        MixConfig.model_validate({"sources": [{"name": "a", "path": str(dataset), "recipe": "all"}]}),
+        run_root=dataset,
+        buckets=BucketSequence.single(size=SIDE, batch_size=4),
+        conditions=conditions,
+    )
+    batch = next(loader.batches())
+    assert batch["category"].shape == (4, SIDE, SIDE, 1)
+    levels = network_images({"category": batch["category"]})
+    draws = torch.tensor([[0.0, 0.0, 0.99]]).expand(4, 3)
+    mirrored = augment(AugmentConfig(flip=1, permute_colours=1), levels, draws, {"category": FieldKind.LABEL})
+    haar = build_autoencoder(HaarConfig(levels=1))
+    made = encode_condition(conditions[0], mirrored, torch.zeros(4, 12, 8, 8), haar)
+    numbers = torch.from_numpy(np.array(batch["category"])).flip(2)[..., 0]
+    for label in (0, 7, 29):
+        share = (numbers == label).float().unfold(1, 2, 2).unfold(2, 2, 2).mean(dim=(-1, -2))
+        assert torch.equal(made[:, label], share)
 
 
 def test_a_sun_survives_in_the_second_range_and_the_first_is_what_a_display_shows() -> None:
@@ -210,6 +247,11 @@ def test_a_smooth_hole_continues_what_surrounds_it(tmp_path: Path) -> None:
         ({"source": "meta"}, (), "the source, meta of .* is meta"),
         ({}, ({"field": "edges"},), "has no condition edges"),
         ({"conditions": {"edges": "depth"}}, ({"field": "edges"},), "edges is to be image, and depth of"),
+        (
+            {"conditions": {"region": "category"}},
+            ({"field": "region"},),
+            r"region is to be image, and category of .* is label[\s\S]*write `labels: <how many>`",
+        ),
         ({"conditions": {"normal": "target"}}, ({"field": "normal"},), "the condition normal is what"),
         ({"conditions": ["sun"]}, ({"field": "sun"},), "has no condition sun"),
     ],

@@ -110,6 +110,28 @@ def test_a_file_makes_the_pictures_of_translate(
         assert np.abs(expected.astype(float) - image).max() > 20
 
 
+@pytest.mark.parametrize("labels", [20, 200], ids=["planes", "code"])
+def test_label_maps_go_in_as_whole_numbers(tmp_path: Path, labels: int) -> None:
+    torch.set_num_threads(1)
+    (tmp_path / "net.py").write_text(NETWORK)
+    conditions = [{"field": "region", "labels": labels}]
+    network = {"kind": "own", "network": f"{tmp_path}/net.py:Net", "conditions": conditions}
+    opened = open_model(write_model(tmp_path / "checkpoints", denoiser=network))
+    graph = OneEvaluation(opened.model, removes=False)
+    exported = export_onnx(graph, tmp_path, size_WH=(24, 16))
+    assert exported.inputs["region"] == [1, 1, 16, 24]
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 256, (16, 24, 3), np.uint8)
+    # Some of them no labels.
+    numbers = draw.integers(-1, labels + 20, (16, 24))
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {"image": planes(image), "region": numbers[None, None]})
+    expected = opened.translate(image, conditions={"region": numbers})
+    assert np.abs(made[0].transpose(1, 2, 0) * 255 - expected).max() <= 0.5 + 255 * TOLERANCE
+    other = opened.translate(image, conditions={"region": np.zeros_like(numbers)})
+    assert np.abs(expected.astype(int) - other).max() > 2
+
+
 def planes(image: np.ndarray) -> np.ndarray:
     return image.transpose(2, 0, 1)[None].astype(np.float32) / 255
 

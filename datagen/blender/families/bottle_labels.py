@@ -6,7 +6,7 @@ import numpy as np
 
 from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts
 from pairbridge.datagen.blender.families.package_shapes import (
-    Layer,
+    PrintLayer,
     fitting,
     fruit_layers,
     legible,
@@ -45,7 +45,7 @@ def bottle_label_parts(
 
 def _design(
     label: ProductLabel, design: str, rng: np.random.Generator, width: float, height: float, seen: float
-) -> list[Layer]:
+) -> list[PrintLayer]:
     base, strong = label.base, label.colour
     wide = min(width, 1.05 * seen)
     on_base, on_strong = legible(label, base), legible(label, strong)
@@ -55,22 +55,24 @@ def _design(
         coin = min(0.46 * height, 0.42 * seen)
         size = 0.9 * coin
         return [
-            Layer("label", [prints.patch(width, 0.4 * height)], base, 1),
-            Layer(
+            PrintLayer("label", [prints.patch(width, 0.4 * height)], base, 1),
+            PrintLayer(
                 "lines",
                 [prints.patch(width, 0.03 * height, 0.0, s * 0.16 * height) for s in (-1, 1)],
                 strong,
                 2,
             ),
-            Layer("coin", [prints.disc(coin)], strong, 3),
-            Layer("monogram", prints.written(label.word[0], size, 0.0, 0.0, 0.2), on_strong, 4),
+            PrintLayer("coin", [prints.disc(coin)], strong, 3),
+            PrintLayer("monogram", prints.written(label.word[0], size, 0.0, 0.0, 0.2), on_strong, 4),
         ]
     if design == "upright":
         strip = 0.5 * wide
         return [
-            Layer("label", [prints.patch(strip, height)], base, 1),
-            Layer("bar", [prints.patch(strip, 0.1 * height, 0.0, -0.45 * height)], strong, 2),
-            Layer("title", upright(label.word, 0.76 * height, 0.56 * strip, 0.0, 0.04 * height), on_base, 2),
+            PrintLayer("label", [prints.patch(strip, height)], base, 1),
+            PrintLayer("bar", [prints.patch(strip, 0.1 * height, 0.0, -0.45 * height)], strong, 2),
+            PrintLayer(
+                "title", upright(label.word, 0.76 * height, 0.56 * strip, 0.0, 0.04 * height), on_base, 2
+            ),
         ]
     if design in ("wave", "drop"):
         # Printed on the bottle itself: no paper, a shape in the strong colour.
@@ -84,14 +86,16 @@ def _design(
             half = 0.95 * wide * np.sqrt(np.maximum(share * (1 - share), 0.0)) * (1.15 - 0.75 * share)
         size = fitting(label.word, 0.56 * wide, 0.16 * height)
         return [
-            Layer(
+            PrintLayer(
                 "shape",
                 [prints.lens(height * rise, lean - half, lean + half, 2 + int(wide / prints.STEP))],
                 strong,
                 1,
             ),
-            Layer("title", prints.written(label.word, size, 0.0, -0.1 * height, 0.18), on_strong, 2),
-            Layer("print", prints.shifted([0.7 * line for line in text], 0.0, -0.27 * height), on_strong, 2),
+            PrintLayer("title", prints.written(label.word, size, 0.0, -0.1 * height, 0.18), on_strong, 2),
+            PrintLayer(
+                "print", prints.shifted([0.7 * line for line in text], 0.0, -0.27 * height), on_strong, 2
+            ),
         ]
     outline = _outline(design, wide, height)
     inner = [outline[0] * 0.93, outline[1] * 0.9, outline[2] * 0.9]
@@ -103,16 +107,20 @@ def _design(
     crest = (
         fruit_layers(label, kind, 0.12 * min(wide, height), 0.0, 0.24 * height, 4)
         if rng.uniform() < 0.4
-        else [Layer("crest", prints.shifted(_crest(0.14 * min(wide, height)), 0.0, 0.24 * height), strong, 4)]
+        else [
+            PrintLayer(
+                "crest", prints.shifted(_crest(0.14 * min(wide, height)), 0.0, 0.24 * height), strong, 4
+            )
+        ]
     )
     return [
-        Layer("label", [prints.lens(*outline, columns)], base, 1),
-        Layer("frame", [prints.lens(*inner, columns)], strong, 2),
-        Layer("ground", [prints.lens(*core, columns)], base, 3),
+        PrintLayer("label", [prints.lens(*outline, columns)], base, 1),
+        PrintLayer("frame", [prints.lens(*inner, columns)], strong, 2),
+        PrintLayer("ground", [prints.lens(*core, columns)], base, 3),
         *crest,
-        Layer("title", prints.written(label.word, size, 0.0, 0.02 * height, 0.14), on_base, 4),
-        Layer("rule", [prints.patch(0.4 * wide, 0.012 * height, 0.0, -0.11 * height)], strong, 4),
-        Layer("print", prints.shifted(text, 0.0, low), on_base, 4),
+        PrintLayer("title", prints.written(label.word, size, 0.0, 0.02 * height, 0.14), on_base, 4),
+        PrintLayer("rule", [prints.patch(0.4 * wide, 0.012 * height, 0.0, -0.11 * height)], strong, 4),
+        PrintLayer("print", prints.shifted(text, 0.0, low), on_base, 4),
     ]
 
 

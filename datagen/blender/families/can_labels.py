@@ -8,7 +8,7 @@ import numpy as np
 from pairbridge.datagen.blender.families.labels import ProductLabel
 from pairbridge.datagen.blender.families.package_shapes import (
     FRUIT,
-    Layer,
+    PrintLayer,
     burst,
     checks,
     fitting,
@@ -67,12 +67,12 @@ def _design(
     width: float,
     height: float,
     seen: float,
-) -> tuple[list[Layer], list[Layer]]:
+) -> tuple[list[PrintLayer], list[PrintLayer]]:
     """What goes all around, and what stands on the front."""
     strong, ground = label.colour, label.base
     pale = ground if ground is not None and np.mean(ground.colour) > 0.3 else inked(label, 0.12, 0.06, 0.93)
     # On metal the enamel is the ground, as the label is on paper.
-    around = [] if ground is None else [Layer("label", [prints.patch(width, height)], ground, 1)]
+    around = [] if ground is None else [PrintLayer("label", [prints.patch(width, height)], ground, 1)]
     under = legible(label, ground) if ground is not None else label.ink
     size = fitting(label.word, 0.84 * seen, 0.2 * height)
     small = fitting(label.second, 0.5 * seen, 0.08 * height)
@@ -80,7 +80,7 @@ def _design(
     text = prints.fine_print(rng, 0.56 * seen, 0.08 * height, 2)
     if design == "orchard":
         # A pale oval window with fruit on a coloured wall, a ribbon with the name under it.
-        around = [Layer("label", [prints.patch(width, height)], strong, 1)]
+        around = [PrintLayer("label", [prints.patch(width, height)], strong, 1)]
         r = 0.17 * s
         middle = 0.12 * height
         window = prints.disc(0.47 * seen, 0.0, middle, min(0.7, 0.7 * height / seen))
@@ -92,30 +92,30 @@ def _design(
         name = fitting(label.word, 0.74 * seen, 0.13 * height)
         bar = ribbon(0.86 * seen, 1.7 * name, 0.0, -0.3 * height)
         edge = [prints.patch(width, 0.03 * height, 0.0, side * 0.47 * height) for side in (-1, 1)]
-        around.append(Layer("edge", edge, pale, 2))
+        around.append(PrintLayer("edge", edge, pale, 2))
         return around, [
-            Layer("window", [window], pale, 2),
+            PrintLayer("window", [window], pale, 2),
             *fruit,
-            Layer("ribbon", bar, inked(label, 0.13, 0.7, 0.85), 3),
-            Layer("title", prints.written(label.word, name, 0.0, -0.3 * height, 0.18), _dark(label), 4),
+            PrintLayer("ribbon", bar, inked(label, 0.13, 0.7, 0.85), 3),
+            PrintLayer("title", prints.written(label.word, name, 0.0, -0.3 * height, 0.18), _dark(label), 4),
         ]
     if design == "burst":
         star = prints.shifted(burst(0.42 * s, int(rng.integers(14, 22))), 0.0, 0.08 * height)
         name = fitting(label.word, 0.54 * s, 0.16 * height)
         rim = [prints.patch(width, 0.1 * height, 0.0, side * 0.43 * height) for side in (-1, 1)]
-        return [*around, Layer("rim", rim, strong, 2)], [
-            Layer("burst", star, strong, 2),
-            Layer(
+        return [*around, PrintLayer("rim", rim, strong, 2)], [
+            PrintLayer("burst", star, strong, 2),
+            PrintLayer(
                 "title", prints.written(label.word, name, 0.0, 0.08 * height, 0.2), legible(label, strong), 3
             ),
-            Layer("print", prints.shifted(text, 0.0, -0.31 * height), under, 2),
+            PrintLayer("print", prints.shifted(text, 0.0, -0.31 * height), under, 2),
         ]
     if design == "checks":
         count = 2 * round(0.5 * width / (0.07 * height + 0.02))
         rows = [*checks(width, count, 0.36 * height), *checks(width, count, -0.36 * height)]
         r = 0.13 * height
-        return [*around, Layer("checks", rows, strong, 2)], [
-            Layer("title", prints.written(label.word, size, 0.0, 0.1 * height, 0.15), under, 2),
+        return [*around, PrintLayer("checks", rows, strong, 2)], [
+            PrintLayer("title", prints.written(label.word, size, 0.0, 0.1 * height, 0.15), under, 2),
             *fruit_layers(label, kind, r, -1.3 * r, -0.12 * height, 2),
             *fruit_layers(label, kind, r, 1.3 * r, -0.12 * height, 2),
         ]
@@ -125,19 +125,19 @@ def _design(
         tint = palette.shaded(strong.colour, float(rng.choice([0.55, 1.8])))
         second = replace(strong, colour=tint, accent=tint)
         sea = [
-            Layer("wave", [wavy(width, -0.5 * height, -0.02 * height, swing, count)], second, 2),
-            Layer("wave", [wavy(width, -0.5 * height, -0.12 * height, swing, count, 1.3)], strong, 3),
+            PrintLayer("wave", [wavy(width, -0.5 * height, -0.02 * height, swing, count)], second, 2),
+            PrintLayer("wave", [wavy(width, -0.5 * height, -0.12 * height, swing, count, 1.3)], strong, 3),
         ]
         lower = (
             [
-                Layer("sticker", [prints.disc(0.21 * s, 0.0, -0.26 * height)], pale, 4),
+                PrintLayer("sticker", [prints.disc(0.21 * s, 0.0, -0.26 * height)], pale, 4),
                 *fruit_layers(label, kind, 0.17 * s, 0.0, -0.26 * height, 5),
             ]
             if design == "waves"
-            else [Layer("print", prints.shifted(text, 0.0, -0.34 * height), legible(label, strong), 4)]
+            else [PrintLayer("print", prints.shifted(text, 0.0, -0.34 * height), legible(label, strong), 4)]
         )
         return [*around, *sea], [
-            Layer("title", prints.written(label.word, size, 0.0, 0.26 * height, 0.2), under, 4),
+            PrintLayer("title", prints.written(label.word, size, 0.0, 0.26 * height, 0.2), under, 4),
             *lower,
         ]
     if design == "diagonals":
@@ -145,12 +145,12 @@ def _design(
         stripes = slanted(width, -0.5 * height, 0.5 * height, count, 0.5 * height, 0.5)
         plate = prints.patch(0.86 * seen, 0.42 * height)
         name = fitting(label.word, 0.72 * seen, 0.17 * height)
-        return [*around, Layer("stripes", stripes, strong, 2)], [
-            Layer("plate", [plate], pale, 3),
-            Layer(
+        return [*around, PrintLayer("stripes", stripes, strong, 2)], [
+            PrintLayer("plate", [plate], pale, 3),
+            PrintLayer(
                 "title", prints.written(label.word, name, 0.0, 0.07 * height, 0.18), legible(label, pale), 4
             ),
-            Layer("print", prints.shifted(text, 0.0, -0.12 * height), legible(label, pale), 4),
+            PrintLayer("print", prints.shifted(text, 0.0, -0.12 * height), legible(label, pale), 4),
         ]
     if design == "dots":
         pitch = width / round(width / (0.16 * height))
@@ -161,35 +161,35 @@ def _design(
         ]
         sticker = prints.disc(0.4 * s)
         name = fitting(label.word, 0.58 * s, 0.16 * height)
-        return [*around, Layer("dots", dots, strong, 2)], [
-            Layer("sticker", [sticker], pale, 3),
-            Layer("title", prints.written(label.word, name, 0.0, 0.0, 0.18), legible(label, pale), 4),
+        return [*around, PrintLayer("dots", dots, strong, 2)], [
+            PrintLayer("sticker", [sticker], pale, 3),
+            PrintLayer("title", prints.written(label.word, name, 0.0, 0.0, 0.18), legible(label, pale), 4),
         ]
     if design == "medallion":
         # A circus of upright stripes, and a coin with the first letter.
         count = max(8, 2 * round(0.5 * width / (0.13 * s)))
         stripes = slanted(width, -0.5 * height, 0.5 * height, count, 0.0, 0.5)
-        coin = [Layer("coin", [prints.disc(0.36 * s, 0.0, 0.06 * height)], pale, 3)]
+        coin = [PrintLayer("coin", [prints.disc(0.36 * s, 0.0, 0.06 * height)], pale, 3)]
         ring = prints.shifted(_ring(0.32 * s, 0.018 * s), 0.0, 0.06 * height)
         letter = prints.written(label.word[0], 0.34 * s, 0.0, 0.06 * height, 0.2)
         name = fitting(label.word, 0.7 * seen, 0.1 * height)
-        return [*around, Layer("stripes", stripes, strong, 2)], [
+        return [*around, PrintLayer("stripes", stripes, strong, 2)], [
             *coin,
-            Layer("monogram", [*ring, *letter], legible(label, pale), 4),
-            Layer("plate", [prints.patch(0.8 * seen, 1.6 * name, 0.0, -0.38 * height)], pale, 3),
-            Layer(
+            PrintLayer("monogram", [*ring, *letter], legible(label, pale), 4),
+            PrintLayer("plate", [prints.patch(0.8 * seen, 1.6 * name, 0.0, -0.38 * height)], pale, 3),
+            PrintLayer(
                 "title", prints.written(label.word, name, 0.0, -0.38 * height, 0.17), legible(label, pale), 4
             ),
         ]
     # Upright: the name along the can, beside it a stripe from top to bottom.
     stripe = prints.patch(0.3 * seen, height, 0.26 * seen, 0.0)
     return around, [
-        Layer("stripe", [stripe], strong, 2),
-        Layer("title", upright(label.word, 0.86 * height, 0.36 * seen, -0.14 * seen), under, 2),
-        Layer(
+        PrintLayer("stripe", [stripe], strong, 2),
+        PrintLayer("title", upright(label.word, 0.86 * height, 0.36 * seen, -0.14 * seen), under, 2),
+        PrintLayer(
             "second", upright(label.second, 0.5 * height, 0.13 * seen, 0.26 * seen), legible(label, strong), 3
         ),
-        Layer(
+        PrintLayer(
             "small",
             prints.written(label.second[0], small, 0.26 * seen, 0.4 * height),
             legible(label, strong),

@@ -27,7 +27,7 @@ FRUIT: dict[str, tuple[float, float, float]] = {
 }
 
 
-class Layer(NamedTuple):
+class PrintLayer(NamedTuple):
     """Shapes of one ink; a higher level lies over a lower one."""
 
     name: str
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
     level: int
 
 
-def parts_of(layers: Sequence[Layer], surface: prints.Surface) -> list[Part]:
+def parts_of(layers: Sequence[PrintLayer], surface: prints.Surface) -> list[Part]:
     return [
         Part(layer.name, prints.printed(surface, layer.shapes, layer.level), layer.ink)
         for layer in layers
@@ -69,7 +69,9 @@ def leaf(length: float, wide: float, angle_rad: float, u: float = 0.0, v: float 
     return rotated(prints.lens(length * rise, -half, half, 4), angle_rad) + np.array([u, v])
 
 
-def fruit_layers(label: ProductLabel, kind: str, r: float, u: float, v: float, level: int) -> list[Layer]:
+def fruit_layers(
+    label: ProductLabel, kind: str, r: float, u: float, v: float, level: int
+) -> list[PrintLayer]:
     """A fruit of radius `r` at (u, v), of flesh, leaves and shine, on three levels."""
     flesh: list[Array] = []
     leaves: list[Array] = []
@@ -128,7 +130,7 @@ def fruit_layers(label: ProductLabel, kind: str, r: float, u: float, v: float, l
     if kind == "slice":
         order = [("flesh", flesh, flesh_ink), ("pith", shine, pale), ("wedges", wedges, flesh_ink)]
     return [
-        Layer(name, prints.shifted(shapes, u, v), ink, level + k)
+        PrintLayer(name, prints.shifted(shapes, u, v), ink, level + k)
         for k, (name, shapes, ink) in enumerate(order)
     ]
 

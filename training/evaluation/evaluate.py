@@ -51,6 +51,7 @@ from pairbridge.training.evaluation.metrics import (
 from pairbridge.training.evaluation.ratios import appearance_ratios, ratio_summary
 from pairbridge.training.evaluation.set_distances import SetDistances
 from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.lpips import Lpips
 
 # Of evaluation.json. 2: counts of lightings, contrast and texture.
@@ -175,6 +176,9 @@ def _judge(
         if config.inception:
             sets = SetDistances.load(config.inception, local=source.task.has_foreground, device=model.device)
         perceptual = Lpips.load(config.lpips).to(model.device) if config.lpips else None
+    context = None
+    if source.task is Task.REMOVAL and config.dinov2:
+        context = ContextDeviation.load(config.dinov2, model.device)
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
@@ -186,6 +190,10 @@ def _judge(
             if perceptual:
                 for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
                     figures["lpips"] = distance
+            if context:
+                found = context(outputs, [pair.mask for pair in pairs])
+                for figures, deviation in zip(figures_of, found, strict=True):
+                    figures["context_deviation"] = deviation
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(
                     _Row(

@@ -99,3 +99,6 @@ class EvaluationConfig(FrozenModel):
     fid), for FID and local FID. None is shipped. null: no FID."""
     lpips: LpipsConfig | None = None
     """Weights of LPIPS (VGG), as for a training's loss. None is shipped. null: no LPIPS."""
+    dinov2: Path | None = None
+    """Folder of DINOv2 in the layout of transformers (config.json, model.safetensors), for the context
+    deviation of the task `removal`, which needs no target. None is shipped. null: no context deviation."""

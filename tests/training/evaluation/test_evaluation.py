@@ -21,8 +21,10 @@ from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 from pairbridge.training.evaluation.linear_baselines import FittingPair
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
+from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.inception import InceptionV3
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+from tests.support.tiny_dinov2 import write_tiny_dinov2
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config
 from tests.training.perceptual.test_lpips import random_weights
@@ -240,6 +242,24 @@ def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_
     ]
     assert judged["methods"]["source"]["lpips"]["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert "lpips" in (tmp_path / "unseen.csv").read_text().splitlines()[0]
+
+
+def test_removal_has_a_figure_that_needs_no_target(root: Path, tmp_path: Path) -> None:
+    weights = write_tiny_dinov2(tmp_path / "dinov2")
+    source = {"name": "removed", "path": "run:data", "recipe": "relighting", "max_pairs": 3}
+    config = evaluation(dinov2=weights, sources=[{**source, "task": "removal"}])
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["removed"]
+    stored = PairSource(root / "data", "relighting", "test")
+    pairs = [stored.pair(place) for place in range(3)]
+    deviation = ContextDeviation.load(weights, torch.device("cpu"))
+    expected = deviation([pair.source for pair in pairs], [pair.mask for pair in pairs])
+    found = judged["methods"]["source"]["context_deviation"]
+    assert found["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
+    # A ball is less like what surrounds it than what was interpolated from there.
+    assert judged["methods"]["smooth_fill"]["context_deviation"]["mean"] < 0.5 * found["mean"]
+    lit = evaluation(dinov2=weights, sources=[source])
+    judged = evaluate(lit, root / "training", tmp_path, run_root=root)["sources"]["removed"]
+    assert "context_deviation" not in judged["methods"]["source"]
 
 
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:

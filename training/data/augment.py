@@ -21,6 +21,8 @@ DRAWS = 8
 # Natural logarithms: of the factor that the colours share, and the largest of each beside it.
 _LEVEL = (math.log(0.35), math.log(1.25))
 _TINT = math.log(4 / 3)
+# The least that a vivid paint leaves of a colour beside what it leaves of the brightest.
+_PUREST = 0.03
 
 
 class AugmentConfig(FrozenModel):
@@ -31,8 +33,10 @@ class AugmentConfig(FrozenModel):
     grass."""
     recolour: float = Field(default=0.0, ge=0, le=1)
     """Probability of another albedo of what the mask shows: source and target are multiplied there, in linear
-    light, by one factor for each colour, of 0.35 to 1.25 together and 0.75 to 1.33 apart. For relighting,
-    whose source and target show one object; exact for what is matte and reflects no neighbour."""
+    light, by one factor for each colour, of 0.35 to 1.25 together and 0.75 to 1.33 apart; in every other of
+    them by vivid ones, in which a colour keeps 0.03 to 1 of what the brightest does, as toys and plastics
+    have them. For relighting, whose source and target show one object; exact for what is matte and reflects
+    no neighbour."""
 
 
 STILL = AugmentConfig(flip=0)
@@ -54,7 +58,9 @@ def augment(
     # draws are below 1, so the number is below 6.
     order = _order(torch.where(permute, (draws[:, 2] * 6).long(), 0))
     if config.recolour:
-        factor = torch.where(draws[:, 3:4] < config.recolour, _albedo_factor(draws[:, 4:]), 1.0)
+        painted = draws[:, 3:4]
+        factor = _albedo_factor(draws[:, 4:], vivid=painted < config.recolour / 2)
+        factor = torch.where(painted < config.recolour, factor, 1.0)
         images = {**images, **_recoloured(images, factor)}
     changed = {}
     for name, image in images.items():
@@ -68,10 +74,14 @@ def augment(
     return changed
 
 
-def _albedo_factor(draws: Tensor) -> Tensor:
-    """(B, 3) from (B, 4) uniform numbers: one of the level, and one of each colour."""
+def _albedo_factor(draws: Tensor, vivid: Tensor) -> Tensor:
+    """(B, 3) from (B, 4) uniform numbers, one of the level and one of each colour, and (B, 1), which of them
+    are vivid.
+    """
     low, high = _LEVEL
-    return (low + (high - low) * draws[:, :1] + _TINT * (2 * draws[:, 1:] - 1)).exp()
+    mild = _TINT * (2 * draws[:, 1:] - 1)
+    pure = math.log(_PUREST) * draws[:, 1:]
+    return (low + (high - low) * draws[:, :1] + torch.where(vivid, pure - pure.amax(1, True), mild)).exp()
 
 
 def _recoloured(images: dict[str, Tensor], factor: Tensor) -> dict[str, Tensor]:

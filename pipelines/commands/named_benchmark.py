@@ -55,6 +55,10 @@ def benchmark(
     inception: Annotated[
         Path | None, typer.Option("--inception", help="Weights that FID is defined on, for its columns.")
     ] = None,
+    dinov2: Annotated[
+        Path | None,
+        typer.Option("--dinov2", help="Folder of DINOv2, for the context deviation of removals."),
+    ] = None,
 ) -> None:
     """Judge a model, and folders of others' outputs, on a published benchmark.
 
@@ -88,6 +92,7 @@ def benchmark(
         seed=seed,
         lpips=LpipsConfig(vgg=lpips[0], heads=lpips[1]) if lpips else None,
         inception=inception,
+        dinov2=dinov2,
     )
     opened = open_model(model, device) if model else None
     result = run_benchmark(name, root, opened, judging, out)

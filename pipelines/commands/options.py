@@ -146,7 +146,8 @@ Model = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="A published model, a checkpoint's folder, or a run's folder (its newest checkpoint).",
+        help="A published model, a checkpoint's folder, a run's folder (its newest checkpoint), or"
+        " `reference`, the relighting model of the package.",
     ),
 ]
 OutImages = Annotated[

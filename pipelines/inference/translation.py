@@ -6,6 +6,7 @@ on the new background; everything else goes in as it is. Outputs are PNG, of the
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Unpack
@@ -95,22 +96,28 @@ class TranslationRequest:
     guidance: float = 1.0
 
 
-def request_of(files: Mapping[str, Path | None], **asked: Any) -> TranslationRequest:
+def request_of(given: Mapping[str, Path | None], **asked: Any) -> TranslationRequest:
     """What is asked of image files by name (`image_files.files_of`); `asked`: further fields."""
     conditions = asked.pop("conditions", {})
-    if files[LIGHT]:
-        conditions = {**conditions, LIGHT: read_image(files[LIGHT])}
-    mask = read_mask(files[MASK]) if files[MASK] else None
-    return TranslationRequest(read_image(files["image"]), mask, conditions, **asked)
+    if given[LIGHT]:
+        conditions = {**conditions, LIGHT: read_image(given[LIGHT])}
+    mask = read_mask(given[MASK]) if given[MASK] else None
+    return TranslationRequest(read_image(given["image"]), mask, conditions, **asked)
+
+
+REFERENCE = "reference"
+"""Name of the model that comes with the package (docs/reference_model.md)."""
 
 
 def open_model(source: str | Path, device: str = "cpu", precision: Precision = "fp32") -> OpenedModel:
     """The model of a published folder, a checkpoint's, or the newest of a run's, on `device` (cpu or cuda)
-    for evaluations in `precision`.
+    for evaluations in `precision`; or the one of the package, `reference` (where no folder has this name).
 
     Raises ConfigError where there is none or the device is not there, CheckpointError for a damaged one.
     """
     source = Path(source)
+    if source == Path(REFERENCE) and not source.exists():
+        source = Path(str(files("pairbridge.pipelines") / "models" / REFERENCE))
     if is_published(source):
         pipeline = load_published(source, device)
         return OpenedModel(translation_of(pipeline, precision), removes=pipeline.config.bridge["removes"])

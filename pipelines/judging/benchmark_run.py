@@ -26,6 +26,7 @@ from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.evaluation.metrics import bootstrap_interval
 from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell, ratio_summary
 from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
 
 MODEL = "model"
@@ -36,8 +37,8 @@ _PICTURES, _ARRAYS = (".png", ".jpg", ".jpeg", ".webp"), (".npy",)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
     """How a run is made. `outputs`: folders of other methods' outputs by name. `longest_side`: what the model
-    sees is shrunk to it, and its output brought back; None: as large as the case. `lpips` and `inception`:
-    published weights, for the columns that need them.
+    sees is shrunk to it, and its output brought back; None: as large as the case. `lpips`, `inception` and
+    `dinov2`: published weights, for the columns that need them.
     """
 
     outputs: Mapping[str, Path]
@@ -47,6 +48,7 @@ class Judging:
     seed: int = 0
     lpips: LpipsConfig | None = None
     inception: Path | None = None
+    dinov2: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ def run_benchmark(
         if judging.inception and pictures
         else None
     )
+    context = (
+        ContextDeviation.load(judging.dinov2, torch.device("cpu")) if judging.dinov2 and pictures else None
+    )
     rows: list[CaseRow] = []
     left_out = 0
     for number, one in enumerate(found):
@@ -108,6 +113,8 @@ def run_benchmark(
             if lpips:
                 with torch.no_grad():
                     figures["lpips"] = lpips(image_tensor([output]), image_tensor([case.target])).item()
+            if context:
+                (figures["context_deviation"],) = context([output], [case.mask])
             if sets:
                 sets.add(method, [output], [case])
             about = (method, case.id, case.scene, case.group, pooled(benchmark, case))

@@ -28,6 +28,7 @@ COLUMNS: dict[Kind, dict[str, Metric]] = {
         "psnr": METRICS["psnr"],
         "ssim": METRICS["ssim"],
         "lpips": METRICS["lpips"],
+        "context_deviation": METRICS["context_deviation"],
     },
     "harmonisation": {
         "mse": Metric("MSE", "", 2, False),
@@ -52,7 +53,7 @@ COLUMNS: dict[Kind, dict[str, Metric]] = {
 
 def score(benchmark: NamedBenchmark, case: Case, output: np.ndarray) -> dict[str, float]:
     """Figures of `output`, of the case's size and of the form of its target (depth: on any scale that grows
-    with distance). Those of weights (LPIPS, FID) are not among them.
+    with distance). Those of weights (LPIPS, FID, context deviation) are not among them.
     """
     match benchmark.kind:
         case "depth":

@@ -63,8 +63,10 @@ class LossConfig(FrozenModel):
     estimate, which stays bounded towards t = 1."""
     pixel_weight: float = Field(default=0.0, ge=0)
     """Weight (lambda) of the loss on decoded images, 0 or more. 0: nothing is decoded for it."""
-    pixel_norm: Literal["l1", "l2", "lpips"] = "l1"
-    """Norm of the loss on decoded images. lpips needs weights, see `lpips`."""
+    pixel_norm: Literal["l1", "l2", "lpips", "foreground_psnr"] = "l1"
+    """Norm of the loss on decoded images. lpips needs weights, see `lpips`. foreground_psnr: the logarithm of
+    the mean squared error under the mask, so that every pair counts by its decibels, however large its object
+    and far its target; for pairs whose mask shows what is relit."""
     pixel_crop: int = Field(default=512, ge=8)
     """Side in pixels of the random crop that is decoded and compared, one a sample: decoding is most of the
     memory."""
@@ -97,6 +99,11 @@ class LossConfig(FrozenModel):
     def wants_pixels(self) -> bool:
         """Whether estimates are decoded and compared with target images."""
         return self.pixel_weight > 0 or bool(self.terms)
+
+    @property
+    def wants_masks(self) -> bool:
+        """Whether a term looks at the pairs' masks."""
+        return self.pixel_norm == "foreground_psnr" or bool(self.terms)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -154,6 +161,9 @@ def latent_loss(
     return loss * (1 - t) ** (2 if config.latent_norm == "l2" else 1)
 
 
+# 35 dB: a pair that is this near does not outweigh others by getting nearer.
+_MSE_FLOOR = 10**-3.5
+
 # A decoder keeps some 6 GiB for the gradient of one crop of this size, and gives back a gradient of 64 KiB.
 _PIXELS_AT_ONCE = 512 * 512
 
@@ -167,6 +177,7 @@ class PixelLoss(nn.Module):
         """precision: of the decoder; comparisons are in float32. hollow: without the contents of weights."""
         super().__init__()
         self.norm, self.precision = config.pixel_norm, precision
+        self.wants_masks = config.wants_masks
         self.lpips = None
         if config.wants_lpips and config.lpips:
             self.lpips = Lpips.hollow() if hollow else Lpips.load(config.lpips)
@@ -208,14 +219,18 @@ class PixelLoss(nn.Module):
         if "valid" in images:
             holds = (_window(images["valid"], crops, factor) >= 1).to(output.dtype)
         found = {}
-        if self.norm != "lpips":
+        if self.wants_masks:
+            mask = _window(images["mask"], crops, factor)
+        if self.norm == "foreground_psnr":
+            found["pixel"] = _log_error(output, wanted, mask if holds is None else mask * holds)
+        elif self.norm != "lpips":
             found["pixel"] = _masked_mean(_error(output - wanted, self.norm), holds)
         if holds is not None:
             output, wanted = output * holds, wanted * holds
         if self.lpips is not None:
             found["pixel"] = self.lpips(output, wanted)
         for name, term in self.terms.items():
-            found[name] = term(output, wanted, _window(images["mask"], crops, factor))
+            found[name] = term(output, wanted, mask)
         return torch.stack([found[name] for name in self.names])
 
 
@@ -260,6 +275,16 @@ def _window(images: Tensor, crops: Crops, factor: int) -> Tensor:
 
 def _error(difference: Tensor, norm: str) -> Tensor:
     return difference.abs() if norm == "l1" else difference.square()
+
+
+def _log_error(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """ln(MSE / floor + 1) under `mask` (B, 1, H, W) per sample, (B,): 0 for equal images, and where the mask
+    is empty.
+    """
+    error = (output - target).square().mean(dim=1, keepdim=True) * mask
+    # Of images in [0, 1], as PSNR has them.
+    mse = error.sum(dim=(1, 2, 3)) / mask.sum(dim=(1, 2, 3)).clamp(min=1) / 4
+    return torch.log1p(mse / _MSE_FLOOR)
 
 
 def _masked_mean(error: Tensor, holds: Tensor | None) -> Tensor:

@@ -25,7 +25,7 @@ from pairbridge.training.bridge_training.losses import (
     latent_validity,
 )
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.data.augment import augment
+from pairbridge.training.data.augment import DRAWS, augment
 from pairbridge.training.data.condition_specs import MASK, SOURCE, image_fields
 from pairbridge.training.data.smooth_fill import fill_smoothly
 from pairbridge.training.data.targets import PICTURES, PairKinds
@@ -61,13 +61,14 @@ def draw_step(
     """The draws of global batch `step` of `samples` images of one size."""
     generator = step_generator(config.seed, step)
     latent_HW = tuple(side // autoencoder.factor for side in size_HW)
-    return Draws(
-        augment=torch.rand(samples, 3, generator=generator),
-        t=config.timesteps.sample(samples, generator),
-        eps=torch.randn(samples, autoencoder.channels, *latent_HW, generator=generator),
-        dropout=torch.rand(samples, generator=generator),
-        crops=draw_crops(config.loss, latent_HW, autoencoder.factor, samples, generator),
-    )
+    places = torch.rand(samples, 3, generator=generator)
+    t = config.timesteps.sample(samples, generator)
+    eps = torch.randn(samples, autoencoder.channels, *latent_HW, generator=generator)
+    dropout = torch.rand(samples, generator=generator)
+    crops = draw_crops(config.loss, latent_HW, autoencoder.factor, samples, generator)
+    # Last, so that what is drawn before does not depend on it.
+    albedo = torch.rand(samples, DRAWS - 3, generator=generator)
+    return Draws(torch.cat([places, albedo], dim=1), t, eps, dropout, crops)
 
 
 def bridge_loss(

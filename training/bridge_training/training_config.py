@@ -9,7 +9,7 @@ from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.bridge.bridges import AnyBridge, BrownianBridge
 from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
-from pairbridge.training.data.augment import AugmentConfig
+from pairbridge.training.data.augment import STILL, AugmentConfig
 from pairbridge.training.data.buckets import BucketsConfig, BucketSequence, check_side
 from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.optimiser import OptimiserConfig
@@ -114,14 +114,18 @@ class TrainingConfig(EngineConfig):
     def _check(self) -> Self:
         if self.lora and not self.denoiser.base:
             raise ValueError("lora adapts published weights: name them in denoiser.base")
-        if self.latents == "cached" and (self.augment.flip or self.augment.permute_colours):
+        if self.latents == "cached" and self.augment != STILL:
             raise ValueError(
-                "latents: cached are those of unchanged images: set augment.flip and permute_colours to 0"
+                "latents: cached are those of unchanged images: set augment.flip, permute_colours and"
+                " recolour to 0"
             )
         if self.latents == "cached" and self.hole != "noise":
             raise ValueError("latents: cached are those of whole images: not with another hole than noise")
-        if self.latents == "cached" and self.loss.terms:
-            raise ValueError("latents: cached come without masks, which loss.terms are given: use encode")
+        if self.latents == "cached" and self.loss.wants_masks:
+            raise ValueError(
+                "latents: cached come without masks, which loss.terms and foreground_psnr are given: use"
+                " encode"
+            )
         if self.gradient_checkpointing and self.denoiser.kind == "own":
             raise ValueError(
                 "gradient_checkpointing is for networks of ours: use torch.utils.checkpoint in your own"

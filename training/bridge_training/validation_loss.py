@@ -17,7 +17,7 @@ from pairbridge.training.bridge_training.bridge_learner import BridgeLearner
 from pairbridge.training.bridge_training.held_out import held_out_pairs
 from pairbridge.training.bridge_training.losses import Loss
 from pairbridge.training.bridge_training.objective import Draws, bridge_loss, draw_step
-from pairbridge.training.data.augment import AugmentConfig
+from pairbridge.training.data.augment import STILL
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import Pair
 from pairbridge.training.data.tensors import pixels_of
@@ -42,10 +42,8 @@ class ValidationLoss:
             conditions=bridge.config.denoiser.conditions,
             asked_by="validation.every_images",
         )
-        # Neither mirrored nor recoloured: pairs as they are.
-        still = AugmentConfig(flip=0, permute_colours=0)
         seed = seed31(bridge.config.seed, "validation")
-        self._config = bridge.config.model_copy(update={"augment": still, "seed": seed})
+        self._config = bridge.config.model_copy(update={"augment": STILL, "seed": seed})
         draws = draw_step(self._config, bridge.autoencoder, step=0, samples=len(pairs), size_HW=size_WH[::-1])
         # No condition is withheld.
         draws = replace(draws, dropout=torch.ones(len(pairs)))

@@ -2,9 +2,10 @@
 
 A mirrored scene is a scene, and so is one whose light and materials have their red, green and blue exchanged:
 the view transform treats channels alike. Depth and normals know no colour, and a mirrored normal points the
-other way along x.
+other way along x. An object painted another colour is an object, too: light and albedo multiply.
 """
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -15,6 +16,12 @@ from torch import Tensor
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.shards.fields import FieldKind
 
+# Uniform numbers a sample that `augment` decides by: three of place and order, five of the albedo.
+DRAWS = 8
+# Natural logarithms: of the factor that the colours share, and the largest of each beside it.
+_LEVEL = (math.log(0.35), math.log(1.25))
+_TINT = math.log(4 / 3)
+
 
 class AugmentConfig(FrozenModel):
     flip: float = Field(default=0.5, ge=0, le=1)
@@ -22,6 +29,14 @@ class AugmentConfig(FrozenModel):
     permute_colours: float = Field(default=0.0, ge=0, le=1)
     """Probability of a random order of the colour channels; leave 0 where colours have names, as on faces and
     grass."""
+    recolour: float = Field(default=0.0, ge=0, le=1)
+    """Probability of another albedo of what the mask shows: source and target are multiplied there, in linear
+    light, by one factor for each colour, of 0.35 to 1.25 together and 0.75 to 1.33 apart. For relighting,
+    whose source and target show one object; exact for what is matte and reflects no neighbour."""
+
+
+STILL = AugmentConfig(flip=0)
+"""The images as they are."""
 
 
 def augment(
@@ -30,7 +45,7 @@ def augment(
     draws: Tensor,
     kinds: Mapping[str, FieldKind] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
-    """One change for all (B, C, H, W) tensors of `images`, decided by `draws` (B, 3), uniform in [0, 1).
+    """One change for all (B, C, H, W) tensors of `images`, decided by `draws` (B, 8), uniform in [0, 1).
 
     kinds: what the images show; those that are not named are pictures or masks.
     """
@@ -38,6 +53,9 @@ def augment(
     permute = draws[:, 1] < config.permute_colours
     # draws are below 1, so the number is below 6.
     order = _order(torch.where(permute, (draws[:, 2] * 6).long(), 0))
+    if config.recolour:
+        factor = torch.where(draws[:, 3:4] < config.recolour, _albedo_factor(draws[:, 4:]), 1.0)
+        images = {**images, **_recoloured(images, factor)}
     changed = {}
     for name, image in images.items():
         kind = kinds.get(name, FieldKind.IMAGE)
@@ -48,6 +66,31 @@ def augment(
             mirrored = flip.to(image.device)[:, None] & (torch.arange(3, device=image.device) == 0)
             changed[name] = torch.where(mirrored[..., None, None], -changed[name], changed[name])
     return changed
+
+
+def _albedo_factor(draws: Tensor) -> Tensor:
+    """(B, 3) from (B, 4) uniform numbers: one of the level, and one of each colour."""
+    low, high = _LEVEL
+    return (low + (high - low) * draws[:, :1] + _TINT * (2 * draws[:, 1:] - 1)).exp()
+
+
+def _recoloured(images: dict[str, Tensor], factor: Tensor) -> dict[str, Tensor]:
+    """Source and target, multiplied by `factor` (B, 3) in linear light where the mask is 1."""
+    factor = factor.to(images["mask"].device)[:, :, None, None]
+    share = 1 + images["mask"] * (factor - 1)
+    return {name: _encoded(_decoded(images[name]) * share) for name in ("source", "target") if name in images}
+
+
+def _decoded(images: Tensor) -> Tensor:
+    """sRGB in [-1, 1] -> linear in [0, 1] (IEC 61966-2-1)."""
+    encoded = (images + 1) / 2
+    return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(linear: Tensor) -> Tensor:
+    """The inverse of `_decoded`; above 1 is white."""
+    power = 1.055 * linear.clamp(0, 1) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, linear * 12.92, power) * 2 - 1
 
 
 def _order(number: Tensor) -> Tensor:

@@ -51,6 +51,7 @@ from pairbridge.training.evaluation.metrics import (
 from pairbridge.training.evaluation.ratios import appearance_ratios, ratio_summary
 from pairbridge.training.evaluation.set_distances import SetDistances
 from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.lpips import Lpips
 
 # Of evaluation.json. 2: counts of lightings, contrast and texture.
@@ -142,13 +143,14 @@ def _judge(
 ) -> dict[str, Any]:
     folder = dataset_folder(source.path, run_root)
     frame = Frame((config.size, config.size))
+    conditions = _given(source, model.config.denoiser.conditions)
     judged = PairSource(
         folder,
         source.recipe,
         config.split,
         roles=source.roles,
         label=source.label,
-        conditions=model.config.denoiser.conditions,
+        conditions=conditions,
     )
     if judged.kinds.target not in source.task.judges:
         raise ConfigError(
@@ -158,7 +160,12 @@ def _judge(
             remedy="name another target under its `roles`, or another `task`",
         )
     count = min(len(judged), source.max_pairs or len(judged))
-    methods = _methods(config, source, model, folder, frame, has_noise=judged.has_noise)
+    fitted_on = dataset_folder(source.fit_path, run_root) if source.fit_path else folder
+    fitting = {
+        split: _FittingPairs(fitted_on, source, split, frame, conditions)
+        for split in _fitting_splits(fitted_on, source)
+    }
+    methods = _methods(config, source, model, frame, conditions, fitting, has_noise=judged.has_noise)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
     rows: dict[str, list[_Row]] = {name: [] for name in methods}
@@ -169,6 +176,9 @@ def _judge(
         if config.inception:
             sets = SetDistances.load(config.inception, local=source.task.has_foreground, device=model.device)
         perceptual = Lpips.load(config.lpips).to(model.device) if config.lpips else None
+    context = None
+    if source.task is Task.REMOVAL and config.dinov2:
+        context = ContextDeviation.load(config.dinov2, model.device)
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
@@ -180,6 +190,10 @@ def _judge(
             if perceptual:
                 for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
                     figures["lpips"] = distance
+            if context:
+                found = context(outputs, [pair.mask for pair in pairs])
+                for figures, deviation in zip(figures_of, found, strict=True):
+                    figures["context_deviation"] = deviation
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(
                     _Row(
@@ -305,8 +319,9 @@ def _methods(
     config: EvaluationConfig,
     source: EvaluationSource,
     model: TranslationModel,
-    folder: Path,
     frame: Frame,
+    conditions: tuple[ConditionConfig, ...],
+    fitting: "dict[str, _FittingPairs]",
     *,
     has_noise: bool,
 ) -> dict[str, Method]:
@@ -324,14 +339,10 @@ def _methods(
             },
         )
 
-    fitted = {
-        split: _FittingPairs(folder, source, split, frame, model.config.denoiser.conditions)
-        for split in _fitting_splits(folder, source)
-    }
     trivial = baselines(
         source.task,
-        fitted.get("train"),
-        fitted.get("validation"),
+        fitting.get("train"),
+        fitting.get("validation"),
         source.baselines,
         against=source.against,
     )
@@ -341,8 +352,7 @@ def _methods(
 
     def of_baseline(predict: Predictor) -> Method:
         return lambda pairs: [
-            predict(to_picture(pair.source), pair.mask, _seen(pair, model.config.denoiser.conditions))
-            for pair in pairs
+            predict(to_picture(pair.source), pair.mask, _seen(pair, conditions)) for pair in pairs
         ]
 
     theirs = {name: _of_outputs(name, folder, frame) for name, folder in source.outputs.items()}
@@ -367,14 +377,27 @@ def _of_outputs(name: str, folder: Path, frame: Frame) -> Method:
     return lambda pairs: [read(pair) for pair in pairs]
 
 
+def _given(source: EvaluationSource, conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, ...]:
+    """The conditions less those that `source` withholds. Raises ConfigError for one that may not be."""
+    optional = {one.field for one in conditions if one.dropout}
+    if wrong := sorted(set(source.withheld) - optional):
+        raise ConfigError(
+            f"evaluation source {source.name} withholds {wrong[0]}, which the model was never trained"
+            " without",
+            consequence="its outputs would mean nothing",
+            remedy=f"withhold {' or '.join(sorted(optional)) or 'nothing'}, or train with a `dropout` of it",
+        )
+    return tuple(one for one in conditions if one.field not in source.withheld)
+
+
 def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:
     recipe = source.fit_recipe or source.recipe
     there = splits_of(folder, recipe) & {"train", "validation"}
-    if source.fit_recipe and "train" not in there:
+    if (source.fit_recipe or source.fit_path) and "train" not in there:
         raise ConfigError(
             f"fit_recipe {recipe!r} of evaluation source {source.name} has no train split",
             consequence="baselines could not be fitted",
-            remedy="name a recipe that has one, or leave fit_recipe out",
+            remedy="name a recipe that has one, or leave fit_recipe and fit_path out",
         )
     return there
 

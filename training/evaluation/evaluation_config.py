@@ -29,8 +29,13 @@ class EvaluationSource(FrozenModel):
     label: str | None = None
     """Name of what the model is to do, where it was trained on a mix of several tasks: as in that mix."""
     fit_recipe: str | None = None
-    """Recipe of the same dataset whose training and validation splits baselines are fitted on. null:
-    `recipe`."""
+    """Recipe whose training and validation splits baselines are fitted on. null: `recipe`."""
+    fit_path: str | None = None
+    """Folder or URL of the dataset that has that recipe, as `path`: that of the training, where what is
+    judged is a dataset of its own. null: `path`."""
+    withheld: tuple[str, ...] = ()
+    """Conditions that neither model nor baselines are given: those that the training withheld now and then
+    (their `dropout`). A dataset without them can be judged so."""
     against: tuple[str, ...] | None = None
     """Names of pairbridge's own baselines, such as `light_ridge`. null: those of the task; docs/evaluation.md
     lists them."""
@@ -94,3 +99,6 @@ class EvaluationConfig(FrozenModel):
     fid), for FID and local FID. None is shipped. null: no FID."""
     lpips: LpipsConfig | None = None
     """Weights of LPIPS (VGG), as for a training's loss. None is shipped. null: no LPIPS."""
+    dinov2: Path | None = None
+    """Folder of DINOv2 in the layout of transformers (config.json, model.safetensors), for the context
+    deviation of the task `removal`, which needs no target. None is shipped. null: no context deviation."""

@@ -33,6 +33,7 @@ METRICS = {
     "psnr": Metric("PSNR", "dB", 2, True),
     "ssim": Metric("SSIM", "", 3, True),
     "lpips": Metric("LPIPS", "", 3, False),
+    "context_deviation": Metric("Context deviation", "", 3, False),
     "iou": Metric("IoU", "", 3, True),
     "precision": Metric("Precision", "", 3, True),
     "recall": Metric("Recall", "", 3, True),

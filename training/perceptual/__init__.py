@@ -1,6 +1,7 @@
-"""How far apart images are to an eye: CIELAB, LPIPS, and the features and distance of FID.
+"""How far apart images are to an eye: CIELAB, LPIPS, the features and distance of FID; and how far what fills
+a hole is from what surrounds it.
 
-Hands out differentiable `lab.to_lab` and `lpips.Lpips`, `inception.inception_features` and
-`frechet.FeatureMoments`. Published weights come from local files. Knows arrays and tensors alone: it must
-not import data, networks or anything above them.
+Hands out differentiable `lab.to_lab` and `lpips.Lpips`, `inception.inception_features`,
+`frechet.FeatureMoments` and `context_deviation.ContextDeviation`. Published weights come from local files.
+Knows arrays and tensors alone: it must not import data, networks or anything above them.
 """

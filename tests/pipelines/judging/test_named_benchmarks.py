@@ -17,6 +17,7 @@ from pairbridge.pipelines.judging.benchmark_cases import find_cases, read_case
 from pairbridge.pipelines.judging.benchmark_run import Judging, run_benchmark
 from pairbridge.pipelines.judging.named_benchmarks import BENCHMARKS
 from tests.pipelines.inference.translating_models import write_model
+from tests.support.tiny_dinov2 import write_tiny_dinov2
 
 
 def picture(seed: int, width: int = 48, height: int = 32) -> np.ndarray:
@@ -96,6 +97,22 @@ def test_rord_removes_what_is_black_and_leaves_clean_plates_out(
     assert figures["contrast"]["median"] == pytest.approx(1, abs=0.03)
     assert figures["contrast"]["pairs"] == 2
     assert result["rows"][""]["smooth fill"]["contrast"]["median"] < 0.9
+
+
+def test_removal_has_a_column_that_needs_no_target(tmp_path: Path) -> None:
+    root = tmp_path / "RORD"
+    removed = np.where(block() == 0, 255, 0).astype(np.uint8)
+    wall = np.random.default_rng(0).integers(110, 130, (32, 48, 3), dtype=np.uint8)
+    there = np.where(block()[..., None] > 0, np.array([240, 30, 20], np.uint8), wall)
+    save(root / "img/a.png", there)
+    save(root / "gt/a.png", wall)
+    save(root / "mask/a.png", removed)
+    weights = write_tiny_dinov2(tmp_path / "dinov2")
+    judging = Judging(outputs={"truth": root / "gt"}, dinov2=weights)
+    rows = run_benchmark("rord-fine", root, None, judging, tmp_path / "out")["rows"][""]
+    figures = {name: of["context_deviation"]["mean"] for name, of in rows.items()}
+    assert figures["truth"] < 0.5 * figures["source"]
+    assert "context_deviation" in (tmp_path / "out/benchmark.csv").read_text().splitlines()[0]
 
 
 def test_iharmony4_takes_its_list_and_gives_each_part_a_row(tmp_path: Path) -> None:

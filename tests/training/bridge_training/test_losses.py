@@ -52,6 +52,26 @@ def test_pixel_loss_without_a_crop_is_the_error_of_the_image(norm: str) -> None:
     torch.testing.assert_close(loss, error.mean(dim=(1, 2, 3)))
 
 
+def test_the_foreground_s_loss_counts_decibels_under_the_mask_alone() -> None:
+    haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_norm="foreground_psnr")
+    target, mask = noise(2, 3, 8, 12), torch.zeros(2, 1, 8, 12)
+    mask[:, :, 2:5, 3:9] = 0.5
+
+    def loss(output: Tensor) -> Tensor:
+        images = {"target": target, "mask": mask}
+        return PixelLoss(config)(haar.encode(output), images, haar, crops(config, (4, 6), 2, 2))["pixel"]
+
+    # An error of 0.2 of 2, that is of 0.1 of 1: 20 dB. Far outside the mask nothing counts.
+    off = target + 0.2
+    off[:, :, 6:] += 9
+    decibels = -10 * (loss(off) / 2.302585 + -3.5)
+    torch.testing.assert_close(decibels, torch.full((2,), 20.0), atol=0.2, rtol=0)
+    # Half of an error is 6 dB, however large the error was.
+    halves = loss(target + 1.0) - loss(target + 0.5)
+    torch.testing.assert_close(halves, torch.full((2,), 1.386294), atol=5e-3, rtol=0)
+    assert torch.allclose(loss(target), torch.zeros(2), atol=1e-5)
+
+
 def test_crops_reach_every_place_stay_aligned_and_differ_within_a_batch() -> None:
     """With output = target in all but one pixel, the loss is nonzero just where the crop holds that pixel."""
     haar, config = build_autoencoder(HaarConfig(levels=1)), LossConfig(pixel_crop=8)

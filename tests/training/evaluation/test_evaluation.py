@@ -16,11 +16,15 @@ from pairbridge.training.bridge_training.translation_model import TranslationMod
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.engine.checkpoint import checkpoint_folders
+from pairbridge.training.evaluation.baselines import fit_colour_shift_ridge
 from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
+from pairbridge.training.evaluation.linear_baselines import FittingPair
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
+from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.inception import InceptionV3
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+from tests.support.tiny_dinov2 import write_tiny_dinov2
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config
 from tests.training.perceptual.test_lpips import random_weights
@@ -124,6 +128,72 @@ def test_a_recipe_without_a_validation_split_has_no_ridge(root: Path, tmp_path: 
         evaluate(evaluation(sources=sources), root / "training", tmp_path, run_root=root)
 
 
+def test_a_dataset_of_others_is_judged_with_baselines_of_the_training_s(root: Path, tmp_path: Path) -> None:
+    own = {"name": "photos", "path": "run:photos", "recipe": "photos"}
+    own |= {"fit_path": "run:data", "fit_recipe": "relighting"}
+    judged = evaluate(evaluation(sources=[own]), root / "training", tmp_path, run_root=root)["sources"][
+        "photos"
+    ]
+
+    def pairs(folder: str, recipe: str, split: str) -> list[FittingPair]:
+        there = PairSource(root / folder, recipe, split)
+        found = (there.pair(place) for place in range(len(there)))
+        return [FittingPair(p.source, p.target, p.mask, {}, p.mask >= 0) for p in found]
+
+    ridge = fit_colour_shift_ridge(
+        pairs("data", "relighting", "train"), pairs("data", "relighting", "validation")
+    )
+    errors = [
+        psnr(foreground_mse(ridge(p.source, p.mask, {}), p.target, p.mask))
+        for p in pairs("photos", "photos", "test")
+    ]
+    assert judged["pairs"] == 3
+    assert judged["methods"]["colour_shift_ridge"]["foreground_psnr"]["mean"] == pytest.approx(
+        np.mean(errors)
+    )
+
+
+def test_a_condition_that_is_optional_may_be_withheld(root: Path, tmp_path: Path) -> None:
+    def lit(seed: int) -> dict[str, np.ndarray]:
+        draw = np.random.default_rng(seed)
+        pictures = {
+            f"{name}.png": draw.integers(0, 256, (32, 32, 3), np.uint8) for name in ("source", "target")
+        }
+        mask = np.zeros((32, 32), np.uint8)
+        mask[8:24, 8:24] = 255
+        light = draw.gamma(0.3, 9, (32, 64, 3)).astype(np.float16)
+        return {**pictures, "mask.png": mask, "light_target.npy": light}
+
+    write_toy_dataset(tmp_path / "lit", "relighting", {"train": 4, "test": 3}, make_pair=lit)
+    swap = {
+        "name": "lit",
+        "path": "run:lit",
+        "recipe": "relighting",
+        "roles": {"conditions": ["light_target"]},
+    }
+    light = {"field": "light_target", "encoding": "irradiance", "dropout": 0.5}
+    denoiser = {"widths": [16], "norm_groups": 8, "conditions": ["mask", light]}
+    settings = config(steps=20, checkpoint_every=20, denoiser=denoiser)
+    train(settings, MixConfig.model_validate({"sources": [swap]}), tmp_path / "training", run_root=tmp_path)
+
+    def judged(**changes) -> dict:
+        source = {"name": "lit", "path": "run:lit", "recipe": "relighting", **changes}
+        found = evaluate(
+            evaluation(sources=[source]), tmp_path / "training", tmp_path / "out", run_root=tmp_path
+        )
+        return found["sources"]["lit"]["methods"]
+
+    model = TranslationModel.load(checkpoint_folders(tmp_path / "training/checkpoints")[-1])
+    there = PairSource(tmp_path / "lit", "relighting", "test")
+    pairs = [there.pair(place) for place in range(len(there))]
+    errors = [psnr(foreground_mse(model.translate(p.source, p.mask), p.target, p.mask)) for p in pairs]
+    blind, seeing = judged(withheld=["light_target"]), judged(roles={"conditions": ["light_target"]})
+    assert blind["model"]["foreground_psnr"]["mean"] == pytest.approx(np.mean(errors), abs=0.02)
+    assert seeing["model"]["foreground_psnr"]["mean"] != pytest.approx(np.mean(errors), abs=1e-4)
+    with pytest.raises(ConfigError, match="withholds mask, which the model was never trained without"):
+        judged(withheld=["mask"])
+
+
 def test_the_worst_pairs_are_kept_worst_first(root: Path, tmp_path: Path) -> None:
     judged = evaluate(evaluation(worst_images=4), root / "training", tmp_path, run_root=root)
     judged = judged["sources"]["unseen"]
@@ -172,6 +242,24 @@ def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_
     ]
     assert judged["methods"]["source"]["lpips"]["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert "lpips" in (tmp_path / "unseen.csv").read_text().splitlines()[0]
+
+
+def test_removal_has_a_figure_that_needs_no_target(root: Path, tmp_path: Path) -> None:
+    weights = write_tiny_dinov2(tmp_path / "dinov2")
+    source = {"name": "removed", "path": "run:data", "recipe": "relighting", "max_pairs": 3}
+    config = evaluation(dinov2=weights, sources=[{**source, "task": "removal"}])
+    judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["removed"]
+    stored = PairSource(root / "data", "relighting", "test")
+    pairs = [stored.pair(place) for place in range(3)]
+    deviation = ContextDeviation.load(weights, torch.device("cpu"))
+    expected = deviation([pair.source for pair in pairs], [pair.mask for pair in pairs])
+    found = judged["methods"]["source"]["context_deviation"]
+    assert found["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
+    # A ball is less like what surrounds it than what was interpolated from there.
+    assert judged["methods"]["smooth_fill"]["context_deviation"]["mean"] < 0.5 * found["mean"]
+    lit = evaluation(dinov2=weights, sources=[source])
+    judged = evaluate(lit, root / "training", tmp_path, run_root=root)["sources"]["removed"]
+    assert "context_deviation" not in judged["methods"]["source"]
 
 
 def test_nothing_trained_is_said(root: Path, tmp_path: Path) -> None:

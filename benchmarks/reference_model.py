@@ -1,0 +1,196 @@
+"""The relighting model of the package: made from embedded assets alone, judged on what it never saw.
+
+    python -m benchmarks.reference_model [--runs runs] [--out docs/benchmarks] [--images docs/images]
+        [--foreign FOLDER] [--model pipelines/models/reference]
+
+Renders, trains and judges the run `reference` (resumable), and publishes the model as `--model`. `--foreign`
+names a folder with `objects` and `hdris` of others, which are rendered as three datasets: floating as the
+paper makes its pairs, floating with a drawn exposure and white balance of the source, and standing on the
+map's own ground. None of them enters the picture. Gains are paired per image; intervals of 95 % are of the
+crossed bootstrap over objects and lightings.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pairbridge.datagen.dataset.dataset_config import DatasetConfig
+from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.inference.image_files import read_image
+from pairbridge.pipelines.inference.publishing import publish
+from pairbridge.pipelines.pages.sheets import write_png
+from pairbridge.pipelines.runs.run_config import Run, load_run
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.evaluation.evaluate import evaluate
+from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+
+NAME = "reference"
+FOREIGN = ("paper", "exposure", "standing")
+# By the background alone, and by the target's environment map.
+LIGHT = {"background": {"withheld": ["light_target"]}, "map": {"roles": {"conditions": ["light_target"]}}}
+METRIC = "foreground_psnr"
+RIDGES = {"background": "colour_shift_ridge", "map": "light_colour_ridge"}
+_COLUMNS = 3
+
+
+_HEAD = """# The reference model
+
+One network of 2.2 million parameters, trained on pairs of the embedded assets alone, which relights
+by the background or, where one is given, by an environment map. Written by
+`python -m benchmarks.reference_model`; configurations are those of the run `reference`. In brackets
+95 % intervals of the crossed bootstrap over objects and lightings. One training seed. `foreign` are
+objects and maps that nobody here made and that are no part of the repository.
+
+Gains are in dB of foreground PSNR, over the untouched source and over a ridge regression that is
+fitted on the same training pairs and sees the same (a colour shift; with a map, light times
+colours). SSIM and contrast (luma deviation under the mask over the target's, median; 1 is right)
+have the source's in brackets.
+
+| pairs | number | objects x lightings | source, dB | over source | over ridge | SSIM | contrast |
+|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--images", type=Path, default=Path("docs/images"))
+    parser.add_argument("--foreign", type=Path, default=None)
+    parser.add_argument("--model", type=Path, default=None)
+    arguments = parser.parse_args()
+
+    run = load_run(NAME, arguments.runs)
+    minutes = {}
+    for name, work in (
+        ("data", lambda: generate(run.dataset, run.dataset_dir, workers=os.cpu_count() or 1)),
+        ("training", lambda: train(run.training, run.mix, run.folder / "train", run_root=run.folder)),
+    ):
+        began = time.monotonic()
+        work()
+        minutes[name] = round((time.monotonic() - began) / 60, 1)
+    if arguments.foreign:
+        generate(foreign_dataset(arguments.foreign), run.folder / "foreign", workers=os.cpu_count() or 1)
+    judged = evaluate(
+        evaluation_of(run, foreign=bool(arguments.foreign)),
+        run.folder / "train",
+        run.folder / "evaluation",
+        run_root=run.folder,
+    )
+    result = {"minutes": minutes, "steps": run.training.steps, "sources": judged["sources"]}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    page = markdown(result)
+    (arguments.out / "reference_model.md").write_text(page)
+    kept = {
+        name: {key: figures[key] for key in ("pairs", "objects", "lightings", "methods", "gains", "ratios")}
+        for name, figures in judged["sources"].items()
+    }
+    (arguments.out / "reference_model.json").write_text(
+        json.dumps({**result, "sources": kept}, indent=1) + "\n"
+    )
+    for name in LIGHT:
+        write_png(
+            arguments.images / f"reference_{name}.png",
+            picture(run.folder / "evaluation", judged["sources"][name]["samples"]),
+        )
+    if arguments.model:
+        publish(run.folder, arguments.model)
+    print(page)
+
+
+def foreign_dataset(folder: Path) -> DatasetConfig:
+    """Objects and maps of others, all of them on the test side."""
+    recipe = {
+        "kind": "relighting_swap",
+        "groups": {"test": 56},
+        "pairs_per_group": 2,
+        "size_WH": [128, 128],
+        "lightings_per_group": 2,
+        "lighting_kinds": {"hdri": 1.0},
+        "objects_share": 1.0,
+        "finish": None,
+        "store": ["light_target", "normal", "albedo"],
+        "strength": [0.81, 1.23],
+        "tint": 0.05,
+    }
+    floating = {
+        "standing": 0,
+        "scale": "equal",
+        "camera": {"composition": {"centred": 1}, "front_share": 0, "roll_deg": 0, "defocus": None},
+        "fov_deg": [25, 50],
+    }
+    as_the_paper = {"strength": [1.0, 1.0], "tint": 0.0}
+    return DatasetConfig.model_validate(
+        {
+            "name": "foreign",
+            "seed": 11,
+            "assets": {"embedded": False, "objects": [folder / "objects"], "hdris": [folder / "hdris"]},
+            "render": {"samples": 24},
+            "groups_per_shard": 8,
+            "recipes": {
+                "paper": {**recipe, **floating, **as_the_paper},
+                "exposure": {**recipe, **floating},
+                "standing": recipe,
+            },
+        }
+    )
+
+
+def evaluation_of(run: Run, *, foreign: bool) -> EvaluationConfig:
+    """The run's, and each foreign recipe with and without the map."""
+    added = [
+        EvaluationSource.model_validate(
+            {
+                "name": f"foreign-{recipe}-{name}",
+                "path": "run:foreign",
+                "recipe": recipe,
+                "fit_path": "run:dataset",
+                "fit_recipe": "relighting",
+                **sees,
+            }
+        )
+        for recipe in (FOREIGN if foreign else ())
+        for name, sees in LIGHT.items()
+    ]
+    return run.evaluation.model_copy(update={"sources": (*run.evaluation.sources, *added)})
+
+
+def picture(folder: Path, samples: list[str]) -> np.ndarray:
+    """Strips of source, output and target, some to a row."""
+    strips = [read_image(folder / name) for name in samples]
+    strips = strips[: len(strips) // _COLUMNS * _COLUMNS]
+    rows = [np.concatenate(strips[first : first + _COLUMNS], 1) for first in range(0, len(strips), _COLUMNS)]
+    return np.concatenate(rows)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The page of `reference_model.md`."""
+
+    def cell(figures: dict[str, float], digits: int = 2, sign: str = "+") -> str:
+        return (
+            f"{figures['mean']:{sign}.{digits}f} [{figures['low']:.{digits}f}, {figures['high']:.{digits}f}]"
+        )
+
+    rows = []
+    for name, figures in result["sources"].items():
+        methods, gains, ratios = (figures[key] for key in ("methods", "gains", "ratios"))
+        ridge = RIDGES["map" if name.endswith("map") else "background"]
+        model, source = ratios["model"]["contrast"], ratios["source"]["contrast"]
+        rows.append(
+            f"| {name} | {figures['pairs']} | {figures['objects']} x {figures['lightings']} "
+            f"| {methods['source'][METRIC]['mean']:.2f} | {cell(gains['source'][METRIC])} "
+            f"| {cell(gains[ridge][METRIC])} "
+            f"| {methods['model']['ssim']['mean']:.3f} ({methods['source']['ssim']['mean']:.3f}) "
+            f"| {model['median']:.2f} ({source['median']:.2f}) |"
+        )
+    minutes = result["minutes"]
+    took = f"{result['steps']} steps. Rendering took this command {minutes['data']:.0f} and training"
+    return "\n".join([_HEAD, *rows, "", took, f"{minutes['training']:.0f} minutes (0: it was there).", ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from pairbridge.datagen.blender.families.bottle_labels import bottle_label_parts
 from pairbridge.datagen.blender.families.bottle_params import BottleParams, bottle_rand
-from pairbridge.datagen.blender.families.labels import label_parts
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, joined, loft
@@ -39,9 +39,13 @@ def bottle(p: BottleParams) -> list[Part]:
         girth = math.tau * radius
         if p.section == (2.0, 1.0):
             width = p.label_share * girth
-            result += label_parts(p.label, prints.turned(outer, middle), width, height, 0.3 * girth)
+            result += bottle_label_parts(
+                p.label, prints.turned(outer, middle), p.style, width, height, 0.3 * girth
+            )
         else:
-            result += label_parts(p.label, _face(outer, middle, p), 1.3 * radius, height)
+            result += bottle_label_parts(
+                p.label, _face(outer, middle, p), p.style, 1.3 * radius, height, 1.3 * radius
+            )
     if p.neck_label and p.label is not None and p.label.base is not None:
         middle = 0.5 * (outer[-1, 1] + 0.62)
         ring = [prints.patch(math.tau * float(np.interp(middle, outer[:, 1], outer[:, 0])) * 0.97, 0.06)]

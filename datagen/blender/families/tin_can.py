@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.families.labels import label_parts
+from pairbridge.datagen.blender.families.can_labels import can_label_parts
 from pairbridge.datagen.blender.families.tin_can_params import TinCanParams, tin_can_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
@@ -35,19 +35,14 @@ def tin_can(p: TinCanParams) -> list[Part]:
             clear[:, 0] = p.radius + 0.0012
             clear[:, 1] = np.linspace(low - 0.1, high + 0.1, len(clear))
         share = 0.99 if p.style != "jar" else 0.72
-        parts += label_parts(
-            p.label, prints.turned(clear, 0.5 * (low + high)), share * girth, high - low, 0.32 * girth
+        parts += can_label_parts(
+            p.label,
+            prints.turned(clear, 0.5 * (low + high)),
+            p.style,
+            share * girth,
+            high - low,
+            0.32 * girth,
         )
-        if p.label.layout not in ("band", "stripes") and p.style != "jar":
-            # What the front shows stands on the back once more.
-            back = label_parts(
-                replace(p.label, base=None),
-                prints.turned(clear, 0.5 * (low + high)),
-                0.45 * girth,
-                high - low,
-                0.32 * girth,
-            )
-            parts += [Part(part.name, part.mesh.turned("z", math.pi), part.material) for part in back]
     if p.dent[2] and p.style in ("food", "drink", "slim drink"):
         parts = [_dented(part, p) for part in parts]
     return [Part(part.name, part.mesh.turned("z", p.turn_rad), part.material) for part in parts]

@@ -30,6 +30,7 @@ from pairbridge.datagen.core.random_draws import Fraction, RangeOf, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.edges import canny_edges
 from pairbridge.datagen.imaging.quality import (
     Gates,
     check_finite,
@@ -133,7 +134,9 @@ class GeometryConfig(ViewsConfig, LitConfig):
     far: PositiveFloat = 40.0
     """Depth beyond which pixels are not valid, in radii of the first object: a ground reaches to the
     horizon."""
-    store: tuple[Literal["albedo", "roughness", "metallic", "instance", "category", "light_source"], ...] = ()
+    store: tuple[
+        Literal["albedo", "roughness", "metallic", "instance", "category", "edges", "light_source"], ...
+    ] = ()
     """Further fields of each view that its render holds; see docs/scenes.md."""
     normals: Literal["geometric", "shading"] = "geometric"
     """Normals that are stored: those of the geometry, which agree with depth, or those that it is shaded
@@ -269,7 +272,8 @@ class Geometry:
             params={**seen.record, "depth_unit": DEPTH_UNIT, "normals": self.config.normals},
         )
         makers = surface_makers(seen.passes, seen.pose, spec.params, workbench) | {
-            "light_source": lambda: stored_light(seen.factor * seen.lighting.in_camera(seen.pose))
+            "edges": lambda: canny_edges(seen.image),
+            "light_source": lambda: stored_light(seen.factor * seen.lighting.in_camera(seen.pose)),
         }
         return {
             "source.png": seen.image,

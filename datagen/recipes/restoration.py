@@ -136,7 +136,10 @@ class Restoration:
         pair = spec.params["pairs"][number]
         source = degrade(target, pair["degradation"], pair["parameters"], pair["noise_seed"])
         mask = np.full(target.shape[:2], 255, np.uint8)
+        filled = {}
         if pair["degradation"] == "centre_hole":
+            # A mix may put noise into the hole.
+            filled = {"fill_seed": pair["noise_seed"]}
             y, x, height, width = hole_box(*mask.shape)
             mask[:] = 0
             mask[y : y + height, x : x + width] = 255
@@ -147,7 +150,7 @@ class Restoration:
             assets=assets,
             mask_source="where the image is degraded",
             relighter="none",
-            params={**pair, **record},
+            params={**pair, **filled, **record},
         )
         return {"source.png": source, "target.png": target, "mask.png": mask, "meta.json": meta}
 

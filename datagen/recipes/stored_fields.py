@@ -8,6 +8,7 @@
 | `roughness`, `metallic` | `.png` | 8 bits for 0 to 1, of the surface's shader; 0 where nothing is |
 | `instance` | `instance.png` | 1 + the object's place in `params.objects`; 0 elsewhere |
 | `category` | `category.png` | the object's number in CATEGORIES; 0 elsewhere |
+| `edges` | `edges.png` | 255 on the edges of the picture, lines of a pixel (Canny) |
 | `plate` | `plate.png` | the target without its objects |
 | `foreground` | `foreground.png` | the objects alone as the source shows them, on black |
 | `delit` | `delit.png` | the target with its objects as equal light from everywhere shows them |
@@ -147,6 +148,7 @@ STORED: dict[str, tuple[str, FieldSpec]] = {
             "class of that object: " + ", ".join(f"{number} {name}" for number, name in enumerate(CATEGORIES))
         ),
     ),
+    "edges": ("edges.png", _share("1 on the edges of the picture, lines one pixel wide (Canny); else 0")),
     "plate": ("plate.png", _picture("the target without its objects")),
     "foreground": ("foreground.png", _picture("the objects alone as the source shows them, on black")),
     "delit": (

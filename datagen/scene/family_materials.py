@@ -1,8 +1,8 @@
 """Which classes of material the objects of each embedded family may have: what a split that holds out glass,
 or cloth, leaves away.
 
-Classes are those of `datagen.blender.shading.materials.CLASSES`; an object's own are in the `placed` of its
-sample's parameters. A test draws objects and finds none of a class that is not here.
+Classes are those of `datagen.blender.materials.material_kinds.CLASSES`; an object's own are in the `placed`
+of its sample's parameters. A test draws objects and finds none of a class that is not here.
 """
 
 FAMILY_MATERIALS: dict[str, frozenset[str]] = {

@@ -188,10 +188,8 @@ def _metric_lines(run: Path | None) -> list[str]:
     for name, source in evaluation["sources"].items():
         shown = [metric for metric in METRICS if metric in source["methods"]["model"]]
         ratios = list(RATIOS) if source["ratios"] else []
-        counts = (
-            f"{source['pairs']} pairs of {source['objects']} subjects under {source['lightings']} lightings"
-        )
-        lines.append(f"`{name}`: {counts}\n")
+        lit = f" under {source['lightings']} lightings" if source["lightings"] else ""
+        lines.append(f"`{name}`: {source['pairs']} pairs of {source['objects']} subjects{lit}\n")
         labels = [METRICS[metric].label for metric in shown] + [
             f"{RATIOS[one]}, 1 is right" for one in ratios
         ]

@@ -188,6 +188,19 @@ def in_blender(job: str, *seeds: int) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def test_prints_go_around_tins_and_stand_at_the_front_of_bottles() -> None:
+    """Of the ground of a print, the part `label`: the share of the girth that it covers."""
+
+    def covered(family: str, seed: int) -> float:
+        paper = joined([part.mesh for part in object_parts(family, seed) if part.name == "label"])
+        angle = np.arctan2(paper.vertices[:, 0], -paper.vertices[:, 1])
+        return len(np.unique(np.floor(angle / math.tau * 24))) / 24
+
+    # Tins of food with a window of fruit, a burst and a medallion; bottles with an arch, a shield, an oval.
+    assert min(covered("tin_can", seed) for seed in (21, 14, 51)) > 0.9
+    assert max(covered("bottle", seed) for seed in (11, 41, 14)) < 0.5
+
+
 @pytest.mark.render
 @pytest.mark.long
 def test_same_seed_is_the_same_object_in_a_fresh_process_and_another_seed_is_not() -> None:

@@ -19,7 +19,7 @@ from pairbridge.datagen.shards.fields import FieldKind
 # Uniform numbers a sample that `augment` decides by: three of place and order, five of the albedo.
 DRAWS = 8
 # Natural logarithms: of the factor that the colours share, and the largest of each beside it.
-_LEVEL = (math.log(0.35), math.log(1.25))
+_LEVEL = (math.log(0.35), math.log(2.5))
 _TINT = math.log(4 / 3)
 # The least that a vivid paint leaves of a colour beside what it leaves of the brightest.
 _PUREST = 0.03
@@ -33,7 +33,7 @@ class AugmentConfig(FrozenModel):
     grass."""
     recolour: float = Field(default=0.0, ge=0, le=1)
     """Probability of another albedo of what the mask shows: source and target are multiplied there, in linear
-    light, by one factor for each colour, of 0.35 to 1.25 together and 0.75 to 1.33 apart; in every other of
+    light, by one factor for each colour, of 0.35 to 2.5 together and 0.75 to 1.33 apart; in every other of
     them by vivid ones, in which a colour keeps 0.03 to 1 of what the brightest does, as toys and plastics
     have them. For relighting, whose source and target show one object; exact for what is matte and reflects
     no neighbour."""

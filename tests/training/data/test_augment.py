@@ -22,7 +22,7 @@ def linear(images: Tensor) -> Tensor:
 def test_an_object_painted_anew_is_its_light_times_another_albedo() -> None:
     count = 64
     # Dark enough that no factor makes them white.
-    light = {name: uniform(count, 3, 6, 6, seed=seed) * 0.5 for name, seed in (("source", 1), ("target", 2))}
+    light = {name: uniform(count, 3, 6, 6, seed=seed) * 0.25 for name, seed in (("source", 1), ("target", 2))}
     mask = torch.zeros(count, 1, 6, 6)
     mask[:, :, 1:5, 2:6] = 1
     images = {name: encoded(one) for name, one in light.items()} | {"mask": mask}
@@ -37,7 +37,7 @@ def test_an_object_painted_anew_is_its_light_times_another_albedo() -> None:
     torch.testing.assert_close(both, each[None, :, :, None].expand_as(both), atol=2e-3, rtol=2e-3)
     brightest, faintest = each.amax(dim=1), each.amin(dim=1)
     assert brightest.min() > 0.35 * 0.74
-    assert brightest.max() < 1.25 * 1.34
+    assert brightest.max() < 2.5 * 1.34
     assert faintest.min() > 0.35 * 0.03 * 0.99
     # Every other one is vivid: a colour of it may be next to nothing beside its brightest.
     vivid = (faintest / brightest < 0.56).float().mean()

@@ -447,6 +447,7 @@ def prepare(page: str, desk: Path, tmp_path: Path, monkeypatch) -> None:
         publish(write_model(tmp_path / "light", conditions=("light",)), Path("light-model"))
         by_map = {"field": "light_target", "encoding": "irradiance"}
         publish(write_model(tmp_path / "lit", conditions=("mask", by_map)), Path("lit-model"))
+    if page in ("docs/using.md", "docs/reference_model.md"):
         Path("my.hdr").write_bytes(radiance(by_component(rgbe(panorama()))))
     if page == "docs/sweep.md":
         shutil.copy("run.yaml", "my_run.yaml")

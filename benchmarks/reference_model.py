@@ -92,11 +92,8 @@ def main() -> None:
     (arguments.out / "reference_model.json").write_text(
         json.dumps({**result, "sources": kept}, indent=1) + "\n"
     )
-    for name in LIGHT:
-        write_png(
-            arguments.images / f"reference_{name}.png",
-            picture(run.folder / "evaluation", judged["sources"][name]["samples"]),
-        )
+    shown = picture(run.folder / "evaluation", judged["sources"]["map"]["samples"])
+    write_png(arguments.images / "reference_map.png", shown)
     if arguments.model:
         publish(run.folder, arguments.model)
     print(page)
@@ -160,8 +157,8 @@ def evaluation_of(run: Run, *, foreign: bool) -> EvaluationConfig:
 
 
 def picture(folder: Path, samples: list[str]) -> np.ndarray:
-    """Strips of source, output and target, some to a row."""
-    strips = [read_image(folder / name) for name in samples]
+    """Every other strip of source, output and target, some to a row."""
+    strips = [read_image(folder / name) for name in samples[::2]]
     strips = strips[: len(strips) // _COLUMNS * _COLUMNS]
     rows = [np.concatenate(strips[first : first + _COLUMNS], 1) for first in range(0, len(strips), _COLUMNS)]
     return np.concatenate(rows)

@@ -22,12 +22,13 @@ import numpy as np
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.pipelines.generation.generate import generate
 from pairbridge.pipelines.inference.image_files import read_image
-from pairbridge.pipelines.inference.publishing import publish
+from pairbridge.pipelines.inference.publishing import CARD_NAME, publish
 from pairbridge.pipelines.pages.sheets import write_png
 from pairbridge.pipelines.runs.run_config import Run, load_run
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+from pairbridge.training.published.published_folders import CODE_NAME, DIGESTS_NAME
 
 NAME = "reference"
 FOREIGN = ("paper", "exposure", "standing")
@@ -96,7 +97,23 @@ def main() -> None:
     write_png(arguments.images / "reference_map.png", shown)
     if arguments.model:
         publish(run.folder, arguments.model)
+        leave_out_code(arguments.model)
     print(page)
+
+
+def leave_out_code(model: Path) -> None:
+    """Of a published folder the pipeline for those who have no pairbridge: in the package it would be a copy
+    of the package's own code, and fall behind it.
+    """
+    (model / CODE_NAME).unlink()
+    sums, card = model / DIGESTS_NAME, model / CARD_NAME
+    kept = [
+        line for line in sums.read_text().splitlines(keepends=True) if not line.endswith(f"{CODE_NAME}\n")
+    ]
+    sums.write_text("".join(kept))
+    text = card.read_text()
+    first, last = text.index("With torch and diffusers alone"), text.index("`UNet2DModel.from_pretrained`")
+    card.write_text(text[:first] + text[last:])
 
 
 def foreign_dataset(folder: Path) -> DatasetConfig:

@@ -144,15 +144,11 @@ TELLS_THE_TIME = {"training/trackers/mlflow_run.py"}
 # A published model's card tells others how they run the pipeline that lies beside it.
 SPEAKS_OF_CODE = {"pipelines/inference/publishing.py"}
 
-NO_HOUSE = {("pipelines", "configs"), ("pipelines", "models")}
-
 
 def sources(*tops: str) -> list[Path]:
-    """Python files of the house. Configs that are Python are a user's example, and a published model's
-    pipeline is written by `publish`: neither is part of it.
-    """
+    """Python files of the house; configs that are Python are a user's example, not part of it."""
     found = (path for top in tops for path in (ROOT / top).rglob("*.py"))
-    return sorted(path for path in found if path.relative_to(ROOT).parts[:2] not in NO_HOUSE)
+    return sorted(path for path in found if "configs" not in path.parts)
 
 
 def module_of(path: Path) -> str:

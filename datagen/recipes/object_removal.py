@@ -66,7 +66,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.arrangements import free_first
+from pairbridge.datagen.scene.arrangements import free_first, lean_on_wall
 from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -227,7 +227,9 @@ class ObjectRemoval:
             # Our lamps hang far outside of it; it has its own.
             scene |= {"scene": users_room}
             room, lamps = [], []
+        walls = [wall.azimuth_rad for wall in room if wall.azimuth_rad is not None]
         return scene | {
+            "objects": lean_on_wall(scene["objects"], walls),
             "receivers": planned_receivers(room),
             "camera": camera,
             "finish": draw_group_finish(of_finish, config),

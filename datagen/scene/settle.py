@@ -9,7 +9,7 @@ NumPy, and a function of its arguments to the bit on one machine.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,6 +36,8 @@ _LEVEL, _BALANCE = 0.012, 0.18
 _TILT_STEP_RAD, _MOST_TILT_RAD = math.radians(4), math.radians(36)
 # Least height of what an object leans on, in heights of its own centre of mass.
 _LEAN_ON = 0.5
+# How far behind all others what leans on a wall ends, in world units.
+_BEHIND = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +53,8 @@ class Settled:
     """One object at rest: `turn` (3, 3), `scale` and `position` take its own coordinates to the world's.
 
     `pose` is "as filed", "upright", "lying" or "leaning" and `relation` what it is to object `of`; `gap` is
-    how far it is from it along the line that it came, in world units.
+    how far it is from it along the line that it came, in world units. What leans on a wall has a `wall_rad`
+    and no `of`: of all objects it reaches farthest in that direction.
     """
 
     turn: np.ndarray
@@ -61,6 +64,7 @@ class Settled:
     relation: Relation | None = None
     of: int | None = None
     gap: float | None = None
+    wall_rad: float | None = None
 
     def world(self, own: np.ndarray) -> np.ndarray:
         """Points (..., 3) in world coordinates."""
@@ -83,6 +87,7 @@ class _Body:
     relation: Relation | None = None
     of: int | None = None
     gap: float | None = None
+    wall_rad: float | None = None
 
     def move(self, by: np.ndarray) -> None:
         self.vertices = self.vertices + by
@@ -122,12 +127,23 @@ def settle(
     times as large; `unit_m` is the length of a world unit in metres. The group is centred on the origin: on
     the ground if the first is standing, else with its middle there.
     """
+    # What leans on a wall comes last, since the wall is behind all.
+    order = sorted(range(len(objects)), key=lambda number: objects[number].wall_rad is not None)
+    placed_at = {number: at for at, number in enumerate(order)}
     bodies: list[_Body] = []
-    for number, (placed, surface, scale) in enumerate(zip(objects, surfaces, scales, strict=True)):
+    for number in order:
+        placed, surface, scale = objects[number], surfaces[number], scales[number]
+        of = placed.of
+        # What was to stand beside it stands beside its neighbour.
+        while placed.wall_rad is None and objects[of].wall_rad is not None:
+            of = objects[of].of
         body = _posed(placed, surface, scale)
-        if number:
-            _join(body, placed, bodies, unit_m)
+        if bodies:
+            _join(body, replace(placed, of=placed_at[of]), bodies, unit_m)
         bodies.append(body)
+    for body in bodies:
+        body.of = None if body.of is None else order[body.of]
+    bodies = [bodies[placed_at[number]] for number in range(len(objects))]
     low = np.min([body.low for body in bodies], axis=0)
     high = np.max([body.high for body in bodies], axis=0)
     shift = -(low + high) / 2
@@ -142,6 +158,7 @@ def settle(
             relation=body.relation,
             of=body.of,
             gap=body.gap,
+            wall_rad=body.wall_rad,
         )
         for body in bodies
     ]
@@ -193,7 +210,7 @@ def _join(body: _Body, placed: PlacedObject, there: list[_Body], unit_m: float) 
     match placed.relation:
         case "stacked" if _stack(body, placed, there):
             body.relation = "stacked"
-        case "leaning" if _lean(body, placed, there):
+        case "leaning" if _lean_on_wall(body, placed, there, unit_m) or _lean(body, placed, there):
             body.relation = "leaning"
         case "apart":
             body.relation = "apart"
@@ -359,8 +376,50 @@ def _height_map(sign: float, body: _Body, cell: float) -> np.ndarray:
 def _lean(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     """Tilt a body towards its neighbour until it would fall that way, and let it be held."""
     away = np.array([math.cos(placed.bearing_rad), math.sin(placed.bearing_rad), 0.0])
+    for _ in _tilted(body, placed, away):
+        towards = _before(body, placed, there)
+        distance, point, touched = _contact(body, there, towards)
+        if point is None or touched != placed.of or not _falls(body, towards):
+            continue
+        held = float((point - distance * towards) @ towards)
+        if held > float(body.mass @ towards) and point[2] >= _LEAN_ON * body.mass[2]:
+            body.move(distance * towards)
+            body.of, body.gap, body.pose = touched, 0.0, "leaning"
+            return True
+    if body.poses and not placed.never_lies:
+        _lie_down(body)
+    return False
+
+
+def _lean_on_wall(body: _Body, placed: PlacedObject, there: list[_Body], unit_m: float) -> bool:
+    """Tilt a body, if it has a wall, until it would fall towards that. It stands behind all others, beside
+    their middle by chance, and reaches farther than they do: the wall is where it ends.
+    """
+    if placed.wall_rad is None:
+        return False
+    towards = np.array([math.cos(placed.wall_rad), math.sin(placed.wall_rad), 0.0])
+    aside = np.array([-towards[1], towards[0], 0.0])
+    for _ in _tilted(body, placed, -towards):
+        ends = body.vertices @ towards
+        if not _falls(body, towards) or body.vertices[ends.argmax(), 2] < _LEAN_ON * body.mass[2]:
+            continue
+        others = np.concatenate([other.vertices for other in there])
+        low, high = float((others @ aside).min()), float((others @ aside).max())
+        reach = float((others @ towards).max())
+        beside = (low + high) / 2 + math.sin(placed.bearing_rad) * (high - low) / 2
+        body.move((beside - float(body.middle @ aside)) * aside + (reach - float(ends.min()) + 0.1) * towards)
+        free = min(_footprint_gap(body, other, -towards) for other in there) - placed.gap_m / unit_m
+        beyond = float((body.vertices @ towards).max()) - reach - _BEHIND
+        body.move(-min(free, beyond) * towards)
+        body.of, body.gap, body.pose, body.wall_rad = None, 0.0, "leaning", placed.wall_rad
+        return True
+    return False
+
+
+def _tilted(body: _Body, placed: PlacedObject, away: np.ndarray) -> Iterator[None]:
+    """Turn a body's flat side to what it leans on and tilt it there, `away` from which it stands, farther
+    each time; it stands again when no tilt is left."""
     flat = body.vertices[:, :2] - body.mass[:2]
-    # Its flat side to the neighbour.
     _, axes = np.linalg.eigh(flat.T @ flat)
     thin = np.array([*axes[:, 0], 0.0])
     if thin @ away < 0:
@@ -369,26 +428,18 @@ def _lean(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     start = (body.vertices, body.mass, body.turn, body.position)
     tilt = placed.tilt_rad
     while tilt <= _MOST_TILT_RAD:
-        axis = np.cross([0.0, 0.0, 1.0], -away)
-        body.rotate(_about(axis, tilt))
+        body.rotate(_about(np.cross([0.0, 0.0, 1.0], -away), tilt))
         body.drop()
-        towards = _before(body, placed, there)
-        distance, point, touched = _contact(body, there, towards)
-        if point is not None:
-            foot = body.vertices[body.vertices[:, 2] < 1e-3 * body.high[2]]
-            held = float((point - distance * towards) @ towards)
-            balance = float(body.mass @ towards)
-            falls = balance > float((foot @ towards).max())
-            if touched == placed.of and falls and held > balance and point[2] >= _LEAN_ON * body.mass[2]:
-                body.move(distance * towards)
-                body.of, body.gap, body.pose = touched, 0.0, "leaning"
-                return True
+        yield
         body.vertices, body.mass, body.turn, body.position = start
         tilt += _TILT_STEP_RAD
     body.drop()
-    if body.poses and not placed.never_lies:
-        _lie_down(body)
-    return False
+
+
+def _falls(body: _Body, towards: np.ndarray) -> bool:
+    """Whether a body on the ground falls over in this direction, left alone."""
+    foot = body.vertices[body.vertices[:, 2] < 1e-3 * body.high[2]]
+    return float(body.mass @ towards) > float((foot @ towards).max())
 
 
 def _lie_down(body: _Body) -> None:

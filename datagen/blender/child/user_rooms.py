@@ -17,7 +17,8 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.mesh_files import import_file
+from pairbridge.datagen.blender.imported.evaluated_geometry import evaluated
+from pairbridge.datagen.blender.imported.mesh_files import import_file
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import CameraPose, RoomSpec
 from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT
@@ -26,7 +27,6 @@ NAME = "room"
 # Empties whose names begin so are where objects go.
 _MARK = "place"
 _DROPPED = frozenset({"CAMERA", "LIGHT_PROBE", "SPEAKER"})
-_SURFACES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 # Places are looked for on a grid of so many steps along the longer side, and surfaces below each other.
 _STEPS = 40
 _MOST_BELOW = 6
@@ -113,11 +113,11 @@ def build_room(
     metres = import_file(room.path, rules, {}, None) or 1.0
     added = _kept(before, lights=room.lights)
     unit = (metres_per_unit or METRES_A_UNIT) / metres
-    corners, triangles = _surfaces(added)
-    if not triangles or len(triangles) > rules.max_faces:
+    corners, triangles, _, _ = evaluated(added)
+    if not 0 < len(triangles) <= rules.max_faces:
         why = f"it has {len(triangles)} triangles, and object_rules.max_faces is {rules.max_faces}"
-        raise _unusable(room.path, "too_many_faces" if triangles else "no_geometry", why)
-    tree = BVHTree.FromPolygons(corners, triangles, all_triangles=True)
+        raise _unusable(room.path, "too_many_faces" if len(triangles) else "no_geometry", why)
+    tree = BVHTree.FromPolygons(corners.tolist(), triangles.tolist(), all_triangles=True)
     marks = [
         item.matrix_world.translation.copy()
         for item in sorted(added, key=lambda item: item.name)
@@ -126,7 +126,7 @@ def build_room(
     reach = unit * float(np.hypot(vertices[:, 0], vertices[:, 1]).max())
     height = unit * float(vertices[:, 2].max())
     draw = np.random.default_rng(room.seed)
-    places = _places(tree, np.array(corners), marks, reach, height, draw)
+    places = _places(tree, corners, marks, reach, height, draw)
     if not places:
         need = f"{2 * reach * metres:.2f} m across and {height * metres:.2f} m high"
         where = "its empties" if marks else "its upward surfaces"
@@ -144,27 +144,6 @@ def _kept(before: set[bpy.types.Object], *, lights: bool) -> list[bpy.types.Obje
             item.animation_data_clear()
             kept.append(item)
     return kept
-
-
-def _surfaces(items: list[bpy.types.Object]) -> tuple[list[Vector], list[tuple[int, int, int]]]:
-    """The corners and triangles of all that is rendered of `items`, modifiers applied, instances too."""
-    wanted = set(items)
-    graph = bpy.context.evaluated_depsgraph_get()
-    corners: list[Vector] = []
-    triangles: list[tuple[int, int, int]] = []
-    for instance in graph.object_instances:
-        item = instance.object
-        if item.type not in _SURFACES or not instance.show_self or item.hide_render:
-            continue
-        if (instance.parent if instance.is_instance else item).original not in wanted:
-            continue
-        mesh = item.to_mesh()
-        mesh.calc_loop_triangles()
-        first, matrix = len(corners), instance.matrix_world.copy()
-        corners += [matrix @ vertex.co for vertex in mesh.vertices]
-        triangles += [tuple(first + index for index in face.vertices) for face in mesh.loop_triangles]
-        item.to_mesh_clear()
-    return corners, triangles
 
 
 def _places(

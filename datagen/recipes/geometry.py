@@ -200,6 +200,7 @@ class Geometry:
                         scene["size_WH"],
                         elevation_deg=(max(low, _LEAST_IN_ROOM_DEG) if room else low, high),
                         azimuth_rad=(azimuth_rad - _CAMERA_SPREAD_RAD, azimuth_rad + _CAMERA_SPREAD_RAD),
+                        standing=objects if room else (),
                     ),
                     "lighting": draw_turned_lighting(of_lightings, catalogue, split, config),
                 }

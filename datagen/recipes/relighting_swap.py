@@ -217,6 +217,7 @@ class RelightingSwap:
                 scene["size_WH"],
                 elevation_deg=elevation_deg,
                 azimuth_rad=draw_azimuths(of_viewpoint, config, objects, catalogue),
+                standing=objects if standing else (),
             ),
             "finish": draw_group_finish(of_finish, config),
             "lightings": self._plan_lightings(of_lightings, of_scene, catalogue, split),

@@ -167,7 +167,9 @@ class ShadowGeneration:
         scene = plan_scene(draw, of_size, config, [placed], grounds)
         azimuths = draw_azimuths(of_viewpoint, config, [placed], catalogue)
         return scene | {
-            "camera": draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths),
+            "camera": draw_camera(
+                of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths, standing=[placed]
+            ),
             "finish": draw_group_finish(of_finish, config),
             "ambient": float(of_lamps.uniform(*config.ambient)),
             "lamps": [self._lamp(lamp) for lamp in of_lamps.spawn(config.pairs_per_group)],

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import CLASSES, implausible
 from pairbridge.datagen.blender.materials.prints import print_pixels
 from pairbridge.datagen.blender.modelling.meshes import Mesh
 from pairbridge.datagen.imaging.colour import srgb_decode
+from pairbridge.datagen.scene import palette
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "albedo.md"
 # Luminance of a reflectance, at whose ends the published range lies.
@@ -85,7 +85,7 @@ def page(count: int) -> str:
         "of numbers are the luminance of the reflectance of dielectrics; the published range is",
         f"{EDGES[0]:g} (charcoal) to {EDGES[-1]:g} (fresh snow). *Neutral* is the share of them with a",
         f"displayed saturation below {NEUTRAL:g}. *Outside* counts parts of a material that no real surface",
-        "has. Sources stand in `datagen/blender/materials/palette.py`.",
+        "has. Sources stand in `datagen/scene/palette.py`.",
         "",
         "| family | "
         + " | ".join(head)

@@ -217,7 +217,9 @@ class ObjectRemoval:
         order = free_first(order, objects)
         scene = plan_scene(draw, of_size, config, objects)
         azimuths = draw_azimuths(of_viewpoint, config, objects, catalogue)
-        camera = draw_camera(of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths)
+        camera = draw_camera(
+            of_camera, of_viewpoint, config, scene["size_WH"], azimuth_rad=azimuths, standing=objects
+        )
         room = self._room(of_room, objects, camera["azimuth_rad"])
         room = with_materials(of_materials, room, catalogue, split, config.materials_share)
         lighting = draw_turned_lighting(of_light, catalogue, split, config)

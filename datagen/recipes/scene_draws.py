@@ -44,7 +44,7 @@ from pairbridge.datagen.scene.specs import (
     from_json,
 )
 from pairbridge.datagen.scene.surface_draws import mapped_surface
-from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, least_defocus
+from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, held_elevation, least_defocus
 
 GroundKind = Literal["photograph", "procedural"]
 GROUND_KINDS: tuple[GroundKind, ...] = get_args(GroundKind)
@@ -267,20 +267,37 @@ def draw_camera(
     *,
     elevation_deg: Range | None = None,
     azimuth_rad: Range = (0, math.tau),
+    standing: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """The parameters of a CameraSpec for a picture of this size; `elevation_deg` takes the place of the
-    config's. What `config.camera` has to say comes out of `of_viewpoint`, the rest out of `draw`.
+    config's. What `config.camera` has to say comes out of `of_viewpoint`, the rest out of `draw`. `standing`
+    are the objects that a ground carries: how large they are says how high the camera is held.
     """
+    lowest, highest = elevation_deg or config.elevation_deg
     drawn = {
         "azimuth_rad": float(draw.uniform(*azimuth_rad)),
-        "elevation_rad": math.radians(draw.uniform(*(elevation_deg or config.elevation_deg))),
+        "elevation_rad": math.radians(draw.uniform(lowest, highest)),
         "fov_x_rad": math.radians(draw.uniform(*(config.fov_deg or (0, 0)))),
         "fill": float(draw.uniform(*config.fill)),
         "offset": [float(draw.uniform(*config.offset)), float(draw.uniform(*config.offset))],
         "beyond": [0.0, 0.0],
     }
     seen = draw_viewpoint(of_viewpoint, config.camera, fill=drawn["fill"], size_WH=tuple(size_WH))
-    return drawn | seen | ({"fov_x_rad": drawn["fov_x_rad"]} if config.fov_deg else {})
+    camera = drawn | seen | ({"fov_x_rad": drawn["fov_x_rad"]} if config.fov_deg else {})
+    of_height = of_viewpoint.spawn(1)[0]
+    sizes_m = [entry["size_m"] for entry in standing if "size_m" in entry]
+    if sizes_m and of_height.random() < config.camera.held_share:
+        held = held_elevation(
+            of_height,
+            size_m=max(sizes_m) * len(sizes_m) ** (1 / 3),
+            fill=camera["fill"],
+            fov_x_rad=camera["fov_x_rad"],
+            size_WH=tuple(size_WH),
+            within_rad=(math.radians(lowest), math.radians(highest)),
+        )
+        if held is not None:
+            camera["elevation_rad"] = held
+    return camera
 
 
 def draw_azimuths(

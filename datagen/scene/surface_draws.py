@@ -1,13 +1,21 @@
 """What grounds and walls are made of: free numbers, drawn in the plan. The renderer builds the material."""
 
-import colorsys
 import dataclasses
 import math
 
 import numpy as np
 
 from pairbridge.datagen.core.random_draws import Range
-from pairbridge.datagen.imaging.colour import linear_colour
+from pairbridge.datagen.imaging.colour import RGB
+from pairbridge.datagen.scene.palette import (
+    earth_rand,
+    floor_rand,
+    hsv,
+    shaded,
+    timber_rand,
+    varied,
+    wall_paint_rand,
+)
 from pairbridge.datagen.scene.specs import MAPPED, SurfaceSpec
 
 GROUND_KINDS = ("plain", "planks", "tiles", "checks", "concrete", "marble", "carpet")
@@ -45,14 +53,7 @@ def surface(rng: np.random.Generator, kinds: tuple[str, ...]) -> SurfaceSpec:
     scenes whose objects have sizes use the latter.
     """
     kind = kinds[rng.integers(len(kinds))]
-    hue, saturation, value = _base_colour(rng, kind)
-    # The second colour is a neighbour of the first, lighter or darker: patterns show and do not shout.
-    contrast = rng.uniform(0.12, 0.4) * (1 if value < 0.5 else -1)
-    accent = (
-        hue + rng.uniform(-0.04, 0.04),
-        saturation * rng.uniform(0.5, 1.2),
-        float(np.clip(value + contrast, 0.12, 0.92)),
-    )
+    colour, accent = _colours(rng, kind, floor=kinds is GROUND_KINDS)
     polished = kind in ("tiles", "marble", "planks", "checks") and rng.random() < 0.6
     roughness = float(rng.uniform(0.12, 0.35) if polished else rng.uniform(0.5, 0.9))
     low, high = _CELLS[kind]
@@ -60,8 +61,8 @@ def surface(rng: np.random.Generator, kinds: tuple[str, ...]) -> SurfaceSpec:
     low_m, high_m = _CELLS_M[kind]
     return SurfaceSpec(
         kind=kind,
-        colour=_linear(hue, saturation, value),
-        accent=_linear(*accent),
+        colour=colour,
+        accent=accent,
         roughness=roughness,
         cell=cell,
         cell_m=low_m + (high_m - low_m) * (cell - low) / (high - low),
@@ -106,17 +107,18 @@ def mapped_surface(
     )
 
 
-def _base_colour(rng: np.random.Generator, kind: str) -> tuple[float, float, float]:
+def _colours(rng: np.random.Generator, kind: str, *, floor: bool) -> tuple[RGB, RGB]:
+    """The two colours of a pattern: they show it and do not shout."""
     if kind == "planks":
-        return float(rng.uniform(0.05, 0.11)), float(rng.uniform(0.25, 0.6)), float(rng.uniform(0.35, 0.85))
+        return timber_rand(rng)
     if kind == "bricks":
-        return float(rng.uniform(0.0, 0.07)), float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.45, 0.8))
+        # Mortar is sand and cement.
+        return earth_rand(rng), hsv(0.1, rng.uniform(0.02, 0.12), rng.uniform(0.55, 0.8))
     if kind in ("concrete", "marble"):
-        return float(rng.uniform(0.05, 0.6)), float(rng.uniform(0.0, 0.12)), float(rng.uniform(0.4, 0.9))
-    # Painted, laid or woven: mostly muted, seldom strong.
-    saturation = rng.uniform(0.3, 0.6) if rng.random() < 0.25 else rng.uniform(0.02, 0.3)
-    return float(rng.uniform()), float(saturation), float(rng.uniform(0.35, 0.92))
-
-
-def _linear(hue: float, saturation: float, value: float) -> tuple[float, float, float]:
-    return linear_colour(colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), value))
+        colour = hsv(rng.uniform(0.05, 0.6), rng.uniform(0.0, 0.1), rng.uniform(0.4, 0.9))
+    else:
+        colour = floor_rand(rng) if floor else wall_paint_rand(rng)
+    level = sum(colour) / 3
+    # Lighter beside dark colours, darker beside light ones, by a factor of 1.3 to 3.
+    factor = 3 ** rng.uniform(0.25, 1.0)
+    return colour, varied(shaded(colour, factor if level < 0.25 else 1 / factor), rng, 0.06)

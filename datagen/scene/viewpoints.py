@@ -4,6 +4,11 @@ Focal lengths are 35-mm equivalents, so they state the angle of the frame's diag
 tan(fov_x / 2) = (D / 2 f) W / sqrt(W² + H²), with D = 43.3 mm. Defocus is the circle of confusion of a point
 at infinity as a fraction of the frame's width: a lens with an aperture of the diameter A, focused at the
 distance d, has A / (2 d tan(fov_x / 2)). That of a point at the depth z is the same times |z - d| / z.
+
+How far away a camera is follows from what fills its frame: an object of the bounding radius r that takes the
+share f of the tighter side is r / (f tan(fov / 2)) away. What is farther than a hand reaches is looked at
+from where eyes are, so the elevation of what stands follows from its size and the lens: chairs are seen from
+above with a wide lens, from the side with a long one.
 """
 
 import math
@@ -14,7 +19,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from pairbridge.datagen.core.frozen import FrozenModel
-from pairbridge.datagen.core.random_draws import Fraction, RangeOf, Weights, log_uniform, weighted
+from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, log_uniform, weighted
 
 Composition = Literal["centred", "thirds", "cut"]
 COMPOSITIONS: tuple[Composition, ...] = get_args(Composition)
@@ -32,6 +37,18 @@ _CUTS: dict[tuple[int, int], float] = {(-1, 0): 0.3, (1, 0): 0.3, (0, -1): 0.3, 
 # A texel that is enlarged bilinearly is a tent, whose spread is 1 / sqrt(6) of the texel; a disc's is a
 # quarter of its diameter. This many texels of blur hide that there are texels.
 _DISC_PER_TEXEL = 4 / math.sqrt(6)
+# Heights above the floor, in metres, that eyes are at, and that a camera is lowered to by who sits or kneels.
+_EYES_M: Range = (1.4, 1.65)
+_LOWERED_M: Range = (0.5, 1.2)
+_LOWERED = 0.6
+# Heights that are drawn until one suits the recipe.
+_TRIES = 8
+# Most of what is smaller than the first stands on a table, of the usual height.
+_TABLE_TOPS_M, _ON_A_TABLE, _TABLE_M = 0.6, 0.7, 0.74
+# Of a bounding sphere in lengths of the longest side: a long box and a cube, and what is between.
+_RADIUS = 0.6
+# What is nearer is photographed at arm's length, from any angle.
+_REACH_M = 0.7
 
 Defocus = Annotated[float, Field(gt=0, le=0.2)]
 
@@ -57,6 +74,10 @@ class CameraDraws(FrozenModel):
     the rest every side is as likely. A scene of an object without a front is one of the rest."""
     front_spread_deg: float = Field(40.0, ge=0, le=180)
     """Standard deviation of the angle between that front and the camera, in degrees: three quarters views."""
+    held_share: Fraction = 0.7
+    """Fraction of scenes with a ground and real sizes whose camera is held as high as people hold it: farther
+    away than an arm at the height of eyes, or lower by who sits or kneels, within the recipe's range of
+    elevations. The rest draw that range uniformly, and so does what is smaller or on no ground."""
     roll_deg: float = Field(1.2, ge=0, le=15)
     """Standard deviation of the camera's roll in degrees: hands hold a horizon within one or two."""
     defocus: RangeOf[Defocus] | None = (0.003, 0.04)
@@ -83,6 +104,31 @@ def draw_viewpoint(
         "defocus": log_uniform(of_focus, config.defocus) if config.defocus else 0.0,
         **_composed(of_composition, config, fill),
     }
+
+
+def held_elevation(
+    draw: np.random.Generator,
+    *,
+    size_m: float,
+    fill: float,
+    fov_x_rad: float,
+    size_WH: tuple[int, int],
+    within_rad: Range,
+) -> float | None:
+    """Elevation, in radians, of a camera that somebody holds before things of `size_m` on a floor or a table;
+    None where they are so near that the hand may be anywhere, or where no height is `within_rad`.
+    """
+    tighter = math.tan(fov_x_rad / 2) * min(1.0, size_WH[1] / size_WH[0])
+    distance_m = _RADIUS * size_m / (fill * tighter)
+    if distance_m < _REACH_M:
+        return None
+    for lowered, on_table, place in draw.random((_TRIES, 3)).tolist():
+        low, high = _LOWERED_M if lowered < _LOWERED else _EYES_M
+        support_m = _TABLE_M if size_m < _TABLE_TOPS_M and on_table < _ON_A_TABLE else 0.0
+        above_m = low + (high - low) * place - support_m - size_m / 2
+        if math.sin(within_rad[0]) <= above_m / distance_m <= math.sin(within_rad[1]):
+            return math.asin(above_m / distance_m)
+    return None
 
 
 def field_of_view(focal_mm: float, size_WH: tuple[int, int]) -> float:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, paper, product_label_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Decoration, Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
@@ -14,6 +13,7 @@ from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core import seeds
+from pairbridge.datagen.scene import palette
 
 ARRANGEMENTS = ("lying", "lying", "standing", "stack", "stack", "stack", "row", "row", "open")
 # Thickness of a cover's board, and how far it stands out beyond the pages, in units of a book's height.

@@ -7,12 +7,12 @@ import numpy as np
 
 from pairbridge.datagen.blender.families.box_params import BoxParams, box_rand, inked
 from pairbridge.datagen.blender.families.labels import label_parts
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, joined, loft
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core import seeds
+from pairbridge.datagen.scene import palette
 
 __all__ = ["box", "box_rand"]
 

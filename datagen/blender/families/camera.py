@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from pairbridge.datagen.blender.families.camera_params import CameraParams, camera_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, loft
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 __all__ = ["camera", "camera_rand"]
 

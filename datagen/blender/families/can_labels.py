@@ -21,12 +21,12 @@ from pairbridge.datagen.blender.families.package_shapes import (
     upright,
     wavy,
 )
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core import seeds
+from pairbridge.datagen.scene import palette
 
 _FOOD = ("orchard", "orchard", "burst", "checks", "waves", "medallion", "diagonals")
 _DRINK = ("swoosh", "upright", "diagonals", "dots", "medallion", "orchard")

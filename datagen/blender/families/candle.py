@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from pairbridge.datagen.blender.families.labels import ProductLabel, label_parts, product_label_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 STYLES = ("pillar", "pillar", "group", "stick", "stick", "chamber", "jar", "jar", "tumbler")
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
@@ -13,6 +12,7 @@ from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.implicit import ripples, waves_rand
 from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 Array = np.ndarray
 STYLES = ("pillow", "pillow", "pillow", "round", "bolster", "folded", "folded")

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.glass_and_liquids import drink
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 # Outer radius over height of the bowl, in units of the whole height; stems carry the first three.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves
 from pairbridge.datagen.blender.modelling.meshes import Array
+from pairbridge.datagen.scene import palette
 
 # Mean radius in metres over that of an apple, and how often a heap has it.
 KINDS: dict[str, tuple[float, float]] = {

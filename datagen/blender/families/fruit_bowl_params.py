@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pairbridge.datagen.blender.families.fruit import APPLE, Fruit, heaped, push_apart, resting_height
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
+from pairbridge.datagen.scene import palette
 
 SETTINGS = ("bowl", "bowl", "bowl", "deep bowl", "plate", "alone", "alone", "bananas")
 

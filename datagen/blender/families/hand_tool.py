@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.implicit import bone, common, merged, surface
 from pairbridge.datagen.blender.modelling.meshes import Mesh, loft
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 Array = np.ndarray
 TOOLS = ("hammer", "screwdriver", "spanner", "pliers", "paintbrush")

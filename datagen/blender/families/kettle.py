@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.glass_and_liquids import drink
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
@@ -13,6 +12,7 @@ from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array, Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 # Radius over height of the body, foot to lid, in units of the body's height.
 STYLES: dict[str, tuple[tuple[float, float], ...]] = {

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core import seeds
+from pairbridge.datagen.scene import palette
 
 LAYOUTS = ("classic", "band", "corner", "picture", "quiet", "stripes")
 EMBLEMS = ("disc", "ring", "leaf", "hills", "sun", "drops")

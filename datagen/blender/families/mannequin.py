@@ -13,7 +13,6 @@ from pairbridge.datagen.blender.families.mannequin_body import Figure
 from pairbridge.datagen.blender.families.mannequin_clothes import Outfit
 from pairbridge.datagen.blender.families.mannequin_pose import HEAD, pose_rand
 from pairbridge.datagen.blender.families.sculpted_head import HeadParams, head_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
@@ -21,6 +20,7 @@ from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.implicit import surface, waves_rand
 from pairbridge.datagen.blender.modelling.meshes import Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 STYLES = ("lay", "shop", "clothed", "clothed", "clothed", "clothed", "clothed", "clothed")
 

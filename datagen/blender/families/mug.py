@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
 from pairbridge.datagen.blender.materials.glass_and_liquids import drink
 from pairbridge.datagen.blender.materials.material import Material
@@ -13,6 +12,7 @@ from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 HANDLES = ("ear", "ring", "square")
 

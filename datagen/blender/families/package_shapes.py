@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pairbridge.datagen.blender.families.labels import ProductLabel
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.modelling import flat_prints as prints
 from pairbridge.datagen.blender.modelling.meshes import Array
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 # Hue, saturation and value of the flesh; the leaves of all are green.
 FRUIT: dict[str, tuple[float, float, float]] = {

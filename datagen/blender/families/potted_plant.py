@@ -11,10 +11,10 @@ from pairbridge.datagen.blender.families.potted_plant_params import (
     PottedPlantParams,
     potted_plant_rand,
 )
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, mesh, sheet
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 __all__ = ["potted_plant", "potted_plant_rand"]
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
+from pairbridge.datagen.scene import palette
 
 PLANTS = ("broadleaf", "swordleaf", "cactus", "succulent", "tree")
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))

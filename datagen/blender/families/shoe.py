@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decoration_rand
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, loft, sheet
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 STYLES = ("sneaker", "hightop", "oxford", "boot")
 # Outline of a right sole, toe at -y, counter-clockwise from the toe's tip; half width 1 at the ball.

@@ -9,7 +9,6 @@ from pairbridge.datagen.blender.families import mannequin_body, sculpted_head
 from pairbridge.datagen.blender.families.mannequin_body import Figure
 from pairbridge.datagen.blender.families.mannequin_pose import pose_rand
 from pairbridge.datagen.blender.families.sculpted_head import HeadParams, head_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
@@ -25,6 +24,7 @@ from pairbridge.datagen.blender.modelling.implicit import (
 )
 from pairbridge.datagen.blender.modelling.meshes import Mesh, mesh
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 Array = np.ndarray
 STYLES = ("bust", "bust", "torso", "animal", "animal", "loop", "form", "pebbles")

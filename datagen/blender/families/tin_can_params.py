@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pairbridge.datagen.blender.families.labels import ProductLabel, product_label_rand
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.glass_and_liquids import drink
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
+from pairbridge.datagen.scene import palette
 
 # Radius, height, the label's heights as shares of it.
 STYLES: dict[str, tuple[float, float, tuple[float, float]]] = {

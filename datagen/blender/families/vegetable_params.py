@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
-from pairbridge.datagen.blender.materials.palette import RGB
 from pairbridge.datagen.blender.modelling.implicit import waves_rand
+from pairbridge.datagen.scene import palette
+from pairbridge.datagen.scene.palette import RGB
 
 KINDS = (
     "pumpkin",

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.decorations import decorated, decoration_rand
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import material_rand
 from pairbridge.datagen.blender.modelling import curves, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined
 from pairbridge.datagen.blender.modelling.parts import Part
+from pairbridge.datagen.scene import palette
 
 BODIES: dict[str, tuple[tuple[float, float], ...]] = {
     "cylinder": ((0.3, 0.0), (0.3, 0.25), (0.3, 0.56)),

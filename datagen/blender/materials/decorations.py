@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Decoration, Material
-from pairbridge.datagen.blender.materials.palette import RGB
 from pairbridge.datagen.blender.materials.prints import Print
+from pairbridge.datagen.scene import palette
+from pairbridge.datagen.scene.palette import RGB
 
 DECORATIONS = (
     "bands",

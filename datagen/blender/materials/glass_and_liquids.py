@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_draws import offset_rand
+from pairbridge.datagen.scene import palette
 
 
 def pane(rng: np.random.Generator) -> Material:

@@ -7,8 +7,8 @@ Reflectances are drawn by `palette`, which names their sources.
 
 from dataclasses import dataclass
 
-from pairbridge.datagen.blender.materials.palette import RGB
 from pairbridge.datagen.blender.materials.prints import Print
+from pairbridge.datagen.scene.palette import RGB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.glass_and_liquids import coloured_glass, glass, liquid, pane
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.minerals_and_metals import (
@@ -16,7 +15,6 @@ from pairbridge.datagen.blender.materials.minerals_and_metals import (
     soil,
     stone,
 )
-from pairbridge.datagen.blender.materials.palette import RGB
 from pairbridge.datagen.blender.materials.plastics_and_paint import (
     car_paint,
     painted,
@@ -29,6 +27,8 @@ from pairbridge.datagen.blender.materials.plastics_and_paint import (
 from pairbridge.datagen.blender.materials.prints import Print
 from pairbridge.datagen.blender.materials.textiles import fabric, leather, plush, sheer, velvet
 from pairbridge.datagen.blender.materials.wood_and_paper import cardboard, leaf, paper, veneer, wood
+from pairbridge.datagen.scene import palette
+from pairbridge.datagen.scene.palette import RGB
 
 # Below this a dielectric's highlight is no wider on screen, and a wider lighting copy would show nothing new:
 # it mirrors a twentieth of its light.

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_draws import offset_rand, roughness_rand, seldom
+from pairbridge.datagen.scene import palette
 
 
 def painted(rng: np.random.Generator) -> Material:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_draws import offset_rand, roughness_rand, seldom
 from pairbridge.datagen.blender.materials.prints import Print
+from pairbridge.datagen.scene import palette
 
 
 def wood(rng: np.random.Generator) -> Material:

@@ -3,8 +3,8 @@
 import math
 
 from pairbridge.datagen.blender.materials.material import Material
-from pairbridge.datagen.blender.materials.palette import LIGHTEST
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
+from pairbridge.datagen.scene.palette import LIGHTEST
 
 _DUST = (0.27, 0.22, 0.17)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
-from pairbridge.datagen.blender.materials import palette
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import (
     CLASSES,
@@ -20,6 +19,7 @@ from pairbridge.datagen.blender.materials.prints import PRINTS, Print, print_pix
 from pairbridge.datagen.blender.modelling import solids
 from pairbridge.datagen.blender.modelling.meshes import box_uv
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.scene import palette
 from pairbridge.datagen.scene.family_materials import FAMILY_MATERIALS, families_without
 
 DRAWS = 80

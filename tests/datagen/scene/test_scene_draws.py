@@ -7,6 +7,7 @@ import pytest
 
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.scene.frame_sizes import SizeMix
+from pairbridge.datagen.scene.palette import DARKEST, LIGHTEST, saturation
 from pairbridge.datagen.scene.placements import scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import SURFACE_KINDS
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -51,5 +52,17 @@ def test_surfaces_cover_every_kind_with_plausible_reflectances() -> None:
     drawn = [draw(rng(seed, "surface")) for seed in range(200) for draw in (ground_surface, wall_surface)]
     assert {surface.kind for surface in drawn} == set(SURFACE_KINDS)
     colours = np.array([[surface.colour, surface.accent] for surface in drawn])
-    assert colours.min() > 0
-    assert colours.max() < 0.9
+    assert colours.min() >= DARKEST
+    assert colours.max() <= LIGHTEST
+
+
+def test_walls_and_floors_are_as_light_and_as_grey_as_rooms_are() -> None:
+    """EN 12464-1: walls reflect 0.5 to 0.8, floors 0.2 to 0.4; here at the middle of what is drawn."""
+    walls, floors = (
+        [draw(rng(seed, "room")).colour for seed in range(600)] for draw in (wall_surface, ground_surface)
+    )
+    assert 0.45 < np.median(np.mean(walls, axis=1)) < 0.8
+    assert 0.15 < np.median(np.mean(floors, axis=1)) < 0.4
+    for colours in (walls, floors):
+        strong = np.mean([saturation(colour) > 0.5 for colour in colours])
+        assert 0.005 < strong < 0.15

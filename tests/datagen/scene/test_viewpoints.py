@@ -13,7 +13,13 @@ from pairbridge.datagen.recipes.geometry import GeometryConfig
 from pairbridge.datagen.recipes.scene_draws import RenderedConfig
 from pairbridge.datagen.recipes.shadow_generation import ShadowGenerationConfig
 from pairbridge.datagen.scene.specs import CameraSpec, from_json
-from pairbridge.datagen.scene.viewpoints import CameraDraws, draw_viewpoint, field_of_view, least_defocus
+from pairbridge.datagen.scene.viewpoints import (
+    CameraDraws,
+    draw_viewpoint,
+    field_of_view,
+    held_elevation,
+    least_defocus,
+)
 
 PLANS = 1000
 PINHOLE = {"composition": {"centred": 1}, "front_share": 0, "roll_deg": 0, "defocus": None}
@@ -129,3 +135,43 @@ def test_a_stated_field_of_view_takes_the_place_of_the_lens() -> None:
     assert angles.min() >= 30
     assert angles.max() <= 40
     assert angles.std() > 2
+
+
+def test_what_is_farther_than_an_arm_is_seen_from_the_height_of_eyes_or_of_who_sits() -> None:
+    """A chair's middle at 0.45 m, its camera 2.4 m away: eyes at 1.4 to 1.65 m look down by 23 to 30°."""
+    tighter = math.tan(math.radians(20))
+    fill = 0.6 * 0.9 / 2.4 / tighter
+    look = {"size_m": 0.9, "fill": fill, "fov_x_rad": math.radians(40), "size_WH": (300, 300)}
+    look["within_rad"] = (0.0, 1.5)
+    seen = [held_elevation(np.random.default_rng(seed), **look) for seed in range(PLANS)]
+    heights = 0.45 + 2.4 * np.sin(np.array(seen))
+    assert heights.min() >= 0.5
+    assert heights.max() <= 1.65
+    assert np.mean(heights > 1.4 - 1e-9) == pytest.approx(0.4, abs=0.05)
+    # Of those the recipe takes what its range has.
+    steep = look | {"within_rad": (0.4, 0.6)}
+    assert all(0.4 <= held_elevation(np.random.default_rng(seed), **steep) <= 0.6 for seed in range(50))
+    # A mug's camera is a hand's breadth away, and anywhere.
+    assert held_elevation(np.random.default_rng(0), **look | {"size_m": 0.1}) is None
+    # Long lenses are far away and see it from the side.
+    far = held_elevation(np.random.default_rng(0), **look | {"fov_x_rad": math.radians(10)})
+    assert 0 < far < seen[0] / 3
+
+
+def test_cameras_are_held_in_their_share_of_the_scenes_that_stand_and_within_the_recipes_range() -> None:
+    limits = {"standing_elevation_deg": [5, 60], "standing": 1.0, "camera": {"focal_mm": {50: 1}}}
+    never, always = (
+        [
+            camera["elevation_rad"]
+            for camera in cameras(**limits | {"camera": {"focal_mm": {50: 1}, "held_share": held}})
+        ]
+        for held in (0.0, 1.0)
+    )
+    assert np.mean(np.equal(never, always)) < 0.7
+    for drawn in (never, always):
+        assert math.radians(5) <= min(drawn) <= max(drawn) <= math.radians(60)
+    floating = [
+        [camera["elevation_rad"] for camera in cameras(standing=0.0, camera={"held_share": held})]
+        for held in (0, 1)
+    ]
+    assert floating[0] == floating[1]

@@ -12,14 +12,17 @@ are white, off-white, grey, black or brown, and a strong hue is the exception. S
 - skin lies between and a little beyond the chart's dark and light skin;
 - shares of body colours of cars: Axalta's yearly colour popularity reports (white over a third, then black,
   grey and silver; blue and red below a tenth each);
+- walls and floors: the reflectances that EN 12464-1 asks of rooms (walls 0.5 to 0.8, floors 0.2 to 0.4),
+  which most of ours have; the shares of hues among them are our choice;
 - wood, soil, brick, terracotta, hides: the notations R and YR of the Munsell soil and rock charts.
 """
 
 import colorsys
+from collections.abc import Iterable
 
 import numpy as np
 
-from pairbridge.datagen.imaging.colour import RGB, srgb_decode
+from pairbridge.datagen.imaging.colour import RGB, linear_colour
 
 # Below the one lies charcoal, above the other fresh snow; outside them a renderer's inverse problem has no
 # answer. They hold for dielectrics that light does not pass through.
@@ -89,8 +92,7 @@ _HUES: tuple[tuple[float, float, float], ...] = (
 
 def linear(display: tuple[float, float, float]) -> RGB:
     """Display (sRGB) colour in [0, 1] to a reflectance within the plausible range."""
-    red, green, blue = np.clip(srgb_decode(np.asarray(display)), DARKEST, LIGHTEST).tolist()
-    return red, green, blue
+    return _plausible(linear_colour(display))
 
 
 def hsv(hue: float, saturation: float, value: float) -> RGB:
@@ -221,6 +223,41 @@ def paper_rand(rng: np.random.Generator) -> RGB:
     return hsv(rng.uniform(), rng.uniform(0.15, 0.5), rng.uniform(0.7, 0.92))
 
 
+def wall_paint_rand(rng: np.random.Generator) -> RGB:
+    """Walls: white and off-white (0.55 to 0.86) twice in three times, else a muted colour, seldom a strong or
+    a dark one.
+    """
+    kind = rng.uniform()
+    if kind < 0.66:
+        return _tinted(rng.uniform(0.55, 0.86), rng.choice([0.09, 0.12, 0.15, 0.58]), rng.uniform(0.0, 0.07))
+    if kind < 0.9:
+        return hsv(_interior_hue(rng), rng.uniform(0.06, 0.22), rng.uniform(0.66, 0.9))
+    return hsv(_interior_hue(rng), rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.75))
+
+
+def floor_rand(rng: np.random.Generator) -> RGB:
+    """Floors and table tops that are laid, cast or woven: greys and beiges of 0.1 to 0.5, one in six light or
+    dark, one in eight with a colour.
+    """
+    kind = rng.uniform()
+    if kind < 0.7:
+        level = 0.1 * (0.5 / 0.1) ** rng.uniform()
+        return _tinted(level, rng.choice([0.07, 0.1, 0.12, 0.6]), rng.uniform(0.02, 0.18))
+    if kind < 0.87:
+        level = rng.uniform(0.5, 0.75) if rng.uniform() < 0.7 else rng.uniform(0.03, 0.1)
+        return _tinted(level, rng.choice([0.08, 0.12, 0.6]), rng.uniform(0.0, 0.08))
+    return hsv(_interior_hue(rng), rng.uniform(0.2, 0.5), rng.uniform(0.3, 0.7))
+
+
+def timber_rand(rng: np.random.Generator) -> tuple[RGB, RGB]:
+    """Light and dark wood of one tree, a neighbour of those of `WOODS`."""
+    light, dark = WOODS[rng.integers(len(WOODS))]
+    factor = rng.uniform(0.9, 1.08)
+    return linear(tuple(factor * channel for channel in light)), linear(
+        tuple(factor * channel for channel in dark)
+    )
+
+
 def metal_rand(rng: np.random.Generator) -> RGB:
     """Reflectance at normal incidence of a metal, by how common it is."""
     names = sorted(_METAL_SHARES)
@@ -242,22 +279,31 @@ def glass_tint_rand(rng: np.random.Generator) -> RGB:
 
 def varied(colour: RGB, rng: np.random.Generator, amount: float) -> RGB:
     """A neighbour of `colour`: every channel scaled by up to 1 +- amount, kept plausible."""
-    red, green, blue = np.clip(
-        np.array(colour) * rng.uniform(1 - amount, 1 + amount, 3), DARKEST, LIGHTEST
-    ).tolist()
-    return red, green, blue
+    return _plausible(np.array(colour) * rng.uniform(1 - amount, 1 + amount, 3))
 
 
 def shaded(colour: RGB, factor: float) -> RGB:
     """`colour` times a factor, kept plausible."""
-    red, green, blue = np.clip(np.array(colour) * factor, DARKEST, LIGHTEST).tolist()
-    return red, green, blue
+    return _plausible(factor * channel for channel in colour)
+
+
+def _interior_hue(rng: np.random.Generator) -> float:
+    """Ochres and clays, sage and olive, blues and petrol: what rooms are painted in; seldom pink or lilac."""
+    middle, width = ((0.08, 0.035), (0.13, 0.02), (0.3, 0.08), (0.58, 0.05), (0.5, 0.04), (0.95, 0.05))[
+        rng.choice(6, p=[0.3, 0.15, 0.2, 0.2, 0.08, 0.07])
+    ]
+    return middle + rng.uniform(-width, width)
 
 
 def _tinted(level: float, hue: float, strength: float) -> RGB:
     """A reflectance of about `level` with a little colour: `strength` is the display saturation."""
     display = colorsys.hsv_to_rgb(hue % 1.0, strength, 1.0)
-    red, green, blue = np.clip(level * srgb_decode(np.asarray(display)), DARKEST, LIGHTEST).tolist()
+    return _plausible(level * channel for channel in linear_colour(display))
+
+
+def _plausible(colour: Iterable[float]) -> RGB:
+    # In Python's floats, as `linear_colour`, for plans hold what comes out.
+    red, green, blue = (min(max(float(channel), DARKEST), LIGHTEST) for channel in colour)
     return red, green, blue
 
 

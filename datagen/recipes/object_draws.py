@@ -91,13 +91,15 @@ def draw_scene_objects(
     count: int,
 ) -> list[dict[str, Any]]:
     """`draw_objects`, and how they lie and stand to each other."""
-    drawn = draw_objects(draw, of_sizes, catalogue, split, shares, count)
-    return draw_rest(of_sizes.spawn(1)[0], catalogue, shares, drawn)
+    of_rest, of_wishes = of_sizes.spawn(2)
+    drawn = draw_objects(draw, of_sizes, of_wishes, catalogue, split, shares, count)
+    return draw_rest(of_rest, catalogue, shares, drawn)
 
 
 def draw_objects(
     draw: np.random.Generator,
     of_sizes: np.random.Generator,
+    of_wishes: np.random.Generator,
     catalogue: Catalogue,
     split: Split,
     shares: ObjectShares,
@@ -106,11 +108,12 @@ def draw_objects(
 ) -> list[dict[str, Any]]:
     """The `count` objects of a scene, of at least `min_distinct` families or files: {"id"}, and with real
     sizes "size_m" and "size_from" ("family", "catalogue", "person" or "drawn"), and of all but the first the
-    "relation" to one before it that it was chosen for. Sizes and relations come from `of_sizes`.
+    "relation" to one before it that it was chosen for. Sizes come from `of_sizes`, relations from
+    `of_wishes`.
     """
     drawn: list[dict[str, Any]] = []
     there: list[Joining] = []
-    wished = draw_wishes(of_sizes.spawn(1)[0], count, shares.arrangement)
+    wished = draw_wishes(of_wishes, count, shares.arrangement)
     while len(drawn) < count:
         sorts = {entry["id"].partition(":")[0] for entry in drawn}
         # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.

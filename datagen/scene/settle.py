@@ -27,11 +27,15 @@ from pairbridge.datagen.scene.support_poses import (
 RIGHTED_RAD, NEARLY_RAD = math.radians(30), math.radians(10)
 # Cells across an upper object's footprint in which a place for it is looked for.
 _CELLS = 40
-# Places that are tried on top of another object, at most so many along each side.
-_PLACES = 9
-# Of an upper object's width: what counts as one level under it, and how far inside its support its balance
-# is. Together they tell a table from a ball: of one as wide as the object, the level part is 0.15 in radius.
-_LEVEL, _BALANCE = 0.012, 0.18
+# Places that are tried on top of another object, at most so many along each side: the next number where
+# the one before has none.
+_PLACES = (9, 18, 36)
+# Of an upper object's width: what counts as one level under it. Of how far its support on level ground
+# reaches from its balance in each direction: how much must be held. Together they tell a table from a ball:
+# of one as wide as the object, the level part is 0.3 of its radius.
+_LEVEL, _HELD = 0.012, 0.45
+# Of its longest extent: what is lower lies flat, and is put up to lean.
+_FLAT = 0.3
 # Further tilts that a leaning object tries, and the largest.
 _TILT_STEP_RAD, _MOST_TILT_RAD = math.radians(4), math.radians(36)
 # Least height of what an object leans on, in heights of its own centre of mass.
@@ -313,7 +317,14 @@ def _stack(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     top = _height_map(1.0, lower, cell)
     balance = (body.mass[:2] - body.low[:2]) / cell
     ceiling = max(float(other.high[2]) for other in there)
-    places = list(_level_places(top, under, balance, _LEVEL * width, _BALANCE * _CELLS))
+    places = next(
+        (
+            found
+            for most in _PLACES
+            if (found := list(_level_places(top, under, balance, _LEVEL * width, most)))
+        ),
+        [],
+    )
     # In an order that a small change of the shape does not move: by place, not by how good they are.
     while places:
         row, column = places.pop(int(placed.place_u * len(places)) % len(places))
@@ -330,24 +341,29 @@ def _stack(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
 
 
 def _level_places(
-    top: np.ndarray, under: np.ndarray, balance: np.ndarray, level: float, least: float
+    top: np.ndarray, under: np.ndarray, balance: np.ndarray, level: float, most: int
 ) -> Iterator[tuple[int, int]]:
-    """Rows and columns of `top` at which `under` (its heights negated) rests level and keeps its balance."""
+    """Rows and columns of `top` at which `under` (its heights negated) rests level and keeps its balance, of
+    at most `most` along each side."""
     rows, columns = under.shape
     padded = np.full((top.shape[0] + 2 * rows, top.shape[1] + 2 * columns), -np.inf)
     padded[rows : rows + top.shape[0], columns : columns + top.shape[1]] = top
-    steps = [max(1, -(-(side + half) // _PLACES)) for side, half in zip(top.shape, under.shape, strict=True)]
+    steps = [max(1, -(-(side + half) // most)) for side, half in zip(top.shape, under.shape, strict=True)]
     around = np.linspace(0, math.tau, 16, endpoint=False)
     directions = np.stack([np.cos(around), np.sin(around)], axis=1)
+
+    def reach(height: np.ndarray) -> np.ndarray:
+        """How far the support goes from the balance in each direction."""
+        held = np.argwhere(height >= height.max() - level)[:, ::-1] + 0.5
+        return ((held - balance) @ directions.T).max(axis=0)
+
+    # At least half a cell: what does not stand on the ground stands on nothing.
+    least = np.maximum(_HELD * reach(under), 0.5)
     for row in range(-rows // 2, top.shape[0] - rows // 2, steps[0]):
         for column in range(-columns // 2, top.shape[1] - columns // 2, steps[1]):
             beneath = padded[row + rows : row + 2 * rows, column + columns : column + 2 * columns]
             height = beneath + under
-            rest = height.max()
-            if not np.isfinite(rest):
-                continue
-            held = np.argwhere(height >= rest - level)[:, ::-1] + 0.5
-            if ((held - balance) @ directions.T).max(axis=0).min() >= least:
+            if np.isfinite(height).any() and (reach(height) >= least).all():
                 yield row, column
 
 
@@ -419,6 +435,7 @@ def _lean_on_wall(body: _Body, placed: PlacedObject, there: list[_Body], unit_m:
 def _tilted(body: _Body, placed: PlacedObject, away: np.ndarray) -> Iterator[None]:
     """Turn a body's flat side to what it leans on and tilt it there, `away` from which it stands, farther
     each time; it stands again when no tilt is left."""
+    _put_up(body)
     flat = body.vertices[:, :2] - body.mass[:2]
     _, axes = np.linalg.eigh(flat.T @ flat)
     thin = np.array([*axes[:, 0], 0.0])
@@ -433,6 +450,18 @@ def _tilted(body: _Body, placed: PlacedObject, away: np.ndarray) -> Iterator[Non
         yield
         body.vertices, body.mass, body.turn, body.position = start
         tilt += _TILT_STEP_RAD
+    body.drop()
+
+
+def _put_up(body: _Body) -> None:
+    """What lies flat, as a tool or a book of a file may, is put on its heavier end."""
+    points = body.vertices - body.mass
+    longest = np.linalg.eigh(points.T @ points)[1][:, 2]
+    along = points @ longest
+    if float(body.high[2]) >= _FLAT * float(np.ptp(along)):
+        return
+    down = longest if along.max() < -along.min() else -longest
+    body.rotate(turn_between(down, np.array([0.0, 0.0, -1.0])))
     body.drop()
 
 

@@ -183,11 +183,13 @@ class ReceiverSpec:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoomSpec:
     """A room from a file around the objects of a scene. Where in it they stand, and how it is turned to the
-    camera, follows from the file and `seed`. Its own lamps shine if `lights`."""
+    camera, follows from the file and `seed`. Its own lamps shine if `lights`. With `own`, one of its own
+    objects that the camera sees whole gets the number after those of the scene."""
 
     path: Path
     seed: int
     lights: bool
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

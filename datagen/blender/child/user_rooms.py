@@ -17,6 +17,7 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 from pairbridge.datagen.assets.object_rules import ObjectRules
+from pairbridge.datagen.blender.child.own_objects import OwnObjects
 from pairbridge.datagen.blender.imported.evaluated_geometry import evaluated
 from pairbridge.datagen.blender.imported.mesh_files import import_file
 from pairbridge.datagen.core.errors import AssetError
@@ -52,10 +53,12 @@ class UserRoom:
     places: list[Vector]
     turn_rad: float
     unit: float
+    own: OwnObjects | None
 
-    def turn_to(self, pose: CameraPose, vertices: np.ndarray) -> dict[str, Any]:
+    def turn_to(self, pose: CameraPose, vertices: np.ndarray, size_WH: tuple[int, int]) -> dict[str, Any]:
         """Put the room around the objects (`vertices` (N, 3), world) so that the camera sees them from
-        inside; says how. Raises AssetError where no place and turn does."""
+        inside; says how, and which of its own objects can be removed (`own`, a name or None). Raises
+        AssetError where no place and turn does."""
         camera = np.array(pose.camera_to_world)[:3, 3]
         low, high = vertices.min(axis=0), vertices.max(axis=0)
         middle = (low + high) / 2
@@ -67,11 +70,14 @@ class UserRoom:
                 here, *targets = (self._inside(point, place, turn) for point in (camera, *seen))
                 if self._is_indoors(here) and all(self._is_free(target, here) for target in targets):
                     self._put(place, turn)
-                    return {
+                    told = {
                         "place": [round(part, 6) for part in place],
                         "turn_rad": turn,
                         "units_per_world_unit": self.unit,
                     }
+                    if self.own is not None:
+                        told["own"] = self.own.choose(self.root, self.tree, place, pose, size_WH)
+                    return told
         raise _unusable(
             self.path, "no_view", f"from none of {len(self.places)} places is there a free view to the camera"
         )
@@ -105,10 +111,10 @@ class UserRoom:
 
 
 def build_room(
-    room: RoomSpec, vertices: np.ndarray, metres_per_unit: float | None, rules: ObjectRules
+    room: RoomSpec, vertices: np.ndarray, metres_per_unit: float | None, number: int, rules: ObjectRules
 ) -> UserRoom:
-    """Add the room to a scene whose objects have these `vertices` (N, 3). Raises AssetError for a file that
-    is broken, and for one without a place that is large enough."""
+    """Add the room to a scene of `number` objects that have these `vertices` (N, 3). Raises AssetError for a
+    file that is broken, and for one without a place that is large enough."""
     before = set(bpy.data.objects)
     metres = import_file(room.path, rules, {}, None) or 1.0
     added = _kept(before, lights=room.lights)
@@ -132,7 +138,9 @@ def build_room(
         where = "its empties" if marks else "its upward surfaces"
         raise _unusable(room.path, "no_place", f"{where} leave no free place {need} between walls")
     root = _root(added, unit)
-    return UserRoom(room.path, root, tree, places, float(draw.uniform(0, math.tau)), unit)
+    turn_rad = float(draw.uniform(0, math.tau))
+    own = OwnObjects.of(added, unit * np.ptp(vertices, axis=0).max(), number, draw) if room.own else None
+    return UserRoom(room.path, root, tree, places, turn_rad, unit, own)
 
 
 def _kept(before: set[bpy.types.Object], *, lights: bool) -> list[bpy.types.Object]:

@@ -1,11 +1,13 @@
-"""Stacks and leanings of embedded families, settled and then measured by Blender's own trees of triangles, which
-know nothing of ours. Run as a script with a folder that is not used; prints one JSON line for each pair, of
+"""Settles stacks and leanings of embedded families, and measures them by Blender's own trees of triangles,
+which know nothing of ours. Run as a script with the folder to write supports.json to: a list of pairs,
 lengths in metres at real size.
 """
 
 import itertools
 import json
 import math
+import sys
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -22,7 +24,7 @@ from pairbridge.datagen.scene.support_poses import centre_of_mass
 STACKS = [
     ("teapot", "books"),
     ("potted_plant", "box"),
-    ("tin_can", "tin_can"),
+    ("tin_can", "box"),
     ("box", "box"),
     ("books", "chair"),
     ("alarm_clock", "books"),
@@ -30,7 +32,8 @@ STACKS = [
 ]
 LEANINGS = [("books", "box"), ("hand_tool", "box"), ("guitar", "chair"), ("box", "table_lamp")]
 WALLS = [("guitar", "chair"), ("hand_tool", "kettle"), ("books", "mug"), ("box", "vase")]
-WALL_RAD = 0.6
+WALL_RAD, BEARING_RAD = 0.6, 0.8
+BEARING = np.array([math.cos(BEARING_RAD), math.sin(BEARING_RAD), 0.0])
 
 
 def surface_of(family: str, seed: int) -> Surface:
@@ -88,33 +91,51 @@ def distances(relation: str, points: list[np.ndarray], faces: list[np.ndarray], 
         overlaps = tree(points[0], faces[0], np.zeros(3)).overlap(tree(points[1], faces[1], np.zeros(3)))
         meets = gap < 1e-3
     else:
-        towards = np.array([0.0, 0.0, -1.0]) if relation == "stacked" else (points[0].mean(0) - mass) * [1, 1, 0]
+        towards = (
+            np.array([0.0, 0.0, -1.0]) if relation == "stacked" else (points[0].mean(0) - mass) * [1, 1, 0]
+        )
         towards = towards / np.linalg.norm(towards)
         still = tree(points[0], faces[0], np.zeros(3))
         overlaps = still.overlap(tree(points[1], faces[1], -1e-4 * towards))
         meets = bool(still.overlap(tree(points[1], faces[1], 1e-3 * towards)))
-    foot = points[1][points[1][:, 2] < points[1][:, 2].min() + 1e-3]
     if relation == "stacked":
-        # Points of the upper one's underside that the lower one is at most 3 mm below.
-        still = tree(points[0], faces[0], np.zeros(3))
-        near = [still.find_nearest(Vector(point), 3e-3)[0] is not None for point in foot]
-        held = foot[near][:, :2] - mass[:2] if any(near) else np.zeros((1, 2))
-        ways = np.stack([np.cos(np.arange(16) * math.tau / 16), np.sin(np.arange(16) * math.tau / 16)])
-        margin = float((held @ ways).max(axis=0).min())
+        held = held_places(points, faces, points[1].min(axis=0), points[1].max(axis=0)) - mass[:2]
+        angles = np.arange(16) * math.tau / 16
+        margin = float((held @ np.stack([np.cos(angles), np.sin(angles)])).max(axis=0).min())
     else:
+        foot = points[1][points[1][:, 2] < points[1][:, 2].min() + 1e-3]
         margin = float(mass @ towards - (foot @ towards).max())
-    return {"inside": len(overlaps), "meets": meets, "margin_m": margin, "ground_m": float(points[1][:, 2].min())}
+    return {
+        "inside": len(overlaps),
+        "meets": meets,
+        "margin_m": margin,
+        "ground_m": float(points[1][:, 2].min()),
+    }
 
 
-def main() -> None:
+def held_places(
+    points: list[np.ndarray], faces: list[np.ndarray], low: np.ndarray, high: np.ndarray
+) -> np.ndarray:
+    """(N, 2) of a grid: where the upper one is at most 2 mm above the lower one."""
+    lower, upper = (tree(one, sides, np.zeros(3)) for one, sides in zip(points, faces, strict=True))
+    found = []
+    for x, y in itertools.product(np.linspace(low[0], high[0], 80), np.linspace(low[1], high[1], 80)):
+        under = upper.ray_cast(Vector((x, y, low[2] - 0.05)), Vector((0, 0, 1)))[0]
+        top = lower.ray_cast(Vector((x, y, high[2] + 0.05)), Vector((0, 0, -1)))[0]
+        if under is not None and top is not None and abs(under.z - top.z) < 2e-3:
+            found.append((x, y))
+    return np.array(found).reshape(-1, 2)
+
+
+def main(folder: Path) -> None:
     keys = itertools.chain(
         (("stacked", *pair, {"place_u": 0.4}) for pair in STACKS),
-        (("leaning", *pair, {"bearing_rad": 0.8}) for pair in LEANINGS),
-        (("leaning", *pair, {"wall_rad": WALL_RAD, "bearing_rad": 0.8}) for pair in WALLS),
+        (("leaning", *pair, {"bearing_rad": BEARING_RAD}) for pair in LEANINGS),
+        (("leaning", *pair, {"wall_rad": WALL_RAD, "bearing_rad": BEARING_RAD}) for pair in WALLS),
     )
-    for relation, upper, lower, extra in keys:
-        print(json.dumps(measured(relation, upper, lower, 11, extra)), flush=True)
+    found = [measured(relation, upper, lower, 11, extra) for relation, upper, lower, extra in keys]
+    (folder / "supports.json").write_text(json.dumps(found))
     print("written")
 
 
-main()
+main(Path(sys.argv[1]))

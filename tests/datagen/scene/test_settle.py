@@ -207,6 +207,21 @@ def test_relations_are_planned_as_often_as_their_weights_where_they_are_possible
     assert 0.02 < np.mean(mugs) < 0.5
 
 
+@pytest.mark.parametrize("kind", ["object_removal", "geometry"])
+def test_one_object_of_a_room_may_lean_on_one_of_its_walls(kind: str) -> None:
+    leaning = 0
+    for plan in plans(kind, 300, objects=[3, 4]):
+        walls = [wall["azimuth_rad"] for wall in plan["receivers"] if wall["azimuth_rad"] is not None]
+        on_walls = [entry for entry in plan["objects"] if "wall_rad" in entry]
+        assert len(on_walls) <= 1
+        for entry in on_walls:
+            assert entry["relation"] == "leaning"
+            assert entry["wall_rad"] in walls
+        leaning += len(on_walls)
+    assert leaning > 5
+    assert not any("wall_rad" in entry for plan in plans("relighting_swap", 100) for entry in plan["objects"])
+
+
 def test_no_removed_object_holds_up_one_that_stays() -> None:
     held = 0
     for plan in plans("object_removal", 1000, hidden=[1, 3], pairs_per_group=4, twins=0.3):

@@ -4,7 +4,7 @@ A sample is a set of files `<key>.<field>`. The encoding follows from the field'
 
 | suffix | value | bytes |
 |---|---|---|
-| `.png` | uint8 or uint16, (H, W, 3) RGB or (H, W) grey | PNG, by OpenCV (seven times faster than Pillow) |
+| `.png` | uint8 or uint16, (H, W, 3) RGB or (H, W) grey | PNG (`pairbridge.datagen.shards.shard_png`) |
 | `.npy` | numeric array | NumPy format 1.0, never pickled |
 | `.json` | JSON value | canonical JSON |
 """
@@ -24,6 +24,7 @@ from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.limits import MAX_ARRAY_BYTES, MAX_FIELD_JSON_BYTES
 from pairbridge.datagen.core.picture_claims import PNG_SIGNATURE, check_png
+from pairbridge.datagen.shards.shard_png import decode_png, encode_png
 
 KEY_PATTERN = re.compile(r"[a-z0-9_-]{1,80}\Z")
 FIELD_PATTERN = re.compile(r"[a-z0-9_]+\.(png|npy|json)\Z")
@@ -41,13 +42,9 @@ def encode_field(field: str, value: FieldValue) -> bytes:
         buffer = io.BytesIO()
         np.lib.format.write_array(buffer, np.ascontiguousarray(value), version=(1, 0), allow_pickle=False)
         return buffer.getvalue()
-    if value.dtype not in (np.uint8, np.uint16) or value.ndim not in (2, 3):
+    if value.dtype not in (np.uint8, np.uint16) or value.shape[2:] not in ((), (3,)) or 0 in value.shape:
         raise TypeError(f"{field} wants 8 or 16 bits, (H, W) or (H, W, 3), got {value.dtype} {value.shape}")
-    bgr = value if value.ndim == 2 else np.ascontiguousarray(value[..., ::-1])
-    done, data = cv2.imencode(".png", bgr)
-    if not done:
-        raise RuntimeError(f"OpenCV could not encode {field} of shape {value.shape}")
-    return data.tobytes()
+    return encode_png(value)
 
 
 def decode_field(field: str, data: bytes) -> FieldValue:
@@ -59,6 +56,8 @@ def decode_field(field: str, data: bytes) -> FieldValue:
         if suffix == "npy":
             return _array(data)
         check_png(data)
+        if (image := decode_png(data)) is not None:
+            return image
         # Nothing but a PNG whose lengths are true comes here: OpenCV goes by content and believes all of it.
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (ValueError, EOFError, RecursionError, MemoryError, cv2.error) as error:

@@ -46,7 +46,7 @@ from pairbridge.datagen.lighting.defocused import defocused_ground
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.ground_projection import (
     catcher,
-    fading,
+    faded_ground,
     ground_picture,
     plane_depth,
     receiver_albedo,
@@ -270,12 +270,14 @@ class RelightingSwap:
         behind = lighting.behind(pose, tuple(spec.params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
         foreground, surroundings = own.rgba * scale, behind * np.float32(factor)
+
+        def fade(picture: np.ndarray, before: np.ndarray) -> np.ndarray:
+            return faded_ground(picture, before, surroundings, pose, self.config.ground_reach)
+
         if standing:
             # Where an object fills a pixel nothing else is seen, and the difference is the denoiser's alone.
             passes = render()
-            whole = self._faded(
-                over_linear(passes.rgba * scale, surroundings), foreground, surroundings, pose
-            )
+            whole = fade(over_linear(passes.rgba * scale, surroundings), foreground)
             rest = np.where(foreground[..., 3:] < 1, np.maximum(whole - foreground[..., :3], 0), 0)
             foreground[..., :3] = whole - rest
         else:
@@ -289,27 +291,13 @@ class RelightingSwap:
             workbench.phase("render")
             everything = tuple(range(len(spec.params["objects"])))
             ground = over_linear(render(hidden=everything).rgba * scale, surroundings)
-            return self._faded(ground, np.zeros_like(foreground), surroundings, pose)
+            return fade(ground, np.zeros_like(foreground))
 
         @cache
         def light() -> np.ndarray:
             return factor * lighting.in_camera(pose)
 
         return Layer(foreground, rest, surroundings, factor, pose, passes, plate, light, evenly_lit)
-
-    def _faded(
-        self, picture: np.ndarray, foreground: np.ndarray, surroundings: np.ndarray, pose: CameraPose
-    ) -> np.ndarray:
-        """A picture (H, W, 3) whose procedural ground goes over into the `surroundings`, behind the objects'
-        premultiplied `foreground` (H, W, 4).
-        """
-        if self.config.ground_reach is None:
-            return picture
-        beyond = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
-        share = fading(pose, (picture.shape[1], picture.shape[0]), self.config.ground_reach)
-        ground = np.maximum(picture - foreground[..., :3], 0)
-        # Where nothing fades, the very bits of the picture.
-        return np.where(share > 0, foreground[..., :3] + ground + share * (beyond - ground), picture)
 
     def _on_photograph(
         self,

@@ -2,7 +2,7 @@
 
     source = F + (1 - a) G        target = the render
 
-in linear light, for each lamp of a group: F is the object's own part of the render (its receiver held out, so
+in linear light, for each lamp of a group: F is the object's own part of the render (so
 lit and self-shadowed as in the target), a its alpha, and G the ground alone under the same lamp. Uniform
 surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (the regions
 that differ with and without the object, grown by `effect_dilation`), the source is the target, to the byte.

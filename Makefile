@@ -62,7 +62,7 @@ docs: setup
 
 benchmark: setup
 	.venv/bin/python -m benchmarks.render
-	.venv/bin/python -m benchmarks.demo_quality
+	.venv/bin/python -m benchmarks.reference_model
 
 # Prints the table of rooms into docs/architecture.md.
 rooms: setup

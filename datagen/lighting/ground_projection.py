@@ -242,6 +242,25 @@ def fading(pose: CameraPose, size_WH: tuple[int, int], reach: tuple[float, float
     return cv2.resize(share, size_WH, interpolation=cv2.INTER_AREA)[..., None]
 
 
+def faded_ground(
+    picture: np.ndarray,
+    foreground: np.ndarray,
+    surroundings: np.ndarray | float,
+    pose: CameraPose,
+    reach: tuple[float, float] | None,
+) -> np.ndarray:
+    """A picture (H, W, 3) whose ground goes over into the `surroundings` (its shape, or one radiance), behind
+    the premultiplied `foreground` (H, W, 4) of what stands on it. None: the ground ends at the horizon.
+    """
+    if reach is None:
+        return picture
+    beyond = (1 - np.clip(foreground[..., 3:], 0, 1)) * np.float32(surroundings)
+    share = fading(pose, (picture.shape[1], picture.shape[0]), reach)
+    ground = np.maximum(picture - foreground[..., :3], 0)
+    # Where nothing fades, the very bits of the picture.
+    return np.where(share > 0, foreground[..., :3] + ground + share * (beyond - ground), picture)
+
+
 def _seen(
     environment: Environment,
     contrast: np.ndarray,

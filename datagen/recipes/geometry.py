@@ -40,6 +40,7 @@ from pairbridge.datagen.imaging.quality import (
 )
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.exposure import clipped_luminance
+from pairbridge.datagen.lighting.ground_projection import faded_ground
 from pairbridge.datagen.recipes.base import each_pair, sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_scene_objects, radii_by_size
 from pairbridge.datagen.recipes.scene_draws import (
@@ -232,7 +233,12 @@ class Geometry:
             )
         behind = lighting.behind(pose, tuple(params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
-        picture = over_linear(passes.rgba * scale, behind * np.float32(factor))
+        surroundings = behind * np.float32(factor)
+        picture = over_linear(passes.rgba * scale, surroundings)
+        if params["receivers"] and all(one["azimuth_rad"] is None for one in params["receivers"]):
+            # A ground without walls ends in no straight line; where its depth is valid it is as it was.
+            covering = np.concatenate([picture * objects[..., None], objects[..., None]], axis=-1)
+            picture = faded_ground(picture, covering, surroundings, pose, (config.far, 2 * config.far))
         image = finished(params, workbench.view).apply(picture)
         check_foreground(image, alpha_to_mask(objects), "source", config.gates)
         return Seen(

@@ -47,7 +47,7 @@ from pairbridge.datagen.lighting.defocused import defocused_ground
 from pairbridge.datagen.lighting.environment_maps import stored_light
 from pairbridge.datagen.lighting.ground_projection import (
     catcher,
-    fading,
+    faded_ground,
     ground_picture,
     plane_depth,
     receiver_albedo,
@@ -271,11 +271,15 @@ class RelightingSwap:
         scale = np.array([factor, factor, factor, 1], np.float32)
         surroundings = behind * np.float32(factor)
         foreground = passes.rgba * scale
+
+        def fade(picture: np.ndarray, before: np.ndarray) -> np.ndarray:
+            return faded_ground(picture, before, surroundings, pose, self.config.ground_reach)
+
         if standing:
             picture = over_linear(foreground, surroundings)
             alpha = np.minimum(passes.coverage.sum(axis=0), 1)
             foreground = np.concatenate([own_part(picture, alpha), alpha[..., None]], axis=-1)
-            rest = self._faded(picture, foreground, surroundings, pose) - foreground[..., :3]
+            rest = fade(picture, foreground) - foreground[..., :3]
         else:
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
         check_render(foreground, passes.albedo, self.config.gates, cut=planned_cut(spec.params["camera"]))
@@ -287,27 +291,13 @@ class RelightingSwap:
             workbench.phase("render")
             everything = tuple(range(len(spec.params["objects"])))
             ground = over_linear(render(hidden=everything).rgba * scale, surroundings)
-            return self._faded(ground, np.zeros_like(foreground), surroundings, pose)
+            return fade(ground, np.zeros_like(foreground))
 
         @cache
         def light() -> np.ndarray:
             return factor * lighting.in_camera(pose)
 
         return Layer(foreground, rest, surroundings, factor, pose, passes, plate, light, evenly_lit)
-
-    def _faded(
-        self, picture: np.ndarray, foreground: np.ndarray, surroundings: np.ndarray, pose: CameraPose
-    ) -> np.ndarray:
-        """A picture (H, W, 3) whose procedural ground goes over into the `surroundings`, behind the objects'
-        premultiplied `foreground` (H, W, 4).
-        """
-        if self.config.ground_reach is None:
-            return picture
-        beyond = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
-        share = fading(pose, (picture.shape[1], picture.shape[0]), self.config.ground_reach)
-        ground = np.maximum(picture - foreground[..., :3], 0)
-        # Where nothing fades, the very bits of the picture.
-        return np.where(share > 0, foreground[..., :3] + ground + share * (beyond - ground), picture)
 
     def _on_photograph(
         self,

@@ -293,9 +293,10 @@ def draw_camera(
             fill=camera["fill"],
             fov_x_rad=camera["fov_x_rad"],
             size_WH=tuple(size_WH),
+            within_rad=(math.radians(lowest), math.radians(highest)),
         )
         if held is not None:
-            camera["elevation_rad"] = min(max(held, math.radians(lowest)), math.radians(highest))
+            camera["elevation_rad"] = held
     return camera
 
 

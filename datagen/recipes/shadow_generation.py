@@ -27,6 +27,7 @@ from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear, o
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
+from pairbridge.datagen.lighting.ground_projection import faded_ground
 from pairbridge.datagen.lighting.light_maps import MapLight, encode_light_map
 from pairbridge.datagen.recipes.base import sample_meta
 from pairbridge.datagen.recipes.object_draws import draw_scene_objects, require_objects
@@ -116,6 +117,9 @@ class ShadowGenerationConfig(RenderedConfig):
     """Intensity of lamps: the radiance of white ground that faces one."""
     ambient: Range = (0.12, 0.35)
     """Radiance of the surroundings, equal from everywhere; it fills the shadow."""
+    ground_reach: RangeOf[PositiveFloat] | None = (20.0, 120.0)
+    """Distances from the camera, in radii of the object, between which the ground goes over into the
+    surroundings, as paper does behind a product; null: it ends at the horizon, in a straight line."""
     textured: Fraction = 0.5
     """Fraction of groups on a floor, procedural or of your materials; the rest stand on white board."""
     effect_threshold: PositiveFloat = 0.02
@@ -197,11 +201,15 @@ class ShadowGeneration:
         workbench.phase("render")
         whole, bare = render(), render(hidden=(0,))
         workbench.phase("compose")
-        # Beyond the ground's horizon lie the surroundings, of one radiance.
+        # Beyond the ground lie the surroundings, of one radiance.
         whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
         alpha = np.minimum(whole.coverage.sum(axis=0), 1)
         own = np.concatenate([own_part(whole_rgb, alpha), alpha[..., None]], axis=-1)
         check_render(own, whole.albedo, config.gates, cut=planned_cut(params["camera"]))
+        whole_rgb, bare_rgb = (
+            faded_ground(picture, before, params["ambient"], pose, config.ground_reach)
+            for picture, before in ((whole_rgb, own), (bare_rgb, np.zeros_like(own)))
+        )
         developed = finished(params, workbench.view)
         target = developed.apply(whole_rgb)
         mask = alpha_to_mask(alpha)

@@ -39,8 +39,10 @@ _CUTS: dict[tuple[int, int], float] = {(-1, 0): 0.3, (1, 0): 0.3, (0, -1): 0.3, 
 _DISC_PER_TEXEL = 4 / math.sqrt(6)
 # Heights above the floor, in metres, that eyes are at, and that a camera is lowered to by who sits or kneels.
 _EYES_M: Range = (1.4, 1.65)
-_LOWERED_M: Range = (0.7, 1.2)
-_LOWERED = 0.4
+_LOWERED_M: Range = (0.5, 1.2)
+_LOWERED = 0.6
+# Heights that are drawn until one suits the recipe.
+_TRIES = 8
 # Most of what is smaller than the first stands on a table, of the usual height.
 _TABLE_TOPS_M, _ON_A_TABLE, _TABLE_M = 0.6, 0.7, 0.74
 # Of a bounding sphere in lengths of the longest side: a long box and a cube, and what is between.
@@ -105,20 +107,28 @@ def draw_viewpoint(
 
 
 def held_elevation(
-    draw: np.random.Generator, *, size_m: float, fill: float, fov_x_rad: float, size_WH: tuple[int, int]
+    draw: np.random.Generator,
+    *,
+    size_m: float,
+    fill: float,
+    fov_x_rad: float,
+    size_WH: tuple[int, int],
+    within_rad: Range,
 ) -> float | None:
     """Elevation, in radians, of a camera that somebody holds before things of `size_m` on a floor or a table;
-    None where they are so near that the hand may be anywhere.
+    None where they are so near that the hand may be anywhere, or where no height is `within_rad`.
     """
-    lowered, on_table, within = draw.random(3)
     tighter = math.tan(fov_x_rad / 2) * min(1.0, size_WH[1] / size_WH[0])
     distance_m = _RADIUS * size_m / (fill * tighter)
     if distance_m < _REACH_M:
         return None
-    low, high = _LOWERED_M if lowered < _LOWERED else _EYES_M
-    support_m = _TABLE_M if size_m < _TABLE_TOPS_M and on_table < _ON_A_TABLE else 0.0
-    above_m = low + (high - low) * within - support_m - size_m / 2
-    return math.asin(min(max(above_m / distance_m, -1.0), 1.0))
+    for lowered, on_table, place in draw.random((_TRIES, 3)).tolist():
+        low, high = _LOWERED_M if lowered < _LOWERED else _EYES_M
+        support_m = _TABLE_M if size_m < _TABLE_TOPS_M and on_table < _ON_A_TABLE else 0.0
+        above_m = low + (high - low) * place - support_m - size_m / 2
+        if math.sin(within_rad[0]) <= above_m / distance_m <= math.sin(within_rad[1]):
+            return math.asin(above_m / distance_m)
+    return None
 
 
 def field_of_view(focal_mm: float, size_WH: tuple[int, int]) -> float:

@@ -11,6 +11,7 @@ from pairbridge.datagen.lighting.ground_projection import (
     ProjectedGround,
     camera_rays,
     catcher,
+    faded_ground,
     fading,
     ground_picture,
     ground_points,
@@ -175,6 +176,19 @@ def test_a_procedural_ground_goes_over_into_what_is_beyond() -> None:
     assert (share[0] == 1).all()
     assert (share[-1] == 0).all()
     assert (np.diff(share, axis=0) <= 1e-6).all()
+
+
+def test_what_stands_on_a_ground_that_fades_stays_and_the_horizon_becomes_what_is_beyond() -> None:
+    height, width = SIZE[::-1]
+    foreground = np.zeros((height, width, 4), np.float32)
+    foreground[4:30, 20:28] = (0.8, 0.6, 0.4, 1.0)
+    picture = np.where(foreground[..., 3:] > 0, foreground[..., :3], np.float32(0.9))
+    faded = faded_ground(picture, foreground, 0.2, pose(8.0), (6.0, 30.0))
+    np.testing.assert_array_equal(faded[4:30, 20:28], picture[4:30, 20:28])
+    np.testing.assert_allclose(faded[0, :20], 0.2, atol=1e-6)
+    np.testing.assert_array_equal(faded[-1], picture[-1])
+    assert (np.diff(faded[:, 0, 0]) >= -1e-6).all()
+    assert faded_ground(picture, foreground, 0.2, pose(8.0), None) is picture
 
 
 def test_a_ground_seen_from_below_is_refused() -> None:

@@ -62,10 +62,16 @@ def test_a_plan_counts_what_a_recipe_stores_beside_its_pictures() -> None:
     assert 1.2 * plain < albedo < 1.6 * plain
 
 
-def test_the_demo_varies_light_as_much_as_the_verdict_on_it_says() -> None:
-    relighting = load_config(find_config("datasets", "demo"), DatasetConfig).recipes["relighting"]
-    assert min(relighting.size_WH) >= 96
-    assert (relighting.strength, relighting.tint) == ((0.45, 2.2), 0.3)
+@pytest.mark.parametrize("name", ["demo", "my_assets", "people", "reference", "relighting"])
+def test_relighting_varies_light_by_no_more_than_a_photograph_leaves_open(name: str) -> None:
+    """0.3 EV and 5 %: more makes albedo unknowable (docs/log.md)."""
+    relighting = load_config(find_config("datasets", name), DatasetConfig).recipes["relighting"]
+    assert (relighting.strength, relighting.tint) == ((0.81, 1.23), 0.05)
+
+
+@pytest.mark.parametrize("name", ["demo", "my_assets", "people", "relighting"])
+def test_most_scenes_stand_on_a_ground(name: str) -> None:
+    assert load_config(find_config("datasets", name), DatasetConfig).recipes["relighting"].standing >= 0.8
 
 
 def test_the_mixes_say_what_their_names_promise() -> None:

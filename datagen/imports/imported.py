@@ -21,7 +21,7 @@ from pairbridge.datagen.core.errors import AssetError, ConfigError, ShardError
 from pairbridge.datagen.core.limits import MAX_FIELD_JSON_BYTES, MAX_PICTURE_BYTES
 from pairbridge.datagen.core.record_files import parse_record
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.imports.field_codecs import declared, decode
+from pairbridge.datagen.imports.field_codecs import declared
 from pairbridge.datagen.imports.import_manifest import (
     FileRef,
     ImportManifest,
@@ -122,6 +122,9 @@ class ImportedPairs:
         return f"{self._path}, pair {self.key(index)}"
 
     def _images(self, entry: IndexEntry, fields: Sequence[str]) -> Images:
+        # Late: a mix counts pairs without OpenCV and Pillow.
+        from pairbridge.datagen.imports.field_decoding import decode
+
         return {
             field: decode(codec, self._bytes(entry, field), entry.files[field].name_of(field))
             for field, codec in self.manifest.codecs.items()

@@ -17,7 +17,8 @@ from pairbridge.datagen.core.json_digest import canonical_json, file_sha256
 from pairbridge.datagen.core.limits import MAX_PICTURE_BYTES
 from pairbridge.datagen.core.splits import SPLITS, Split
 from pairbridge.datagen.imports.candidates import Candidate, Found, Refused, SidecarPlace
-from pairbridge.datagen.imports.field_codecs import MaskCodec, decode, field_size
+from pairbridge.datagen.imports.field_codecs import MaskCodec
+from pairbridge.datagen.imports.field_decoding import decode, field_size
 from pairbridge.datagen.imports.import_config import ImportConfig
 from pairbridge.datagen.imports.import_manifest import (
     IMPORT_NAME,

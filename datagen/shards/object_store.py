@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-import fsspec
-
 from pairbridge.datagen.core.atomic_files import write_atomically
 from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.datagen.core.extras import install_command
@@ -87,6 +85,9 @@ class ObjectStore:
         self.url = url.rstrip("/")
         self._protocol = protocol
         self._waits_s = retry_waits_s
+        # Late: asyncio and ssl with it, a sixth of what `status` of a folder takes.
+        import fsspec
+
         try:
             # No listings are cached: another machine may have written since.
             self._fs, self._root = fsspec.core.url_to_fs(

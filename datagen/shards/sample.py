@@ -16,7 +16,6 @@ import tokenize
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 
 from pairbridge.datagen.core.bounded_json import parse_json
@@ -43,6 +42,9 @@ def encode_field(field: str, value: FieldValue) -> bytes:
         return buffer.getvalue()
     if value.dtype not in (np.uint8, np.uint16) or value.ndim not in (2, 3):
         raise TypeError(f"{field} wants 8 or 16 bits, (H, W) or (H, W, 3), got {value.dtype} {value.shape}")
+    # Late, here and below: names and counts of samples are read without it.
+    import cv2
+
     bgr = value if value.ndim == 2 else np.ascontiguousarray(value[..., ::-1])
     done, data = cv2.imencode(".png", bgr)
     if not done:
@@ -53,6 +55,8 @@ def encode_field(field: str, value: FieldValue) -> bytes:
 def decode_field(field: str, data: bytes) -> FieldValue:
     """The value that `encode_field` was given. Raises ShardError on anything else; never runs code."""
     suffix = _suffix(field)
+    import cv2
+
     try:
         if suffix == "json":
             return parse_json(data, MAX_FIELD_JSON_BYTES)

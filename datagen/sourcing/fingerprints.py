@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
 HASH_BITS = 64
@@ -22,6 +21,9 @@ def perceptual_hash(image: np.ndarray) -> int:
 
     The DC term, which is brightness alone, takes no part in the median (after the usual "pHash").
     """
+    # Late, here and below: fingerprints that are written down are compared without it.
+    import cv2
+
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:_LOW, :_LOW].ravel()
@@ -111,6 +113,8 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 def map_fingerprint(pixels: np.ndarray) -> str:
     """512 signed bytes, in base64, of linear RGB (H, W, 3) that is equirectangular and somewhere above 0."""
+    import cv2
+
     small = cv2.resize(pixels @ _LUMINANCE, _MAP_WH, interpolation=cv2.INTER_AREA).astype(np.float64)
     light = small[small > 0]
     stops = np.log2(np.maximum(small, light.min() if light.size else 1.0))

@@ -266,7 +266,7 @@ def verify(
     from pairbridge.datagen.dataset.verify import verify_dataset
     from pairbridge.datagen.imports.checking import verify_import
     from pairbridge.datagen.imports.import_manifest import is_import
-    from pairbridge.pipelines.commands.plan_view import show_status, show_variety
+    from pairbridge.pipelines.commands.tables import show_status, show_variety
 
     options.existing(dataset)
     # A Path is no URL (`place`), and an import lies in a folder.

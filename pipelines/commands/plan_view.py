@@ -1,22 +1,20 @@
-"""Plans and counts, as tables on a terminal."""
+"""Plans, as tables on a terminal."""
 
 import json
 import shutil
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from pairbridge.datagen.core.splits import SPLITS
 from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.manifest import MANIFEST_NAME
 from pairbridge.datagen.dataset.plan import DatasetPlan
-from pairbridge.datagen.dataset.verify import StreamStatus, dataset_status
+from pairbridge.datagen.dataset.verify import dataset_status
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.datagen.shards.mirror import local_folder
 from pairbridge.datagen.shards.object_store import ObjectStore, is_url
-from pairbridge.pipelines.commands.tables import new_console, new_table
+from pairbridge.pipelines.commands.tables import new_console, new_table, show_status
 from pairbridge.pipelines.generation.open_plan import begun_dataset, plan_before_baking
 from pairbridge.pipelines.generation.plan_summary import asset_counts, estimated_bytes, estimated_shard_bytes
 
@@ -62,39 +60,6 @@ def show_dry_run(config: DatasetConfig, out: str | Path) -> None:
         console.print(f"{out} is there already; generate would go on from")
         show_status(dataset_status(folder))
     console.print("dry run: nothing was made")
-
-
-def show_status(streams: Collection[StreamStatus]) -> None:
-    """Planned and committed counts; nothing where there are no streams."""
-    if streams:
-        new_console().print(status_table(streams))
-
-
-def status_table(streams: Iterable[StreamStatus]) -> Table:
-    """Planned and committed counts, a row for each recipe and split."""
-    table = new_table("recipe", "split", "pairs", "planned", "in quarantine", "shards", left=2)
-    for stream in streams:
-        counts = (stream.pairs_made, stream.pairs_planned, stream.holes)
-        shards = f"{stream.shards_committed}/{stream.shards_planned}"
-        table.add_row(stream.recipe, stream.split, *map(str, counts), shards)
-    return table
-
-
-def show_variety(streams: Collection[StreamStatus]) -> None:
-    """Distinct objects, lightings and sizes, as `verify` counted them; nothing where there are no streams."""
-    if not streams:
-        return
-    table = new_table("recipe", "split", "objects", "lightings", "sizes", "aspect", left=2)
-    for stream in streams:
-        variety = stream.variety
-        if variety is None or variety.aspects is None:
-            continue
-        low, high = variety.aspects
-        sizes = " ".join(f"{side}²" for side in variety.budgets)
-        aspect = f"{low:.2f} to {high:.2f}" if high > low else f"{low:.2f}"
-        counts = (variety.objects, variety.lightings)
-        table.add_row(stream.recipe, stream.split, *map(str, counts), sizes, aspect)
-    new_console().print(table)
 
 
 def _show_layout(plan: DatasetPlan, console: Console) -> None:

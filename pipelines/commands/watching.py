@@ -118,7 +118,7 @@ def view(streams: "tuple[StreamStatus, ...]", state: dict[str, Any]) -> "Rendera
     from rich.text import Text
 
     # Imported late: rich.
-    from pairbridge.pipelines.commands.plan_view import status_table
+    from pairbridge.pipelines.commands.tables import status_table
 
     pairs, run = state["pairs"], state["run"]
     settled = pairs["made"] + pairs["quarantined"] + (run["pairs_staged"] if run else 0)

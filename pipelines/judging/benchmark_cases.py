@@ -14,7 +14,8 @@ from pairbridge.datagen.assets.photographs import decode_grey16, decode_image
 from pairbridge.datagen.core.errors import AssetError, ConfigError, FileUnreadable
 from pairbridge.datagen.core.limits import MAX_ARRAY_BYTES
 from pairbridge.datagen.imports.candidates import walk_files
-from pairbridge.datagen.imports.field_codecs import MaskCodec, decode
+from pairbridge.datagen.imports.field_codecs import MaskCodec
+from pairbridge.datagen.imports.field_decoding import decode
 from pairbridge.datagen.imports.field_map import FieldFiles
 from pairbridge.datagen.shards.sample import decode_field
 from pairbridge.pipelines.judging.named_benchmarks import FieldPlace, NamedBenchmark

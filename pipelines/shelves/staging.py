@@ -14,14 +14,17 @@ import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pairbridge.datagen.core.atomic_files import sync_folder, write_atomically
 from pairbridge.datagen.core.errors import PairbridgeError, ShardError
-from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.shards.commit import check_part
 from pairbridge.datagen.shards.layout import ShardSpec
 from pairbridge.datagen.shards.records import GroupRecord
+
+if TYPE_CHECKING:
+    # Every recipe with it, which `status` has no use for.
+    from pairbridge.datagen.dataset.plan import DatasetPlan
 
 STAGING_NAME = "staging"
 _PLAN_FILE = "plan_digest"
@@ -114,7 +117,7 @@ class GroupsElsewhere(Protocol):
 class Staging:
     """The driver's side. Open it with `take_over`, holding the dataset's lock."""
 
-    def __init__(self, folder: Path, plan: DatasetPlan, on_store: GroupsElsewhere | None = None) -> None:
+    def __init__(self, folder: Path, plan: "DatasetPlan", on_store: GroupsElsewhere | None = None) -> None:
         self.folder = folder
         self._plan = plan
         self._on_store = on_store
@@ -122,7 +125,7 @@ class Staging:
 
     @classmethod
     def take_over(
-        cls, dataset_dir: Path, token: str, plan: DatasetPlan, on_store: GroupsElsewhere | None = None
+        cls, dataset_dir: Path, token: str, plan: "DatasetPlan", on_store: GroupsElsewhere | None = None
     ) -> "Staging":
         """Adopt an earlier run's folder by renaming it, or begin an empty one; and its groups on the store of
         the dataset, if that is on one.

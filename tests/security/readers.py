@@ -42,7 +42,8 @@ from pairbridge.datagen.core.record_files import read_output
 from pairbridge.datagen.core.yaml_text import read_document
 from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.imports.candidates import SidecarPlace
-from pairbridge.datagen.imports.field_codecs import DepthCodec, decode_depth, field_size
+from pairbridge.datagen.imports.field_codecs import DepthCodec
+from pairbridge.datagen.imports.field_decoding import decode_depth, field_size
 from pairbridge.datagen.imports.foreign_tars import tar_members
 from pairbridge.datagen.imports.hypersim import HypersimLayout
 from pairbridge.datagen.imports.import_config import ImportConfig

@@ -36,7 +36,7 @@ DECODERS = {
     "datagen/assets/exr_files.py": "after the claims of its header",
     "datagen/assets/object_files.py": "USDZ: what is packed is refused",
     "datagen/imports/foreign_tars.py": "foreign tars: members are listed, never extracted",
-    "datagen/imports/field_codecs.py": "HDF5: one array, after its claims",
+    "datagen/imports/field_decoding.py": "HDF5: one array, after its claims",
     "datagen/sourcing/sources.py": "what a map that we baked says of itself, in its own header",
     "datagen/sourcing/credits.py": "a packed index: read to its limit",
     "datagen/sourcing/photo_audit.py": "the round trip of a file that the one reader of YAML took before",

@@ -29,7 +29,8 @@ from pairbridge.datagen.dataset.manifest import DatasetManifest
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.datagen.exports.export import export_dataset
 from pairbridge.datagen.exports.merge import merge_datasets
-from pairbridge.datagen.imports.field_codecs import DepthCodec, decode_depth
+from pairbridge.datagen.imports.field_codecs import DepthCodec
+from pairbridge.datagen.imports.field_decoding import decode_depth
 from pairbridge.datagen.imports.foreign_tars import tar_members
 from pairbridge.datagen.imports.import_manifest import FileRef, TarInfo
 from pairbridge.datagen.imports.imported import read_file

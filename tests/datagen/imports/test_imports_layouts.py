@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.core.errors import AssetError, ConfigError
-from pairbridge.datagen.imports.field_codecs import (
-    DepthCodec,
-    MaskCodec,
-    NormalCodec,
-    decode,
-    decode_depth,
-    planar_depth,
-)
+from pairbridge.datagen.imports.field_codecs import DepthCodec, MaskCodec, NormalCodec
+from pairbridge.datagen.imports.field_decoding import decode, decode_depth, planar_depth
 from pairbridge.datagen.imports.import_config import ImportConfig
 from pairbridge.datagen.imports.imported import ImportedPairs
 from pairbridge.datagen.imports.indexing import ImportReport, import_dataset

@@ -2,8 +2,8 @@
 PYTHON ?=
 export PYTHON
 
-# Three processes on two cores: one works while two wait for clocks, machines and Blender. Together they take some 7 GB;
-# tests/conftest.py deals tests out to them. They start hundreds of others, so byte code is kept, and a thread each is what they
+# Three processes on two cores: one works while two wait for clocks, machines and Blender. Together they take some 8 GB,
+# each with a Ray of its own. They start hundreds of others, so byte code is kept, and a thread each is what they
 # get.
 TEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest -q -n 3
 
@@ -20,7 +20,7 @@ setup:
 demo: setup
 	.venv/bin/pairbridge demo
 
-# A file's tests stay together, and those over Ray, in the order of the folders: what they share is made once.
+# A file's tests stay together, in the order of the folders: what they share is made once.
 test: setup
 	$(TEST) --dist loadfile --no-loadscope-reorder
 

@@ -13,22 +13,16 @@ import pytest
 
 from pairbridge.pipelines.cli import main
 
-# Fixtures that use the one Ray of a test run.
-OVER_RAY = re.compile(r"\b(ray_address|finished_run|launcher)\b")
 GROUP = re.compile(r'xdist_group\("(\w+)"\)')
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """How tests are dealt out to the processes of a run.
-
-    loadfile: files over Ray go to one process, so that there is one Ray, and of the others each file as a
-    whole, for what it makes once. Tests over Ray mostly wait; the others compute.
-    loadgroup: each test goes alone, but for the files of an xdist_group. xdist 3.8 hands groups over in node
-    ids, which pytest 9.2 does not let it change.
+    """How loadgroup deals tests out to the processes of a run: each goes alone, but for the files of an
+    xdist_group. xdist 3.8 hands groups over in node ids, which pytest 9.2 does not let it change.
     """
     dist = config.getoption("dist")
-    if dist not in ("loadfile", "loadgroup"):
+    if dist != "loadgroup":
         return None
     from xdist.scheduler import LoadScopeScheduling  # a bare `pytest` does without
 
@@ -38,19 +32,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            if group := GROUP.search(text(file)):
-                return group[1]
-            if dist == "loadgroup":
-                return nodeid
-            return "ray" if OVER_RAY.search(text(file)) else file
+            group = GROUP.search(text(nodeid.partition("::")[0]))
+            return group[1] if group else nodeid
 
     return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def ray_address() -> Iterator[str]:
-    """Address of the one local Ray of a test run: starting it costs six seconds and 600 MB.
+    """Address of the one local Ray of a test process: starting it costs six seconds and 600 MB.
 
     This process is connected to it; drivers that tests start and kill connect to the address.
     """

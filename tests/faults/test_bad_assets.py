@@ -196,7 +196,7 @@ def test_no_blend_is_made_of_a_damaged_environment_map(assets, tmp_path, ray_add
     config = tiny_config(assets, groups=8, lighting_kinds={"hdri": 1.0, "blend": 1.0})
     config = config.model_copy(update={"lightings": LightingsConfig(width=64, blends={"train": 2})})
     out = tmp_path / "out"
-    result = generate(config, out, workers=2, on_progress=LogLines())
+    result = generate(config, out, workers=1, on_progress=LogLines())
     assert (result.num_pairs, result.num_quarantined) == (16, 0)
     planned = planned_lightings(config.seed, config.lightings, build_catalogue(config.assets, None))
     parents = {parent["id"] for lighting in planned for parent in lighting.params["parents"]}
@@ -207,5 +207,5 @@ def test_no_blend_is_made_of_a_damaged_environment_map(assets, tmp_path, ray_add
     assert [left.id for left in catalogue.left_out] == ["lamp-1"]
     assert verify_dataset(out).ok
     before = promised(out)
-    generate(config, out, workers=2, on_progress=LogLines())
+    generate(config, out, workers=1, on_progress=LogLines())
     assert promised(out) == before

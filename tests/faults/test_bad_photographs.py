@@ -57,7 +57,8 @@ def run(recipes: dict, photos: Path, out: Path, worker_class: type = GroupWorker
             "recipes": recipes,
         }
     )
-    generate(config, out, workers=2, on_progress=lambda _: None, worker_class=worker_class)
+    # One: each would load torch and the networks.
+    generate(config, out, workers=1, on_progress=lambda _: None, worker_class=worker_class)
     assert verify_dataset(out, decode=True).ok
     return [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
 

@@ -83,13 +83,13 @@ def samples(out: Path) -> dict[str, dict[str, bytes]]:
 def test_holes_are_made_again_into_the_bytes_of_an_undisturbed_run(config, with_holes, calm):
     before, there = promised(with_holes), samples(with_holes)
     for reason in ("crashed", "image c.png"):
-        result = generate(config, with_holes, workers=2, on_progress=lambda _: None, retry_quarantined=reason)
+        result = generate(config, with_holes, workers=1, on_progress=lambda _: None, retry_quarantined=reason)
         assert result.num_retried == 0
         assert promised(with_holes) == before
-    generate(config, with_holes, workers=2, on_progress=lambda _: None)
+    generate(config, with_holes, workers=1, on_progress=lambda _: None)
     assert promised(with_holes) == before
     for reason in ("B.PNG cannot", "a"):
-        result = generate(config, with_holes, workers=2, on_progress=lambda _: None, retry_quarantined=reason)
+        result = generate(config, with_holes, workers=1, on_progress=lambda _: None, retry_quarantined=reason)
         assert result.num_retried
         assert (result.num_quarantined == 0) == (reason == "a")
     assert promised(with_holes) == calm
@@ -109,7 +109,7 @@ def test_what_fails_again_is_in_quarantine_again_with_the_same_bytes(config, wit
     generate(
         config,
         with_holes,
-        workers=2,
+        workers=1,
         on_progress=lambda _: None,
         worker_class=HalfBlindWorker,
         retry_quarantined="",

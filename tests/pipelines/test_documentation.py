@@ -224,17 +224,22 @@ ALL_COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize(("page", "command"), ALL_COMMANDS)
-def test_every_command_is_one_of_the_command_line(page: str, command: str) -> None:
-    assert subprocess.run(["bash", "-n", "-c", command]).returncode == 0
-    if command.startswith("make "):
-        assert (
-            subprocess.run(["make", "-n", *command.split()[1:]], cwd=ROOT, capture_output=True).returncode
-            == 0
-        )
-    elif "pairbridge" in command:
-        # What is submitted to a cluster comes after its options.
-        parse(command[command.index("pairbridge") :])
+@pytest.mark.parametrize("page", sorted({page for page, _ in ALL_COMMANDS}))
+def test_every_command_is_one_of_the_command_line(page: str) -> None:
+    commands = [command for of, command in ALL_COMMANDS if of == page]
+    # Each by itself, in one shell: two wrong ones could be right together.
+    script = "".join(f"bash -n -c {shlex.quote(command)} || exit 1\n" for command in commands)
+    checked = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+    for command in commands:
+        if command.startswith("make "):
+            target = subprocess.run(
+                ["make", "-n", *command.split()[1:]], cwd=ROOT, capture_output=True, text=True
+            )
+            assert target.returncode == 0, f"{command}: {target.stderr}"
+        elif "pairbridge" in command:
+            # What is submitted to a cluster comes after its options.
+            parse(command[command.index("pairbridge") :])
 
 
 def test_every_test_that_the_page_of_faults_names_exists() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
+from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground, seen_box
+from pairbridge.datagen.blender.child.passes import set_part
 from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.imported.evaluated_geometry import evaluated
@@ -299,6 +300,7 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.clip_end = 2 * max(farthest, RECEIVER_REACH)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
+    set_part(seen_box(vertices, pose, size_WH), size_WH)
     return pose
 
 

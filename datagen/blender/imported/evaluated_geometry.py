@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 # What is drawn with faces.
-_SURFACES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
+SURFACES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 # Points of one object's hair that count for its bounds: a person may have millions.
 _MOST_HAIR = 100_000
 
@@ -28,7 +28,7 @@ def evaluated(items: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray
         if len(strands):
             matrix = np.array(instance.matrix_world, np.float64)
             hair.append(strands @ matrix[:3, :3].T + matrix[:3, 3])
-        if item.type not in _SURFACES or not instance.show_self:
+        if item.type not in SURFACES or not instance.show_self:
             continue
         mesh = item.to_mesh()
         flat = np.empty(3 * len(mesh.vertices), np.float32)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
-from pairbridge.datagen.blender.materials.material_kinds import KINDS, implausible, material_rand
+from pairbridge.datagen.blender.materials.material_kinds import KINDS, classes, implausible, material_rand
 from pairbridge.datagen.blender.modelling import curves, implicit, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
 from pairbridge.datagen.blender.modelling.parts import Part
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
+from pairbridge.datagen.scene.family_materials import FAMILY_MATERIALS
 
 SEEDS = range(12)
 MAX_VERTICES = 60_000
@@ -152,6 +153,13 @@ def test_colours_and_roughness_stay_plausible(objects: list[list[Part]]) -> None
     for parts in objects:
         for part in parts:
             assert implausible(part.material) == (), part
+
+
+def test_no_family_has_a_class_of_materials_that_it_does_not_state(
+    family: str, objects: list[list[Part]]
+) -> None:
+    for seed, parts in zip(SEEDS, objects, strict=True):
+        assert set(classes(part.material for part in parts)) <= FAMILY_MATERIALS[family], seed
 
 
 def test_a_material_does_not_depend_on_how_much_others_drew() -> None:

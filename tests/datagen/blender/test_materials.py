@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pairbridge.datagen.blender.families import FAMILIES, object_parts
+from pairbridge.datagen.blender.families import FAMILIES
 from pairbridge.datagen.blender.materials.material import Material
 from pairbridge.datagen.blender.materials.material_kinds import (
     CLASSES,
     KINDS,
-    classes,
     implausible,
     material_rand,
     sharpest,
@@ -89,13 +88,10 @@ def test_mirrors_and_glass_ask_for_a_sharper_environment_than_matt_things() -> N
     assert min(sharpest(material) for material in drawn("ceramic")) >= 0.08
 
 
-def test_every_kind_has_a_class_and_no_family_has_one_that_it_does_not_state() -> None:
+def test_every_kind_has_a_class() -> None:
+    """That families have those they state: tests/datagen/blender/test_families.py."""
     assert set(CLASSES) == set(KINDS)
     assert set().union(*FAMILY_MATERIALS.values()) <= set(CLASSES.values())
-    for family in FAMILIES:
-        for seed in (0, 1, 2, 3):
-            found = classes(part.material for part in object_parts(family, seed))
-            assert set(found) <= FAMILY_MATERIALS[family], (family, seed)
 
 
 def test_families_can_be_held_out_by_what_they_are_made_of() -> None:

@@ -122,8 +122,10 @@ def test_the_global_generators_are_neither_read_nor_moved(root: Path, tmp_path: 
     assert any(not torch.equal(value, a[key]) for key, value in tensors(other.checkpoint).items())
 
 
-@pytest.mark.parametrize("workers", [0, 2, 4])
-@pytest.mark.parametrize("weights", [(0.9, 0.1), (0.7, 0.2, 0.1), (0.35, 0.3, 0.2, 0.1, 0.05)])
+# Each number of workers with each number of sources: tests/training/data/test_loader.py.
+@pytest.mark.parametrize(
+    ("weights", "workers"), [((0.9, 0.1), 2), ((0.7, 0.2, 0.1), 4), ((0.35, 0.3, 0.2, 0.1, 0.05), 0)]
+)
 def test_consumed_shares_are_exact_at_every_batch(
     root: Path, tmp_path: Path, weights: tuple[float, ...], workers: int
 ) -> None:
@@ -264,18 +266,23 @@ def test_a_diverging_training_stops_and_keeps_its_checkpoint(root: Path, tmp_pat
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.training.bridge_training import test_training_loop as t
-root, run = Path(sys.argv[1]), Path(sys.argv[2])
-result = t.train(t.config(steps=400, checkpoint_every=400, loader_workers=1), t.mix(), run, run_root=root)
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+config, mix = TrainingConfig.model_validate_json(sys.argv[1]), MixConfig.model_validate_json(sys.argv[2])
+result = train(config, mix, Path(sys.argv[4]), run_root=Path(sys.argv[3]))
 print("interrupted", result.interrupted, result.step)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_ends_with_a_checkpoint(root: Path, tmp_path: Path, number: int) -> None:
+    long = config(steps=400, checkpoint_every=400, loader_workers=1)
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(root), str(tmp_path)],
-        cwd=Path(__file__).parents[3],
+        [
+            *(sys.executable, "-c", SCRIPT),
+            *(long.model_dump_json(), mix().model_dump_json(), str(root), str(tmp_path)),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -146,22 +146,28 @@ def test_a_loss_out_of_all_proportion_stops_the_run(root: Path, tmp_path: Path) 
         train(config(steps=60, optimiser=rising, diverged_at=1.5), mix(), tmp_path, run_root=root)
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pairbridge.training.bridge_training.loop import train
+from pairbridge.training.bridge_training.training_config import TrainingConfig
+from pairbridge.training.data.mix_config import MixConfig
+def kill(line):
+    if line["step"] == 8:
+        os.kill(os.getpid(), signal.SIGKILL)
+config, mix = TrainingConfig.model_validate_json(sys.argv[1]), MixConfig.model_validate_json(sys.argv[2])
+train(config, mix, Path(sys.argv[4]), run_root=Path(sys.argv[3]), on_progress=kill)
+"""
+
+
 def test_a_kill_loses_less_than_two_intervals(root: Path, tmp_path: Path) -> None:
     """SIGKILL at some step, while a checkpoint may be being written; the resumed run ends bit for bit where
     the undisturbed one does.
     """
     straight = train(config(steps=12, checkpoint_every=3), mix(), tmp_path / "straight", run_root=root)
-    program = f"""
-import os, signal, sys
-from pathlib import Path
-from tests.training.bridge_training import test_training_loop as t
-def kill(line):
-    if line["step"] == 8:
-        os.kill(os.getpid(), signal.SIGKILL)
-t.train(t.config(steps=12, checkpoint_every=3), t.mix(), Path({str(tmp_path / "cut")!r}),
-        run_root=Path({str(root)!r}), on_progress=kill)
-"""
-    ended = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[3], check=False)
+    cut = config(steps=12, checkpoint_every=3).model_dump_json(), mix().model_dump_json()
+    command = [sys.executable, "-c", KILLED, *cut, str(root), str(tmp_path / "cut")]
+    ended = subprocess.run(command, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert read_state(checkpoint_folders(tmp_path / "cut/checkpoints")[-1]).step > 8 - 2 * 3
     resumed = train(config(steps=12, checkpoint_every=3), mix(), tmp_path / "cut", run_root=root)

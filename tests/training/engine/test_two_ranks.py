@@ -15,25 +15,24 @@ from ruamel.yaml import YAML
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.engine.checkpoint import checkpoint_folders, read_state, read_tensors
+from tests.support.forked_ranks import ForkedRanks
 from tests.support.tiny_base import write_tiny_base
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config, mix
 
+# What is trained is trained once.
+pytestmark = pytest.mark.xdist_group("two_ranks")
+
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
-SCRIPT = """
-import json, sys
-from pathlib import Path
-import torch.distributed as dist
-from tests.training.bridge_training.test_training_loop import config
-from tests.training.engine.test_two_ranks import mix_of
-from pairbridge.training.bridge_training.loop import train
-dist.init_process_group("gloo")
-for run, changes in json.loads(sys.argv[2]):
-    train(config(**changes), mix_of(run), Path(sys.argv[1]) / run, run_root=Path(sys.argv[1]))
-dist.destroy_process_group()
-"""
+HERE = "tests.training.engine.test_two_ranks"
+
+
+def train_in_turn(root: str, jobs: list[tuple[str, dict]]) -> None:
+    """In each of the ranks."""
+    for run, changes in jobs:
+        train(config(**changes), mix_of(run), Path(root) / run, run_root=Path(root))
 
 
 def torchrun(*command: str | Path, timeout: float = 550) -> str:
@@ -82,48 +81,76 @@ def write_datasets(root: Path) -> Path:
     return root
 
 
+# Constant, so that half a training is the first half of a whole one.
+CONSTANT = {**PLAIN, "optimiser": {"warmup_images": 8, "schedule": "constant"}}
+HALF = {**CONSTANT, "steps": STEPS // 2}
+HALVED = {**PLAIN, "precision": "bf16"}
+SHARDED = {"parallel": "fsdp"}
+
+
+def by_two_ranks(root: Path, jobs: list[tuple[str, dict]]) -> None:
+    """By forks of one process; under torchrun each imports torch by itself, which a long test below does."""
+    folder = root / f"forked-{jobs[0][0]}"
+    folder.mkdir()
+    with ForkedRanks(folder) as ranks:
+        assert ranks(f"{HERE}:train_in_turn", root=str(root), jobs=jobs) == [0, 0], ranks.said
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    """Trained: alone; by two ranks, replicated and sharded; half alone and half sharded, and the other way
-    round.
-    """
-    root = write_datasets(tmp_path_factory.mktemp("ranks"))
-    # Constant, so that half a training is the first half of a whole one.
-    constant = {"optimiser": {"warmup_images": 8, "schedule": "constant"}}
-    half = {**PLAIN, **constant, "steps": STEPS // 2}
-    halved = {**PLAIN, "precision": "bf16"}
-    adapters = {**PLAIN, "denoiser": write_tiny_base(root / "base"), "lora": {"rank": 4}}
+def root(tmp_path_factory) -> Path:
+    return write_datasets(tmp_path_factory.mktemp("ranks"))
+
+
+@pytest.fixture(scope="module")
+def adapters(root: Path) -> dict:
+    return {**PLAIN, "denoiser": write_tiny_base(root / "base"), "lora": {"rank": 4}}
+
+
+@pytest.fixture(scope="module")
+def runs(root: Path, adapters: dict) -> Path:
+    """Trained alone; by two ranks, replicated and sharded; half alone and half sharded."""
     train(config(**adapters), mix(), root / "adapters-alone", run_root=root)
     train(config(**PLAIN), mix(), root / "alone", run_root=root)
-    train(config(**PLAIN, **constant), mix(), root / "alone-constant", run_root=root)
-    train(config(**halved), mix(), root / "alone-halved", run_root=root)
-    train(config(**half), mix(), root / "alone-then-sharded", run_root=root)
-    train(config(**PLAIN, **constant), mix_of("alone-phased"), root / "alone-phased", run_root=root)
-    script = root / "rank.py"
-    script.write_text(SCRIPT)
-    jobs = [
-        ("replicated", PLAIN),
-        ("replicated-in-parts", {**PLAIN, "accumulate": 2, "watch": TRACKED}),
-        ("sharded", {**PLAIN, "parallel": "fsdp"}),
-        # The EMA is the weights themselves until the second step: the third one shows what was trained on.
-        ("sharded-and-watched", {**PLAIN, "parallel": "fsdp", "steps": STEPS + 1}),
-        ("sharded-unwatched", {"parallel": "fsdp", "steps": STEPS + 1}),
-        ("sharded-in-parts", {**PLAIN, "parallel": "fsdp", "accumulate": 2}),
-        ("sharded-halved", {**halved, "parallel": "fsdp"}),
-        ("sharded-halved-in-parts", {**halved, "parallel": "fsdp", "accumulate": 2}),
-        ("offloaded", {**PLAIN, "parallel": "fsdp", "cpu_offload": True, "ema_device": "cpu"}),
-        ("adapters-replicated", adapters),
-        ("adapters-sharded", {**adapters, "parallel": "fsdp"}),
-        ("alone-then-sharded", {**PLAIN, **constant, "parallel": "fsdp"}),
-        ("phased", {**half, "parallel": "fsdp"}),
-        ("phased", {**PLAIN, **constant, "parallel": "fsdp"}),
-        ("sharded-then-alone", {**half, "parallel": "fsdp"}),
-        ("sharded-then-replicated", {**half, "parallel": "fsdp"}),
-        ("sharded-then-replicated", {**PLAIN, **constant}),
-    ]
-    torchrun(script, root, json.dumps(jobs))
-    train(config(**PLAIN, **constant), mix(), root / "sharded-then-alone", run_root=root)
+    train(config(**CONSTANT), mix(), root / "alone-constant", run_root=root)
+    train(config(**HALVED), mix(), root / "alone-halved", run_root=root)
+    train(config(**HALF), mix(), root / "alone-then-sharded", run_root=root)
+    by_two_ranks(
+        root,
+        [
+            ("replicated", PLAIN),
+            ("replicated-in-parts", {**PLAIN, "accumulate": 2, "watch": TRACKED}),
+            ("sharded", {**PLAIN, **SHARDED}),
+            ("sharded-halved", {**HALVED, **SHARDED}),
+            ("sharded-halved-in-parts", {**HALVED, **SHARDED, "accumulate": 2}),
+            ("adapters-sharded", {**adapters, **SHARDED}),
+            ("alone-then-sharded", {**CONSTANT, **SHARDED}),
+        ],
+    )
     return root
+
+
+@pytest.fixture(scope="module")
+def more_runs(runs: Path, adapters: dict) -> Path:
+    """The other layouts, and the ways from one into another."""
+    train(config(**CONSTANT), mix_of("alone-phased"), runs / "alone-phased", run_root=runs)
+    by_two_ranks(
+        runs,
+        [
+            # The EMA is the weights themselves until the second step: the third shows what was trained on.
+            ("sharded-and-watched", {**PLAIN, **SHARDED, "steps": STEPS + 1}),
+            ("sharded-unwatched", {**SHARDED, "steps": STEPS + 1}),
+            ("sharded-in-parts", {**PLAIN, **SHARDED, "accumulate": 2}),
+            ("offloaded", {**PLAIN, **SHARDED, "cpu_offload": True, "ema_device": "cpu"}),
+            ("adapters-replicated", adapters),
+            ("phased", {**HALF, **SHARDED}),
+            ("phased", {**CONSTANT, **SHARDED}),
+            ("sharded-then-alone", {**HALF, **SHARDED}),
+            ("sharded-then-replicated", {**HALF, **SHARDED}),
+            ("sharded-then-replicated", CONSTANT),
+        ],
+    )
+    train(config(**CONSTANT), mix(), runs / "sharded-then-alone", run_root=runs)
+    return runs
 
 
 def newest(root: Path, run: str) -> Path:
@@ -136,16 +163,33 @@ def newest(root: Path, run: str) -> Path:
         ("replicated", "alone"),
         ("replicated-in-parts", "alone"),
         ("sharded", "alone"),
-        ("sharded-in-parts", "alone"),
-        ("adapters-replicated", "adapters-alone"),
         ("adapters-sharded", "adapters-alone"),
         ("alone-then-sharded", "alone-constant"),
+    ],
+)
+def test_every_layout_trains_what_one_process_does(runs: Path, run: str, reference: str) -> None:
+    assert_alike(runs, run, reference)
+
+
+# Twenty seconds: of each kind (in parts, with adapters, resumed in another layout) one is above.
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("run", "reference"),
+    [
+        ("sharded-in-parts", "alone"),
+        ("adapters-replicated", "adapters-alone"),
         ("sharded-then-alone", "alone-constant"),
         ("sharded-then-replicated", "alone-constant"),
         ("phased", "alone-phased"),
     ],
 )
-def test_every_layout_trains_what_one_process_does(runs: Path, run: str, reference: str) -> None:
+def test_every_way_between_layouts_trains_what_one_process_does(
+    more_runs: Path, run: str, reference: str
+) -> None:
+    assert_alike(more_runs, run, reference)
+
+
+def assert_alike(runs: Path, run: str, reference: str) -> None:
     assert read_state(newest(runs, run)).step == STEPS
     for name in ("model", "ema", "optimiser"):
         a, b = (read_tensors(newest(runs, which), name) for which in (reference, run))
@@ -175,9 +219,10 @@ def test_every_layout_trains_what_one_process_does(runs: Path, run: str, referen
     assert (runs / run / "pictures" / "step-000002.png").is_file()
 
 
-def test_weights_that_change_give_other_pairs_from_there_on(runs: Path) -> None:
+@pytest.mark.long
+def test_weights_that_change_give_other_pairs_from_there_on(more_runs: Path) -> None:
     first, second = (
-        [json.loads(line)["keys"] for line in (runs / run / "consumed.jsonl").read_text().splitlines()]
+        [json.loads(line)["keys"] for line in (more_runs / run / "consumed.jsonl").read_text().splitlines()]
         for run in ("phased", "alone-constant")
     )
     assert Counter(first[0]) == Counter(second[0])
@@ -197,12 +242,13 @@ def test_only_the_first_rank_logs_to_trackers(runs: Path) -> None:
     assert facts["hardware"]["processes"] == 2
 
 
-def test_pictures_and_validation_leave_a_sharded_training_as_it_is(runs: Path) -> None:
+@pytest.mark.long
+def test_pictures_and_validation_leave_a_sharded_training_as_it_is(more_runs: Path) -> None:
     """A step follows them: it is of the trained weights, not of the EMA that they showed."""
-    assert (runs / "sharded-and-watched" / "pictures" / "step-000002.png").is_file()
+    assert (more_runs / "sharded-and-watched" / "pictures" / "step-000002.png").is_file()
     for name in ("model", "ema", "optimiser"):
         watched, unwatched = (
-            read_tensors(newest(runs, run), name) for run in ("sharded-and-watched", "sharded-unwatched")
+            read_tensors(newest(more_runs, run), name) for run in ("sharded-and-watched", "sharded-unwatched")
         )
         assert watched.keys() == unwatched.keys()
         assert all(torch.equal(watched[key], unwatched[key]) for key in watched)
@@ -229,9 +275,10 @@ def test_sharded_bf16_trains_what_one_process_does_in_bf16(runs: Path) -> None:
     assert {weight.dtype for weight in weights.values()} == {torch.float32}
 
 
-def test_weights_that_wait_on_the_host_are_trained_alike(runs: Path) -> None:
+@pytest.mark.long
+def test_weights_that_wait_on_the_host_are_trained_alike(more_runs: Path) -> None:
     for name in ("model", "ema", "optimiser"):
-        there, here = (read_tensors(newest(runs, run), name) for run in ("offloaded", "sharded"))
+        there, here = (read_tensors(newest(more_runs, run), name) for run in ("offloaded", "sharded"))
         assert all(torch.equal(there[key], here[key]) for key in here)
 
 

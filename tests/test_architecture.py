@@ -92,7 +92,7 @@ HEAVY = {
 READER = frozenset(
     {
         *("numpy", "cv2", "PIL", "OpenEXR", "pydantic", "ruamel", "jinja2", "markupsafe"),
-        *("fsspec", "psutil", "rich", "safetensors", "typer"),
+        *("deflate", "fsspec", "psutil", "rich", "safetensors", "typer"),
     }
 )
 _TRAINER = ("torch", "diffusers", "transformers")

@@ -37,7 +37,8 @@ class BlenderTimedOut(PairbridgeError):
         super().__init__(
             f"Blender did not answer {phase} within {timeout_s:g} s; last lines of its log:\n{log_tail}",
             consequence="its process group was killed, and nothing of this request was kept",
-            remedy="raise the request time-out if the object or the sample count is large",
+            remedy="raise execution.request_timeout_s if the object is large, megasample_timeout_s beside it"
+            " if the machine is slow",
         )
         self.phase = phase
         self.timeout_s = timeout_s

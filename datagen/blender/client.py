@@ -2,12 +2,13 @@
 needed."""
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.assets.object_rules import AddonConfig, ObjectRules
@@ -45,6 +46,9 @@ from pairbridge.datagen.scene.specs import (
 
 DEFAULT_RULES = ObjectRules()
 
+# Of a texel of an environment map that is baked, at most.
+_BAKED_SAMPLES = 16
+
 ReceiverRole = Literal["shown", "holdout"]
 
 
@@ -57,7 +61,11 @@ class ProcessLimits(FrozenModel):
     GPU that does not work so, and for files you trust."""
 
     request_timeout_s: PositiveFloat = 120.0
-    """Timeout of one request to Blender in seconds; set it far above the slowest object you have."""
+    """Timeout of one request to Blender in seconds, times the objects that it loads; set it far above the
+    slowest object you have. A render has `megasample_timeout_s` on top."""
+    megasample_timeout_s: NonNegativeFloat = 30.0
+    """What a million samples (pixels x samples per pixel) add to the timeout of a render, in seconds. One CPU
+    core takes 1 to 5 (docs/benchmarks/render.md); a GPU that hangs is noticed sooner with less."""
     start_timeout_s: PositiveFloat = 60.0
     """Timeout from starting Blender's process to its first answer, in seconds."""
     warm_up_timeout_s: PositiveFloat = 600.0
@@ -66,6 +74,10 @@ class ProcessLimits(FrozenModel):
     recycle_rss_mib: PositiveInt = 4096
     """Memory in MiB above which Blender's process is replaced between groups, because it leaks."""
 
+    def timeout_s(self, *, objects: int = 1, samples: int = 0) -> float:
+        """Of a request that loads this many objects, or takes this many samples in all pixels together."""
+        return self.request_timeout_s * max(objects, 1) + self.megasample_timeout_s * samples / 1e6
+
 
 class BlenderClient:
     """Requests to a Blender child process. A context manager; no process runs before the first request.
@@ -73,7 +85,7 @@ class BlenderClient:
     A process that is to render on a GPU renders a few pixels first, one process of the machine at a time,
     within the limits' `warm_up_timeout_s`: the first use of a card compiles kernels for minutes.
 
-    Every request raises BlenderTimedOut after `request_timeout_s`, BlenderCrashed when the process dies,
+    Every request raises BlenderTimedOut after the limits' `timeout_s`, BlenderCrashed when the process dies,
     AssetError when a file is broken, FileUnreadable when the process cannot read one (which says nothing of
     it), BlenderUnavailable when bpy or the requested GPU is missing, BlenderRequestFailed for anything else
     that Blender refuses. After a time-out or a crash the next `load_scene` or `bake_sky` starts a fresh
@@ -116,6 +128,7 @@ class BlenderClient:
         self.smoothest = 1.0
         """Smallest roughness of the metals and glasses of the loaded scene; see `settings`."""
         self._num_objects = 0
+        self._num_pixels = 0
         self.room: dict[str, Any] | None = None
         self.loaded: LoadedScene | None = None
         """What the last `load_scene` made."""
@@ -163,7 +176,8 @@ class BlenderClient:
         self._log.limit()
         self._object = ", ".join(placed.object.name for placed in scene.objects)
         self._num_objects = len(scene.objects)
-        reply = self._request("load_scene", scene_spec=dataclasses.asdict(scene))
+        timeout_s = self._limits.timeout_s(objects=self._num_objects)
+        reply = self._request("load_scene", timeout_s, scene_spec=dataclasses.asdict(scene))
         self.smoothest = float(reply["smoothest"])
         self.loaded = LoadedScene(
             objects=tuple(from_json(ObjectInfo, info) for info in reply["objects"]),
@@ -177,7 +191,11 @@ class BlenderClient:
         from a file is then put around the objects; `room` says how. Raises AssetError where it leaves no view
         to the camera.
         """
-        reply = self._request("set_camera", camera=dataclasses.asdict(camera), size_WH=list(size_WH))
+        self._num_pixels = math.prod(size_WH)
+        timeout_s = self._limits.timeout_s()
+        reply = self._request(
+            "set_camera", timeout_s, camera=dataclasses.asdict(camera), size_WH=list(size_WH)
+        )
         self.room = reply.pop("room")
         return from_json(CameraPose, reply)
 
@@ -208,6 +226,7 @@ class BlenderClient:
         start_s = time.perf_counter()
         self._request(
             "render",
+            self._render_timeout_s(),
             environment_path=self._handed_over(environment_path),
             seed=seed,
             film="transparent",
@@ -222,7 +241,7 @@ class BlenderClient:
     def silhouette(self, index: int, *, seed: int) -> np.ndarray:
         """Coverage (H, W) float32 of object `index` as if nothing stood before it: a fraction of a
         render's time."""
-        self._request("silhouette", index=index, seed=seed)
+        self._request("silhouette", self._render_timeout_s(), index=index, seed=seed)
         return read_alpha(self._process.image_path)
 
     def render_opaque(self, *, environment_path: Path, seed: int) -> np.ndarray:
@@ -232,6 +251,7 @@ class BlenderClient:
         """
         self._request(
             "render",
+            self._render_timeout_s(),
             environment_path=self._handed_over(environment_path),
             seed=seed,
             film="opaque",
@@ -246,9 +266,10 @@ class BlenderClient:
         """
         self._object = None
         plan = plan_panorama(sky, width)
-        self._request("bake_sky", sky_spec=dataclasses.asdict(plan.sky), width=width)
+        timeout_s = self._bake_timeout_s(width)
+        self._request("bake_sky", timeout_s, sky_spec=dataclasses.asdict(plan.sky), width=width)
         coarse = read_radiance(self._process.image_path)
-        self._request("bake_sun", window=list(plan.window))
+        self._request("bake_sun", timeout_s, window=list(plan.window))
         write_exr(Path(out_path), join(plan, coarse, read_radiance(self._process.image_path)))
 
     def bake_interior(self, spec: InteriorSpec, outside_path: Path, width: int, out_path: Path) -> None:
@@ -260,6 +281,7 @@ class BlenderClient:
         self._object = None
         self._request(
             "bake_interior",
+            self._bake_timeout_s(width),
             interior_spec=dataclasses.asdict(spec),
             environment_path=self._handed_over(outside_path),
             width=width,
@@ -280,11 +302,17 @@ class BlenderClient:
         except FileNotFoundError as error:
             raise FileUnreadable.of(Path(environment_path), error) from error
 
-    def _request(self, operation: str, **arguments: Any) -> dict[str, Any]:
+    def _render_timeout_s(self) -> float:
+        return self._limits.timeout_s(samples=self._num_pixels * self._settings.samples)
+
+    def _bake_timeout_s(self, width: int) -> float:
+        return self._limits.timeout_s(samples=width * width // 2 * _BAKED_SAMPLES)
+
+    def _request(self, operation: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
         if self._process is None:
             self._start()
         message = {"operation": operation, **arguments}
-        reply = self._exchange(message, operation, self._limits.request_timeout_s, self._log.size())
+        reply = self._exchange(message, operation, timeout_s, self._log.size())
         if "error" in reply:
             raise self._refusal(operation, reply["error"])
         return reply["result"]

@@ -40,3 +40,18 @@ def smooth_step(value: np.ndarray, low: float | np.ndarray, high: float | np.nda
     """0 below `low`, 1 above `high`, and between them 3 t^2 - 2 t^3 of the share t of the way."""
     share = np.clip((value - low) / (high - low), 0, 1)
     return share * share * (3 - 2 * share)
+
+
+def spread(values: np.ndarray, valid: np.ndarray, otherwise: np.ndarray | float) -> np.ndarray:
+    """`values` (H, W, 3) where `valid` (H, W) is 1, around it what is near by there, and `otherwise` where
+    nothing is."""
+    total, weight = np.zeros_like(values), np.zeros_like(valid)
+    for sigma in (0.7, 2.0, 6.0):
+        share = cv2.GaussianBlur(valid, (0, 0), sigma)
+        near = cv2.GaussianBlur(values * valid[..., None], (0, 0), sigma)
+        # Each coarser level only where the finer ones had too little.
+        missing = np.maximum(1e-2 - weight, 0) / 1e-2
+        total += missing[..., None] * near
+        weight += missing * share
+    spread = np.where(weight[..., None] > 1e-6, total / np.maximum(weight, 1e-6)[..., None], otherwise)
+    return np.where(valid[..., None] > 0, values, spread)

@@ -20,7 +20,7 @@ import math
 import cv2
 import numpy as np
 
-from pairbridge.datagen.imaging.filters import smooth_step
+from pairbridge.datagen.imaging.filters import smooth_step, spread
 from pairbridge.datagen.lighting.equirect import (
     LUMINANCE,
     Environment,
@@ -213,7 +213,7 @@ def shadow(caught: np.ndarray, alpha: np.ndarray, spec: CatcherSpec, pose: Camer
     (H, W) is theirs. It goes out towards the rim of the receiver `spec`.
     """
     open_ground = (alpha < 0.02).astype(np.float32)
-    factor = _spread(caught, open_ground)
+    factor = spread(caught, open_ground, 1.0)
     position = np.array(pose.camera_to_world)[:3, 3]
     size_WH = (caught.shape[1], caught.shape[0])
     points, meets = ground_points(camera_rays(pose, size_WH, slice(0, size_WH[1])), position)
@@ -349,20 +349,6 @@ def _handed_over(ground: ProjectedGround, position: np.ndarray, points: np.ndarr
 def _log_step(away: np.ndarray, reach: tuple[float, float]) -> np.ndarray:
     low, high = (math.log(end) for end in reach)
     return smooth_step(np.log(np.maximum(away, 1e-9)), low, high)
-
-
-def _spread(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """`values` (H, W, 3) where `valid` (H, W) is 1, and around it what is near by there."""
-    total, weight = np.zeros_like(values), np.zeros_like(valid)
-    for sigma in (0.7, 2.0, 6.0):
-        share = cv2.GaussianBlur(valid, (0, 0), sigma)
-        near = cv2.GaussianBlur(values * valid[..., None], (0, 0), sigma)
-        # Each coarser level only where the finer ones had too little.
-        missing = np.maximum(1e-2 - weight, 0) / 1e-2
-        total += missing[..., None] * near
-        weight += missing * share
-    spread = np.where(weight[..., None] > 1e-6, total / np.maximum(weight, 1e-6)[..., None], 1)
-    return np.where(valid[..., None] > 0, values, spread)
 
 
 def _upward_weights(height: int, width: int) -> np.ndarray:

@@ -7,8 +7,9 @@ linear light, with g = strength x tint, drawn per pair (the free variation of a 
     standing     source = view(p_B - fg_B + g fg_A)        target = view(p_B)
 
 Floating objects are rendered alone and put before the lighting's own background. Standing ones are on a
-ground under B, with their contact shadow, in the picture p_B. It is either *procedural*, and a second render
-with the ground held out gives the objects' own part fg_B of the picture; or it is the *photograph*'s, the
+ground under B, with their contact shadow, in the picture p_B. It is either *procedural*, and the objects' own
+part fg_B of the picture is what they cover, at their edges estimated from both sides
+(`pairbridge.datagen.imaging.compositing.own_part`); or it is the *photograph*'s, the
 ground that the environment map itself shows, projected onto a plane
 (`pairbridge.datagen.lighting.ground_projection`), times what the objects leave of its light, which the render
 of the objects gives too. So their pixels can be exchanged while ground and shadow stay B's. The target is the
@@ -40,7 +41,7 @@ from pairbridge.datagen.core.random_draws import (
 )
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear, own_part
 from pairbridge.datagen.imaging.quality import check_foreground, check_render
 from pairbridge.datagen.lighting.defocused import defocused_ground
 from pairbridge.datagen.lighting.environment_maps import stored_light
@@ -265,24 +266,23 @@ class RelightingSwap:
         if on_photograph(spec.params):
             return self._on_photograph(spec, index, pose, evenly_lit, lighting, render, workbench)
         standing = bool(spec.params["receivers"])
-        own = render(receivers="holdout") if standing else render()
-        check_render(own.rgba, own.albedo, self.config.gates, cut=planned_cut(spec.params["camera"]))
+        passes = render()
         behind = lighting.behind(pose, tuple(spec.params["size_WH"]))
         scale = np.array([factor, factor, factor, 1], np.float32)
-        foreground, surroundings = own.rgba * scale, behind * np.float32(factor)
+        surroundings = behind * np.float32(factor)
+        foreground = passes.rgba * scale
 
         def fade(picture: np.ndarray, before: np.ndarray) -> np.ndarray:
             return faded_ground(picture, before, surroundings, pose, self.config.ground_reach)
 
         if standing:
-            # Where an object fills a pixel nothing else is seen, and the difference is the denoiser's alone.
-            passes = render()
-            whole = fade(over_linear(passes.rgba * scale, surroundings), foreground)
-            rest = np.where(foreground[..., 3:] < 1, np.maximum(whole - foreground[..., :3], 0), 0)
-            foreground[..., :3] = whole - rest
+            picture = over_linear(foreground, surroundings)
+            alpha = np.minimum(passes.coverage.sum(axis=0), 1)
+            foreground = np.concatenate([own_part(picture, alpha), alpha[..., None]], axis=-1)
+            rest = fade(picture, foreground) - foreground[..., :3]
         else:
-            passes = own
             rest = (1 - np.clip(foreground[..., 3:], 0, 1)) * surroundings
+        check_render(foreground, passes.albedo, self.config.gates, cut=planned_cut(spec.params["camera"]))
 
         @cache
         def plate() -> np.ndarray:

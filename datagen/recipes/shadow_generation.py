@@ -2,7 +2,7 @@
 
     source = F + (1 - a) G        target = the render
 
-in linear light, for each lamp of a group: F is the object's own part of the render (its receiver held out, so
+in linear light, for each lamp of a group: F is the object's own part of the render (so
 lit and self-shadowed as in the target), a its alpha, and G the ground alone under the same lamp. Uniform
 surroundings fill the shadow. Inside the object, and where neither its edge nor its effect is (the regions
 that differ with and without the object, grown by `effect_dilation`), the source is the target, to the byte.
@@ -23,7 +23,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, Range, RangeOf, Weights, log_uniform
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear, own_part
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.quality import Gates, check_effect, check_foreground, check_render
 from pairbridge.datagen.lighting.environment_maps import lamp_map, stored_light
@@ -180,7 +180,7 @@ class ShadowGeneration:
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
-        """Three renders for each lamp: the scene, the object without its ground, the ground without it."""
+        """Two renders for each lamp: the scene, and the ground without the object."""
         load_scene(spec.params, workbench)
         pose = place_camera(spec.params["camera"], spec.params, workbench)
         return [self._pair(spec, number, pose, workbench) for number in range(len(spec.params["lamps"]))]
@@ -199,23 +199,24 @@ class ShadowGeneration:
             )
 
         workbench.phase("render")
-        whole, own, bare = render(), render(receivers="holdout"), render(hidden=(0,))
-        check_render(own.rgba, own.albedo, config.gates, cut=planned_cut(params["camera"]))
+        whole, bare = render(), render(hidden=(0,))
         workbench.phase("compose")
-
-        def seen(passes: RenderedPasses, foreground: np.ndarray) -> np.ndarray:
-            # Beyond the ground lie the surroundings, of one radiance.
-            picture = over_linear(passes.rgba, params["ambient"])
-            return faded_ground(picture, foreground, params["ambient"], pose, config.ground_reach)
-
-        whole_rgb, bare_rgb = seen(whole, own.rgba), seen(bare, np.zeros_like(own.rgba))
+        # Beyond the ground lie the surroundings, of one radiance.
+        whole_rgb, bare_rgb = (over_linear(passes.rgba, params["ambient"]) for passes in (whole, bare))
+        alpha = np.minimum(whole.coverage.sum(axis=0), 1)
+        own = np.concatenate([own_part(whole_rgb, alpha), alpha[..., None]], axis=-1)
+        check_render(own, whole.albedo, config.gates, cut=planned_cut(params["camera"]))
+        whole_rgb, bare_rgb = (
+            faded_ground(picture, before, params["ambient"], pose, config.ground_reach)
+            for picture, before in ((whole_rgb, own), (bare_rgb, np.zeros_like(own)))
+        )
         developed = finished(params, workbench.view)
         target = developed.apply(whole_rgb)
-        mask = alpha_to_mask(own.rgba[..., 3])
+        mask = alpha_to_mask(alpha)
         difference = seen_difference(whole_rgb, bare_rgb, workbench.view)
-        effect = effect_regions(difference, own.rgba[..., 3] > 0, config.effect_threshold)
+        effect = effect_regions(difference, alpha > 0, config.effect_threshold)
         reach = round(config.effect_dilation * min(mask.shape))
-        unshadowed = developed.apply(over_linear(own.rgba, bare_rgb))
+        unshadowed = developed.apply(over_linear(own, bare_rgb))
         # Before denoising the object's own pixels are equal in both renders, so they are the target's too.
         source = np.where(mask[..., None] < 255, blended(unshadowed, target, effect, reach), target)
         try:
@@ -226,10 +227,8 @@ class ShadowGeneration:
         light = lamp_record(lamp, lamp["colour"], config.intensity[1], pose)
         size_WH = tuple(params["size_WH"])
         makers = surface_makers(whole, pose, params, workbench) | {
-            "plate": lambda: plate_of(target, whole_rgb, bare_rgb, own.rgba[..., 3], developed),
-            "foreground": lambda: np.where(
-                own.rgba[..., 3:] > 0, developed.apply(own.rgba[..., :3]), np.uint8(0)
-            ),
+            "plate": lambda: plate_of(target, whole_rgb, bare_rgb, alpha, developed),
+            "foreground": lambda: np.where(own[..., 3:] > 0, developed.apply(own[..., :3]), np.uint8(0)),
             "light_target": lambda: stored_light(
                 params["ambient"] + lamp_map(lamp_spec(lamp), pose.camera_to_world)
             ),

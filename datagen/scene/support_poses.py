@@ -10,6 +10,7 @@ open meshes, as most are, and is that of the solid for every shape with a centre
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,11 +67,11 @@ def stable_poses(vertices: np.ndarray, mass: np.ndarray) -> list[RestPose]:
         return []
     shape, centre = (vertices - middle) / radius, (mass - middle) / radius
     points = _thinned(shape)
+    hull = _Hull.of(points)
+    if hull is None:
+        return []
     for _ in range(3):
-        hull = _hull(points)
-        if hull is None:
-            return []
-        poses = _poses(points, hull, centre)
+        poses = _poses(points, hull.faces, centre)
         # The thinned hull may lie inside the true one: what reaches beyond a support joins it.
         missed = [
             shape[farthest]
@@ -80,6 +81,7 @@ def stable_poses(vertices: np.ndarray, mass: np.ndarray) -> list[RestPose]:
         if not missed:
             break
         points = np.concatenate([points, missed])
+        hull.add(np.array(missed))
     return sorted((pose for pose, _ in poses), key=lambda pose: -pose.share)
 
 
@@ -115,35 +117,59 @@ def _thinned(points: np.ndarray) -> np.ndarray:
     return points[np.unique(farthest)]
 
 
-def _hull(points: np.ndarray) -> np.ndarray | None:
-    """Faces (F, 3) of the convex hull, outward; None for points in one plane. Points of radius about 1."""
-    points = points + np.random.default_rng(0).uniform(-_JOGGLE, _JOGGLE, points.shape)
-    first = _first_four(points)
-    if first is None:
-        return None
-    inside = points[first].mean(axis=0)
-    a, b, c, d = first
-    faces = np.array([[a, b, c], [a, c, d], [a, d, b], [b, d, c]])
-    normals, offsets = _planes(points, faces, inside)
-    for number in range(len(points)):
-        if number in first:
-            continue
-        visible = normals @ points[number] > offsets + 1e-12
-        if not visible.any():
-            continue
-        seen = faces[visible]
-        edges = np.concatenate([seen[:, [0, 1]], seen[:, [1, 2]], seen[:, [2, 0]]])
-        codes = np.sort(edges, axis=1) @ np.array([len(points), 1])
-        _, index, counts = np.unique(codes, return_index=True, return_counts=True)
-        rim = edges[index[counts == 1]]
-        new = np.column_stack([rim, np.full(len(rim), number)])
-        new_normals, new_offsets = _planes(points, new, inside)
-        faces = np.concatenate([faces[~visible], new])
-        normals = np.concatenate([normals[~visible], new_normals])
-        offsets = np.concatenate([offsets[~visible], new_offsets])
-    flipped = np.einsum("fi,fi->f", _cross_of(points[faces]), normals) < 0
-    faces[flipped] = faces[flipped][:, ::-1]
-    return faces
+class _Hull:
+    """The convex hull of points of radius about 1, to which more can be added: faces (F, 3), outward."""
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> "_Hull | None":
+        """None for points in one plane."""
+        hull = cls(points)
+        first = _first_four(hull._points)
+        if first is None:
+            return None
+        a, b, c, d = first
+        hull._inside = hull._points[first].mean(axis=0)
+        hull.faces = np.array([[a, b, c], [a, c, d], [a, d, b], [b, d, c]])
+        hull._normals, hull._offsets = hull._outward(hull.faces)
+        hull._grow(number for number in range(len(points)) if number not in first)
+        return hull
+
+    def __init__(self, points: np.ndarray) -> None:
+        self._draw = np.random.default_rng(0)
+        self._points = self._joggled(points)
+
+    def add(self, points: np.ndarray) -> None:
+        before = len(self._points)
+        self._points = np.concatenate([self._points, self._joggled(points)])
+        self._grow(range(before, len(self._points)))
+
+    def _joggled(self, points: np.ndarray) -> np.ndarray:
+        return points + self._draw.uniform(-_JOGGLE, _JOGGLE, points.shape)
+
+    def _grow(self, numbers: Iterable[int]) -> None:
+        """Each point takes the place of the faces that it sees."""
+        for number in numbers:
+            visible = self._normals @ self._points[number] > self._offsets + 1e-12
+            if not visible.any():
+                continue
+            # Two faces run along their edge in opposite directions: the rim is what no second one runs back.
+            seen = self.faces[visible].tolist()
+            edges = dict.fromkeys(edge for a, b, c in seen for edge in ((a, b), (b, c), (c, a)))
+            new = np.array([(a, b, number) for a, b in edges if (b, a) not in edges])
+            normals, offsets = self._outward(new)
+            self.faces = np.concatenate([self.faces[~visible], new])
+            self._normals = np.concatenate([self._normals[~visible], normals])
+            self._offsets = np.concatenate([self._offsets[~visible], offsets])
+
+    def _outward(self, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unit normals (F, 3) that point away from the inside, and their offsets (F,); turns `faces` so."""
+        normals = _cross_of(self._points[faces])
+        normals /= np.maximum(np.sqrt((normals * normals).sum(axis=1)), 1e-300)[:, None]
+        offsets = np.einsum("fi,fi->f", normals, self._points[faces[:, 0]])
+        wrong = normals @ self._inside > offsets
+        normals[wrong], offsets[wrong] = -normals[wrong], -offsets[wrong]
+        faces[wrong] = faces[wrong][:, ::-1]
+        return normals, offsets
 
 
 def _first_four(points: np.ndarray) -> list[int] | None:
@@ -161,18 +187,10 @@ def _first_four(points: np.ndarray) -> list[int] | None:
     return [a, b, c, d] if height[d] > 1e-5 else None
 
 
-def _planes(points: np.ndarray, faces: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit normals (F, 3) that point away from `inside`, and their offsets (F,)."""
-    normals = _cross_of(points[faces])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-300)
-    offsets = np.einsum("fi,fi->f", normals, points[faces[:, 0]])
-    wrong = normals @ inside > offsets
-    normals[wrong], offsets[wrong] = -normals[wrong], -offsets[wrong]
-    return normals, offsets
-
-
 def _cross_of(triangles: np.ndarray) -> np.ndarray:
-    return np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    # Written out, for np.cross takes longer to set out than a few triangles take.
+    (ax, ay, az), (bx, by, bz) = ((triangles[:, corner] - triangles[:, 0]).T for corner in (1, 2))
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
 
 
 def _poses(points: np.ndarray, faces: np.ndarray, mass: np.ndarray) -> list[tuple[RestPose, float]]:

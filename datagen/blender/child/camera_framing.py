@@ -24,6 +24,11 @@ FOCUS = 1 / 3
 CLOSEST = 0.05
 
 
+# Around what is rendered of a picture: the pixel filter reaches one pixel, and the denoiser is to see that
+# there is nothing beside the object.
+MARGIN_PX = 8
+
+
 def frame(
     vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, int]
 ) -> tuple[CameraPose, float, float]:
@@ -69,6 +74,30 @@ def nearest_ground(pose: CameraPose, size_WH: tuple[int, int]) -> float:
         depths = matrix[2, 3] / fall
     seen = depths[depths > 0]
     return float(seen.min()) if len(seen) else math.inf
+
+
+def seen_box(vertices: np.ndarray, pose: CameraPose, size_WH: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of a picture that can show `vertices` (N, 3) and what lies between them: left, top, right and
+    bottom in pixels, the last two exclusive, with room for the pixel filter, the denoiser and the blur of a
+    lens. At least one pixel, within the frame.
+    """
+    width, height = size_WH
+    to_camera = np.linalg.inv(np.array(pose.camera_to_world))
+    x, y, z = (vertices @ to_camera[:3, :3].T + to_camera[:3, 3]).T
+    intrinsics = pose.intrinsics(size_WH)
+    across = intrinsics[0, 2] + intrinsics[0, 0] * x / -z
+    down = intrinsics[1, 2] - intrinsics[1, 1] * y / -z
+    blur = 0.0
+    if pose.aperture_radius > 0:
+        blur = intrinsics[0, 0] * pose.aperture_radius * np.abs(1 / -z - 1 / pose.focus_distance)
+    left, top = ((end - blur).min() - MARGIN_PX for end in (across, down))
+    right, bottom = ((end + blur).max() + MARGIN_PX for end in (across, down))
+    left, top = (int(np.clip(math.floor(end), 0, most - 1)) for end, most in ((left, width), (top, height)))
+    right, bottom = (
+        int(np.clip(math.ceil(end), low + 1, most))
+        for end, low, most in ((right, left, width), (bottom, top, height))
+    )
+    return left, top, right, bottom
 
 
 def _axes(camera: CameraSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,6 +8,9 @@ from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL, SUR
 # Uncompressed: the file never leaves memory, and compression costs more than it saves there.
 CODEC = "NONE"
 
+# Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
+BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
+
 # Objects that one pixel can tell apart.
 CRYPTOMATTE_DEPTH = 6
 
@@ -151,6 +154,49 @@ def _there(tree: bpy.types.ShaderNodeTree) -> bpy.types.NodeSocket:
         if alpha.links:
             tree.links.new(alpha.links[0].from_socket, there.inputs[0])
     return there.outputs[0]
+
+
+def is_bounded() -> bool:
+    """Whether the vertices that a camera is placed by bound all that is rendered: neither hair, nor a surface
+    that nodes move or that is subdivided more finely in renders.
+    """
+    return not any(map(_reaches_out, bpy.data.objects)) and not any(map(_moves, bpy.data.materials))
+
+
+def _reaches_out(item: bpy.types.Object) -> bool:
+    if item.type not in BOUNDED_TYPES:
+        return item.type not in ("EMPTY", "ARMATURE", "CAMERA", "LATTICE")
+    return bool(item.particle_systems) or any(
+        modifier.type == "NODES"
+        or modifier.show_viewport != modifier.show_render
+        or getattr(modifier, "levels", 0) != getattr(modifier, "render_levels", 0)
+        for modifier in item.modifiers
+    )
+
+
+def _moves(material: bpy.types.Material) -> bool:
+    output = material.node_tree.get_output_node("CYCLES") if material.use_nodes else None
+    return output is not None and output.inputs["Displacement"].is_linked
+
+
+def set_part(box: tuple[int, int, int, int], size_WH: tuple[int, int]) -> None:
+    """Which part of the picture `show_part` renders: left, top, right and bottom in pixels. What is around
+    it is empty in every pass, and its pixels have the bits of a whole render before denoising.
+    """
+    render, (width, height) = bpy.context.scene.render, size_WH
+    left, top, right, bottom = box
+    # Blender rounds down: a quarter of a pixel, so that no rounding of floats loses one.
+    render.border_min_x, render.border_max_x = (left + 0.25) / width, (right + 0.25) / width
+    render.border_min_y, render.border_max_y = (
+        (height - bottom + 0.25) / height,
+        (height - top + 0.25) / height,
+    )
+    render.use_crop_to_border = False
+
+
+def show_part(part: bool) -> None:
+    """Whether the next renders are of the part that was set, or of the whole frame."""
+    bpy.context.scene.render.use_border = part
 
 
 def render_to(path: str) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground
+from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground, seen_box
 from pairbridge.datagen.blender.child.mesh_files import import_file
+from pairbridge.datagen.blender.child.passes import BOUNDED_TYPES, set_part
 from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
@@ -33,8 +34,6 @@ from pairbridge.datagen.scene.specs import (
     SceneSpec,
 )
 
-# Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
-BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 # Custom properties: the number of a scene's object, and what a file does not want rendered.
 NUMBER = "pairbridge_number"
 HIDDEN_IN_FILE = "pairbridge_hidden"
@@ -295,6 +294,7 @@ def place_camera(vertices: np.ndarray, camera: CameraSpec, size_WH: tuple[int, i
     lens.clip_end = 2 * max(farthest, RECEIVER_REACH)
     scene.camera.matrix_world = np.array(pose.camera_to_world).T
     scene.render.resolution_x, scene.render.resolution_y = size_WH
+    set_part(seen_box(vertices, pose, size_WH), size_WH)
     return pose
 
 

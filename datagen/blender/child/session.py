@@ -14,7 +14,13 @@ from pairbridge.datagen.blender.child import interior, sky, world
 from pairbridge.datagen.blender.child import receivers as receiver_pool
 from pairbridge.datagen.blender.child import scene_builder as scene
 from pairbridge.datagen.blender.child.addons import enable, import_operators
-from pairbridge.datagen.blender.child.passes import enable_passes, render_to, write_surfaces
+from pairbridge.datagen.blender.child.passes import (
+    enable_passes,
+    is_bounded,
+    render_to,
+    show_part,
+    write_surfaces,
+)
 from pairbridge.datagen.blender.child.user_rooms import UserRoom, build_room
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.scene.interior_specs import interior_from_json
@@ -43,6 +49,7 @@ class Session:
         self._addons = addons
         self._vertices: np.ndarray | None = None
         self._room: UserRoom | None = None
+        self._alone_in_frame = False
 
     def open(self) -> dict[str, Any]:
         self._reset()
@@ -69,6 +76,8 @@ class Session:
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
+        surrounded = bool(spec.receivers) or spec.catches or spec.room is not None
+        self._alone_in_frame = not surrounded and is_bounded()
         several = len(spec.objects) > 1 or bool(spec.receivers)
         enable_passes(coverage=several or spec.catches or spec.room is not None, catches=spec.catches)
         return dataclasses.asdict(loaded) | {"smoothest": smoothest}
@@ -100,6 +109,7 @@ class Session:
         receiver_pool.hold_out(receivers == "holdout")
         bpy.context.scene.cycles.seed = seed
         bpy.context.scene.render.film_transparent = film == "transparent"
+        show_part(self._alone_in_frame and film == "transparent")
         render_to(self._image_path)
         return {}
 

@@ -1,5 +1,6 @@
 """Renders against closed forms, against themselves, and against Cycles' own background."""
 
+import dataclasses
 import math
 import os
 import time
@@ -90,6 +91,34 @@ def test_alpha_depth_normal_and_albedo_do_not_depend_on_the_lighting(
     assert a.rgba[..., 3].tobytes() == b.rgba[..., 3].tobytes()
     assert_same(a, b, ("depth", "normal", "albedo"))
     assert not np.allclose(a.rgba[..., :3], b.rgba[..., :3], atol=0.05)
+
+
+def test_what_is_rendered_of_a_frame_has_the_bits_of_the_whole_frame(
+    blender: BlenderClient, written: Path, files: Path
+) -> None:
+    """The box, of whose frame a part is rendered, beside the same by nodes, whose whole frame is."""
+
+    def both(size_WH: tuple[int, int], camera: CameraSpec) -> tuple[RenderedPasses, RenderedPasses]:
+        found = []
+        for path in (written / "box.blend", written / "nodes" / "box.blend"):
+            setup(blender, path, camera, size_WH)
+            found.append(blender.render(**light(files / "sunny.exr")))
+        return found[0], found[1]
+
+    part, whole = both((160, 64), VIEW)
+    assert_same(
+        part, whole, ("noisy", "depth", "normal", "shading_normal", "albedo", "roughness", "metallic")
+    )
+    assert part.rgba[..., 3].tobytes() == whole.rgba[..., 3].tobytes()
+    assert (part.rgba[..., 3] > 0).any(axis=0).sum() < 100
+    # The denoiser saw another frame, so a part was rendered; what it makes of it is as good.
+    assert part.rgba.tobytes() != whole.rgba.tobytes()
+    assert psnr(part.rgba[..., :3], whole.rgba[..., :3]) > 32
+    # Blurred by a lens, and cut by the frame.
+    wide = dataclasses.replace(VIEW, defocus=0.15, offset=(0.4, 0.0))
+    part, whole = both((96, 64), wide)
+    assert_same(part, whole, ("noisy", "depth", "albedo"))
+    assert part.rgba[..., 3].tobytes() == whole.rgba[..., 3].tobytes()
 
 
 def test_passes_of_a_frontal_box_are_what_geometry_says(blender: BlenderClient, files: Path) -> None:

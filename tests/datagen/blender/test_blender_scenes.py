@@ -10,6 +10,7 @@ import pytest
 from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.blender.client import BlenderClient
 from pairbridge.datagen.blender.wire import decode_line, encode_line
+from pairbridge.datagen.imaging.compositing import over_linear, own_part
 from pairbridge.datagen.scene.specs import (
     CameraPose,
     CameraSpec,
@@ -115,6 +116,20 @@ def test_coverage_silhouette_and_holdout_agree(
     gone = render(blender, balls, hidden=(1,))
     np.testing.assert_allclose(gone.coverage[0], alone, atol=2e-3)
     assert not gone.coverage[1].any()
+
+
+def test_the_part_of_objects_in_a_picture_is_what_the_held_out_ground_leaves(
+    blender: BlenderClient, scene: CameraPose, balls: SceneSpec
+) -> None:
+    whole = render(blender, balls)
+    held_out = render(blender, balls, receivers="holdout").rgba
+    alpha = np.minimum(whole.coverage.sum(axis=0), 1)
+    edge = (alpha > 0) & (alpha < 1)
+    found = own_part(over_linear(whole.rgba, np.full(3, 0.1, np.float32)), alpha)
+    off = np.abs(found - held_out[..., :3])[edge].mean()
+    assert off < 0.15 * held_out[edge][:, :3].mean()
+    # Of what the edges show, a share of alpha is not what is the objects'.
+    assert off < 0.8 * np.abs(alpha[..., None] * whole.rgba[..., :3] - held_out[..., :3])[edge].mean()
 
 
 def test_standing_objects_touch_the_ground(

@@ -74,6 +74,10 @@ def whole(folder: Path) -> None:
         bpy.ops.wm.usd_export(filepath=base + suffix)
     bpy.data.images["green.png"].pack()
     save(Path(base + ".blend"), compress=True)
+    # The same box by nodes that do nothing: what nodes add in a render, nobody knows before.
+    (folder / "nodes").mkdir()
+    bpy.data.objects["box"].modifiers.new("nodes", "NODES")
+    save(folder / "nodes" / "box.blend")
 
 
 def traits(folder: Path) -> None:

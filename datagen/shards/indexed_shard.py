@@ -359,7 +359,7 @@ def _unpacked_sizes(data: bytes, num_sizes: int, count: int) -> PictureSizes:
     """Raises ValueError where `data` are not the sizes of so many pictures."""
     table = np.frombuffer(data, "<i4", 2 * num_sizes).reshape(num_sizes, 2)
     if num_sizes == 1:
-        return PictureSizes(table, np.broadcast_to(np.uint8(0), count))
+        return PictureSizes(table, np.zeros(count, np.uint8))
     codes = np.frombuffer(data, code_type(num_sizes).newbyteorder("<"), count, offset=8 * num_sizes)
     if count and codes.max() >= num_sizes:
         raise ValueError(f"size {codes.max()} of {num_sizes}")

@@ -4,6 +4,7 @@ the dataset that is there already. Running one is `pairbridge.pipelines.generati
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from pairbridge.pipelines.shelves.shelf import LIGHTINGS_NAME
 from pairbridge.pipelines.workers.worker_logs import LOGS_NAME
 
 _SHOWN = 8
+_BETWEEN_LINES_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,25 @@ def open_plan(config: DatasetConfig, out: str | Path, *, extend_assets: bool = F
                 config.workbench, scratch_dir=scratch, log_path=log_path, threads=os.cpu_count() or 1
             )
 
-        bake_lightings(config.seed, config.lightings, assets.first, out, blender)
+        bake_lightings(config.seed, config.lightings, assets.first, out, blender, _BakingLines())
     baked = build_catalogue(
         config.assets, out / LIGHTINGS_NAME, settled, bpy_folder=bpy_folder(config.render.python)
     )
     used = tuple(asset for asset in baked.assets if asset.id not in assets.unused)
     catalogue = Catalogue(used, baked.left_out)
     return OpenedPlan(make_plan(config, catalogue, assets.extensions), assets.unused)
+
+
+class _BakingLines:
+    """A line on standard error every quarter of a minute: hundreds of maps take hours, rooms most of them."""
+
+    def __init__(self) -> None:
+        self._next_s = time.monotonic() + _BETWEEN_LINES_S
+
+    def __call__(self, baked: int, of: int) -> None:
+        if time.monotonic() >= self._next_s:
+            print(f"environment maps: {baked} of {of} baked", file=sys.stderr)
+            self._next_s = time.monotonic() + _BETWEEN_LINES_S
 
 
 def plan_before_baking(config: DatasetConfig) -> DatasetPlan:

@@ -4,6 +4,7 @@
 workers, and each rank reads its own contiguous part. Nothing is drawn from a global generator.
 """
 
+import ctypes
 import os
 import signal
 import threading
@@ -34,6 +35,8 @@ from pairbridge.training.data.tensors import Batch, Row, collate
 # One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
 # fault: with one sample in ten damaged this happens once in a hundred million draws.
 MAX_BAD_IN_A_ROW = 8
+# M_MMAP_THRESHOLD, in bytes, at the most that glibc takes, and M_TRIM_THRESHOLD (glibc's malloc.h).
+_KEEP_FREED = ((-3, 32 << 20), (-1, 512 << 20))
 
 
 class LoaderWorkerDied(PairbridgeError):
@@ -268,7 +271,18 @@ def _batch_or_error(rows: list[tuple[_Place, Row] | PairbridgeError]) -> Batch |
 def _quiet_worker(worker_id: int) -> None:
     # OpenCV's own threads would multiply with the workers.
     cv2.setNumThreads(0)
+    _keep_freed_memory()
     # Ctrl-C and many launchers signal the whole process group. The trainer finishes its step and writes a
     # checkpoint, and a worker that died meanwhile would raise inside it: so workers leave the group. Ignoring
     # the signals instead would make the parent wait for ever at its exit, which ends workers with SIGTERM.
     os.setpgid(0, 0)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what one pair frees for the next. Decoded pictures are so large that it would hand each
+    back to the kernel and ask for it anew: a page fault for every 4 KiB, in all as long as half of a decode.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for parameter, value in _KEEP_FREED:
+            libc.mallopt(parameter, value)

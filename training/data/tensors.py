@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from pairbridge.training.data.buckets import Bucket
 from pairbridge.training.data.pairs import Pair
@@ -54,7 +55,7 @@ def collate(rows: Sequence[Row], number: int, bucket: Bucket) -> Batch:
 
 def stacked(images: Sequence[np.ndarray]) -> Tensor:
     """B images of one size, (H, W, 3) or (H, W), of their type as one: (B, H, W, 3) or (B, H, W, 1)."""
-    batch = torch.from_numpy(np.stack(images))
+    batch = _batched(images)
     return batch[..., None] if batch.ndim == 3 else batch
 
 
@@ -68,7 +69,7 @@ def pixels_of(pairs: Sequence[Pair]) -> dict[str, Tensor]:
     return {
         "source": stacked([pair.source for pair in pairs]),
         "target": stacked([pair.target for pair in pairs]),
-        **{name: torch.from_numpy(np.stack(images)) for name, images in masks.items()},
+        **{name: _batched(images) for name, images in masks.items()},
         **{name: stacked([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions},
     }
 
@@ -113,14 +114,17 @@ def _in_parts_of(pixels: Tensor, whole: float) -> Tensor:
 
 def _cached(rows: Sequence[Row]) -> Batch:
     names = rows[0].latents
-    batch: Batch = {
-        "latents": {name: torch.from_numpy(np.stack([row.latents[name] for row in rows])) for name in names}
-    }
+    batch: Batch = {"latents": {name: _batched([row.latents[name] for row in rows]) for name in names}}
     if rows[0].target is not None:
         batch["target"] = stacked([row.target for row in rows])
     if rows[0].valid is not None:
-        batch["valid"] = torch.from_numpy(np.stack([row.valid for row in rows]))
+        batch["valid"] = _batched([row.valid for row in rows])
     return batch
+
+
+def _batched(arrays: Sequence[np.ndarray]) -> Tensor:
+    """One tensor of arrays of one shape; in a loader process at once in the memory that it shares."""
+    return default_collate([torch.from_numpy(array) for array in arrays])
 
 
 def keep_outside(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.ndarray:

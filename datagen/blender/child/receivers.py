@@ -9,8 +9,8 @@ import math
 import bpy
 import mathutils
 
-from pairbridge.datagen.blender.child.mapped_materials import mapped_material
 from pairbridge.datagen.blender.child.scene_collections import collection_of
+from pairbridge.datagen.blender.imported.mapped_materials import mapped_material
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
 from pairbridge.datagen.scene.specs import MAPPED, CatcherSpec, ReceiverSpec, SurfaceSpec
 from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR
@@ -136,7 +136,7 @@ def dress(name: str, surface: SurfaceSpec) -> bpy.types.Material:
 
 def plain(g: Graph, s: SurfaceSpec, place: Socket) -> None:
     """Painted board or seamless paper, a little uneven."""
-    g.finish(base_color=_mottled(g, s.colour, place, 0.6, 0.94), roughness=s.roughness)
+    g.finish(base_color=_mottled(g, s.colour, place, 0.6, 0.97), roughness=s.roughness)
 
 
 def planks(g: Graph, s: SurfaceSpec, place: Socket) -> None:
@@ -188,7 +188,7 @@ def concrete(g: Graph, s: SurfaceSpec, place: Socket) -> None:
     """Cast floor or plaster: clouds, pores and a fine relief."""
     clouds = g.noise(place, 0.8, 6.0, 0.4)
     pores = g.noise(place, 14.0, 3.0)
-    tone = g.blend(g.step(clouds, 0.3, 0.7), s.colour, _times(s.colour, 0.72))
+    tone = g.blend(g.step(clouds, 0.3, 0.7), s.colour, _times(s.colour, 0.86))
     tone = g.blend(g.step(pores, 0.66, 0.74), tone, _times(s.colour, 0.5))
     g.finish(base_color=tone, roughness=g.lerp(clouds, 0.6, 0.9), normal=g.bump(pores, 0.015 * s.cell))
 
@@ -205,7 +205,7 @@ def carpet(g: Graph, s: SurfaceSpec, place: Socket) -> None:
     """Short pile in two close tones."""
     pile = g.noise(place, 40.0, 2.0)
     # Worn in broad patches, not printed: two full colours would look like camouflage.
-    patches = g.lerp(g.step(g.noise(place, 0.6, 4.0, 0.8), 0.35, 0.65), 0.0, 0.35)
+    patches = g.lerp(g.step(g.noise(place, 0.6, 4.0, 0.8), 0.35, 0.65), 0.0, 0.2)
     tone = g.blend(patches, s.colour, s.accent)
     shadowed = g.blend(g.lerp(pile, 0.0, 0.6), tone, (0.02, 0.02, 0.02))
     g.finish(base_color=shadowed, roughness=0.95, normal=g.bump(pile, 0.03 * s.cell))

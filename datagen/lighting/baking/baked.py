@@ -147,6 +147,7 @@ def bake_lightings(
     catalogue: Catalogue,
     dataset_dir: Path,
     baker_factory: Callable[[], AbstractContextManager[SkyBaker]],
+    on_progress: Callable[[int, int], None] = lambda baked, of: None,
 ) -> None:
     """Make `<dataset_dir>/lightings/` hold exactly the files the config asks for.
 
@@ -154,8 +155,9 @@ def bake_lightings(
     all, and one whose header shows the right parameters is kept, so a killed
     run goes on where it was. A blend with a damaged parent becomes a file that says so: it costs the groups
     that draw it, like the parent itself, and is tried again by the next run. `baker_factory` is called at
-    most once, and only if a sky is missing. Raises CatalogueError if blends lack parents, and the errors of
-    the baker.
+    most once, and only if a sky is missing; `on_progress` is told before each bake how many of those that
+    were missing are there, and how many they are. Raises CatalogueError if blends lack parents, and the
+    errors of the baker.
     """
     folder = dataset_dir / "lightings"
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,11 +174,16 @@ def bake_lightings(
                 started.append(stack.enter_context(baker_factory()))
             return started[0]
 
-        for lighting in planned:
-            path = folder / f"{lighting.id}.exr"
-            stated = exr_attribute(path, MADE_FROM) if path.is_file() else None
-            if stated != _stated(lighting) or exr_attribute(path, UNUSABLE) is not None:
-                bake_lighting(lighting, path, catalogue, baker)
+        missing = [lighting for lighting in planned if not _is_baked(lighting, folder)]
+        for number, lighting in enumerate(missing):
+            on_progress(number, len(missing))
+            bake_lighting(lighting, folder / f"{lighting.id}.exr", catalogue, baker)
+
+
+def _is_baked(lighting: Planned, folder: Path) -> bool:
+    path = folder / f"{lighting.id}.exr"
+    stated = exr_attribute(path, MADE_FROM) if path.is_file() else None
+    return stated == _stated(lighting) and exr_attribute(path, UNUSABLE) is None
 
 
 def bake_lighting(lighting: Planned, path: Path, catalogue: Catalogue, baker: Callable[[], SkyBaker]) -> None:

@@ -123,7 +123,12 @@ def test_an_interrupted_bake_ends_with_the_bytes_of_an_undisturbed_one(tmp_path:
     (rough / "rig-train-000.exr").unlink()
     (rough / "rig-train-002.exr").write_bytes((calm / "rig-train-002.exr").read_bytes()[:40])
     (rough / "rig-train-007.exr").write_bytes(b"of an older config")
-    bake(asked, rough.parent)
+    told = []
+    catalogue = build_catalogue(asked.assets, None)
+    bake_lightings(
+        asked.seed, asked.lightings, catalogue, rough.parent, no_blender, lambda *count: told.append(count)
+    )
+    assert told == [(0, 2), (1, 2)]
     assert {path.name: path.read_bytes() for path in calm.iterdir()} == {
         path.name: path.read_bytes() for path in rough.iterdir()
     }

@@ -1,6 +1,6 @@
 """Renders and loading beside those of peers, in one run, as one table with ratios.
 
-    python -m benchmarks.peers [--blenderproc ENV/bin/python] [--json docs/benchmarks/peers.json] [--loader]
+    python -m benchmarks.peers [--blenderproc ENV/bin/python] [--loader [PYTHON]] [--json FILE]
 
 Rendering: one object (an embedded family, exported as glb) under embedded HDRIs, with RGBA, depth and
 normals, one thread, one process for all renders, a new HDRI each, three of them a turn. Peers are a bpy loop
@@ -197,6 +197,13 @@ def _opened(
     return opened
 
 
+def loading(folder: Path, python: str) -> str:
+    """The page of `benchmarks.loader`, which needs a process of its own: it counts threads and memory."""
+    command = [sys.executable, "-m", "benchmarks.loader", "--out", str(folder)]
+    subprocess.run([*command, *(["--peers", python] if python else [])], check=True)
+    return (folder / "loader.md").read_text()
+
+
 def _factor(hdri: Path) -> float:
     return normalising_factor(load_environment(hdri), picture=PICTURE_LEVEL, limit=LIGHT_LIMIT)
 
@@ -230,12 +237,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--psnr-size", type=int, default=96)
     parser.add_argument("--turns", type=int, default=2, help="of three renders")
-    parser.add_argument("--loader", action="store_true", help="loading, too")
+    parser.add_argument(
+        "--loader", nargs="?", const="", metavar="PYTHON", help="loading, too; the Python of others' loaders"
+    )
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         make = partial(renders, Path(folder), arguments.blenderproc)
-        found = {"renders": make(arguments.size, arguments.turns, arguments.psnr_size)}
+        found: dict[str, Any] = {"renders": make(arguments.size, arguments.turns, arguments.psnr_size)}
+        if arguments.loader is not None:
+            found["loader_page"] = loading(Path(folder), arguments.loader)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     print(markdown(found))

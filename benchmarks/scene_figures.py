@@ -20,6 +20,7 @@ from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.dataset.plan import DatasetPlan
 from pairbridge.datagen.recipes.scene_draws import load_scene, placed_record
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.scene.arrangements import HELD
 from pairbridge.datagen.scene.object_sizes import FAMILY_FACTS
 from pairbridge.datagen.shards.layout import GroupSpec
 from pairbridge.pipelines.reading.config_files import find_config, load_config
@@ -60,6 +61,7 @@ def figures(groups: list[GroupSpec]) -> dict[str, Any]:
         "scenes of several objects": several / len(groups),
         "of them, something touches": touching / several if several else None,
         "relations": dict(relations.most_common()),
+        "lean on a wall": sum("wall_rad" in one for group in groups for one in group.params["objects"]),
         "sizes_m": {
             family: {
                 "median": float(np.median(found)),
@@ -75,7 +77,7 @@ def figures(groups: list[GroupSpec]) -> dict[str, Any]:
 
 def settled(planned: DatasetPlan, groups: list[GroupSpec]) -> dict[str, Any]:
     """What Blender makes of them: distances in millimetres at real size."""
-    gaps, grounds, came = [], [], Counter()
+    gaps, grounds, came, held, kept = [], [], Counter(), 0, 0
     with (
         tempfile.TemporaryDirectory() as folder,
         Workbench(
@@ -88,8 +90,11 @@ def settled(planned: DatasetPlan, groups: list[GroupSpec]) -> dict[str, Any]:
     ):
         for group in groups:
             load_scene(group.params, workbench)
-            for one in placed_record(workbench)["placed"]:
+            for wanted, one in zip(group.params["objects"], placed_record(workbench)["placed"], strict=True):
                 came[one["relation"] or "alone"] += 1
+                if wanted.get("relation") in HELD:
+                    held += 1
+                    kept += one["relation"] == wanted["relation"]
                 if one["relation"] not in (None, "apart"):
                     gaps.append(one["gap_mm"])
                 if one["ground_mm"] is not None and one["relation"] != "stacked":
@@ -97,6 +102,8 @@ def settled(planned: DatasetPlan, groups: list[GroupSpec]) -> dict[str, Any]:
     return {
         "scenes": len(groups),
         "relations": dict(came),
+        "planned to be stacked or to lean": held,
+        "of them, do": kept,
         "largest gap of what touches, mm": max(gaps, default=None),
         "within 1 mm": float(np.mean([gap <= 1 for gap in gaps])) if gaps else None,
         "largest distance from the ground, mm": max(grounds, default=None),
@@ -112,7 +119,8 @@ def main() -> None:
     parser.add_argument("--loaded", type=int, default=40)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks/scene_figures.json"))
     arguments = parser.parse_args()
-    found = {}
+    # What other benchmarks wrote beside these stays.
+    found = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name in arguments.config:
         config = load_config(find_config("datasets", name), DatasetConfig)
         planned, groups = scenes_of(config, arguments.scenes)

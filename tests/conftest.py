@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from pairbridge.pipelines.cli import main
+from tests.support.shared_work import made_once
+from tests.support.smoke_run import SmokeRun, finished_smoke, make_smoke
 
 GROUP = re.compile(r'xdist_group\("(\w+)"\)')
 
@@ -96,6 +98,12 @@ def s3(user_cache: Path) -> Iterator[str]:
         boto3.client("s3").create_bucket(Bucket="pairs")
         yield "s3://pairs"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+    """The shipped run `smoke` by its command, with Blender and a Ray of its own. Tests must not change it."""
+    return finished_smoke(made_once(tmp_path_factory, "smoke", make_smoke))
 
 
 @pytest.fixture

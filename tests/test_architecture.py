@@ -35,6 +35,7 @@ ROOMS = (
                 "blender/modelling",
                 "blender/families",
                 "blender",
+                "blender/imported",
                 "blender/child",
             ),
             *("models/weights", "models", "models/matting", "models/relighting"),
@@ -99,7 +100,7 @@ _TRAINER = ("torch", "diffusers", "transformers")
 # What else the files of a room may import when they are imported; inside a function, whatever HEAVY allows.
 # Who runs them has asked for the extra (`datagen/core/extras.py`).
 AT_IMPORT: dict[str, tuple[str, ...]] = {
-    "datagen/blender/child": ("bpy", "mathutils"),
+    **dict.fromkeys(("datagen/blender/child", "datagen/blender/imported"), ("bpy", "mathutils")),
     **dict.fromkeys(("datagen/blender/modelling", "datagen/blender/shading"), ("bpy",)),
     **dict.fromkeys(("datagen/models", "datagen/models/matting", "datagen/models/relighting"), _TRAINER),
     **{f"training/{room}": _TRAINER for room in ("bridge", "networks", "engine", "guidance", "published")},

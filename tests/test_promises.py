@@ -6,7 +6,6 @@ its word.
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from pairbridge.training.data.buckets import BucketSequence
 from pairbridge.training.data.loader import MixedLoader
 from pairbridge.training.data.mix_config import MixConfig
 from tests.support.foreign_readers import assert_readable_by_huggingface, assert_readable_by_webdataset
+from tests.support.smoke_run import SmokeRun, watched
 
 pytestmark = pytest.mark.render
 
@@ -49,11 +49,9 @@ def smoke_config() -> DatasetConfig:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory, ray_address: str) -> Path:
+def dataset(smoke_run: SmokeRun) -> Path:
     """The shipped smoke dataset, made undisturbed by two workers. Tests must not change it."""
-    out = tmp_path_factory.mktemp("promises") / "dataset"
-    generate(smoke_config(), out, workers=2, on_progress=quiet)
-    return out
+    return smoke_run.folder / "dataset"
 
 
 def promised_bytes(folder: Path) -> dict[str, str]:
@@ -207,46 +205,13 @@ def test_truth_in_labels(dataset: Path) -> None:
         assert all(asset["licence"] and asset["sha256"] for asset in meta["assets"])
 
 
-# Python runs this at the start of every process, Ray's workers included, and an audit hook cannot be removed.
-WATCH_SOCKETS = """
-import socket, sys, os
-
-def watch(event, args):
-    if event == "socket.connect" and args[0].family in (socket.AF_INET, socket.AF_INET6):
-        # Connecting a datagram socket sends nothing; Ray asks the kernel for its own address that way.
-        host = args[1][0]
-        # 169.254/16 is never routed: Ray's dashboard asks there which cloud it is on, reports or none.
-        own = ("::1", "localhost", os.environ["OWN_ADDRESS"])
-        outside = not host.startswith(("127.", "169.254.")) and host not in own
-        if outside and args[0].type & socket.SOCK_STREAM:
-            with open(os.environ["OUTSIDE_LOG"], "a") as log:
-                log.write(f"{sys.argv} {args[1]}\\n")
-            raise PermissionError(f"a connection to {args[1]} was not asked for by name")
-
-sys.addaudithook(watch)
-"""
-
-
-def test_offline(tmp_path: Path) -> None:
-    import ray
-
-    (tmp_path / "sitecustomize.py").write_text(WATCH_SOCKETS)
+def test_offline(smoke_run: SmokeRun, tmp_path: Path) -> None:
+    # The watch itself must work, or the test could not fail.
     log = tmp_path / "outside.log"
-    environment = os.environ | {
-        "PYTHONPATH": str(tmp_path),
-        "OUTSIDE_LOG": str(log),
-        "OWN_ADDRESS": ray.util.get_node_ip_address(),
-    }
-    # The hook itself must work, or the test could not fail.
     probe = "import socket; socket.create_connection(('192.0.2.77', 80), timeout=1)"
-    assert subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True).returncode == 1
+    tried = subprocess.run([sys.executable, "-c", probe], env=watched(tmp_path, log), capture_output=True)
+    assert tried.returncode == 1
     assert "192.0.2.77" in log.read_text()
-    log.unlink()
 
-    command = [sys.executable, "-c", "from pairbridge.pipelines.cli import main; main()", "run", "smoke"]
-    done = subprocess.run(
-        [*command, "--out", str(tmp_path / "runs")], env=environment, capture_output=True, text=True
-    )
-    assert done.returncode in (0, 2), done.stdout + done.stderr
-    assert (tmp_path / "runs" / "smoke" / "report.html").is_file()
-    assert not log.exists(), log.read_text()
+    assert (smoke_run.folder / "report.html").is_file()
+    assert not smoke_run.outside_log.exists(), smoke_run.outside_log.read_text()

@@ -39,6 +39,8 @@ LightingKind = Literal["hdri", "sky", "rig", "blend", "outdoor", "interior"]
 
 LIGHTING_KINDS: tuple[LightingKind, ...] = get_args(LightingKind)
 UNSPECIFIED = "unspecified"
+# The tag that makes an asset a person.
+HUMAN = "human"
 # The fault of a file that its folder's catalogue.yaml gives a reason to leave out.
 EXCLUDED = "excluded"
 
@@ -107,7 +109,7 @@ class Asset:
     `beside` is the number and one digest of the files that an object's file refers to (materials, buffers,
     textures), or of the other maps of a material, whose `path` is its albedo; empty where there are none.
     `lighting` says what kind of light an `hdri` asset holds: a captured one, or one baked for the dataset.
-    `tags` are the catalogue's; of them `human` has a meaning here. `up` is the axis that is up in an object's
+    `tags` are the catalogue's; of them HUMAN has a meaning here. `up` is the axis that is up in an object's
     file, None where the file itself states it. `size_m` is the length of an object's longest side, or the
     width of what a material's picture shows, in metres, None where no catalogue.yaml says it.
     `camera_height_m` is how far above the ground an environment map's camera was, None where nobody says.

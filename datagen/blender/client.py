@@ -188,7 +188,8 @@ class BlenderClient:
 
     def set_camera(self, camera: CameraSpec, size_WH: tuple[int, int]) -> CameraPose:
         """Place the camera for the loaded objects and set the size of the next renders, in pixels. A room
-        from a file is then put around the objects; `room` says how. Raises AssetError where it leaves no view
+        from a file is then put around the objects; `room` says how, and which of its own objects (`own`) has
+        the number after theirs. Raises AssetError where it leaves no view
         to the camera.
         """
         self._num_pixels = math.prod(size_WH)
@@ -197,6 +198,9 @@ class BlenderClient:
             "set_camera", timeout_s, camera=dataclasses.asdict(camera), size_WH=list(size_WH)
         )
         self.room = reply.pop("room")
+        # One of the room's own objects may be the last of the scene's.
+        own = self.room is not None and self.room.get("own") is not None
+        self._num_objects = len(self.loaded.objects) + own
         return from_json(CameraPose, reply)
 
     def render(

@@ -72,6 +72,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
+from pairbridge.datagen.scene.arrangements import lean_on_wall
 from pairbridge.datagen.scene.placements import scattered
 from pairbridge.datagen.scene.specs import CameraPose, ReceiverSpec, RenderedPasses
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -188,6 +189,8 @@ class Geometry:
         objects = self._plan_objects(of_scene, of_sizes, catalogue, split, room)
         azimuth_rad = of_cameras.uniform(*draw_azimuths(of_viewpoint, config, objects, catalogue))
         receivers = self._plan_room(of_scene, objects, azimuth_rad) if room else []
+        walls_rad = [float(one.azimuth_rad) for one in receivers if one.azimuth_rad is not None]
+        objects = lean_on_wall(objects, walls_rad)
         receivers = with_materials(of_materials, receivers, catalogue, split, config.materials_share)
         scene = plan_scene(draw, of_size, config, objects, receivers)
         return scene | {

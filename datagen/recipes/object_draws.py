@@ -6,12 +6,19 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from pairbridge.datagen.assets.catalogue import Asset, Catalogue
+from pairbridge.datagen.assets.catalogue import HUMAN, Asset, Catalogue
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.datagen.core.random_draws import Fraction, Range, Weights
 from pairbridge.datagen.core.splits import Split
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.arrangements import Joining, draw_pose, draw_relations
+from pairbridge.datagen.scene.arrangements import (
+    Joining,
+    carrier_size,
+    draw_pose,
+    draw_relations,
+    draw_wishes,
+    wished_size,
+)
 from pairbridge.datagen.scene.object_sizes import (
     PERSON,
     UNKNOWN,
@@ -22,7 +29,6 @@ from pairbridge.datagen.scene.object_sizes import (
 )
 from pairbridge.datagen.scene.specs import ObjectSpec, Relation
 
-HUMAN = "human"  # the tag that makes an asset a person
 # Tries to find an object of a size that fits the others; a catalogue may have none.
 _TRIES = 24
 
@@ -48,11 +54,12 @@ class ObjectShares(FrozenModel):
     place of the one nearest to upright; of families that never lie (chairs, lamps, plants) none. Null: as
     their files have them, balanced or not. With `scale: real`."""
     arrangement: Weights[Relation] = Field(
-        default_factory=lambda: {"apart": 0.25, "touching": 0.35, "stacked": 0.25, "leaning": 0.15}
+        default_factory=lambda: {"apart": 0.3, "touching": 0.35, "stacked": 0.25, "leaning": 0.1}
     )
     """Relative weights of what each further object of a scene is to one before it: apart from it, touching
-    it, on top of it, or leaning against it. A relation counts where it is possible (only what is long or flat
-    leans), and what finds no level place or no balance touches instead; with `scale: real`."""
+    it, on top of it, or leaning against it or a wall. Objects are chosen for it (what is long or flat leans,
+    boxes, books, chairs, tins and mugs carry), and what finds no level place or no balance touches instead;
+    with `scale: real`."""
 
 
 def require_objects(catalogue: Catalogue, split: Split, recipe: str) -> None:
@@ -84,13 +91,15 @@ def draw_scene_objects(
     count: int,
 ) -> list[dict[str, Any]]:
     """`draw_objects`, and how they lie and stand to each other."""
-    drawn = draw_objects(draw, of_sizes, catalogue, split, shares, count)
-    return draw_rest(of_sizes.spawn(1)[0], catalogue, shares, drawn)
+    of_rest, of_wishes = of_sizes.spawn(2)
+    drawn = draw_objects(draw, of_sizes, of_wishes, catalogue, split, shares, count)
+    return draw_rest(of_rest, catalogue, shares, drawn)
 
 
 def draw_objects(
     draw: np.random.Generator,
     of_sizes: np.random.Generator,
+    of_wishes: np.random.Generator,
     catalogue: Catalogue,
     split: Split,
     shares: ObjectShares,
@@ -98,9 +107,13 @@ def draw_objects(
     min_distinct: int = 1,
 ) -> list[dict[str, Any]]:
     """The `count` objects of a scene, of at least `min_distinct` families or files: {"id"}, and with real
-    sizes "size_m" and "size_from" ("family", "catalogue", "person" or "drawn"). Sizes come from `of_sizes`.
+    sizes "size_m" and "size_from" ("family", "catalogue", "person" or "drawn"), and of all but the first the
+    "relation" to one before it that it was chosen for. Sizes come from `of_sizes`, relations from
+    `of_wishes`.
     """
     drawn: list[dict[str, Any]] = []
+    there: list[Joining] = []
+    wished = draw_wishes(of_wishes, count, shares.arrangement)
     while len(drawn) < count:
         sorts = {entry["id"].partition(":")[0] for entry in drawn}
         # Until enough sorts are there, a sort that is there already is drawn again; the catalogue has enough.
@@ -108,14 +121,31 @@ def draw_objects(
         if shares.scale == "equal":
             drawn.append({"id": _draw_other(draw, catalogue, split, shares, taken)})
             continue
-        sizes_m = [entry["size_m"] for entry in drawn]
-        window = SizeWindow.beside(sizes_m, shares.size_ratio)
+        wish = wished[len(drawn)]
+        window = SizeWindow.beside([one.size_m for one in there], shares.size_ratio)
+        chosen, under = None, False
         for _ in range(_TRIES):
             object_id = _draw_other(draw, catalogue, split, shares, taken)
-            size_m, size_from = _sizes_of(catalogue.get(object_id), sizes_m[0] if sizes_m else None)
-            if window.holds_some_of(size_m):
+            asset = catalogue.get(object_id)
+            facts, (size_m, size_from) = _facts(asset), _sizes_of(asset, there[0].size_m if there else None)
+            found = wished_size(wish, facts, size_m, there, window)
+            # Where nothing can carry it, the first object is put on what comes.
+            under = found is None and wish == "stacked" and len(there) == 1 and not there[0].facts.carries
+            if under:
+                found = carrier_size(facts, size_m, there[0], window)
+            # What only fits is kept until something does what is wished.
+            if found is not None or chosen is None or not chosen[0].holds_some_of(chosen[2]):
+                chosen = (found or window, object_id, size_m, size_from, facts)
+            if found is not None:
                 break
-        drawn.append({"id": object_id, "size_m": window.draw(of_sizes, size_m), "size_from": size_from})
+            under = False
+        fitting, object_id, size_m, size_from, facts = chosen
+        entry = {"id": object_id, "size_m": fitting.draw(of_sizes, size_m), "size_from": size_from}
+        if under:
+            drawn, there = [entry, drawn[0] | {"relation": wish}], [Joining(entry["size_m"], facts), there[0]]
+            continue
+        drawn.append(entry if wish is None else entry | {"relation": wish})
+        there.append(Joining(entry["size_m"], facts))
     return drawn
 
 
@@ -136,9 +166,13 @@ def draw_rest(
         Joining(entry["size_m"], fact, number in free)
         for number, (entry, fact) in enumerate(zip(objects, facts, strict=True))
     ]
-    relations = draw_relations(of_rest, joining, shares.arrangement)
+    # A twin has the relation of the other, the first object none.
+    wished = [entry.get("relation") if number else None for number, entry in enumerate(objects)]
+    relations = draw_relations(of_rest, joining, shares.arrangement, wished)
     return [
-        entry | draw_pose(of_rest, fact, shares.lying, relation.get("relation")) | relation
+        {name: value for name, value in entry.items() if name != "relation"}
+        | draw_pose(of_rest, fact, shares.lying, relation.get("relation"))
+        | relation
         for entry, fact, relation in zip(objects, facts, relations, strict=True)
     ]
 

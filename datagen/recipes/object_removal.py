@@ -20,6 +20,7 @@ there to learn. What a camera adds (`finish`) is the same on both.
 (`pairbridge.datagen.imaging.fill`).
 """
 
+import dataclasses
 import math
 from typing import Annotated, Any, Literal
 
@@ -66,7 +67,7 @@ from pairbridge.datagen.recipes.stored_fields import (
     with_stored,
 )
 from pairbridge.datagen.recipes.workbench import Workbench
-from pairbridge.datagen.scene.arrangements import free_first
+from pairbridge.datagen.scene.arrangements import free_first, lean_on_wall
 from pairbridge.datagen.scene.placements import far_lamp, scattered, upper_hemisphere
 from pairbridge.datagen.scene.specs import ReceiverSpec
 from pairbridge.datagen.scene.surface_draws import ground_surface, wall_surface
@@ -112,6 +113,10 @@ class ObjectRemovalConfig(LitConfig):
     scene_lights: Fraction = 0.8
     """Fraction of those groups in which the room's own lamps shine; in the others only the environment map
     does, through its windows. Groups of a closed room are refused without them."""
+    scene_objects: Fraction = 0.3
+    """Fraction of those groups whose last pair removes one of the room's own objects, in place of the
+    recipe's: one whose name begins with `removable`, else a small mesh that carries nothing; where the camera
+    sees one whole."""
     wall_distance: RangeOf[PositiveFloat] = (0.3, 2.5)
     """Distance of walls from the outermost object, in world units."""
     elevation_deg: RangeOf[ElevationAboveGround] = (12.0, 40.0)
@@ -229,7 +234,9 @@ class ObjectRemoval:
             # Our lamps hang far outside of it; it has its own.
             scene |= {"scene": users_room}
             room, lamps = [], []
+        walls = [wall.azimuth_rad for wall in room if wall.azimuth_rad is not None]
         return scene | {
+            "objects": lean_on_wall(scene["objects"], walls),
             "receivers": planned_receivers(room),
             "camera": camera,
             "finish": draw_group_finish(of_finish, config),
@@ -256,6 +263,7 @@ class ObjectRemoval:
             "id": scenes[draw.integers(len(scenes))].id,
             "lights": bool(draw.random() < self.config.scene_lights),
             "seed": int(draw.integers(2**31)),
+            "own": bool(draw.random() < self.config.scene_objects),
         }
 
     def make(self, spec: GroupSpec, workbench: Workbench) -> list[Pair | Rejected]:
@@ -267,6 +275,10 @@ class ObjectRemoval:
     def _pair(self, spec: GroupSpec, number: int, room: RenderedRoom, workbench: Workbench) -> Pair:
         params, config = spec.params, self.config
         absent, removed = (params["pairs"][number][name] for name in ("absent", "removed"))
+        count = len(params["objects"])
+        if (workbench.blender.room or {}).get("own") and number == len(params["pairs"]) - 1:
+            # The room's own object has the number after the others.
+            absent, removed = [], [count]
         full = room.shot(tuple(absent))
         outlines = [room.outline(index) for index in removed]
         for index, outline in zip(removed, outlines, strict=True):
@@ -298,10 +310,12 @@ class ObjectRemoval:
         shadow, light = effects_by_sign(full.picture, empty, effect & (visible == 0))
 
         def plate() -> np.ndarray:
-            bare = room.shot(tuple(range(len(params["objects"])))).picture
+            bare = room.shot(tuple(sorted({*range(count), *removed}))).picture
             return plate_of(target, empty, bare, left.passes.coverage.max(axis=0), developed)
 
-        makers = surface_makers(full.passes, room.pose, params, workbench) | {
+        # What belongs to the room is no instance.
+        labelled = dataclasses.replace(full.passes, coverage=full.passes.coverage[:count])
+        makers = surface_makers(labelled, room.pose, params, workbench) | {
             "plate": plate,
             "effect_shadow": lambda: alpha_to_mask(shadow),
             "effect_light": lambda: alpha_to_mask(light),
@@ -314,7 +328,7 @@ class ObjectRemoval:
             number,
             workbench,
             assets=[
-                *(("removed object", params["objects"][index]["id"]) for index in removed),
+                *(("removed object", params["objects"][index]["id"]) for index in removed if index < count),
                 *(
                     ("object", entry["id"])
                     for at, entry in enumerate(params["objects"])
@@ -361,9 +375,9 @@ class ObjectRemoval:
         """What stands where; with `of_twins`, one object takes the place of another as well."""
         config = self.config
         count = whole_number(draw, config.objects)
-        drawn = draw_objects(
-            draw, of_sizes, catalogue, split, config, count, min_distinct=config.min_distinct_objects
-        )
+        of_rest, of_wishes = of_sizes.spawn(2)
+        least = config.min_distinct_objects
+        drawn = draw_objects(draw, of_sizes, of_wishes, catalogue, split, config, count, min_distinct=least)
         radii = radii_by_size(drawn, draw.uniform(*config.radius, count).tolist())
         twins: tuple[int, ...] = ()
         if of_twins is not None:
@@ -380,7 +394,7 @@ class ObjectRemoval:
             drawn[copy], radii[copy] = drawn[other], radii[other]
             twins = (copy, other)
         # One of two twins is taken first and the other never: nothing may rest on either.
-        drawn = draw_rest(of_sizes.spawn(1)[0], catalogue, config, drawn, twins)
+        drawn = draw_rest(of_rest, catalogue, config, drawn, twins)
         places = scattered(draw, radii, float(draw.uniform(*config.gap)))
         return [
             {

@@ -28,12 +28,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pairbridge.datagen.assets.catalogue import HUMAN
 from pairbridge.datagen.imaging.colour import srgb_encode
 from pairbridge.datagen.imaging.compositing import alpha_to_mask
 from pairbridge.datagen.imaging.effect_masks import blended, effect_regions, seen_difference
 from pairbridge.datagen.imaging.photographic_finish import Developed
 from pairbridge.datagen.lighting.ground_projection import plane_depth
-from pairbridge.datagen.recipes.object_draws import HUMAN
 from pairbridge.datagen.recipes.workbench import Workbench
 from pairbridge.datagen.scene.specs import RECEIVER_REACH, CameraPose, RenderedPasses
 from pairbridge.datagen.shards.fields import FIELDS, FieldKind, FieldSpec, mask_field

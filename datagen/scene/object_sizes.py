@@ -12,7 +12,8 @@ from pairbridge.datagen.scene.specs import PlacedObject, ReceiverSpec, SceneSpec
 @dataclass(frozen=True, slots=True)
 class FamilyFacts:
     """`size_m` are the least and largest length of the longest side of a family's bounding box; whether its
-    objects stand by themselves, may lie, are put leaning against others, and carry something on top of them.
+    objects stand by themselves, may lie, are put leaning against walls and others (as far as they are flat or
+    long), and carry something on top of them, as people put it there: a pot on a box, not on a vase.
     """
 
     size_m: Range
@@ -32,10 +33,10 @@ class FamilyFacts:
 FAMILY_FACTS: dict[str, FamilyFacts] = {
     "alarm_clock": FamilyFacts((0.09, 0.18), lies=False),
     "bag": FamilyFacts((0.28, 0.58), leans=True),
-    "books": FamilyFacts((0.19, 0.34), carries=True),
+    "books": FamilyFacts((0.19, 0.34), leans=True, carries=True),
     "bottle": FamilyFacts((0.18, 0.33)),
-    "box": FamilyFacts((0.14, 0.55), carries=True),
-    "camera": FamilyFacts((0.11, 0.16), carries=True),
+    "box": FamilyFacts((0.14, 0.55), leans=True, carries=True),
+    "camera": FamilyFacts((0.11, 0.16)),
     "candle": FamilyFacts((0.10, 0.28), lies=False),
     "chair": FamilyFacts((0.75, 1.05), lies=False, carries=True),
     "cushion": FamilyFacts((0.38, 0.62), leans=True),
@@ -53,8 +54,8 @@ FAMILY_FACTS: dict[str, FamilyFacts] = {
     "teapot": FamilyFacts((0.18, 0.28)),
     "teddy_bear": FamilyFacts((0.20, 0.50)),
     "tin_can": FamilyFacts((0.08, 0.24), carries=True),
-    "toy_car": FamilyFacts((0.07, 0.30), carries=True),
-    "vase": FamilyFacts((0.15, 0.45), carries=True),
+    "toy_car": FamilyFacts((0.07, 0.30)),
+    "vase": FamilyFacts((0.15, 0.45)),
     "vegetable": FamilyFacts((0.08, 0.32)),
     "watering_can": FamilyFacts((0.28, 0.48)),
 }
@@ -83,6 +84,9 @@ class SizeWindow:
     def beside(cls, sizes_m: list[float], ratio: float) -> "SizeWindow":
         """Within a factor of `ratio` of each of those that are there."""
         return cls(max(sizes_m) / ratio, min(sizes_m) * ratio) if sizes_m else cls()
+
+    def within(self, low_m: float = 0.0, high_m: float = float("inf")) -> "SizeWindow":
+        return SizeWindow(max(self.low_m, low_m), min(self.high_m, high_m))
 
     def holds_some_of(self, size_m: Range) -> bool:
         return self.low_m <= size_m[1] and size_m[0] <= self.high_m

@@ -9,7 +9,7 @@ NumPy, and a function of its arguments to the bit on one machine.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,15 +27,21 @@ from pairbridge.datagen.scene.support_poses import (
 RIGHTED_RAD, NEARLY_RAD = math.radians(30), math.radians(10)
 # Cells across an upper object's footprint in which a place for it is looked for.
 _CELLS = 40
-# Places that are tried on top of another object, at most so many along each side.
-_PLACES = 9
-# Of an upper object's width: what counts as one level under it, and how far inside its support its balance
-# is. Together they tell a table from a ball: of one as wide as the object, the level part is 0.15 in radius.
-_LEVEL, _BALANCE = 0.012, 0.18
+# Places that are tried on top of another object, at most so many along each side: the next number where
+# the one before has none.
+_PLACES = (9, 18, 36)
+# Of an upper object's width: what counts as one level under it. Of how far its support on level ground
+# reaches from its balance in each direction: how much must be held. Together they tell a table from a ball:
+# of one as wide as the object, the level part is 0.3 of its radius.
+_LEVEL, _HELD = 0.012, 0.45
+# Of its longest extent: what is lower lies flat, and is put up to lean.
+_FLAT = 0.3
 # Further tilts that a leaning object tries, and the largest.
 _TILT_STEP_RAD, _MOST_TILT_RAD = math.radians(4), math.radians(36)
 # Least height of what an object leans on, in heights of its own centre of mass.
 _LEAN_ON = 0.5
+# How far behind all others what leans on a wall ends, in world units.
+_BEHIND = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +57,8 @@ class Settled:
     """One object at rest: `turn` (3, 3), `scale` and `position` take its own coordinates to the world's.
 
     `pose` is "as filed", "upright", "lying" or "leaning" and `relation` what it is to object `of`; `gap` is
-    how far it is from it along the line that it came, in world units.
+    how far it is from it along the line that it came, in world units. What leans on a wall has a `wall_rad`
+    and no `of`: of all objects it reaches farthest in that direction.
     """
 
     turn: np.ndarray
@@ -61,6 +68,7 @@ class Settled:
     relation: Relation | None = None
     of: int | None = None
     gap: float | None = None
+    wall_rad: float | None = None
 
     def world(self, own: np.ndarray) -> np.ndarray:
         """Points (..., 3) in world coordinates."""
@@ -83,6 +91,7 @@ class _Body:
     relation: Relation | None = None
     of: int | None = None
     gap: float | None = None
+    wall_rad: float | None = None
 
     def move(self, by: np.ndarray) -> None:
         self.vertices = self.vertices + by
@@ -122,12 +131,23 @@ def settle(
     times as large; `unit_m` is the length of a world unit in metres. The group is centred on the origin: on
     the ground if the first is standing, else with its middle there.
     """
+    # What leans on a wall comes last, since the wall is behind all.
+    order = sorted(range(len(objects)), key=lambda number: objects[number].wall_rad is not None)
+    placed_at = {number: at for at, number in enumerate(order)}
     bodies: list[_Body] = []
-    for number, (placed, surface, scale) in enumerate(zip(objects, surfaces, scales, strict=True)):
+    for number in order:
+        placed, surface, scale = objects[number], surfaces[number], scales[number]
+        of = placed.of
+        # What was to stand beside it stands beside its neighbour.
+        while placed.wall_rad is None and objects[of].wall_rad is not None:
+            of = objects[of].of
         body = _posed(placed, surface, scale)
-        if number:
-            _join(body, placed, bodies, unit_m)
+        if bodies:
+            _join(body, replace(placed, of=placed_at[of]), bodies, unit_m)
         bodies.append(body)
+    for body in bodies:
+        body.of = None if body.of is None else order[body.of]
+    bodies = [bodies[placed_at[number]] for number in range(len(objects))]
     low = np.min([body.low for body in bodies], axis=0)
     high = np.max([body.high for body in bodies], axis=0)
     shift = -(low + high) / 2
@@ -142,6 +162,7 @@ def settle(
             relation=body.relation,
             of=body.of,
             gap=body.gap,
+            wall_rad=body.wall_rad,
         )
         for body in bodies
     ]
@@ -193,7 +214,7 @@ def _join(body: _Body, placed: PlacedObject, there: list[_Body], unit_m: float) 
     match placed.relation:
         case "stacked" if _stack(body, placed, there):
             body.relation = "stacked"
-        case "leaning" if _lean(body, placed, there):
+        case "leaning" if _lean_on_wall(body, placed, there, unit_m) or _lean(body, placed, there):
             body.relation = "leaning"
         case "apart":
             body.relation = "apart"
@@ -296,7 +317,14 @@ def _stack(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     top = _height_map(1.0, lower, cell)
     balance = (body.mass[:2] - body.low[:2]) / cell
     ceiling = max(float(other.high[2]) for other in there)
-    places = list(_level_places(top, under, balance, _LEVEL * width, _BALANCE * _CELLS))
+    places = next(
+        (
+            found
+            for most in _PLACES
+            if (found := list(_level_places(top, under, balance, _LEVEL * width, most)))
+        ),
+        [],
+    )
     # In an order that a small change of the shape does not move: by place, not by how good they are.
     while places:
         row, column = places.pop(int(placed.place_u * len(places)) % len(places))
@@ -313,24 +341,29 @@ def _stack(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
 
 
 def _level_places(
-    top: np.ndarray, under: np.ndarray, balance: np.ndarray, level: float, least: float
+    top: np.ndarray, under: np.ndarray, balance: np.ndarray, level: float, most: int
 ) -> Iterator[tuple[int, int]]:
-    """Rows and columns of `top` at which `under` (its heights negated) rests level and keeps its balance."""
+    """Rows and columns of `top` at which `under` (its heights negated) rests level and keeps its balance, of
+    at most `most` along each side."""
     rows, columns = under.shape
     padded = np.full((top.shape[0] + 2 * rows, top.shape[1] + 2 * columns), -np.inf)
     padded[rows : rows + top.shape[0], columns : columns + top.shape[1]] = top
-    steps = [max(1, -(-(side + half) // _PLACES)) for side, half in zip(top.shape, under.shape, strict=True)]
+    steps = [max(1, -(-(side + half) // most)) for side, half in zip(top.shape, under.shape, strict=True)]
     around = np.linspace(0, math.tau, 16, endpoint=False)
     directions = np.stack([np.cos(around), np.sin(around)], axis=1)
+
+    def reach(height: np.ndarray) -> np.ndarray:
+        """How far the support goes from the balance in each direction."""
+        held = np.argwhere(height >= height.max() - level)[:, ::-1] + 0.5
+        return ((held - balance) @ directions.T).max(axis=0)
+
+    # At least half a cell: what does not stand on the ground stands on nothing.
+    least = np.maximum(_HELD * reach(under), 0.5)
     for row in range(-rows // 2, top.shape[0] - rows // 2, steps[0]):
         for column in range(-columns // 2, top.shape[1] - columns // 2, steps[1]):
             beneath = padded[row + rows : row + 2 * rows, column + columns : column + 2 * columns]
             height = beneath + under
-            rest = height.max()
-            if not np.isfinite(rest):
-                continue
-            held = np.argwhere(height >= rest - level)[:, ::-1] + 0.5
-            if ((held - balance) @ directions.T).max(axis=0).min() >= least:
+            if np.isfinite(height).any() and (reach(height) >= least).all():
                 yield row, column
 
 
@@ -359,8 +392,51 @@ def _height_map(sign: float, body: _Body, cell: float) -> np.ndarray:
 def _lean(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     """Tilt a body towards its neighbour until it would fall that way, and let it be held."""
     away = np.array([math.cos(placed.bearing_rad), math.sin(placed.bearing_rad), 0.0])
+    for _ in _tilted(body, placed, away):
+        towards = _before(body, placed, there)
+        distance, point, touched = _contact(body, there, towards)
+        if point is None or touched != placed.of or not _falls(body, towards):
+            continue
+        held = float((point - distance * towards) @ towards)
+        if held > float(body.mass @ towards) and point[2] >= _LEAN_ON * body.mass[2]:
+            body.move(distance * towards)
+            body.of, body.gap, body.pose = touched, 0.0, "leaning"
+            return True
+    if body.poses and not placed.never_lies:
+        _lie_down(body)
+    return False
+
+
+def _lean_on_wall(body: _Body, placed: PlacedObject, there: list[_Body], unit_m: float) -> bool:
+    """Tilt a body, if it has a wall, until it would fall towards that. It stands behind all others, beside
+    their middle by chance, and reaches farther than they do: the wall is where it ends.
+    """
+    if placed.wall_rad is None:
+        return False
+    towards = np.array([math.cos(placed.wall_rad), math.sin(placed.wall_rad), 0.0])
+    aside = np.array([-towards[1], towards[0], 0.0])
+    for _ in _tilted(body, placed, -towards):
+        ends = body.vertices @ towards
+        if not _falls(body, towards) or body.vertices[ends.argmax(), 2] < _LEAN_ON * body.mass[2]:
+            continue
+        others = np.concatenate([other.vertices for other in there])
+        low, high = float((others @ aside).min()), float((others @ aside).max())
+        reach = float((others @ towards).max())
+        beside = (low + high) / 2 + math.sin(placed.bearing_rad) * (high - low) / 2
+        body.move((beside - float(body.middle @ aside)) * aside + (reach - float(ends.min()) + 0.1) * towards)
+        free = min(_footprint_gap(body, other, -towards) for other in there) - placed.gap_m / unit_m
+        beyond = float((body.vertices @ towards).max()) - reach - _BEHIND
+        body.move(-min(free, beyond) * towards)
+        body.of, body.gap, body.pose, body.wall_rad = None, 0.0, "leaning", placed.wall_rad
+        return True
+    return False
+
+
+def _tilted(body: _Body, placed: PlacedObject, away: np.ndarray) -> Iterator[None]:
+    """Turn a body's flat side to what it leans on and tilt it there, `away` from which it stands, farther
+    each time; it stands again when no tilt is left."""
+    _put_up(body)
     flat = body.vertices[:, :2] - body.mass[:2]
-    # Its flat side to the neighbour.
     _, axes = np.linalg.eigh(flat.T @ flat)
     thin = np.array([*axes[:, 0], 0.0])
     if thin @ away < 0:
@@ -369,26 +445,30 @@ def _lean(body: _Body, placed: PlacedObject, there: list[_Body]) -> bool:
     start = (body.vertices, body.mass, body.turn, body.position)
     tilt = placed.tilt_rad
     while tilt <= _MOST_TILT_RAD:
-        axis = np.cross([0.0, 0.0, 1.0], -away)
-        body.rotate(_about(axis, tilt))
+        body.rotate(_about(np.cross([0.0, 0.0, 1.0], -away), tilt))
         body.drop()
-        towards = _before(body, placed, there)
-        distance, point, touched = _contact(body, there, towards)
-        if point is not None:
-            foot = body.vertices[body.vertices[:, 2] < 1e-3 * body.high[2]]
-            held = float((point - distance * towards) @ towards)
-            balance = float(body.mass @ towards)
-            falls = balance > float((foot @ towards).max())
-            if touched == placed.of and falls and held > balance and point[2] >= _LEAN_ON * body.mass[2]:
-                body.move(distance * towards)
-                body.of, body.gap, body.pose = touched, 0.0, "leaning"
-                return True
+        yield
         body.vertices, body.mass, body.turn, body.position = start
         tilt += _TILT_STEP_RAD
     body.drop()
-    if body.poses and not placed.never_lies:
-        _lie_down(body)
-    return False
+
+
+def _put_up(body: _Body) -> None:
+    """What lies flat, as a tool or a book of a file may, is put on its heavier end."""
+    points = body.vertices - body.mass
+    longest = np.linalg.eigh(points.T @ points)[1][:, 2]
+    along = points @ longest
+    if float(body.high[2]) >= _FLAT * float(np.ptp(along)):
+        return
+    down = longest if along.max() < -along.min() else -longest
+    body.rotate(turn_between(down, np.array([0.0, 0.0, -1.0])))
+    body.drop()
+
+
+def _falls(body: _Body, towards: np.ndarray) -> bool:
+    """Whether a body on the ground falls over in this direction, left alone."""
+    foot = body.vertices[body.vertices[:, 2] < 1e-3 * body.high[2]]
+    return float(body.mass @ towards) > float((foot @ towards).max())
 
 
 def _lie_down(body: _Body) -> None:

@@ -95,9 +95,10 @@ class PlacedObject:
     `relation` to object `of`, which comes before it. It comes from the direction `bearing_rad` of that one
     and stops `gap_m` metres before it (apart), where it touches (touching), comes from above to one of the
     level places there, which `place_u` in [0, 1) picks (stacked), or leans on it, tilted by `tilt_rad` or
-    more (leaning). `pose` is how it lies: as its file has it, in the stable pose nearest to that, or in one
-    of all stable poses, which `pose_u` in [0, 1) picks by their shares; `never_lies` keeps what would only
-    lie as its file has it. What no place is found for touches instead.
+    more (leaning); with `wall_rad` it leans on the wall at that azimuth, which then stands where its top is.
+    `pose` is how it lies: as its file has it, in the stable pose nearest to that, or in one of all stable
+    poses, which `pose_u` in [0, 1) picks by their shares; `never_lies` keeps what would only lie as its file
+    has it. What no place is found for touches instead.
     """
 
     object: ObjectSpec
@@ -118,6 +119,7 @@ class PlacedObject:
     gap_m: float = 0.0
     tilt_rad: float = 0.0
     place_u: float = 0.0
+    wall_rad: float | None = None
 
     def __post_init__(self) -> None:
         if not self.radius > 0 or (self.size_m is not None and not self.size_m > 0):
@@ -164,7 +166,8 @@ class ReceiverSpec:
     """A plane that takes shadows: the ground z = 0, or a wall on it.
 
     A wall (`azimuth_rad` given) stands `distance` from the origin in that direction and faces the origin.
-    With a `clearance` it stands that far beyond the outermost vertex of the settled objects instead.
+    With a `clearance` it stands that far beyond the outermost vertex of the settled objects instead, or at
+    that vertex, where an object leans on it.
     """
 
     surface: SurfaceSpec
@@ -180,11 +183,13 @@ class ReceiverSpec:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RoomSpec:
     """A room from a file around the objects of a scene. Where in it they stand, and how it is turned to the
-    camera, follows from the file and `seed`. Its own lamps shine if `lights`."""
+    camera, follows from the file and `seed`. Its own lamps shine if `lights`. With `own`, one of its own
+    objects that the camera sees whole gets the number after those of the scene."""
 
     path: Path
     seed: int
     lights: bool
+    own: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Any, get_args
 import pairbridge.blender_assets
 from pairbridge.datagen.assets.catalogue import (
     EXCLUDED,
+    HUMAN,
     UNSPECIFIED,
     Asset,
     AssetKind,
@@ -46,6 +47,7 @@ _SUFFIXES: dict[AssetKind, frozenset[str]] = {
     "photo": frozenset({".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".png", ".webp"}),
 }
 PIN_FILE = "catalogue.yaml"
+_FRONT_OF_PEOPLE = -90.0
 _PIN_KEYS = frozenset(
     {
         "split",
@@ -434,7 +436,10 @@ def _pins(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _front(pin: dict[str, Any]) -> float | None:
-    return float(pin["front"]) if "front" in pin else None
+    """As the pin states it; a person from a file looks along -y, as Blender's characters and glTF's do."""
+    if "front" not in pin:
+        return _FRONT_OF_PEOPLE if HUMAN in pin.get("tags", ()) else None
+    return float(pin["front"])
 
 
 def _pin_problem(pin: Any) -> str | None:

@@ -3,8 +3,6 @@ written.
 """
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,14 +13,10 @@ from pairbridge.datagen.core.json_digest import file_sha256
 from pairbridge.datagen.dataset.verify import verify_dataset
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.engine.checkpoint import checkpoint_folders
+from tests.support.smoke_run import SmokeRun, start_smoke
 
 NOT_PROMISED = (".lock", "ledger.jsonl", ".shards.index")
 STAGES = ("generate", "verify", "train", "evaluate", "report")
-
-
-def run_smoke(runs: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [Path(sys.executable).with_name("pairbridge"), "run", "smoke", "--out", runs, *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -36,25 +30,16 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
-    """(the run's folder, how the command that made it ended)."""
-    runs = tmp_path_factory.mktemp("runs")
-    done = run_smoke(runs)
-    assert done.returncode in (0, 2), done.stdout + done.stderr
-    return runs / "smoke", done
-
-
 @pytest.mark.render
-def test_one_command_does_the_whole_job(smoke) -> None:
-    folder, done = smoke
+def test_one_command_does_the_whole_job(smoke_run: SmokeRun) -> None:
+    folder = smoke_run.folder
     for stage in STAGES:
-        assert f"finished stage {stage} in" in done.stdout
-    assert f"report: {folder / 'report.html'}" in done.stdout
+        assert f"finished stage {stage} in" in smoke_run.out
+    assert f"report: {folder / 'report.html'}" in smoke_run.out
 
     report = verify_dataset(folder / "dataset", decode=True)
     assert report.ok
-    assert (done.returncode == 2) == any(stream.holes for stream in report.streams)
+    assert (smoke_run.status == 2) == any(stream.holes for stream in report.streams)
     for recipe, split in (
         ("relighting", "train"),
         ("relighting", "test"),
@@ -68,8 +53,8 @@ def test_one_command_does_the_whole_job(smoke) -> None:
 
 
 @pytest.mark.render
-def test_its_figures_are_complete_and_its_shares_exact(smoke) -> None:
-    folder, _ = smoke
+def test_its_figures_are_complete_and_its_shares_exact(smoke_run: SmokeRun) -> None:
+    folder = smoke_run.folder
     metrics = json.loads((folder / "metrics.json").read_bytes())
     judged = metrics["evaluation"]["sources"]
     assert set(judged["rendered"]["methods"]) == {"model", "source", "colour_transfer", "colour_shift_ridge"}
@@ -95,11 +80,10 @@ def test_its_figures_are_complete_and_its_shares_exact(smoke) -> None:
 
 
 @pytest.mark.render
-def test_the_same_command_again_skips_everything_and_changes_nothing(smoke) -> None:
-    folder, first = smoke
-    before = digests(folder)
-    again = run_smoke(folder.parent)
-    assert again.returncode == first.returncode
+def test_the_same_command_again_skips_everything_and_changes_nothing(smoke_run: SmokeRun) -> None:
+    before = digests(smoke_run.folder)
+    again = start_smoke(smoke_run.folder.parents[1])
+    assert again.status == smoke_run.status
     for stage in STAGES:
-        assert f"skipping stage {stage}: nothing it depends on has changed" in again.stdout
-    assert digests(folder) == before
+        assert f"skipping stage {stage}: nothing it depends on has changed" in again.out
+    assert digests(smoke_run.folder) == before

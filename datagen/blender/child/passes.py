@@ -3,20 +3,15 @@
 import bpy
 
 from pairbridge.datagen.blender.child.blender_lines import write_multilayer_exr
+from pairbridge.datagen.blender.child.surface_outputs import write_surface
+from pairbridge.datagen.blender.imported.evaluated_geometry import SURFACES
 from pairbridge.datagen.scene.specs import GEOMETRIC_HITS, GEOMETRIC_NORMAL, SURFACE
 
 # Uncompressed: the file never leaves memory, and compression costs more than it saves there.
 CODEC = "NONE"
 
-# Everything that a renderer draws; lights, cameras, speakers and probes of a file are removed.
-BOUNDED_TYPES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
-
 # Objects that one pixel can tell apart.
 CRYPTOMATTE_DEPTH = 6
-
-# Shaders that have a roughness beside the Principled BSDF's, and those of them that are metal.
-_METALS = ("BSDF_GLOSSY", "BSDF_METALLIC")
-_REFLECTING = ("BSDF_PRINCIPLED", "BSDF_GLASS", "BSDF_REFRACTION", *_METALS)
 
 
 def enable_passes(*, coverage: bool, catches: bool = False) -> None:
@@ -54,7 +49,7 @@ def write_surfaces() -> None:
     for material in bpy.data.materials:
         if not material.use_nodes:
             _show_by_nodes(material)
-        _write_surface(material.node_tree)
+        write_surface(material.node_tree)
 
 
 def _show_by_nodes(material: bpy.types.Material) -> None:
@@ -69,93 +64,6 @@ def _show_by_nodes(material: bpy.types.Material) -> None:
     tree.links.new(diffuse.outputs["BSDF"], output.inputs["Surface"])
 
 
-def _write_surface(tree: bpy.types.ShaderNodeTree) -> None:
-    there = _there(tree)
-    geometry = tree.nodes.new("ShaderNodeNewGeometry")
-    for name, socket, value in (
-        (GEOMETRIC_NORMAL, "Color", _scaled(tree, geometry.outputs["True Normal"], there)),
-        (GEOMETRIC_HITS, "Value", there),
-        (SURFACE, "Color", _scaled(tree, _surface(tree, _shader(tree)), there)),
-    ):
-        output = tree.nodes.new("ShaderNodeOutputAOV")
-        output.aov_name = name
-        tree.links.new(value, output.inputs[socket])
-
-
-def _scaled(
-    tree: bpy.types.ShaderNodeTree, vector: bpy.types.NodeSocket, factor: bpy.types.NodeSocket
-) -> bpy.types.NodeSocket:
-    node = tree.nodes.new("ShaderNodeVectorMath")
-    node.operation = "SCALE"
-    tree.links.new(vector, node.inputs["Vector"])
-    tree.links.new(factor, node.inputs["Scale"])
-    return node.outputs["Vector"]
-
-
-def _surface(tree: bpy.types.ShaderNodeTree, shader: bpy.types.Node | None) -> bpy.types.NodeSocket:
-    """(roughness, metallic, 0) of what `shader` shows. Mixed shaders are mixed; what has no roughness of a
-    reflection, as cloth, wax and light, counts as matte.
-    """
-    kind = shader.type if shader else ""
-    if kind == "MIX_SHADER":
-        first, second = (
-            _surface(tree, socket.links[0].from_node if socket.links else None)
-            for socket in shader.inputs[1:3]
-        )
-        step = tree.nodes.new("ShaderNodeVectorMath")
-        step.operation = "SUBTRACT"
-        tree.links.new(second, step.inputs[0])
-        tree.links.new(first, step.inputs[1])
-        mixed = tree.nodes.new("ShaderNodeVectorMath")
-        mixed.operation = "MULTIPLY_ADD"
-        tree.links.new(step.outputs[0], mixed.inputs[0])
-        _copy(tree, shader.inputs["Fac"], mixed.inputs[1])
-        tree.links.new(first, mixed.inputs[2])
-        return mixed.outputs[0]
-    written = tree.nodes.new("ShaderNodeCombineXYZ")
-    written.inputs["X"].default_value = 1.0
-    if kind in _REFLECTING:
-        _copy(tree, shader.inputs["Roughness"], written.inputs["X"])
-    if kind == "BSDF_PRINCIPLED":
-        _copy(tree, shader.inputs["Metallic"], written.inputs["Y"])
-    elif kind in _METALS:
-        written.inputs["Y"].default_value = 1.0
-    return written.outputs["Vector"]
-
-
-def _copy(tree: bpy.types.ShaderNodeTree, read: bpy.types.NodeSocket, written: bpy.types.NodeSocket) -> None:
-    """Give one input what another has: its link, or its number."""
-    if read.links:
-        tree.links.new(read.links[0].from_socket, written)
-    else:
-        value = read.default_value
-        written.default_value = (value,) * 3 if written.type == "VECTOR" else value
-
-
-def _shader(tree: bpy.types.ShaderNodeTree) -> bpy.types.Node | None:
-    """The node that is shown as the surface."""
-    output = tree.get_output_node("CYCLES")
-    links = output.inputs["Surface"].links if output else ()
-    return links[0].from_node if links else None
-
-
-def _there(tree: bpy.types.ShaderNodeTree) -> bpy.types.NodeSocket:
-    """1 where a camera's ray ends on the surface, 0 where it passes through a hole, by the rule of the depth
-    pass: an alpha of half. Knows the alpha of the Principled BSDF, which is where importers put it.
-    """
-    there = tree.nodes.new("ShaderNodeMath")
-    there.operation = "GREATER_THAN"
-    there.inputs[0].default_value = 1.0
-    there.inputs[1].default_value = 0.5 - 1e-4
-    shader = _shader(tree)
-    if shader and shader.type == "BSDF_PRINCIPLED":
-        alpha = shader.inputs["Alpha"]
-        there.inputs[0].default_value = alpha.default_value
-        if alpha.links:
-            tree.links.new(alpha.links[0].from_socket, there.inputs[0])
-    return there.outputs[0]
-
-
 def is_bounded() -> bool:
     """Whether the vertices that a camera is placed by bound all that is rendered: neither hair, nor a surface
     that nodes move or that is subdivided more finely in renders.
@@ -164,7 +72,7 @@ def is_bounded() -> bool:
 
 
 def _reaches_out(item: bpy.types.Object) -> bool:
-    if item.type not in BOUNDED_TYPES:
+    if item.type not in SURFACES:
         return item.type not in ("EMPTY", "ARMATURE", "CAMERA", "LATTICE")
     return bool(item.particle_systems) or any(
         modifier.type == "NODES"

@@ -9,8 +9,8 @@ import math
 import bpy
 import mathutils
 
-from pairbridge.datagen.blender.child.mapped_materials import mapped_material
 from pairbridge.datagen.blender.child.scene_collections import collection_of
+from pairbridge.datagen.blender.imported.mapped_materials import mapped_material
 from pairbridge.datagen.blender.shading.shader_nodes import Graph, Socket, Value
 from pairbridge.datagen.scene.specs import MAPPED, CatcherSpec, ReceiverSpec, SurfaceSpec
 from pairbridge.datagen.scene.specs import RECEIVER_REACH as FAR

@@ -11,10 +11,11 @@ import numpy as np
 from pairbridge.datagen.assets.object_formats.far_origin import check_shape_kept
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.blender.child.camera_framing import frame, nearest_ground, seen_box
-from pairbridge.datagen.blender.child.mesh_files import import_file
-from pairbridge.datagen.blender.child.passes import BOUNDED_TYPES, set_part
+from pairbridge.datagen.blender.child.passes import set_part
 from pairbridge.datagen.blender.child.receivers import build_catcher, build_receiver
 from pairbridge.datagen.blender.families import build
+from pairbridge.datagen.blender.imported.evaluated_geometry import evaluated
+from pairbridge.datagen.blender.imported.mesh_files import import_file
 from pairbridge.datagen.blender.render_devices import check_kept, devices_to_use
 from pairbridge.datagen.blender.render_settings import RenderSettings
 from pairbridge.datagen.blender.shading.shaders import MATERIAL_CLASS
@@ -182,7 +183,7 @@ def load(scene: SceneSpec, source: ObjectSource) -> tuple[LoadedScene, np.ndarra
         vertices.append(place.world(one.vertices))
     every = np.concatenate(vertices)
     for number, receiver in enumerate(scene.receivers):
-        build_receiver(number, at_scale(_cleared(receiver, every, unit_m), unit_m))
+        build_receiver(number, at_scale(_cleared(receiver, every, unit_m, places), unit_m))
     infos = [
         ObjectInfo(
             num_meshes=one.num_meshes,
@@ -229,10 +230,15 @@ def _as_planned(objects: Sequence[PlacedObject], imported: list[_Imported]) -> l
     return places
 
 
-def _cleared(receiver: ReceiverSpec, vertices: np.ndarray, unit_m: float | None) -> ReceiverSpec:
-    """A wall that keeps its clearance from settled objects, whose places a plan does not know."""
+def _cleared(
+    receiver: ReceiverSpec, vertices: np.ndarray, unit_m: float | None, places: Sequence[Settled]
+) -> ReceiverSpec:
+    """A wall that keeps its clearance from settled objects, whose places a plan does not know, or stands at
+    what leans on it."""
     if unit_m is None or receiver.clearance is None:
         return receiver
+    if receiver.azimuth_rad in [place.wall_rad for place in places]:
+        receiver = replace(receiver, clearance=0.0)
     towards = np.array([math.cos(receiver.azimuth_rad), math.sin(receiver.azimuth_rad), 0.0])
     return replace(receiver, distance=float((vertices @ towards).max()) + receiver.clearance)
 
@@ -242,7 +248,7 @@ def _import(placed: PlacedObject, source: ObjectSource) -> _Imported:
     metres = _add(placed.object, source)
     _drop_what_is_not_geometry()
     added = [item for item in bpy.data.objects if item not in before]
-    vertices, triangles, num_meshes, num_faces = _evaluated(added)
+    vertices, triangles, num_meshes, num_faces = evaluated(added)
     centre, radius = _bounding_sphere(placed.object, vertices, num_faces, source.rules)
     return _Imported(added, vertices, triangles, centre, radius, num_meshes, num_faces, metres)
 
@@ -315,39 +321,6 @@ def _drop_what_is_not_geometry() -> None:
             bpy.data.objects.remove(item)
         else:
             item.animation_data_clear()
-
-
-def _evaluated(items: list[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """World positions (N, 3) of all rendered vertices of `items`, their triangles (M, 3) as indices of them,
-    the number of meshes and that of faces.
-
-    Modifiers are applied, and each instance counts.
-    """
-    wanted = set(items)
-    graph = bpy.context.evaluated_depsgraph_get()
-    parts, triangles, num_faces, num_vertices = [], [], 0, 0
-    for instance in graph.object_instances:
-        item = instance.object
-        if item.type not in BOUNDED_TYPES or not instance.show_self or item.hide_render:
-            continue
-        if (instance.parent if instance.is_instance else item).original not in wanted:
-            continue
-        mesh = item.to_mesh()
-        flat = np.empty(3 * len(mesh.vertices), np.float32)
-        mesh.vertices.foreach_get("co", flat)
-        num_faces += len(mesh.polygons)
-        mesh.calc_loop_triangles()
-        corners = np.empty(3 * len(mesh.loop_triangles), np.int32)
-        mesh.loop_triangles.foreach_get("vertices", corners)
-        item.to_mesh_clear()
-        matrix = np.array(instance.matrix_world, np.float64)
-        if flat.size:
-            parts.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
-            triangles.append(corners.reshape(-1, 3) + num_vertices)
-            num_vertices += len(flat) // 3
-    if not parts:
-        return np.empty((0, 3)), np.empty((0, 3), int), 0, 0
-    return np.concatenate(parts), np.concatenate(triangles), len(parts), num_faces
 
 
 def _bounding_sphere(

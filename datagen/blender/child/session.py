@@ -72,7 +72,9 @@ class Session:
         loaded, self._vertices = scene.load(spec, self._source)
         if spec.room is not None:
             room = dataclasses.replace(spec.room, path=Path(spec.room.path))
-            self._room = build_room(room, self._vertices, loaded.metres_per_unit, self._source.rules)
+            self._room = build_room(
+                room, self._vertices, loaded.metres_per_unit, len(spec.objects), self._source.rules
+            )
         smoothest = world.smoothest_roughness()
         world.build_world(self._settings.lighting_copy_width_for(smoothest))
         write_surfaces()
@@ -86,7 +88,7 @@ class Session:
         if self._vertices is None:
             raise OutOfOrder("no scene is loaded")
         pose = scene.place_camera(self._vertices, from_json(CameraSpec, camera), tuple(size_WH))
-        room = None if self._room is None else self._room.turn_to(pose, self._vertices)
+        room = None if self._room is None else self._room.turn_to(pose, self._vertices, tuple(size_WH))
         return dataclasses.asdict(pose) | {"room": room}
 
     def render(

@@ -17,7 +17,9 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 from pairbridge.datagen.assets.object_rules import ObjectRules
-from pairbridge.datagen.blender.child.mesh_files import import_file
+from pairbridge.datagen.blender.child.own_objects import OwnObjects
+from pairbridge.datagen.blender.imported.evaluated_geometry import evaluated
+from pairbridge.datagen.blender.imported.mesh_files import import_file
 from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.scene.specs import CameraPose, RoomSpec
 from pairbridge.datagen.scene.surface_draws import METRES_A_UNIT
@@ -26,7 +28,6 @@ NAME = "room"
 # Empties whose names begin so are where objects go.
 _MARK = "place"
 _DROPPED = frozenset({"CAMERA", "LIGHT_PROBE", "SPEAKER"})
-_SURFACES = frozenset({"MESH", "CURVE", "SURFACE", "META", "FONT"})
 # Places are looked for on a grid of so many steps along the longer side, and surfaces below each other.
 _STEPS = 40
 _MOST_BELOW = 6
@@ -52,10 +53,12 @@ class UserRoom:
     places: list[Vector]
     turn_rad: float
     unit: float
+    own: OwnObjects | None
 
-    def turn_to(self, pose: CameraPose, vertices: np.ndarray) -> dict[str, Any]:
+    def turn_to(self, pose: CameraPose, vertices: np.ndarray, size_WH: tuple[int, int]) -> dict[str, Any]:
         """Put the room around the objects (`vertices` (N, 3), world) so that the camera sees them from
-        inside; says how. Raises AssetError where no place and turn does."""
+        inside; says how, and which of its own objects can be removed (`own`, a name or None). Raises
+        AssetError where no place and turn does."""
         camera = np.array(pose.camera_to_world)[:3, 3]
         low, high = vertices.min(axis=0), vertices.max(axis=0)
         middle = (low + high) / 2
@@ -67,11 +70,14 @@ class UserRoom:
                 here, *targets = (self._inside(point, place, turn) for point in (camera, *seen))
                 if self._is_indoors(here) and all(self._is_free(target, here) for target in targets):
                     self._put(place, turn)
-                    return {
+                    told = {
                         "place": [round(part, 6) for part in place],
                         "turn_rad": turn,
                         "units_per_world_unit": self.unit,
                     }
+                    if self.own is not None:
+                        told["own"] = self.own.choose(self.root, self.tree, place, pose, size_WH)
+                    return told
         raise _unusable(
             self.path, "no_view", f"from none of {len(self.places)} places is there a free view to the camera"
         )
@@ -105,19 +111,19 @@ class UserRoom:
 
 
 def build_room(
-    room: RoomSpec, vertices: np.ndarray, metres_per_unit: float | None, rules: ObjectRules
+    room: RoomSpec, vertices: np.ndarray, metres_per_unit: float | None, number: int, rules: ObjectRules
 ) -> UserRoom:
-    """Add the room to a scene whose objects have these `vertices` (N, 3). Raises AssetError for a file that
-    is broken, and for one without a place that is large enough."""
+    """Add the room to a scene of `number` objects that have these `vertices` (N, 3). Raises AssetError for a
+    file that is broken, and for one without a place that is large enough."""
     before = set(bpy.data.objects)
     metres = import_file(room.path, rules, {}, None) or 1.0
     added = _kept(before, lights=room.lights)
     unit = (metres_per_unit or METRES_A_UNIT) / metres
-    corners, triangles = _surfaces(added)
-    if not triangles or len(triangles) > rules.max_faces:
+    corners, triangles, _, _ = evaluated(added)
+    if not 0 < len(triangles) <= rules.max_faces:
         why = f"it has {len(triangles)} triangles, and object_rules.max_faces is {rules.max_faces}"
-        raise _unusable(room.path, "too_many_faces" if triangles else "no_geometry", why)
-    tree = BVHTree.FromPolygons(corners, triangles, all_triangles=True)
+        raise _unusable(room.path, "too_many_faces" if len(triangles) else "no_geometry", why)
+    tree = BVHTree.FromPolygons(corners.tolist(), triangles.tolist(), all_triangles=True)
     marks = [
         item.matrix_world.translation.copy()
         for item in sorted(added, key=lambda item: item.name)
@@ -126,13 +132,15 @@ def build_room(
     reach = unit * float(np.hypot(vertices[:, 0], vertices[:, 1]).max())
     height = unit * float(vertices[:, 2].max())
     draw = np.random.default_rng(room.seed)
-    places = _places(tree, np.array(corners), marks, reach, height, draw)
+    places = _places(tree, corners, marks, reach, height, draw)
     if not places:
         need = f"{2 * reach * metres:.2f} m across and {height * metres:.2f} m high"
         where = "its empties" if marks else "its upward surfaces"
         raise _unusable(room.path, "no_place", f"{where} leave no free place {need} between walls")
     root = _root(added, unit)
-    return UserRoom(room.path, root, tree, places, float(draw.uniform(0, math.tau)), unit)
+    turn_rad = float(draw.uniform(0, math.tau))
+    own = OwnObjects.of(added, unit * np.ptp(vertices, axis=0).max(), number, draw) if room.own else None
+    return UserRoom(room.path, root, tree, places, turn_rad, unit, own)
 
 
 def _kept(before: set[bpy.types.Object], *, lights: bool) -> list[bpy.types.Object]:
@@ -144,27 +152,6 @@ def _kept(before: set[bpy.types.Object], *, lights: bool) -> list[bpy.types.Obje
             item.animation_data_clear()
             kept.append(item)
     return kept
-
-
-def _surfaces(items: list[bpy.types.Object]) -> tuple[list[Vector], list[tuple[int, int, int]]]:
-    """The corners and triangles of all that is rendered of `items`, modifiers applied, instances too."""
-    wanted = set(items)
-    graph = bpy.context.evaluated_depsgraph_get()
-    corners: list[Vector] = []
-    triangles: list[tuple[int, int, int]] = []
-    for instance in graph.object_instances:
-        item = instance.object
-        if item.type not in _SURFACES or not instance.show_self or item.hide_render:
-            continue
-        if (instance.parent if instance.is_instance else item).original not in wanted:
-            continue
-        mesh = item.to_mesh()
-        mesh.calc_loop_triangles()
-        first, matrix = len(corners), instance.matrix_world.copy()
-        corners += [matrix @ vertex.co for vertex in mesh.vertices]
-        triangles += [tuple(first + index for index in face.vertices) for face in mesh.loop_triangles]
-        item.to_mesh_clear()
-    return corners, triangles
 
 
 def _places(

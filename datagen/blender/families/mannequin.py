@@ -159,7 +159,7 @@ def mannequin(p: MannequinParams) -> list[Part]:
     parts = lay_figure(p.figure, p.skin, p.joint) if p.style == "lay" else _dummy_parts(p)
     lowest = min(float(part.mesh.vertices[:, 2].min()) for part in parts)
     parts = [Part(part.name, part.mesh.moved(z=-lowest), part.material) for part in parts]
-    return parts + _stand(p, -lowest)
+    return parts + _stand(p, -lowest, np.concatenate([part.mesh.vertices for part in parts]))
 
 
 def _dummy_parts(p: MannequinParams) -> list[Part]:
@@ -227,10 +227,15 @@ def _head(p: MannequinParams) -> list[tuple[str, Mesh, Material]]:
     return result
 
 
-def _stand(p: MannequinParams, raised: float) -> list[Part]:
+def _stand(p: MannequinParams, raised: float, figure: np.ndarray) -> list[Part]:
     if p.stand == "none":
         return []
     plate = solids.lathe(curves.rounded([(0, -0.014), (0.15, -0.014), (0.15, 0.0), (0, 0.0)], 0.005), 72)
+    if p.stand == "plate":
+        # Under the foot, or the feet, that it holds: a runner's are not below its hips.
+        soles = figure[figure[:, 2] < 0.006]
+        x, y = ((soles.min(axis=0) + soles.max(axis=0)) / 2)[:2]
+        plate = plate.moved(x=float(x), y=float(y))
     result = [Part("plate", plate, p.base)]
     if p.stand == "rod":
         top = p.figure.at(0.0, 0.02, 0.0) + np.array([0.0, 0.0, raised])

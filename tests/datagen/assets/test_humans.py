@@ -46,6 +46,14 @@ def test_a_whole_folder_is_tagged_by_one_line(catalogue: Catalogue) -> None:
     assert catalogue.get("ada").record()["tags"] == ["human"]
 
 
+def test_people_look_along_minus_y_unless_it_is_said(tmp_path: Path) -> None:
+    people = folder_of(
+        tmp_path / "people", "ada", "ben", pins='"*": {tags: [human], split: train}\nben: {front: 0}\n'
+    )
+    found = build_catalogue(AssetsConfig(objects=(people,), families=("vase",)), None)
+    assert (found.get("ada").front, found.get("ben").front) == (-90.0, 0.0)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_a_recipe_draws_people_at_the_share_it_names(catalogue: Catalogue, share: float) -> None:
     ids = drawn(catalogue, humans_share=share)

@@ -35,7 +35,7 @@ def written_by(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
             [sys.executable, str(Path(__file__).with_name(script)), str(folder)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert done.stdout.rstrip().endswith("written"), done.stderr[-3000:]
         write_lighting(folder / "soft.exr", 1)

@@ -1,5 +1,6 @@
-"""Writes rooms with a Blender of its own: a furnished one as .glb and .blend, one with a marked place, and a
-cupboard in which nothing has space. Run as a script with the folder to write to.
+"""Writes rooms with a Blender of its own: a furnished one as .glb and .blend, one with a marked place, one
+with things of its own beside that, and a cupboard in which nothing has space. Run as a script with the folder
+to write to.
 """
 
 import sys
@@ -60,6 +61,13 @@ def main(folder: Path) -> None:
     place.location = (0.2, 0.0, 0.76)
     bpy.context.scene.collection.objects.link(place)
     bpy.ops.export_scene.gltf(filepath=str(folder / "marked.glb"), export_lights=True)
+    # Beside the place a cup, and a saucer that carries a cube.
+    box("cup", (0.34, -0.02, 0.75), (0.38, 0.02, 0.83), (0.05, 0.2, 0.7))
+    box("saucer", (-0.02, -0.04, 0.75), (0.06, 0.04, 0.76), (0.7, 0.7, 0.6))
+    box("cube", (0.0, -0.02, 0.76), (0.04, 0.02, 0.8), (0.7, 0.1, 0.05))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "own.blend"))
+    bpy.data.objects["cup"].name = "removable cup"
+    bpy.ops.export_scene.gltf(filepath=str(folder / "own.glb"), export_lights=True)
     fresh()
     shell(0.5, 0.5, 0.4)
     bpy.ops.export_scene.gltf(filepath=str(folder / "cupboard.glb"))

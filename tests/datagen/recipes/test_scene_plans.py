@@ -106,7 +106,7 @@ def test_removal_groups_stand_in_the_users_rooms() -> None:
     )
     plan = plan_of("object_removal", there=rooms, scenes_share=0.5, scene_lights=0.5)
     bare = plan_of("object_removal")
-    lights = []
+    lights, own = [], []
     for group in range(300):
         params, as_before = (one.group(one.streams[0], group).params for one in (plan, bare))
         scene = params.pop("scene", None)
@@ -115,9 +115,11 @@ def test_removal_groups_stand_in_the_users_rooms() -> None:
             continue
         assert scene["id"] == "hall-train"
         lights.append(scene["lights"])
+        own.append(scene["own"])
         assert params == as_before | {"receivers": [], "lamps": []}
     assert len(lights) / 300 == pytest.approx(0.5, abs=0.1)
     assert np.mean(lights) == pytest.approx(0.5, abs=0.15)
+    assert np.mean(own) == pytest.approx(0.3, abs=0.15)
 
 
 @pytest.mark.parametrize("kind", KINDS)

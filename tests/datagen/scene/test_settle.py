@@ -207,6 +207,21 @@ def test_relations_are_planned_as_often_as_their_weights_where_they_are_possible
     assert 0.02 < np.mean(mugs) < 0.5
 
 
+@pytest.mark.parametrize("kind", ["object_removal", "geometry"])
+def test_one_object_of_a_room_may_lean_on_one_of_its_walls(kind: str) -> None:
+    leaning = 0
+    for plan in plans(kind, 300, objects=[3, 4]):
+        walls = [wall["azimuth_rad"] for wall in plan["receivers"] if wall["azimuth_rad"] is not None]
+        on_walls = [entry for entry in plan["objects"] if "wall_rad" in entry]
+        assert len(on_walls) <= 1
+        for entry in on_walls:
+            assert entry["relation"] == "leaning"
+            assert entry["wall_rad"] in walls
+        leaning += len(on_walls)
+    assert leaning > 5
+    assert not any("wall_rad" in entry for plan in plans("relighting_swap", 100) for entry in plan["objects"])
+
+
 def test_no_removed_object_holds_up_one_that_stays() -> None:
     held = 0
     for plan in plans("object_removal", 1000, hidden=[1, 3], pairs_per_group=4, twins=0.3):
@@ -225,3 +240,34 @@ def test_an_order_of_removal_changes_only_what_would_float() -> None:
     objects = [{}, {"relation": "stacked", "of": 0}, {"relation": "touching", "of": 0}, {}]
     assert free_first([3, 2, 1, 0], objects) == [3, 2, 1, 0]
     assert free_first([0, 3, 1, 2], objects) == [3, 1, 0, 2]
+
+
+@pytest.mark.parametrize("bearing_rad", [0.0, 1.5, 4.0])
+def test_a_board_leans_on_the_wall_behind_all_others(bearing_rad: float) -> None:
+    board, wall_rad = box(1.2, 0.1, 3), 0.8
+    keys = {"relation": "leaning", "wall_rad": wall_rad, "tilt_rad": 0.15, "gap_m": 0.03}
+    places = rest(
+        (box(1, 1, 2), {}),
+        (board, keys | {"bearing_rad": bearing_rad}),
+        # Beside the board by its plan, it stands beside the box: the wall is no place for it.
+        (box(1, 1, 1), {"relation": "touching", "of": 1, "bearing_rad": wall_rad}),
+    )
+    assert (places[1].relation, places[1].of, places[1].wall_rad) == ("leaning", None, wall_rad)
+    assert (places[2].relation, places[2].of) == ("touching", 0)
+    towards = np.array([math.cos(wall_rad), math.sin(wall_rad), 0.0])
+    there = world(board, places[1]).reshape(-1, 3)
+    top = there[(there @ towards).argmax()]
+    foot = there[there[:, 2] < there[:, 2].min() + 1e-6]
+    assert there[:, 2].min() == pytest.approx(0, abs=1e-6)
+    # It would fall to the wall, which holds it higher up, and nothing else reaches so far.
+    assert (foot @ towards).max() < centre_of_mass(world(board, places[1])) @ towards < top @ towards
+    assert top[2] > 1.5
+    for surface, place in ((box(1, 1, 2), places[0]), (box(1, 1, 1), places[2])):
+        assert (world(surface, place) @ towards).max() < top @ towards
+        found = first_contact(world(surface, place) - 20 * towards, world(board, places[1]), towards)
+        assert found is None or found[0] > 20.2
+
+
+def test_what_does_not_lean_by_itself_touches_before_a_wall_too() -> None:
+    keys = {"relation": "leaning", "wall_rad": 0.8, "tilt_rad": 0.1}
+    assert rest((box(1, 1, 2), {}), (box(1, 1, 1), keys))[1].relation == "touching"

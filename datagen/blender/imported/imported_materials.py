@@ -13,11 +13,14 @@ from pairbridge.datagen.assets.object_formats.ply_files import ply_picture
 from pairbridge.datagen.assets.object_formats.unusable_objects import unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules
 from pairbridge.datagen.assets.signatures import SIGNATURE_BYTES, content_of
+from pairbridge.datagen.blender.imported.passing_light import let_light_pass
 
 # Of a picture: where less of it is opaque, its alpha is taken for something else than coverage.
 _OPAQUE_SHARE = 0.05
 # A connection of a binary FBX from a picture to what a material calls its transparency.
 _FBX_TRANSPARENCY = re.compile(rb"S\x02\0\0\0OPL.{8}L.{8}S.\0\0\0(?:Transparen|Opacity)", re.DOTALL)
+# On a shader whose alpha is settled: of a scene of several files each one's import comes by.
+_DONE = "pairbridge_alpha"
 # Formats whose colours of vertices are colours: those of others may be weights of something.
 _COLOURED_BESIDE_MATERIALS = frozenset({".obj", ".ply"})
 
@@ -37,9 +40,12 @@ def settle_materials(path: Path, meshes: list[bpy.types.Mesh], rules: ObjectRule
         if picture is not None and mesh.uv_layers and not mesh.materials:
             _show_picture(mesh, path.parent / picture)
         _show_vertex_colours(mesh, beside_materials=suffix in _COLOURED_BESIDE_MATERIALS)
-    if suffix == ".fbx" and _FBX_TRANSPARENCY.search(path.read_bytes()) is None:
-        _drop_alpha_that_is_no_coverage()
+    if suffix == ".fbx":
+        if _FBX_TRANSPARENCY.search(path.read_bytes()) is None:
+            _drop_alpha_that_is_no_coverage()
+        _keep_stated_alpha()
     _check_visible(path, meshes)
+    let_light_pass(_trees())
 
 
 def _find_again(path: Path, image: bpy.types.Image) -> None:
@@ -59,8 +65,7 @@ def _name_in_file(path: Path, image: bpy.types.Image) -> str:
 
 def _check_images(path: Path, rules: ObjectRules) -> None:
     """A missing texture does not raise: it renders purple."""
-    trees = [thing.node_tree for thing in bpy.data.materials if thing.use_nodes and thing.users]
-    for tree in [*trees, *(group for group in bpy.data.node_groups if group.users)]:
+    for tree in _trees():
         for node in tree.nodes:
             # The USD importer leaves the node empty, as does an author who never chose a picture.
             if node.bl_idname == "ShaderNodeTexImage" and node.image is None and _is_linked(node):
@@ -80,6 +85,12 @@ def _check_images(path: Path, rules: ObjectRules) -> None:
                 f"its texture {_name_in_file(path, image)} has {width}x{height} pixels, above "
                 f"object_rules.max_texture_side of {rules.max_texture_side}",
             )
+
+
+def _trees() -> list[bpy.types.ShaderNodeTree]:
+    """Of the materials that are used, and the groups in them."""
+    own = [thing.node_tree for thing in bpy.data.materials if thing.use_nodes and thing.users]
+    return [*own, *(group for group in bpy.data.node_groups if group.users and group.type == "SHADER")]
 
 
 def _why_missing(path: Path, image: bpy.types.Image) -> str:
@@ -156,6 +167,28 @@ def _drop_alpha_that_is_no_coverage() -> None:
                 if alpha is not None and np.mean(alpha > 0.99) < _OPAQUE_SHARE:
                     material.node_tree.links.remove(link)
                     surface.inputs["Alpha"].default_value = 1.0
+
+
+def _keep_stated_alpha() -> None:
+    """Blender's FBX importer also puts a picture's alpha in the place of the material's own: both count. (0
+    is what some exporters write of what is opaque.)
+    """
+    for material in bpy.data.materials:
+        nodes = material.node_tree.nodes if material.use_nodes else ()
+        for surface in [node for node in nodes if node.type == "BSDF_PRINCIPLED"]:
+            alpha = surface.inputs["Alpha"]
+            # A product is how the importers of the other formats show both.
+            if (
+                not alpha.is_linked
+                or not 0 < alpha.default_value < 1
+                or alpha.links[0].from_node.type == "MATH"
+            ):
+                continue
+            both = material.node_tree.nodes.new("ShaderNodeMath")
+            both.operation = "MULTIPLY"
+            both.inputs[1].default_value = alpha.default_value
+            material.node_tree.links.new(alpha.links[0].from_socket, both.inputs[0])
+            material.node_tree.links.new(both.outputs[0], alpha)
 
 
 def _check_visible(path: Path, meshes: list[bpy.types.Mesh]) -> None:

@@ -19,8 +19,8 @@ from pairbridge.datagen.assets.object_files import check_object_file, companions
 from pairbridge.datagen.assets.object_formats.file_references import can_be_read, check_readable
 from pairbridge.datagen.assets.object_formats.unusable_objects import importer_reason, unusable
 from pairbridge.datagen.assets.object_rules import ObjectRules, UpAxis
-from pairbridge.datagen.blender.child import usd_files
-from pairbridge.datagen.blender.child.imported_materials import settle_materials
+from pairbridge.datagen.blender.imported import usd_files
+from pairbridge.datagen.blender.imported.imported_materials import settle_materials
 from pairbridge.datagen.core.errors import AssetError, FileUnreadable
 
 # Area of all faces over the square of the extent: below it lie only lines and points, to rounding.
@@ -29,6 +29,8 @@ LEAST_AREA = 1e-10
 _FBX_UP = re.compile(
     rb"S\x06\0\0\0UpAxisS\x03\0\0\0intS\x07\0\0\0IntegerS\0\0\0\0I([\0-\x02]\0\0\0)", re.DOTALL
 )
+# The text that Rigify leaves in the file of every rig that it makes: panels alone, nothing that is rendered.
+_RIGIFY_PANEL = re.compile(r"^rig_id = ", re.MULTILINE)
 _USD = frozenset({".usd", ".usda", ".usdc", ".usdz"})
 # Of Blender's importers: the axes of a file, which differ from its own where y is up.
 _FORWARD = {"y": "NEGATIVE_Z", "z": "Y"}
@@ -166,7 +168,7 @@ def _append_blend(path: Path) -> float | None:
         if not there.scenes:
             wanted.objects = there.objects
     for text in wanted.texts:
-        if text.use_module:
+        if text.use_module and not _RIGIFY_PANEL.search(text.as_string()):
             raise unusable(path, "script", f"its text {text.name!r} is a script that wants to run on opening")
         bpy.data.texts.remove(text)
     if wanted.scenes:

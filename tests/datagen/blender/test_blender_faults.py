@@ -186,6 +186,19 @@ def test_a_hang_and_a_stopped_process_time_out_and_leave_nothing_running(
     client.load_object(ObjectSpec(path=files / "box.obj"))
 
 
+def test_a_render_has_time_for_its_samples_and_a_scene_for_its_objects(
+    open_client: Callable[..., BlenderClient], files: Path
+) -> None:
+    limits = ProcessLimits(request_timeout_s=2.0, megasample_timeout_s=20.0)
+    assert limits.timeout_s(objects=5) == 10.0
+    client = open_client(RenderSettings(samples=50), limits=limits)
+    client.load_object(ObjectSpec(path=files / "box.obj"))
+    client.set_camera(VIEW, (40, 25))
+    os.kill(client.pid, signal.SIGSTOP)
+    with pytest.raises(BlenderTimedOut, match="render within 3 s"):
+        client.render(environment_path=files / "soft.exr", seed=1)
+
+
 def test_blender_dies_with_a_killed_parent_even_while_it_is_busy(
     files: Path, endless: Path, tmp_path: Path
 ) -> None:

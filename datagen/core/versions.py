@@ -3,12 +3,13 @@
 from functools import cache
 from importlib import metadata
 
-# Whose versions a sample records: those whose change can change a pixel.
+# Whose versions a sample records: those whose change can change a pixel, or the bytes that it is packed in.
 _RECORDED_DISTRIBUTIONS = (
     "pairbridge",
     "numpy",
     "opencv-python",
     "OpenEXR",
+    "deflate",
     "bpy",
     "torch",
     "diffusers",

@@ -164,7 +164,8 @@ def bottle_rand(rng: np.random.Generator) -> BottleParams:
     top = material_rand(
         skin, ("plastic",) if cap not in ("foil", "crown", "foil lid") else ("metal", "painted")
     )
-    if skin.uniform() < 0.6:
+    # Bare metal has its own reflectance; what is moulded or painted is often white, grey or black.
+    if skin.uniform() < 0.6 and top.kind != "metal":
         top = replace(top, colour=_neutral_rand(skin))
     if cap == "foil":
         # Capsules are varnished, deep red, black, gold or white.

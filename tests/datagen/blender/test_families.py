@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pairbridge.datagen.blender.families import FAMILIES, object_parts
+from pairbridge.datagen.blender.families.bottle_params import bottle_rand
 from pairbridge.datagen.blender.materials.material_kinds import KINDS, classes, implausible, material_rand
 from pairbridge.datagen.blender.modelling import curves, implicit, solids
 from pairbridge.datagen.blender.modelling.meshes import Mesh, joined, sheet, signed_volume
@@ -153,6 +154,13 @@ def test_colours_and_roughness_stay_plausible(objects: list[list[Part]]) -> None
     for parts in objects:
         for part in parts:
             assert implausible(part.material) == (), part
+
+
+def test_a_bottles_metal_cap_keeps_the_reflectance_of_its_metal() -> None:
+    """Twelve bottles seldom have one."""
+    caps = [bottle_rand(rng(seed, "cap")).top for seed in range(400)]
+    assert sum(cap.kind == "metal" for cap in caps) > 10
+    assert {problem for cap in caps for problem in implausible(cap)} == set()
 
 
 def test_no_family_has_a_class_of_materials_that_it_does_not_state(

@@ -113,9 +113,8 @@ def main() -> None:
     seconds = measure(arguments.groups, arguments.size, arguments.samples)
     print(table(seconds))
     if arguments.json:
-        arguments.json.write_text(
-            json.dumps(vars(arguments) | {"json": None, "seconds": seconds}, indent=1) + "\n"
-        )
+        measured_at = {name: getattr(arguments, name) for name in ("groups", "size", "samples")}
+        arguments.json.write_text(json.dumps(measured_at | {"seconds": seconds}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

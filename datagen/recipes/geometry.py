@@ -29,7 +29,7 @@ from pairbridge.datagen.core.errors import Rejected
 from pairbridge.datagen.core.random_draws import Fraction, RangeOf, whole_number
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.core.splits import Split
-from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear
+from pairbridge.datagen.imaging.compositing import alpha_to_mask, over_linear, own_part
 from pairbridge.datagen.imaging.edges import canny_edges
 from pairbridge.datagen.imaging.quality import (
     Gates,
@@ -240,8 +240,8 @@ class Geometry:
         picture = over_linear(passes.rgba * scale, surroundings)
         if params["receivers"] and all(one["azimuth_rad"] is None for one in params["receivers"]):
             # A ground without walls ends in no straight line; where its depth is valid it is as it was.
-            covering = np.concatenate([picture * objects[..., None], objects[..., None]], axis=-1)
-            picture = faded_ground(picture, covering, surroundings, pose, (config.far, 2 * config.far))
+            own = np.concatenate([own_part(picture, objects), objects[..., None]], axis=-1)
+            picture = faded_ground(picture, own, surroundings, pose, (config.far, 2 * config.far))
         image = finished(params, workbench.view).apply(picture)
         check_foreground(image, alpha_to_mask(objects), "source", config.gates)
         return Seen(

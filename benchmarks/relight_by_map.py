@@ -1,16 +1,14 @@
-"""Does turning the environment map turn the light? One model, judged on objects and maps that it never saw.
+"""Does turning the environment map turn the light? The model of the package, on what it never saw.
 
     python -m benchmarks.relight_by_map [--runs runs] [--out docs/benchmarks] [--images docs/images]
         [--foreign FOLDER]
 
-Renders a dataset of many environment maps (resumable), trains on it once with the target's map as a condition
-(resumable), and judges the one-step model
-
-- by foreground PSNR on test pairs, beside the source and a ridge regression that sees the map as well;
-- by shading: over the object's pixels, luminance ~ a + b . n is fitted with the stored normals n, in linear
-  light. b / a is which way the light comes from, and how hard; an output's is held against the target's;
-- by turning: test objects under test maps in eight steps of 45 degrees, rendered for truth; once in the
-  pictures under these maps, and once before the background of the first, where the map alone says it.
+Takes the run `reference` that `benchmarks.reference_model` made. Objects of the test families are rendered
+under test maps in eight steps of 45 degrees, and once under another map, whose light the source has; they are
+relit by the map of the light to come (`map`), and by both (`maps`), once in the pictures under these maps,
+and once before the background of the first, where the map alone says where the light is. Shading is judged
+over the object's pixels: luminance ~ a + b . n is fitted with the true normals n, in linear light. b / a is
+which way the light comes from, and how hard; an output's is held against the target's.
 
 `--foreign` names a folder with `objects` and `hdris` of others, for which the figures are made too; none of
 it goes into the picture, which shows the first test object under eight lights, and below the first that a sun
@@ -22,15 +20,14 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import groupby
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from benchmarks.relight_by_map_page import markdown
+from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.dataset.dataset_config import DatasetConfig
 from pairbridge.datagen.imaging.colour import srgb_decode
 from pairbridge.datagen.imaging.compositing import over_linear
 from pairbridge.datagen.lighting.environment_maps import lighting_map, stored_light
@@ -38,105 +35,33 @@ from pairbridge.datagen.lighting.equirect import LUMINANCE, load_environment
 from pairbridge.datagen.lighting.exposure import LIGHT_LIMIT, PICTURE_LEVEL, normalising_factor
 from pairbridge.datagen.recipes.rendering import Camera, Renderer, View
 from pairbridge.datagen.sourcing.sources import embedded_assets
-from pairbridge.pipelines.generation.generate import generate
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.pages.sheets import write_png
-from pairbridge.training.bridge_training.loop import train
-from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import TranslationModel
-from pairbridge.training.data.condition_specs import ConditionConfig
-from pairbridge.training.data.framing import Frame
-from pairbridge.training.data.mix_config import MixConfig
-from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import light_planes
-from pairbridge.training.evaluation.linear_baselines import FittingPair, Predictor, fit_light_colour_ridge
 from pairbridge.training.evaluation.metrics import bootstrap_interval, foreground_mse, psnr
 
-NAME = "relight-by-map"
-SIZE_WH = (64, 64)
-# Turns of one map, and test objects that are rendered under them.
+RUN = "reference"
+SIZE_WH = (128, 128)
+# Turns of one map, and seeds of each test family.
 TURNS_DEG = tuple(range(0, 360, 45))
-TURNED_OBJECTS = ("mug", "toy_car")
-TURNED_SEEDS = range(1000, 1004)
-_SWAP = {
-    "kind": "relighting_swap",
-    "size_WH": [96, 96],
-    "lighting_kinds": {"hdri": 0.4, "sky": 0.35, "rig": 0.25},
-    # A plain pinhole, as the published figures were measured.
-    "camera": {"composition": {"centred": 1}, "front_share": 0, "roll_deg": 0, "defocus": None},
-    "fov_deg": [25, 50],
-    "finish": None,
-    "strength": [0.8, 1.25],
-    "tint": 0.05,
-    "store": ["light_target", "normal"],
-}
-DATASET = {
-    "name": "relight-by-map",
-    "seed": 17,
-    "lightings": {
-        "width": 512,
-        "skies": {"train": 40, "validation": 4, "test": 12},
-        "rigs": {"train": 24, "validation": 3, "test": 8},
-    },
-    # As coarse as the map that the network is given, so that both hold the same sun.
-    "render": {"samples": 16, "lighting_copy_width": 64},
-    "groups_per_shard": 10,
-    "recipes": {
-        "relighting": {
-            **_SWAP,
-            "groups": {"train": 200, "validation": 20},
-            "lightings_per_group": 5,
-            "pairs_per_group": 10,
-        },
-        "unseen": {**_SWAP, "groups": {"test": 100}, "lightings_per_group": 3, "pairs_per_group": 3},
-    },
-}
-MIX = {
-    "seed": 0,
-    "sources": [
-        {
-            "name": "swap",
-            "path": "run:dataset",
-            "recipe": "relighting",
-            "roles": {"conditions": ["light_target"]},
-        }
-    ],
-}
-TRAINING = {
-    "seed": 0,
-    "steps": 1500,
-    "batch_size": 16,
-    "size": 64,
-    "autoencoder": {"kind": "haar", "levels": 2},
-    "bridge": {"sigma": 0.02, "field": "drift"},
-    "timesteps": {"kind": "discrete", "times": [0.0], "weights": [1.0]},
-    "denoiser": {
-        "widths": [32, 64, 96],
-        "layers_per_block": 1,
-        "attention_levels": [2],
-        "head": "gain",
-        "conditions": ["mask", {"field": "light_target", "encoding": "irradiance"}],
-    },
-    "augment": {"flip": 0.5, "permute_colours": 0.5},
-    "outside_mask": "keep",
-    "loss": {"latent_weight": 1.0},
-    "optimiser": {"learning_rate": 2e-3, "warmup_images": 800, "schedule": "cosine", "clip_norm": 1.0},
-    "ema_half_life_images": 1000,
-    "threads": 1,
-    "loader_workers": 1,
-    "log_every": 10,
-    "checkpoint_every": 100,
-}
+SEEDS = range(1000, 1004)
+# Of each kind of generated map.
+MAPS = 2
+# What the model is given.
+LIGHTS = {"map": ("light_target",), "maps": ("light_target", "light_source")}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A pair and what a model makes of it: uint8 (H, W, 3); normals (H, W, 3), 0 where there is none."""
+    """A pair and what the model makes of it: uint8 (H, W, 3); normals (H, W, 3), 0 where there is none."""
 
     source: np.ndarray
     target: np.ndarray
     mask: np.ndarray
     normals: np.ndarray
-    light: np.ndarray  # linear (32, 64, 3)
+    light: np.ndarray  # linear (32, 64, 3), of the target
+    had: np.ndarray  # likewise, of the source
     object_id: str
     lighting: str
     output: np.ndarray | None = None
@@ -150,139 +75,70 @@ def main() -> None:
     parser.add_argument("--foreign", type=Path, default=None)
     arguments = parser.parse_args()
 
-    folder = arguments.runs / NAME
-    dataset = DatasetConfig.model_validate(DATASET)
-    generate(dataset, folder / "dataset", workers=2)
-    train(
-        TrainingConfig.model_validate(TRAINING),
-        MixConfig.model_validate(MIX),
-        folder / "train",
-        run_root=folder,
-    )
-    checkpoint = max((folder / "train" / "checkpoints").glob("step-*"))
-    model = TranslationModel.load(checkpoint)
-
-    ridge = fit_light_colour_ridge(
-        fitting(pairs_of(folder / "dataset", "relighting", "train")),
-        fitting(pairs_of(folder / "dataset", "relighting", "validation")),
-    )
-    result = {
-        "steps": TRAINING["steps"],
-        "validation": gains(
-            translated(model, pairs_of(folder / "dataset", "relighting", "validation")), ridge
-        ),
-    }
-    unseen = translated(model, pairs_of(folder / "dataset", "unseen", "test"))
-    result["unseen"] = {**gains(unseen, ridge), **shading(unseen)}
+    run = arguments.runs / RUN
+    model = TranslationModel.load(newest_checkpoint(run / "train"))
+    maps = test_maps(run / "dataset" / "lightings")
+    families = [one.id for one in embedded_assets(None) if one.kind == "object" and one.split == "test"]
+    objects = [f"{family}:{seed}" for seed in SEEDS for family in families]
+    *turned, shown = rendered(run / "turned", objects, maps)
+    result = {"unseen": judged(model, *turned)}
     if arguments.foreign:
-        generate(foreign_dataset(arguments.foreign), folder / "foreign", workers=2)
-        foreign = translated(model, pairs_of(folder / "foreign", "relighting", "test"))
-        result["foreign"] = {**gains(foreign, ridge), **shading(foreign)}
-    maps = turned_maps(folder / "dataset" / "lightings")
-    together, alone, shown = (translated(model, pairs) for pairs in rendered_turns(folder / "turned", maps))
-    result["turned"] = {
-        "objects": len({pair.object_id for pair in together}),
-        "maps": len({pair.lighting for pair in together}),
-        "with_background": of_turns(together),
-        "map_alone": of_turns(alone),
-    }
+        every = sorted((arguments.foreign / "objects").rglob("*"))
+        files = [path for path in every if path.suffix in OBJECT_SUFFIXES]
+        theirs = sorted((arguments.foreign / "hdris").glob("*.hdr"))
+        *turned_theirs, _ = rendered(run / "turned-foreign", files, theirs)
+        result["foreign"] = judged(model, *turned_theirs)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "relight_by_map.json").write_text(json.dumps(result, indent=1) + "\n")
     page = markdown(result)
     (arguments.out / "relight_by_map.md").write_text(page)
     # The first object under a sky, and with it a sun: every map has its eight turns.
+    alone = turned[1]
     first = next(place for place, pair in enumerate(alone) if pair.lighting.startswith("sky"))
-    rows = [strip(shown), strip(alone[first : first + len(TURNS_DEG)])]
+    of_sun = alone[first : first + len(TURNS_DEG)]
+    rows = [strip(translated(model, pairs, LIGHTS["maps"])) for pairs in (shown, of_sun)]
     write_png(arguments.images / "relight_by_map.png", np.concatenate(rows))
     print(page)
 
 
-def foreign_dataset(folder: Path) -> DatasetConfig:
-    """Objects and maps of others, lit as those of `DATASET`."""
-    recipe = {
-        **_SWAP,
-        "groups": {"test": 24},
-        "lightings_per_group": 3,
-        "pairs_per_group": 3,
-        "lighting_kinds": {"hdri": 1.0},
-        "objects_share": 1.0,
+def judged(model: TranslationModel, together: Sequence[Judged], alone: Sequence[Judged]) -> dict:
+    """Figures by what the model is given and where the background is from."""
+    found: dict = {
+        "objects": len({pair.object_id for pair in together}),
+        "maps": len({pair.lighting for pair in together}),
     }
-    return DatasetConfig.model_validate(
-        {
-            **DATASET,
-            "name": "foreign",
-            "lightings": {},
-            "assets": {"embedded": False, "objects": [folder / "objects"], "hdris": [folder / "hdris"]},
-            "recipes": {"relighting": recipe},
+    for name, given in LIGHTS.items():
+        found[name] = {
+            place: of_turns(translated(model, pairs, given))
+            for place, pairs in (("with_background", together), ("map_alone", alone))
         }
-    )
+    return found
 
 
-def pairs_of(dataset: Path, recipe: str, split: str) -> Iterator[Judged]:
-    conditions = (ConditionConfig(field="normal"),)
-    source = PairSource(dataset, recipe, split, conditions=conditions)
-    for place in range(len(source)):
-        pair = source.pair(place, Frame(SIZE_WH))
-        (light,) = source.store.read(place, ("light_target",))[1].values()
-        assets = {asset["role"]: asset["id"] for asset in pair.meta["assets"]}
-        yield Judged(
-            pair.source,
-            pair.target,
-            pair.mask,
-            pair.conditions["normal"],
-            light.astype(np.float32),
-            assets["object"],
-            assets["lighting of the target"],
-        )
-
-
-def translated(model: TranslationModel, pairs: Iterator[Judged] | Sequence[Judged]) -> list[Judged]:
+def translated(model: TranslationModel, pairs: Sequence[Judged], given: Sequence[str]) -> list[Judged]:
     """The pairs with the model's outputs."""
     done = []
-    for _, batch in groupby(enumerate(pairs), key=lambda numbered: numbered[0] // 32):
-        some = [pair for _, pair in batch]
+    for first in range(0, len(pairs), 16):
+        some = pairs[first : first + 16]
+        lights = {
+            "light_target": np.stack([light_planes(pair.light) for pair in some]),
+            "light_source": np.stack([light_planes(pair.had) for pair in some]),
+        }
         outputs = model.translate_batch(
             np.stack([pair.source for pair in some]),
             np.stack([pair.mask for pair in some]),
-            conditions={"light_target": np.stack([seen(pair)["light_target"] for pair in some])},
+            conditions={name: lights[name] for name in given},
         )
         done += [replace(pair, output=output) for pair, output in zip(some, outputs, strict=True)]
     return done
 
 
-def fitting(pairs: Iterator[Judged]) -> list[FittingPair]:
-    """What the ridge regression is fitted on: it sees the map as the model does."""
-    return [
-        FittingPair(pair.source, pair.target, pair.mask, seen(pair), np.ones(pair.mask.shape, bool))
-        for pair in pairs
-    ]
-
-
-def seen(pair: Judged) -> dict[str, np.ndarray]:
-    return {"light_target": light_planes(pair.light)}
-
-
-def gains(pairs: Sequence[Judged], ridge: Predictor) -> dict:
-    """Foreground PSNR in dB: of the model, and how much it gains, paired per image."""
-
-    def of(pictures: Sequence[np.ndarray]) -> np.ndarray:
-        return np.array(
-            [psnr(foreground_mse(x, pair.target, pair.mask)) for x, pair in zip(pictures, pairs, strict=True)]
-        )
-
-    model = of([pair.output for pair in pairs])
-    source = of([pair.source for pair in pairs])
-    shifted = of([ridge(pair.source, pair.mask, seen(pair)) for pair in pairs])
-    return {
-        "pairs": len(pairs),
-        "objects": len({pair.object_id for pair in pairs}),
-        "maps": len({pair.lighting for pair in pairs}),
-        "psnr": {
-            name: interval(values, pairs)
-            for name, values in (("source", source), ("ridge", shifted), ("model", model))
-        },
-        "gain": {"source": interval(model - source, pairs), "ridge": interval(model - shifted, pairs)},
-    }
+def gain(pair: Judged) -> float:
+    """Foreground PSNR of the output over that of the source, dB."""
+    model, source = (
+        psnr(foreground_mse(picture, pair.target, pair.mask)) for picture in (pair.output, pair.source)
+    )
+    return model - source
 
 
 def gradient(picture: np.ndarray, pair: Judged) -> np.ndarray:
@@ -368,14 +224,18 @@ def rounded(of: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in of.items()}
 
 
-def turned_maps(baked: Path) -> list[Path]:
-    """Maps of the test split: the embedded ones, then skies and rigs of the dataset in turn."""
+def test_maps(baked: Path) -> list[Path]:
+    """The embedded ones of the test split, then of each kind that the dataset baked some, in turn."""
     embedded = [one.path for one in embedded_assets(None) if one.kind == "hdri" and one.split == "test"]
-    skies, rigs = (sorted(baked.glob(f"{kind}-test-*.exr")) for kind in ("sky", "rig"))
-    return [*embedded, *(path for both in zip(skies, rigs, strict=False) for path in both)]
+    kinds = [
+        sorted(baked.glob(f"{kind}-test-*.exr"))[:MAPS] for kind in ("sky", "rig", "outdoor", "interior")
+    ]
+    return [*embedded, *(path for one_of_each in zip(*kinds, strict=True) for path in one_of_each)]
 
 
-def rendered_turns(folder: Path, maps: Sequence[Path]) -> tuple[list[Judged], list[Judged], list[Judged]]:
+def rendered(
+    folder: Path, objects: Sequence[str | Path], maps: Sequence[Path]
+) -> tuple[list[Judged], list[Judged], list[Judged]]:
     """Turned maps with the background that is theirs, and with that of the first turn; and the strip.
 
     Rendered once, and kept in `folder`.
@@ -383,7 +243,7 @@ def rendered_turns(folder: Path, maps: Sequence[Path]) -> tuple[list[Judged], li
     names = ("together", "alone", "strip")
     if not all((folder / f"{name}.npz").is_file() for name in names):
         with Renderer(samples=16, threads=2) as renderer:
-            made = (*_turns(renderer, maps), strip_of(renderer, maps))
+            made = (*_turns(renderer, objects, maps), strip_of(renderer, objects[0], maps))
         folder.mkdir(parents=True, exist_ok=True)
         for name, pairs in zip(names, made, strict=True):
             columns = [one.name for one in fields(Judged) if one.name != "output"]
@@ -404,11 +264,12 @@ def _kept(path: Path) -> list[Judged]:
     ]
 
 
-def _turns(renderer: Renderer, maps: Sequence[Path]) -> tuple[list[Judged], list[Judged]]:
+def _turns(
+    renderer: Renderer, objects: Sequence[str | Path], maps: Sequence[Path]
+) -> tuple[list[Judged], list[Judged]]:
     draw = rng(0, "turned")
     together: list[Judged] = []
     alone: list[Judged] = []
-    objects = [f"{family}:{seed}" for seed in TURNED_SEEDS for family in TURNED_OBJECTS]
     for number, name in enumerate(objects):
         azimuth_deg, elevation_deg = float(draw.uniform(0, 360)), float(draw.uniform(0, 25))
         camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=elevation_deg, fov_deg=35)
@@ -417,7 +278,8 @@ def _turns(renderer: Renderer, maps: Sequence[Path]) -> tuple[list[Judged], list
         before, *views = renderer.render(name, lights, camera=camera, size=SIZE_WH)
         first = views[0]
         for view, light in zip(views, lights[1:], strict=True):
-            shown = (view.normal, seen_light(view, light), name, path.stem)
+            lit = seen_light(view, light), seen_light(before, lights[0])
+            shown = (view.normal, *lit, Path(name).stem, path.stem)
             together.append(Judged(view.lit_as(before), view.image, view.mask, *shown))
             kept = first.transform.apply(over_linear(view.foreground, first.background))
             alone.append(Judged(first.lit_as(before), kept, view.mask, *shown))
@@ -446,30 +308,31 @@ def of_turns(pairs: Sequence[Judged]) -> dict:
     return {
         "correlation": interval(inner / (norms[0] * norms[1]).clip(min=1e-9), firsts),
         "size": interval(inner / (norms[0] ** 2), firsts),
+        "gain": interval(np.array([gain(pair) for pair in pairs]), pairs),
         **shading(pairs),
     }
 
 
-def strip_of(renderer: Renderer, maps: Sequence[Path]) -> list[Judged]:
-    """The first test object under four turns of the first test map, and under four other maps."""
-    name = f"{TURNED_OBJECTS[0]}:{TURNED_SEEDS[0]}"
+def strip_of(renderer: Renderer, name: str | Path, maps: Sequence[Path]) -> list[Judged]:
+    """An object under four turns of the first map, and under four other maps."""
     lights = [
         (maps[-1], 0.0),
         *((maps[0], turn) for turn in TURNS_DEG[::2]),
         *((one, 0) for one in maps[1:5]),
     ]
     before, *views = renderer.render(name, lights, camera=Camera(elevation_deg=12), size=SIZE_WH)
+    had = seen_light(before, lights[0])
     return [
         Judged(
-            *(view.lit_as(before), view.image, view.mask, view.normal, seen_light(view, light)),
-            name,
+            *(view.lit_as(before), view.image, view.mask, view.normal, seen_light(view, light), had),
+            Path(name).stem,
             light[0].stem,
         )
         for view, light in zip(views, lights[1:], strict=True)
     ]
 
 
-def strip(pairs: Sequence[Judged], side: int = 104, gap: int = 4) -> np.ndarray:
+def strip(pairs: Sequence[Judged], side: int = 128, gap: int = 4) -> np.ndarray:
     """Maps, sources, outputs and truths, a column to each light."""
     columns = []
     for pair in pairs:

@@ -1,87 +1,53 @@
 """The page that `benchmarks.relight_by_map` writes of its figures."""
 
+_HEAD = """# Relighting by an environment map
+
+Does turning the map turn the light? The [reference model](reference_model.md), by the map of the light
+to come (*map*) and by that of the light that the source was taken in, too (*maps*), on families and
+environment maps that training never saw; *foreign* are objects and maps of others, which are not in the
+repository. Each object stands under one map in eight steps of 45 degrees; its source is lit by another.
+*Map alone*: the background stays that of the first step, so that the map alone says where the light is.
+In brackets 95 % intervals of the crossed bootstrap over objects and maps. One training seed. Written by
+`python -m benchmarks.relight_by_map`, 128x128.
+
+Linear luminance ~ a + b . n over the object's pixels, n the true normals: b over the mean luminance is
+where the light comes from and how hard it is. The swing is it less its mean over the eight steps: its
+correlation with the truth's (*its swing*), and its size (1: as far as the truth's). *Right*: the
+correlation of b's part to the right over all pairs; the source's, lit otherwise, says how much form and
+colours give away.
+Angles are medians, between b and the truth's. Gains are in dB of foreground PSNR over the untouched source.
+
+| objects, maps | given | background | gain | its swing | size | right | angle | source: right | angle |
+|---|---|---|---|---|---|---|---|---|---|"""
+
 
 def markdown(result: dict) -> str:
-    lines = [
-        "# Relighting by an environment map",
-        "",
-        f"One bridge of {result['steps']} steps at 64x64 (five minutes of one core), the target's map as a",
-        "condition (`encoding: irradiance`), judged on object families and environment maps that training",
-        "never saw; `foreign` are objects and maps of others, which are not in the repository. In brackets",
-        "95 % intervals of the crossed bootstrap over objects and maps. One training seed. Written by",
-        "`benchmarks/relight_by_map.py`, which has the configuration of data and training.",
-        "",
-        "## Foreground PSNR in dB",
-        "",
-        "The ridge regression sees the map as well: its 27 numbers, the source's colour statistics, and",
-        "their products, to one shift of the foreground's colour.",
-        "",
-        "| pairs | objects, maps | source | ridge | model | gain over source | gain over ridge |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in ("validation", "unseen", "foreign"):
-        if name in result:
-            of = result[name]
-            cells = [shown(of["psnr"][method]) for method in ("source", "ridge", "model")]
-            cells += [shown(of["gain"][over], sign=True) for over in ("source", "ridge")]
-            lines.append(
-                f"| {name}: {of['pairs']} | {of['objects']}, {of['maps']} | " + " | ".join(cells) + " |"
-            )
-    lines += [
-        "",
-        "## Shading",
-        "",
-        "Linear luminance ~ a + b . n over the object's pixels, n the stored normals: b over the mean",
-        "luminance is where the light comes from and how hard it is. Cosine and angle are between its",
-        "direction and the target's; the other columns correlate its parts over pairs. The source, lit",
-        "otherwise, says how much the object's own colours and form give away.",
-        "",
-        "| pairs | of | cosine | median angle | to the right | up | towards the camera |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    turns = {
-        f"turned, {name.replace('_', ' ')}": result["turned"][name]
-        for name in ("with_background", "map_alone")
-    }
-    for name, of in {**{key: result[key] for key in ("unseen", "foreign") if key in result}, **turns}.items():
-        for method in ("source", "output"):
-            own = of["shading"][method]
-            cells = [shown(own["correlation"][axis]) for axis in ("right", "up", "towards")]
-            lines.append(
-                f"| {name} | {method} | {shown(own['cosine'])} | {own['median_angle_deg']:.0f}° | "
-                + " | ".join(cells)
-                + " |"
-            )
-    figures = result["turned"]
-    lines += [
-        "",
-        "## Turning the map",
-        "",
-        f"{figures['objects']} objects under {figures['maps']} maps in eight steps of 45°. The swing is b",
-        "over the mean luminance, less its mean over the eight steps: its correlation with the truth's,",
-        "and its size (1: as far as the truth's). In the second row the background stays that of the",
-        "first step, so that the map alone says where the light is.",
-        "",
-        "| | correlation of the swing | size of the swing |",
-        "|---|---|---|",
-    ]
-    for name in ("with_background", "map_alone"):
-        of = figures[name]
-        lines.append(f"| {name.replace('_', ' ')} | {shown(of['correlation'])} | {shown(of['size'])} |")
-    lines += [
-        "",
-        "![Map, source, output and truth: two objects under eight lights](../images/relight_by_map.png)",
-        "",
-        "Each column: the map in camera coordinates, the source, the output, the truth. Above, the first",
-        "test object under four turns of one map and under four others; below, the first object that a",
-        "sun is turned around, before one background, so that the map alone says where it is. The light",
-        "turns with the map, by a third of the truth's swing: outputs are hazy and often too dark, without",
-        "highlights and cast shadows. It is not the number of steps: 30 % more left the size of the change",
-        "in shading where it was, on validation pairs. More objects and another loss were not tried; one",
-        "step is a regression, and may well make a mean of what the source leaves open, its own light.",
-        "",
-    ]
-    return "\n".join(lines)
+    rows = []
+    for name, of in result.items():
+        for given in ("map", "maps"):
+            for place in ("with_background", "map_alone"):
+                figures = of[given][place]
+                model, source = (figures["shading"][one] for one in ("output", "source"))
+                cells = [
+                    f"{name}: {of['objects']}, {of['maps']}",
+                    given,
+                    "its own" if place == "with_background" else "map alone",
+                    shown(figures["gain"], sign=True),
+                    shown(figures["correlation"]),
+                    shown(figures["size"]),
+                    shown(model["correlation"]["right"]),
+                    f"{model['median_angle_deg']:.0f}°",
+                    shown(source["correlation"]["right"]),
+                    f"{source['median_angle_deg']:.0f}°",
+                ]
+                rows.append("| " + " | ".join(cells) + " |")
+    picture = "![Map, source, output and truth: two objects under eight lights](../images/relight_by_map.png)"
+    caption = (
+        "Each column: the map of the light to come, the source, the output by both maps, the truth. Above,\n"
+        "the first test object under four turns of one map and under four others; below, the first object\n"
+        "that a sun is turned around, before one background."
+    )
+    return "\n".join([_HEAD, *rows, "", picture, "", caption, ""])
 
 
 def shown(value: dict[str, float], *, sign: bool = False) -> str:

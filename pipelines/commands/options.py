@@ -187,7 +187,7 @@ TurnLight = Annotated[
         "--turn-light",
         metavar="DEGREES",
         help="Turns environment maps of --condition about the vertical: at 90, what the camera looked at"
-        " lights from the right.",
+        " lights from the right. light_source, the light that the image was taken in, stays.",
     ),
 ]
 Matting = Annotated[

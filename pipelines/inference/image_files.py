@@ -17,6 +17,7 @@ from pairbridge.training.data.condition_specs import LIGHT, MASK
 Item = TypeVar("Item")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+_LIGHT_IT_HAD = "light_source"
 
 
 def each_image(
@@ -92,11 +93,15 @@ def files_of(image: Path, mask: Path | None, light_map: Path | None) -> dict[str
 def conditions_of(
     image: Path, given: Mapping[str, Path], turn_deg: float = 0.0, *, labels: Collection[str] = ()
 ) -> dict[str, np.ndarray]:
-    """`read_condition` of the files that go with an image, by field; `read_labels` of those in `labels`."""
+    """`read_condition` of the files that go with an image, by field; `read_labels` of those in `labels`.
+
+    turn_deg: of environment maps but `light_source`, the light that the image was taken in.
+    """
     found = {}
     for field, path in given.items():
         own = beside(path, image)
-        found[field] = read_labels(own) if field in labels else read_condition(own, turn_deg)
+        turn = 0.0 if field == _LIGHT_IT_HAD else turn_deg
+        found[field] = read_labels(own) if field in labels else read_condition(own, turn)
     return found
 
 

@@ -453,7 +453,8 @@ def prepare(page: str, desk: Path, tmp_path: Path, monkeypatch) -> None:
         by_map = {"field": "light_target", "encoding": "irradiance"}
         publish(write_model(tmp_path / "lit", conditions=("mask", by_map)), Path("lit-model"))
     if page in ("docs/using.md", "docs/reference_model.md"):
-        Path("my.hdr").write_bytes(radiance(by_component(rgbe(panorama()))))
+        for name in ("my.hdr", "taken.hdr"):
+            Path(name).write_bytes(radiance(by_component(rgbe(panorama()))))
     if page == "docs/sweep.md":
         shutil.copy("run.yaml", "my_run.yaml")
     if page == "docs/training.md":

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from pairbridge.datagen.imaging.colour import srgb_decode, srgb_encode
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.networks.irradiance import irradiance_numbers
 
@@ -40,6 +41,8 @@ RIDGE_LAMBDAS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 _LIGHT_SIDE = 4
 # Side of an object that shadows are aligned to, as a share of the picture's.
 _ALIGNED_SIDE = 0.3
+# Linear light that counts as black.
+_DARK = 1e-3
 # Kernel widths, in typical distances between light maps.
 _WIDTHS = (0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -149,6 +152,41 @@ def fit_light_colour_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
     return lambda source, mask, conditions: rounded(
         source + mask[..., None] / 255 * fitted(features(source, mask, conditions))
     )
+
+
+def fit_light_gain_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
+    """Ridge regression from the light's coefficients and colour statistics of the source to the logarithm of
+    one factor a colour on the foreground's linear light: where the maps of both lights are known, one light
+    over the other. None where the conditions hold no light.
+    """
+    if light_coefficients(next(iter(train)).conditions) is None:
+        return None
+
+    def features(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+        return np.concatenate([light_coefficients(conditions), statistics(source, mask)])
+
+    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        found = [(features(one.source, one.mask, one.conditions), _log_gain(one)) for one in pairs]
+        return tuple(np.stack(part) for part in zip(*found, strict=True))
+
+    fitted = StandardisedRidge(*rows(train), *rows(validation))
+
+    def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+        gain = np.exp(fitted(features(source, mask, conditions)))
+        lit = srgb_encode(np.clip(gain * srgb_decode(source / 255), 0, 1)) * 255
+        return rounded(source + mask[..., None] / 255 * (lit - source))
+
+    return predict
+
+
+def _log_gain(pair: FittingPair) -> np.ndarray:
+    """(3,): of the mean linear light under the mask, the target's over the source's."""
+    m = pair.mask.astype(np.float64) / 255
+    target, source = (
+        np.tensordot(m, srgb_decode(image / 255), axes=2) / max(m.sum(), 1e-6)
+        for image in (pair.target, pair.source)
+    )
+    return np.log(np.maximum(target, _DARK) / np.maximum(source, _DARK))
 
 
 def best_shift(pair: FittingPair) -> np.ndarray:

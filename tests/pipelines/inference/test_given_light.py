@@ -11,6 +11,7 @@ from pairbridge.datagen.assets.exr_files import write_exr
 from pairbridge.datagen.core.errors import AssetError, ConfigError
 from pairbridge.datagen.lighting.environment_maps import irradiance
 from pairbridge.pipelines.inference.given_light import read_light
+from pairbridge.pipelines.inference.image_files import conditions_of
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.targets import light_planes
@@ -91,6 +92,13 @@ def test_it_lights_alike_by_command_in_python_and_from_a_published_folder(lit: P
     )
     called = load_published(published)(Image.open(image), Image.open(mask), {"light_target": light}).images[0]
     assert np.array_equal(np.asarray(called), expected)
+
+
+def test_the_light_that_a_picture_was_taken_in_does_not_turn(tmp_path: Path) -> None:
+    lamp = write_map(tmp_path / "lamp.exr", column=40)
+    found = conditions_of(tmp_path / "image.png", {"light_target": lamp, "light_source": lamp}, 120)
+    assert np.array_equal(found["light_target"], read_light(lamp, 120))
+    assert np.array_equal(found["light_source"], read_light(lamp))
 
 
 def test_each_picture_of_a_folder_has_its_light(lit: Path, tmp_path: Path) -> None:

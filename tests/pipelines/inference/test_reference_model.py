@@ -71,6 +71,20 @@ def test_the_light_comes_from_where_the_map_has_it(towards: tuple[float, float, 
     assert to[1] - to[-1] > 0.05
 
 
+def test_a_light_that_stays_changes_little_and_a_brighter_one_brightens() -> None:
+    """The light of the picture is known, so that its level is no longer the paint's."""
+    image, mask, _ = ball()
+    model, dim = load_model("reference"), 0.4 * light_from(1)
+
+    def level(had: np.ndarray, comes: np.ndarray) -> float:
+        lights = {"light_source": had, "light_target": comes}
+        return float(model.translate(image, mask, conditions=lights)[mask > 0].mean())
+
+    same, brighter, dimmer = level(dim, dim), level(dim, 2.5 * dim), level(2.5 * dim, dim)
+    assert dimmer < same < brighter
+    assert abs(same / image[mask > 0].mean() - 1) < 0.2
+
+
 def test_a_folder_of_that_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "reference").mkdir()
     monkeypatch.chdir(tmp_path)

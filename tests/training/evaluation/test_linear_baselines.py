@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from pairbridge.datagen.imaging.colour import srgb_encode
 from pairbridge.datagen.lighting.environment_maps import irradiance, map_directions
 from pairbridge.training.data.targets import light_planes
 from pairbridge.training.evaluation.baselines import baselines
@@ -183,6 +184,26 @@ def test_the_ridge_on_products_knows_that_a_light_multiplies_a_colour() -> None:
     assert of_products < 4 < 0.1 * of_sums
     blind = [[one._replace(conditions={}) for one in side] for side in (train, validation)]
     assert "light_colour_ridge" not in baselines(Task.CONTROLLABLE_RELIGHTING, *blind)
+
+
+def lit_anew(draw: np.random.Generator) -> FittingPair:
+    """A ball of any colour under one level of light, and then under another; both are known."""
+    albedo, lights = draw.uniform(0.1, 0.9, 3), draw.uniform(0.2, 1.0, 2)
+    source, target = (
+        np.where(DISC[..., None] > 0, 255 * srgb_encode(albedo * light), 90.0) for light in lights
+    )
+    maps = [light_planes(np.full((32, 64, 3), light, np.float32)) for light in lights]
+    light = dict(zip(("light_source", "light_target"), maps, strict=True))
+    return FittingPair(picture(source), picture(target), DISC, light, DISC >= 0)
+
+
+def test_the_ridge_to_a_factor_knows_one_light_over_the_other() -> None:
+    train, validation, test = sides(60, lit_anew)
+    fitted = baselines(Task.RELIGHTING, train, validation)
+    of_factor, of_shift = (
+        error(fitted[name], test, inside=True) for name in ("light_gain_ridge", "light_ridge")
+    )
+    assert of_factor < 0.2 * of_shift
 
 
 def moved_shadow(draw: np.random.Generator) -> FittingPair:

@@ -77,7 +77,7 @@ def _draw(grid: dict[str, Any], metric: str, narrow: bool) -> Figure:
     if len(labels) > 1:
         # The same in all panels, and above them: it would cover points.
         look = {"frameon": False, "labelcolor": INK, "fontsize": 9}
-        figure.legend(handles, labels, loc="outside upper left", ncols=2 if narrow else 4, **look)
+        figure.legend(handles, labels, loc="outside upper left", ncols=2 if narrow else 6, **look)
     return figure
 
 
@@ -111,17 +111,8 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
             seeds = point["of_seeds"]
             axes.plot([place] * len(seeds), seeds, ".", color=colour, alpha=0.45, markersize=5, zorder=1)
     axes.axhline(0, color=INK, linestyle="--", linewidth=1)
-    axes.annotate(
-        panel["against"].lower(),
-        (0.99, 0),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        ha="right",
-        color=INK,
-        fontsize=9,
-    )
-    axes.set_title(panel["source"], color=INK, fontsize=10)
+    # In the title, since bars are everywhere else.
+    axes.set_title(f"{panel['source']} (dashed: {panel['against'].lower()})", color=INK, fontsize=10)
     axes.set_xticks(places if is_share else range(len(places)), [f"{place}" for place in places])
     axes.set_xlabel(AXIS_NAMES[grid["x"]], color=INK)
     quiet_axes(axes)

@@ -88,30 +88,12 @@ def evaluate(
         )
     torch.set_num_threads(config.threads)
     model = TranslationModel.load(complete[-1], config.device, config.precision)
-    return judge(
-        config, model, out_dir, checkpoint=complete[-1].name, run_root=run_root, on_progress=on_progress
-    )
-
-
-def judge(
-    config: EvaluationConfig,
-    model: TranslationModel,
-    out_dir: Path,
-    *,
-    checkpoint: str,
-    run_root: Path,
-    on_progress: Callable[[str, int, int], None] = lambda source, done, total: None,
-) -> dict[str, Any]:
-    """`evaluate` of a model that is loaded, on its own device and in its own precision; `checkpoint` is what
-    the result calls it.
-    """
-    torch.set_num_threads(config.threads)
     out_dir.mkdir(parents=True, exist_ok=True)
     with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
         sweep_temporaries(out_dir)
         result = {
             "format": EVALUATION_FORMAT,
-            "checkpoint": checkpoint,
+            "checkpoint": complete[-1].name,
             "split": config.split,
             "size": config.size,
             "precision": config.precision,

@@ -38,13 +38,6 @@ def appearance_ratios(output: np.ndarray, target: np.ndarray, mask: np.ndarray) 
     }
 
 
-def fine_detail(image: np.ndarray, mask: np.ndarray) -> float:
-    """Root mean square, in levels of luma, of the band that texture is measured in; 0 where no pixel is deep
-    inside the mask.
-    """
-    return float(np.sqrt(_fine_energy(image.astype(np.float64) @ _LUMA, _interior(mask))))
-
-
 def _root_ratio(of_output: float, of_target: float, floor: float) -> float:
     return float(np.sqrt(of_output / of_target)) if of_target > floor else float("nan")
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.models.weights.pretrained import load_tokenizer
+from pairbridge.datagen.models.weights.pretrained import load_preprocessor
 from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.torch_devices import Precision, computing_in, found_device, to_device
@@ -173,7 +173,7 @@ def is_latent_diffusion(folder: Path) -> bool:
 def _text_encoder(folder: Path, device: torch.device) -> Callable[[str], Tensor]:
     """Text -> (1, tokens, width), as Stable Diffusion is trained: padded, and cut at the encoder's length."""
     model = load_network(CLIPTextModel, folder / "text_encoder").to(device)
-    tokenizer = load_tokenizer(CLIPTokenizer, folder / "tokenizer", unusable)
+    tokenizer = load_preprocessor(CLIPTokenizer, folder / "tokenizer", unusable)
 
     @torch.no_grad()
     def encode(text: str) -> Tensor:

@@ -15,6 +15,7 @@ from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_dista
 from pairbridge.training.perceptual.inception import (
     InceptionV3,
     inception_features,
+    inception_logits,
     load_inception,
     resize_as_tensorflow_1,
 )
@@ -105,7 +106,6 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key, value in InceptionV3().state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
-    weights |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     path = tmp_path_factory.mktemp("weights") / "inception.safetensors"
     save_file(weights, path)
     return path
@@ -113,13 +113,17 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_inception_has_the_published_size_and_reads_the_published_layout(inception_file: Path) -> None:
     network = load_inception(inception_file)
-    # 23,834,568 of torchvision's network without its auxiliary head, less a classifier of 1000.
-    assert sum(weight.numel() for weight in network.parameters()) == 23_834_568 - 2_049_000
+    # 23,834,568 of torchvision's network without its auxiliary head, which has a classifier of 1000.
+    features = 23_834_568 - 2_049_000
+    assert sum(weight.numel() for weight in network.parameters()) == features + 1008 * 2049
     assert network.Mixed_6b.branch7x7dbl_3.conv.weight.shape == (128, 128, 1, 7)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
     features = inception_features(network, images)
     assert features.shape == (2, 2048)
     np.testing.assert_allclose(features[1:], inception_features(network, images[1:]), rtol=1e-3, atol=1e-5)
+    # The published score leaves the bias out.
+    logits = network.fc(torch.from_numpy(features)) - network.fc.bias
+    np.testing.assert_allclose(inception_logits(network, features), logits.numpy(), rtol=1e-3, atol=1e-5)
 
 
 def test_inception_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""FID and local FID of every method against the targets, gathered batch by batch."""
+"""FID, local FID and inception score of every method, gathered batch by batch."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,7 +10,13 @@ import numpy as np
 import torch
 
 from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
-from pairbridge.training.perceptual.inception import InceptionV3, inception_features, load_inception
+from pairbridge.training.perceptual.inception import (
+    InceptionV3,
+    inception_features,
+    inception_logits,
+    load_inception,
+)
+from pairbridge.training.perceptual.inception_score import ClassProbabilities
 
 _TARGET = ""
 
@@ -26,13 +32,14 @@ class Compared(Protocol):
 
 
 @dataclass(slots=True)
-class SetDistances:
+class SetFigures:
     """`local`: also compare crops around the masks."""
 
     network: InceptionV3
     local: bool
     _whole: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
     _crops: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
+    _classes: dict[str, ClassProbabilities] = field(default_factory=lambda: defaultdict(ClassProbabilities))
 
     @classmethod
     def load(cls, weights: Path, *, local: bool, device: torch.device) -> Self:
@@ -45,8 +52,10 @@ class SetDistances:
         if method == "model":
             self._gather(_TARGET, [pair.target for pair in pairs], pairs)
 
-    def distances(self) -> dict[str, dict[str, float]]:
-        """Method -> {"fid": ..., and with masks "local_fid": ...}; empty below two pairs."""
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Method -> {"fid": ..., "inception_score": ..., and with masks "local_fid": ...}; empty below two
+        pairs.
+        """
         if self._whole[_TARGET].count < 2:
             return {}
         found = {}
@@ -56,11 +65,14 @@ class SetDistances:
             figures = {"fid": frechet_distance(self._whole[method], self._whole[_TARGET])}
             if self.local:
                 figures["local_fid"] = frechet_distance(self._crops[method], self._crops[_TARGET])
+            figures["inception_score"] = self._classes[method].score
             found[method] = figures
         return found
 
     def _gather(self, name: str, images: Sequence[np.ndarray], pairs: Sequence[Compared]) -> None:
-        self._whole[name].add(inception_features(self.network, np.stack(images)))
+        features = inception_features(self.network, np.stack(images))
+        self._whole[name].add(features)
+        self._classes[name].add(inception_logits(self.network, features))
         if self.local:
             crops = [local_crop(image, pair.mask) for image, pair in zip(images, pairs, strict=True)]
             self._crops[name].add(inception_features(self.network, np.stack(crops)))

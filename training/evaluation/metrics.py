@@ -26,7 +26,7 @@ class Metric:
     more: bool
 
 
-# Every figure of single images, and of whole sets (fid, local_fid), in the order in which they are shown.
+# Every figure of single images, and of whole sets (fid to csfid), in the order in which they are shown.
 METRICS = {
     "foreground_psnr": Metric("Foreground PSNR", "dB", 2, True),
     "foreground_mse": Metric("Foreground MSE", "", 0, False),
@@ -50,6 +50,8 @@ METRICS = {
     "light_angle": Metric("Angle of the light", "°", 1, False),
     "fid": Metric("FID", "", 2, False),
     "local_fid": Metric("Local FID", "", 2, False),
+    "sfid": Metric("SFID", "", 2, False),
+    "csfid": Metric("CSFID", "", 2, False),
 }
 
 

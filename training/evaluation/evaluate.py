@@ -86,11 +86,12 @@ def evaluate(
     `methods`: method -> metric -> {mean, low, high}; `gains`: the same for the paired difference model -
     method; `best_baseline`: the one that comes nearest to the targets by `judged_by`, None where there is
     none; `ratios`: method -> contrast and texture -> {median, low, high, pairs}, of tasks with a foreground;
-    `sets`: method -> {fid, local_fid, inception_score}, empty without Inception weights; `samples`: PNG
-    files, source | output | target from left to right, of pairs spread evenly over the split; `worst`: the
-    same of the pairs that the model does worst, worst first. Figures of every image are in
-    `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in all. Raises ConfigError where
-    nothing was trained, FolderLocked while another process judges into `out_dir`.
+    `sets`: method -> {fid, sfid, inception_score, local_fid with a foreground, csfid with classes}, empty
+    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
+    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
+    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
+    all. Raises ConfigError where nothing was trained, FolderLocked while another process judges into
+    `out_dir`.
     """
     torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
@@ -199,7 +200,7 @@ def _judge(
                     if place in shown:
                         samples.append(_write_strip(out_dir, "samples", source.name, pair, output))
             if sets:
-                sets.add(name, outputs, pairs)
+                sets.add(name, outputs, pairs, _classes(pairs, conditions))
         on_progress(source.name, places.stop, count)
     _write_rows(out_dir / f"{source.name}.csv", rows)
     summaries = {name: _summary(config, of_method) for name, of_method in rows.items()}
@@ -382,6 +383,12 @@ def _given(source: EvaluationSource, conditions: tuple[ConditionConfig, ...]) ->
             remedy=f"withhold {' or '.join(sorted(optional)) or 'nothing'}, or train with a `dropout` of it",
         )
     return tuple(one for one in conditions if one.field not in source.withheld)
+
+
+def _classes(pairs: list[Pair], conditions: tuple[ConditionConfig, ...]) -> list[tuple[int, ...]]:
+    """What each pair is of, where the network is told a class; else nothing."""
+    named = [one.field for one in conditions if one.classes]
+    return [tuple(pair.conditions[one].item() for one in named) for pair in pairs] if named else []
 
 
 def _fitting_splits(folder: Path, source: EvaluationSource) -> set[str]:

@@ -101,7 +101,7 @@ class EvaluationConfig(FrozenModel):
     """Pictures to keep of the pairs with the worst metric, per source."""
     inception: Path | None = None
     """Safetensors file of the Inception weights that FID is defined on (pt_inception-2015-12-05 of pytorch-
-    fid), for FID, local FID and the inception score. None is shipped. null: none of them."""
+    fid), for FID, local FID, SFID, CSFID and the inception score. None is shipped. null: none of them."""
     lpips: LpipsConfig | None = None
     """Weights of LPIPS (VGG), as for a training's loss. None is shipped. null: no LPIPS."""
     dinov2: Path | None = None

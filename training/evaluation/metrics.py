@@ -51,6 +51,8 @@ METRICS = {
     "light_angle": Metric("Angle of the light", "°", 1, False),
     "fid": Metric("FID", "", 2, False),
     "local_fid": Metric("Local FID", "", 2, False),
+    "sfid": Metric("SFID", "", 2, False),
+    "csfid": Metric("CSFID", "", 2, False),
     "inception_score": Metric("Inception score", "", 2, True),
 }
 

@@ -1,7 +1,7 @@
-"""FID, local FID and inception score of every method, gathered batch by batch."""
+"""FID, local FID, SFID, CSFID and inception score of every method, gathered batch by batch."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
@@ -9,7 +9,14 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 
-from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
+from pairbridge.training.perceptual.frechet import (
+    ClassMeans,
+    FeatureMoments,
+    class_mean_distance,
+    frechet_distance,
+    local_crop,
+    mean_distance,
+)
 from pairbridge.training.perceptual.inception import (
     InceptionV3,
     inception_features,
@@ -39,22 +46,33 @@ class SetFigures:
     local: bool
     _whole: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
     _crops: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
-    _classes: dict[str, ClassProbabilities] = field(default_factory=lambda: defaultdict(ClassProbabilities))
+    _of_classes: dict[str, ClassMeans] = field(default_factory=lambda: defaultdict(ClassMeans))
+    _recognised: dict[str, ClassProbabilities] = field(
+        default_factory=lambda: defaultdict(ClassProbabilities)
+    )
 
     @classmethod
     def load(cls, weights: Path, *, local: bool, device: torch.device) -> Self:
         """Raises ConfigError for a file that does not hold the network."""
         return cls(load_inception(weights).to(device), local)
 
-    def add(self, method: str, outputs: Sequence[np.ndarray], pairs: Sequence[Compared]) -> None:
-        """One batch of one method, of which `model` brings the targets in."""
-        self._gather(method, outputs, pairs)
+    def add(
+        self,
+        method: str,
+        outputs: Sequence[np.ndarray],
+        pairs: Sequence[Compared],
+        classes: Sequence[Hashable] = (),
+    ) -> None:
+        """One batch of one method, of which `model` brings the targets in. classes: of each target, where
+        there are any.
+        """
+        self._gather(method, outputs, pairs, classes)
         if method == "model":
-            self._gather(_TARGET, [pair.target for pair in pairs], pairs)
+            self._gather(_TARGET, [pair.target for pair in pairs], pairs, classes)
 
     def figures(self) -> dict[str, dict[str, float]]:
-        """Method -> {"fid": ..., "inception_score": ..., and with masks "local_fid": ...}; empty below two
-        pairs.
+        """Method -> {"fid": ..., "sfid": ..., "inception_score": ..., with masks "local_fid": ..., with
+        classes "csfid": ...}; empty below two pairs.
         """
         if self._whole[_TARGET].count < 2:
             return {}
@@ -62,17 +80,30 @@ class SetFigures:
         for method in self._whole:
             if method == _TARGET:
                 continue
-            figures = {"fid": frechet_distance(self._whole[method], self._whole[_TARGET])}
+            figures = {
+                "fid": frechet_distance(self._whole[method], self._whole[_TARGET]),
+                "sfid": mean_distance(self._whole[method], self._whole[_TARGET]),
+            }
             if self.local:
                 figures["local_fid"] = frechet_distance(self._crops[method], self._crops[_TARGET])
-            figures["inception_score"] = self._classes[method].score
+            if method in self._of_classes:
+                figures["csfid"] = class_mean_distance(self._of_classes[method], self._of_classes[_TARGET])
+            figures["inception_score"] = self._recognised[method].score
             found[method] = figures
         return found
 
-    def _gather(self, name: str, images: Sequence[np.ndarray], pairs: Sequence[Compared]) -> None:
+    def _gather(
+        self,
+        name: str,
+        images: Sequence[np.ndarray],
+        pairs: Sequence[Compared],
+        classes: Sequence[Hashable],
+    ) -> None:
         features = inception_features(self.network, np.stack(images))
         self._whole[name].add(features)
-        self._classes[name].add(inception_logits(self.network, features))
+        self._recognised[name].add(inception_logits(self.network, features))
+        if classes:
+            self._of_classes[name].add(features, classes)
         if self.local:
             crops = [local_crop(image, pair.mask) for image, pair in zip(images, pairs, strict=True)]
             self._crops[name].add(inception_features(self.network, np.stack(crops)))

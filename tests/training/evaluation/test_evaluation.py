@@ -219,7 +219,7 @@ def test_set_distances_need_the_published_network_and_compare_with_the_targets(
     judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
     assert judged["sets"].keys() == judged["methods"].keys()
     for distances in judged["sets"].values():
-        assert distances.keys() == {"fid", "local_fid", "inception_score"}
+        assert distances.keys() == {"fid", "local_fid", "sfid", "inception_score"}
         assert min(distances.values()) > -1e-6
         # At most as many classes as images, and at least one.
         assert 1 <= distances["inception_score"] <= 6

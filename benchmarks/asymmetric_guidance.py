@@ -1,14 +1,16 @@
 """How well does a relighting bridge take the colours of a reference, and what does each part of AGG do?
 
-    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--dino FOLDER] [--out docs/benchmarks]
+        [--images docs/images]
 
 RUN: the folder of a finished relighting run, such as runs/relighting-small. Test pairs that training never
 saw; the reference is the foreground of another pair, whose object is another. Per variant: the colour loss
 left of the unguided one, and how far the foreground's lightness still follows the unguided one's (correlation
 over the mask; 1 is the same picture in other colours), and how much fine detail it has, as a multiple of the
 unguided one's (mean size of the lightness's Laplacian inside the mask): far above 1 is grain. Beside them
-colour transfer, which matches mean and spread in one step and knows nothing of images. Writes
-`asymmetric_guidance.json`, `.md` and a picture.
+colour transfer, which matches mean and spread in one step and knows nothing of images. With a folder of
+DINO's published weights one more row, the paper's ViT loss beside the colours: with random weights it would
+mean nothing. Writes `asymmetric_guidance.json`, `.md` and a picture.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from pairbridge.training.bridge_training.translation_model import TranslationMod
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.tensors import image_tensor, mask_tensor
 from pairbridge.training.guidance.edit_losses import ColourStatisticsLoss, WeightedTerm
+from pairbridge.training.guidance.edit_networks import DinoConfig, DinoLoss
 from pairbridge.training.guidance.edit_scene import Region, Scene
 from pairbridge.training.guidance.guidance_equations import GuidanceConfig
 from pairbridge.training.guidance.guide_config import GuideConfig
@@ -44,6 +47,9 @@ VARIANTS = {
     "and gradient step": {"mcg_scale": GRADIENT},
     "gradient step alone": {"mcg_scale": GRADIENT, "inner_steps": 0},
 }
+VIT = "and ViT loss"
+# Its weight in the paper's edits by an image.
+VIT_WEIGHT = 200.0
 # Test pairs that are shown.
 SHOWN = 6
 
@@ -62,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--dino", type=Path, help="Folder of a ViTModel or Dinov2Model.")
     parser.add_argument("--recipe", default="relighting")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
@@ -76,6 +83,8 @@ def main() -> None:
     edited = {
         name: [_edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
     }
+    if arguments.dino:
+        edited[VIT] = [_edit(model, case, config, {}, arguments.dino) for case in cases]
     unguided = [_edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
     transferred = [
         transfer_colour_statistics(plain, case.mask, case.reference, case.reference_mask)
@@ -101,15 +110,20 @@ def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
     ]
 
 
-def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dict) -> np.ndarray:
+def _edit(
+    model: TranslationModel, case: Case, config: GuideConfig, changes: dict, dino: Path | None = None
+) -> np.ndarray:
     weight = config.losses[0].weight
     guidance = GuidanceConfig.model_validate({**config.guidance.model_dump(), **changes})
     generator = [torch.Generator().manual_seed(0)]
     sources, masks = case.source[None], case.mask[None]
     path = translation_path(model, sources, masks, {}, steps=config.steps, generator=generator)
     chosen = config.model_copy(update={"guidance": guidance})
-    term = WeightedTerm("colours", weight, _wanted(case))
-    return edit_images(path, sources, masks, [term], chosen, generator).images[0]
+    terms = [WeightedTerm("colours", weight, _wanted(case))]
+    if dino:
+        vit = DinoLoss.load(DinoConfig(path=dino), image_tensor([case.reference]), CPU)
+        terms.append(WeightedTerm("dino", VIT_WEIGHT, vit))
+    return edit_images(path, sources, masks, terms, chosen, generator).images[0]
 
 
 def _wanted(case: Case) -> ColourStatisticsLoss:
@@ -168,10 +182,12 @@ def _draw(
 ) -> None:
     step = max(len(cases) // SHOWN, 1)
     items = tuple(
-        Item("", (case.reference, case.source, unguided[place], *(edited[name][place] for name in VARIANTS)))
+        Item(
+            "", (case.reference, case.source, unguided[place], *(images[place] for images in edited.values()))
+        )
         for place, case in list(enumerate(cases))[::step][:SHOWN]
     )
-    headings = ("reference", "source", "unguided", *VARIANTS)
+    headings = ("reference", "source", "unguided", *edited)
     write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=1280))
 
 

@@ -292,15 +292,16 @@ def markdown(result: dict) -> str:
         + ", ".join(f"{name} {kib[name]:.0f} KiB" for name in ("source", "target", "mask"))
         + " in the mean.",
         "- That they give the same float32 tensors, bit for bit, is checked first.",
-        "- *uint8*: pictures cross processes, and go to a GPU, as whole numbers; floats are made there, by",
+        "- *uint8*: pictures are handed over, and go to a GPU, as whole numbers; floats are made there, by",
         "  nobody while the clock runs. *float*: the loader's processes make float32, channels last.",
+        "- *Workers* are processes; of this loader they are threads of the training's process.",
         "- *libspng*: pictures are decoded by pyspng, else by OpenCV. Latents are those of an AutoencoderKL",
         "  of random weights with a factor of eight.",
         "- Loaders of others: `benchmarks/peer_loaders.py`.",
         "",
     ]
     lines += [f"Skipped: {name} ({why})." for name, why in result["skipped"].items()]
-    lines += ["", "| loader processes | loader | processor, ms | clock, ms | pairs a second of two cores |"]
+    lines += ["", "| workers | loader | processor, ms | clock, ms | pairs a second of two cores |"]
     lines += ["|---|---|---|---|---|"]
     for row in result["rows"]:
         for name, took in row["ms_per_pair"].items():
@@ -313,7 +314,7 @@ def markdown(result: dict) -> str:
         "*Pairs a second of two cores*: what two cores do that do nothing else, by the processor's seconds.",
         f"They were taken at a load of {result['load']:.0f} on two cores, where caches and cores are shared.",
         "",
-        "| loader processes | best of the others | its time / ours, processor | clock | ours / latents |",
+        "| workers | best of the others | its time / ours, processor | clock | ours / latents |",
         "|---|---|---|---|---|",
     ]
     for row in result["rows"]:
@@ -329,7 +330,7 @@ def markdown(result: dict) -> str:
         "latents_over_decoded": min(row["latents_over_decoded"]["cpu_s"] for row in result["rows"]),
     }
     asked = {
-        "pairs_per_s": f"pairs a second of two cores, {last['workers']} processes",
+        "pairs_per_s": f"pairs a second of two cores, {last['workers']} workers",
         "over_best": "times the best of the others, by the processor",
         "latents_over_decoded": "times as many from latents",
     }

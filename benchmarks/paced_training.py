@@ -3,7 +3,7 @@
     python benchmarks/paced_training.py TREE RECIPE STEPS
 
 Imports `pairbridge` from TREE alone, trains a shipped recipe on pairs made there, and after each step of the
-optimiser prints the processor time so far, in seconds, of its own process and of its loader's. Run by
+optimiser prints the processor time so far, in seconds, of its own thread and of all else. Run by
 `benchmarks/train.py --beside`.
 """
 
@@ -17,12 +17,14 @@ import torch
 
 
 def paced(step):
-    loaders = psutil.Process()
+    process = psutil.Process()
 
     def call(*args, **kwargs):
         made = step(*args, **kwargs)
-        times = [child.cpu_times() for child in loaders.children(recursive=True)]
-        print(time.process_time(), sum(own.user + own.system for own in times), flush=True)
+        times = [child.cpu_times() for child in process.children(recursive=True)]
+        # Of former commits the loader is processes, else threads.
+        own, whole = time.thread_time(), time.process_time()
+        print(own, whole - own + sum(child.user + child.system for child in times), flush=True)
         if not sys.stdin.readline():
             sys.exit()
         return made

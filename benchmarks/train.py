@@ -3,7 +3,7 @@
     python -m benchmarks.train [--recipes smoke relighting-small] [--steps 60] [--out docs/benchmarks]
     python -m benchmarks.train --beside COMMIT      # and beside a former commit, step by step in turns
 
-Trains each recipe as `pairbridge train` does, loader processes and telemetry included, on pairs made here,
+Trains each recipe as `pairbridge train` does, loader and telemetry included, on pairs made here,
 and takes the time inside forward (encoding, bridge, network, loss), backward and optimiser (clipping, step,
 moving average). What is left of a step is what this project adds: waiting for data, draws, notes. Asked:
 under 3 %. Writes `train.json` and `train.md`.
@@ -170,7 +170,7 @@ def _beside_lines(found: dict[str, Any]) -> list[str]:
         "Milliseconds of processor time of a step on one thread, medians; this commit and",
         f"{commit} ({subject})",
         "took steps in turns. The ratio is the median over pairs of steps, in brackets its 95 % interval;",
-        "beside it the means of the loader's processes. Validation, which the former had none of, is off.",
+        "beside it the means of the loader. Validation, which the former had none of, is off.",
         "",
         "| recipe | steps | then | now | now / then | loader then | loader now |",
         "|---|---|---|---|---|---|---|",

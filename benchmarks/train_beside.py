@@ -21,7 +21,7 @@ WARM_UP = 5
 
 
 def beside(commit: str, recipes: list[str], steps: int) -> dict[str, Any]:
-    """Of each recipe: milliseconds of a step then and now, of the training's process and of its loader's, and
+    """Of each recipe: milliseconds of a step then and now, of the training's thread and of all others, and
     the ratio of the former.
     """
     with former_tree(commit) as tree:
@@ -89,7 +89,7 @@ class _Paced:
         self._before = self._marks()
 
     def step(self) -> tuple[float, float]:
-        """Seconds of processor time of one more step: the training's own, and its loader's meanwhile."""
+        """Seconds of processor time of one more step: the training's thread, and all others meanwhile."""
         self._process.stdin.write("\n")
         self._process.stdin.flush()
         before, self._before = self._before, self._marks()

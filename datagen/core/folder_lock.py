@@ -82,8 +82,8 @@ def _holder(path: Path) -> str:
 
 
 def _let_go() -> None:
-    """In a forked child: a flock lasts until the last copy of its descriptor is closed, and a loader process
-    that outlives a killed training for some seconds would keep the next one out.
+    """In a forked child: a flock lasts until the last copy of its descriptor is closed, and a child that
+    outlives a killed holder for some seconds would keep the next one out.
     """
     for fd in _held:
         os.close(fd)

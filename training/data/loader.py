@@ -1,26 +1,25 @@
 """Global batches of mixed pairs as tensors, the same for any workers, ranks, prefetch and place of resume.
 
-`pairbridge.training.data.draws` says the order, this reads it. A batch is decoded by torch DataLoader
-workers, and each rank reads its own contiguous part. Nothing is drawn from a global generator.
+`pairbridge.training.data.draws` says the order, this reads it. Batches are decoded ahead by threads, for all
+that takes long (reading, unpacking, NumPy, OpenCV) lets other threads run; between processes, each batch
+would be written once more, into new shared memory. Each rank reads its own contiguous part. Nothing is drawn
+from a global generator.
 """
 
 import ctypes
-import os
-import signal
-import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset
 
-from pairbridge.datagen.core.errors import PairbridgeError, ShardError
+from pairbridge.datagen.core.errors import ShardError
 from pairbridge.datagen.core.seeds import rng
-from pairbridge.datagen.shards.proven_files import DataReplaced
 from pairbridge.training.data.buckets import Bucket, BucketSequence
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.data.draws import Draw, DrawPlan, plan_draws
@@ -30,17 +29,15 @@ from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.ranks import Ranks
 from pairbridge.training.data.targets import PairKinds
-from pairbridge.training.data.tensors import Batch, Row, collate
+from pairbridge.training.data.tensors import Batch, Row, collate, with_tensors
 
 # One bad pair is replaced. When so many random ones of its source fail too, the disk or the dataset is at
 # fault: with one sample in ten damaged this happens once in a hundred million draws.
 MAX_BAD_IN_A_ROW = 8
+# Batches that each thread is ahead of the one that is asked for, as torch's DataLoader has it.
+_AHEAD = 2
 # M_MMAP_THRESHOLD, in bytes, at the most that glibc takes, and M_TRIM_THRESHOLD (glibc's malloc.h).
 _KEEP_FREED = ((-3, 32 << 20), (-1, 512 << 20))
-
-
-class LoaderWorkerDied(PairbridgeError):
-    """A loader process was killed from outside, mostly for memory."""
 
 
 class SourceUnreadable(ShardError):
@@ -61,10 +58,10 @@ class MixedLoader:
         conditions: Sequence[ConditionConfig] = (),
         cached: CachedWith | None = None,
     ) -> None:
-        """buckets: size of the images and samples a step over all ranks, of every batch; workers: loader
-        processes of this rank; ranks: this process's place, by default that of the torch process group;
-        conditions: those of the network, whose images are read along; cached: read latents that
-        `pairbridge encode` made, in place of pixels.
+        """buckets: size of the images and samples a step over all ranks, of every batch; workers: threads of
+        this rank that decode ahead, 0 to decode when a batch is asked for; ranks: this process's place, by
+        default that of the torch process group; conditions: those of the network, whose images are read
+        along; cached: read latents that `pairbridge encode` made, in place of pixels.
 
         Raises ConfigError if a source lacks what the mix asks of it, the ranks do not divide a batch, or
         latents are not there or would not be what the mix describes.
@@ -75,7 +72,7 @@ class MixedLoader:
         self.workers = workers
         self.draws, pairs = plan_draws(mix, run_root=run_root, buckets=buckets, conditions=conditions)
         latents = open_latents(mix, pairs, buckets, conditions, cached) if cached else None
-        self._dataset = _MixedPairs(self.draws, pairs, mix.random_crop, latents, cached)
+        self._rows = _MixedRows(self.draws, pairs, mix.random_crop, latents, cached)
 
     @property
     def num_batches(self) -> int | None:
@@ -85,7 +82,7 @@ class MixedLoader:
     @property
     def kinds(self) -> PairKinds:
         """What sources and targets of every batch show."""
-        return self._dataset.sources[0].kinds
+        return self._rows.sources[0].kinds
 
     @property
     def digests(self) -> dict[str, Any]:
@@ -108,7 +105,7 @@ class MixedLoader:
                     **({"choice": drawn.choice} if drawn.choice else {}),
                 }
                 for place, (source, drawn, pairs) in enumerate(
-                    zip(self.mix.sources, self.draws.sources, self._dataset.sources, strict=True)
+                    zip(self.mix.sources, self.draws.sources, self._rows.sources, strict=True)
                 )
             ],
         }
@@ -130,29 +127,33 @@ class MixedLoader:
         Raises SourceUnreadable after MAX_BAD_IN_A_ROW failures in a row, and DataReplaced at the first file
         that is not the one on record: its other samples would look sound and be others.
         """
-        loader = DataLoader(
-            self._dataset,
-            batch_sampler=_RankBatches(self.draws, self.ranks, start),
-            collate_fn=_batch_or_error,
-            num_workers=self.workers,
-            worker_init_fn=_quiet_worker,
-            pin_memory=pinned,
-            # torch would draw a base seed for its workers from the global generator.
-            generator=torch.Generator(),
-        )
+        wanted = self._wanted(start)
+        if not self.workers:
+            yield from (self._batch(places, pinned) for places in wanted)
+            return
+        threads = ThreadPoolExecutor(self.workers, "pairs", initializer=_prepare_process)
+        ahead = islice(wanted, _AHEAD * self.workers)
+        pending = deque(threads.submit(self._batch, places, pinned) for places in ahead)
         try:
-            for batch in _start(loader):
-                if isinstance(batch, PairbridgeError):
-                    raise batch
+            while pending:
+                batch = pending.popleft().result()
+                pending.extend(threads.submit(self._batch, places, pinned) for places in islice(wanted, 1))
                 yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise LoaderWorkerDied(
-                f"rank {self.ranks.rank}: {str(error).splitlines()[0]}",
-                consequence="training stops; the newest checkpoint holds everything up to it",
-                remedy="run the same command again, with fewer loader workers if memory was short",
-            ) from error
+        finally:
+            threads.shutdown(cancel_futures=True)
+
+    def _wanted(self, start: int) -> Iterator[list["_Place"]]:
+        """This rank's rows of each global batch."""
+        number, end = start, self.draws.num_batches
+        while end is None or number < end:
+            bucket = self.draws.buckets.bucket(number)
+            rows = self.ranks.share(bucket.batch_size)
+            yield [_Place(number, bucket, draw) for draw in self.draws.batch(number)[rows]]
+            number += 1
+
+    def _batch(self, places: list["_Place"], pinned: bool) -> Batch:
+        batch = collate([self._rows.row(place) for place in places], places[0].number, places[0].bucket)
+        return with_tensors(batch, lambda tensor: tensor.pin_memory()) if pinned else batch
 
 
 class _Place(NamedTuple):
@@ -163,22 +164,7 @@ class _Place(NamedTuple):
     draw: Draw
 
 
-class _RankBatches:
-    """Batch sampler: lists of places of one rank, from batch `start` on."""
-
-    def __init__(self, draws: DrawPlan, ranks: Ranks, start: int) -> None:
-        self._draws, self._ranks, self._start = draws, ranks, start
-
-    def __iter__(self) -> Iterator[list[_Place]]:
-        number, end = self._start, self._draws.num_batches
-        while end is None or number < end:
-            bucket = self._draws.buckets.bucket(number)
-            rows = self._ranks.share(bucket.batch_size)
-            yield [_Place(number, bucket, draw) for draw in self._draws.batch(number)[rows]]
-            number += 1
-
-
-class _MixedPairs(Dataset):
+class _MixedRows:
     """Reads one draw. Pure: the result depends on nothing but the draw."""
 
     def __init__(
@@ -194,18 +180,15 @@ class _MixedPairs(Dataset):
         self._random_crop = random_crop
         self._latents, self._cached = latents, cached
 
-    def __getitem__(self, place: _Place) -> tuple[_Place, Row] | PairbridgeError:
-        """One row of a batch, or the error as a value: torch would rebuild an exception as another type."""
+    def row(self, place: _Place) -> Row:
+        """One row of a batch. Raises SourceUnreadable and DataReplaced."""
         name = self.draws.sources[place.draw.source].name
-        try:
-            row, failures = self._read(place.draw, place.bucket.size_WH)
-        except (SourceUnreadable, DataReplaced) as error:
-            return error
+        row, failures = self._read(place.draw, place.bucket.size_WH)
         substitutes = [
             {"wanted": f"{name}/{key}", "used": f"{name}/{row.key}", "reason": reason}
             for key, reason in failures[:1]
         ]
-        return place, replace(row, substitutes=substitutes)
+        return replace(row, substitutes=substitutes)
 
     def _read(self, draw: Draw, size_WH: tuple[int, int]) -> tuple[Row, list[tuple[str, str]]]:
         source = self.sources[draw.source]
@@ -247,35 +230,10 @@ class _MixedPairs(Dataset):
         return random_frame(size_WH, smallest, rng(self.draws.seed, "crop", name, draw.number))
 
 
-def _start(loader: DataLoader) -> Iterator[Batch | PairbridgeError]:
-    """The loader's iterator, without torch's handler for SIGCHLD.
-
-    That raises the death of a worker wherever the main thread happens to be, in an optimiser step or in a
-    checkpoint. Without it the next wait for a batch raises, within five seconds.
-    """
-    before = signal.getsignal(signal.SIGCHLD)
-    batches = iter(loader)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, before)
-    return batches
-
-
-def _batch_or_error(rows: list[tuple[_Place, Row] | PairbridgeError]) -> Batch | PairbridgeError:
-    for row in rows:
-        if isinstance(row, PairbridgeError):
-            return row
-    place = rows[0][0]
-    return collate([row for _, row in rows], place.number, place.bucket)
-
-
-def _quiet_worker(worker_id: int) -> None:
-    # OpenCV's own threads would multiply with the workers.
+def _prepare_process() -> None:
+    # OpenCV's own threads would multiply with these.
     cv2.setNumThreads(0)
     _keep_freed_memory()
-    # Ctrl-C and many launchers signal the whole process group. The trainer finishes its step and writes a
-    # checkpoint, and a worker that died meanwhile would raise inside it: so workers leave the group. Ignoring
-    # the signals instead would make the parent wait for ever at its exit, which ends workers with SIGTERM.
-    os.setpgid(0, 0)
 
 
 def _keep_freed_memory() -> None:

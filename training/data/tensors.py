@@ -1,17 +1,16 @@
 """From decoded pairs, or from their latents, to the tensors of one batch, and to what networks see of them.
 
-Pictures travel as they were stored, in whole numbers: from loader processes, and to a GPU, they are a quarter
-of the bytes of their floats. Where they are to be computed with they become floats, by `network_images`.
+Pictures travel as they were stored, in whole numbers: in memory, and to a GPU, they are a quarter of the
+bytes of their floats. Where they are to be computed with they become floats, by `network_images`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from pairbridge.training.data.buckets import Bucket
 from pairbridge.training.data.pairs import Pair
@@ -51,6 +50,13 @@ def collate(rows: Sequence[Row], number: int, bucket: Bucket) -> Batch:
         "batch_size": bucket.batch_size,
         "size_WH": bucket.size_WH,
     }
+
+
+def with_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The batch with `change` of each of its tensors, those of cached latents among them."""
+    changed = {name: change(value) for name, value in batch.items() if isinstance(value, Tensor)}
+    latents = {"latents": with_tensors(batch["latents"], change)} if "latents" in batch else {}
+    return {**batch, **changed, **latents}
 
 
 def stacked(images: Sequence[np.ndarray]) -> Tensor:
@@ -123,8 +129,9 @@ def _cached(rows: Sequence[Row]) -> Batch:
 
 
 def _batched(arrays: Sequence[np.ndarray]) -> Tensor:
-    """One tensor of arrays of one shape; in a loader process at once in the memory that it shares."""
-    return default_collate([torch.from_numpy(array) for array in arrays])
+    """One tensor of arrays of one shape."""
+    # Not torch.stack, which would start threads of torch's in each of the loader's.
+    return torch.from_numpy(np.stack(arrays))
 
 
 def keep_outside(outputs: np.ndarray, sources: np.ndarray, masks: np.ndarray) -> np.ndarray:

@@ -52,7 +52,8 @@ class EngineConfig(FrozenModel):
     threads: int = Field(default=2, ge=1)
     """CPU threads of torch in each rank's process."""
     loader_workers: int = Field(default=1, ge=0)
-    """Processes per rank that read and decode pairs; 0 reads in the training's own process."""
+    """Threads per rank that read and decode pairs ahead of the training; 0 reads a batch when it is asked
+    for."""
     max_skipped_in_row: int = Field(default=5, ge=0)
     """Steps in a row that may be skipped because their gradient is NaN or infinite; one more ends the
     training. A skipped step changes no weight, and the lines of stats.jsonl count it."""

@@ -24,8 +24,6 @@ class TensorBoardEvents(Tracker):
             # Indented by four, it is code to Markdown.
             text = json.dumps(value, indent=4, sort_keys=True)
             self._writer.add_text(name, "\n".join(f"    {line}" for line in text.splitlines()), self._step)
-        # The writer's thread rests when the loader forks its workers.
-        self._writer.flush()
 
     def figures(self, step: int, numbers: Mapping[str, float]) -> None:
         for name, number in numbers.items():

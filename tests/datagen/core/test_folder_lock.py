@@ -52,7 +52,7 @@ def test_lock_can_be_taken_again_after_release(tmp_path):
 
 
 def test_a_forked_child_that_outlives_its_parent_holds_no_lock(tmp_path):
-    """As loader processes do for some seconds after a training is killed."""
+    """As loader processes of a trainer of one's own do for some seconds after it is killed."""
     script = HOLD.replace("    print(", "    import os\n    child = os.fork()\n    child and print(")
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"held\n"

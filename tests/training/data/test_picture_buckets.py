@@ -278,8 +278,8 @@ def test_a_random_crop_is_no_smaller_than_its_bucket(root: Path) -> None:
     """A crop of a tenth of a 32x32 picture would be enlarged five times to 16x16."""
     buckets = BucketSequence.single(size=16, batch_size=4)
     loader = MixedLoader(_mix(random_crop=0.1), run_root=root, buckets=buckets)
-    sizes = loader._dataset.sources[0].store.sizes
-    frames = [loader._dataset._frame(draw, sizes[draw.index], (16, 16)) for draw in loader.draws.batch(0)]
+    sizes = loader._rows.sources[0].store.sizes
+    frames = [loader._rows._frame(draw, sizes[draw.index], (16, 16)) for draw in loader.draws.batch(0)]
     for draw, frame in zip(loader.draws.batch(0), frames, strict=True):
         assert frame.scale * sizes[draw.index].min() >= 16 - 1e-9
 

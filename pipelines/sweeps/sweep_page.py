@@ -52,7 +52,13 @@ def render_sweep(result: dict[str, Any]) -> str:
         )
         for grid in result["grids"]
     }
-    return environment.get_template("sweep.html.j2").render(result=result, plots=plots, axis_names=AXIS_NAMES)
+    template = environment.get_template("sweep.html.j2")
+    return template.render(result=result, plots=plots, axis_names=AXIS_NAMES, written=written)
+
+
+def written(value: float | str) -> str:
+    """10, 0.005 or uniform, as a value of an axis is written in a config."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def plot_png(grid: dict[str, Any], metric: str) -> bytes:
@@ -105,7 +111,7 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
             marker="o",
             markersize=5,
             capsize=2.5,
-            label=None if line is None else f"{grid['lines'].replace('_', ' ')} {line}",
+            label=None if line is None else f"{grid['lines'].replace('_', ' ')} {written(line)}",
         )
         for place, point in zip(x, points, strict=True):
             seeds = point["of_seeds"]
@@ -113,6 +119,6 @@ def _panel(axes, grid: dict[str, Any], panel: dict[str, Any]) -> None:
     axes.axhline(0, color=INK, linestyle="--", linewidth=1)
     # In the title, since bars are everywhere else.
     axes.set_title(f"{panel['source']} (dashed: {panel['against'].lower()})", color=INK, fontsize=10)
-    axes.set_xticks(places if is_share else range(len(places)), [f"{place}" for place in places])
+    axes.set_xticks(places if is_share else range(len(places)), [written(place) for place in places])
     axes.set_xlabel(AXIS_NAMES[grid["x"]], color=INK)
     quiet_axes(axes)

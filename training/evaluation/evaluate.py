@@ -33,9 +33,7 @@ from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
-from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.checkpoint import checkpoint_folders
-from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.evaluation.baselines import baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
 from pairbridge.training.evaluation.linear_baselines import Conditions, FittingPair, Predictor
@@ -49,9 +47,11 @@ from pairbridge.training.evaluation.metrics import (
     normal_metrics,
 )
 from pairbridge.training.evaluation.ratios import appearance_ratios, ratio_summary
-from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.set_figures import SetFigures
 from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.evaluation.weighted_figures import WeightedFigures
 from pairbridge.training.perceptual.context_deviation import ContextDeviation
+from pairbridge.training.perceptual.image_classifier import ImageClassifier
 from pairbridge.training.perceptual.lpips import Lpips
 
 # Of evaluation.json. 2: counts of lightings, contrast and texture.
@@ -86,11 +86,12 @@ def evaluate(
     `methods`: method -> metric -> {mean, low, high}; `gains`: the same for the paired difference model -
     method; `best_baseline`: the one that comes nearest to the targets by `judged_by`, None where there is
     none; `ratios`: method -> contrast and texture -> {median, low, high, pairs}, of tasks with a foreground;
-    `sets`: method -> {fid, sfid, local_fid with a foreground, csfid with classes}, empty without Inception
-    weights; `samples`: PNG files, source | output | target from left to right, of pairs spread evenly over
-    the split; `worst`: the same of the pairs that the model does worst, worst first. Figures of every image
-    are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in all. Raises
-    ConfigError where nothing was trained, FolderLocked while another process judges into `out_dir`.
+    `sets`: method -> {fid, sfid, inception_score, local_fid with a foreground, csfid with classes}, empty
+    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
+    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
+    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
+    all. Raises ConfigError where nothing was trained, FolderLocked while another process judges into
+    `out_dir`.
     """
     torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
@@ -171,29 +172,19 @@ def _judge(
     rows: dict[str, list[_Row]] = {name: [] for name in methods}
     samples: list[str] = []
     worst = _Worst(config.worst_images, source.task)
-    sets, perceptual = None, None
-    if source.task.makes_pictures:
-        if config.inception:
-            sets = SetDistances.load(config.inception, local=source.task.has_foreground, device=model.device)
-        perceptual = Lpips.load(config.lpips).to(model.device) if config.lpips else None
-    context = None
-    if source.task is Task.REMOVAL and config.dinov2:
-        context = ContextDeviation.load(config.dinov2, model.device)
+    sets = None
+    if source.task.makes_pictures and config.inception:
+        sets = SetFigures.load(config.inception, local=source.task.has_foreground, device=model.device)
+    weighted = _weighted_figures(config, source, model.device)
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
         for name, method in methods.items():
             outputs = list(method(pairs))
             figures_of = [
-                pair_metrics(source.task, output, pair) for output, pair in zip(outputs, pairs, strict=True)
+                pair_metrics(source.task, output, pair) | by_weights
+                for output, pair, by_weights in zip(outputs, pairs, weighted(outputs, pairs), strict=True)
             ]
-            if perceptual:
-                for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
-                    figures["lpips"] = distance
-            if context:
-                found = context(outputs, [pair.mask for pair in pairs])
-                for figures, deviation in zip(figures_of, found, strict=True):
-                    figures["context_deviation"] = deviation
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(
                     _Row(
@@ -230,7 +221,7 @@ def _judge(
         "ratios": {name: _ratios(config, of_method) for name, of_method in rows.items()}
         if source.task.has_foreground
         else {},
-        "sets": sets.distances() if sets else {},
+        "sets": sets.figures() if sets else {},
         "samples": samples,
         "worst": [
             _write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
@@ -262,13 +253,6 @@ def pair_ratios(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
     return appearance_ratios(output, pair.target, pair.mask) if task.has_foreground else {}
 
 
-@torch.no_grad()
-def lpips_of(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
-    """LPIPS of whole images, without resizing."""
-    shown = (image_tensor(images) for images in (outputs, [pair.target for pair in pairs]))
-    return network(*(to_device(images, network.shift.device) for images in shown)).tolist()
-
-
 def object_of(meta: dict[str, Any]) -> str:
     """What two images of one dataset must share not to count as independent: the object, or the photograph.
 
@@ -292,6 +276,17 @@ def lighting_of(meta: dict[str, Any]) -> str:
 
 # Of assets, in meta.json.
 _LIGHTING_ROLES = ("lighting of the target", "lighting", "background")
+
+
+def _weighted_figures(
+    config: EvaluationConfig, source: EvaluationSource, device: torch.device
+) -> WeightedFigures:
+    pictures, removes = source.task.makes_pictures, source.task is Task.REMOVAL
+    return WeightedFigures(
+        lpips=Lpips.load(config.lpips).to(device) if pictures and config.lpips else None,
+        context=ContextDeviation.load(config.dinov2, device) if removes and config.dinov2 else None,
+        classifier=ImageClassifier.load(source.classifier, device) if source.classifier else None,
+    )
 
 
 class _Worst:

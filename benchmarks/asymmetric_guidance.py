@@ -1,14 +1,16 @@
 """How well does a relighting bridge take the colours of a reference, and what does each part of AGG do?
 
-    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--out docs/benchmarks] [--images docs/images]
+    python -m benchmarks.asymmetric_guidance RUN [--pairs 16] [--dino FOLDER] [--out docs/benchmarks]
+        [--images docs/images]
 
 RUN: the folder of a finished relighting run, such as runs/relighting-small. Test pairs that training never
 saw; the reference is the foreground of another pair, whose object is another. Per variant: the colour loss
 left of the unguided one, and how far the foreground's lightness still follows the unguided one's (correlation
 over the mask; 1 is the same picture in other colours), and how much fine detail it has, as a multiple of the
 unguided one's (mean size of the lightness's Laplacian inside the mask): far above 1 is grain. Beside them
-colour transfer, which matches mean and spread in one step and knows nothing of images. Writes
-`asymmetric_guidance.json`, `.md` and a picture.
+colour transfer, which matches mean and spread in one step and knows nothing of images. With a folder of
+DINO's published weights one more row, the paper's ViT loss beside the colours: with random weights it would
+mean nothing. Writes `asymmetric_guidance.json`, `.md` and a picture.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from pairbridge.training.bridge_training.translation_model import TranslationMod
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.tensors import image_tensor, mask_tensor
 from pairbridge.training.guidance.edit_losses import ColourStatisticsLoss, WeightedTerm
+from pairbridge.training.guidance.edit_networks import DinoConfig, DinoLoss
 from pairbridge.training.guidance.edit_scene import Region, Scene
 from pairbridge.training.guidance.guidance_equations import GuidanceConfig
 from pairbridge.training.guidance.guide_config import GuideConfig
@@ -44,6 +47,9 @@ VARIANTS = {
     "and gradient step": {"mcg_scale": GRADIENT},
     "gradient step alone": {"mcg_scale": GRADIENT, "inner_steps": 0},
 }
+VIT = "and ViT loss"
+# Its weight in the paper's edits by an image.
+VIT_WEIGHT = 200.0
 # Test pairs that are shown.
 SHOWN = 6
 
@@ -62,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--dino", type=Path, help="Folder of a ViTModel or Dinov2Model.")
     parser.add_argument("--recipe", default="relighting")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
@@ -72,24 +79,26 @@ def main() -> None:
     config = load_config(
         find_config("guidance", "foreground-colours"), GuideConfig, ["losses.0.reference=none.png"]
     )
-    cases = _cases(arguments.run / "dataset", arguments.recipe, arguments.pairs)
+    cases = held_out_cases(arguments.run / "dataset", arguments.recipe, arguments.pairs)
     edited = {
-        name: [_edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
+        name: [edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
     }
-    unguided = [_edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
+    if arguments.dino:
+        edited[VIT] = [edit(model, case, config, {}, arguments.dino) for case in cases]
+    unguided = [edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
     transferred = [
         transfer_colour_statistics(plain, case.mask, case.reference, case.reference_mask)
         for case, plain in zip(cases, unguided, strict=True)
     ]
     rows = {
-        name: _judge(cases, unguided, images)
+        name: {key: float(np.median(of)) for key, of in judge(cases, unguided, images).items()}
         for name, images in {**edited, "colour transfer of the output": transferred}.items()
     }
     _write(arguments.out, rows, config, len(cases))
     _draw(arguments.images / "asymmetric_guidance.png", cases, unguided, edited)
 
 
-def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
+def held_out_cases(dataset: Path, recipe: str, count: int) -> list[Case]:
     """Every case's reference is of the pair half a list away: another object."""
     source = PairSource(dataset, recipe, "test")
     step = len(source) // count
@@ -101,15 +110,20 @@ def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
     ]
 
 
-def _edit(model: TranslationModel, case: Case, config: GuideConfig, changes: dict) -> np.ndarray:
+def edit(
+    model: TranslationModel, case: Case, config: GuideConfig, changes: dict, dino: Path | None = None
+) -> np.ndarray:
     weight = config.losses[0].weight
     guidance = GuidanceConfig.model_validate({**config.guidance.model_dump(), **changes})
     generator = [torch.Generator().manual_seed(0)]
     sources, masks = case.source[None], case.mask[None]
     path = translation_path(model, sources, masks, {}, steps=config.steps, generator=generator)
     chosen = config.model_copy(update={"guidance": guidance})
-    term = WeightedTerm("colours", weight, _wanted(case))
-    return edit_images(path, sources, masks, [term], chosen, generator).images[0]
+    terms = [WeightedTerm("colours", weight, _wanted(case))]
+    if dino:
+        vit = DinoLoss.load(DinoConfig(path=dino), image_tensor([case.reference]), CPU)
+        terms.append(WeightedTerm("dino", VIT_WEIGHT, vit))
+    return edit_images(path, sources, masks, terms, chosen, generator).images[0]
 
 
 def _wanted(case: Case) -> ColourStatisticsLoss:
@@ -117,19 +131,16 @@ def _wanted(case: Case) -> ColourStatisticsLoss:
     return ColourStatisticsLoss(Region.FOREGROUND, reference, mask)
 
 
-def _judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, float]:
-    left, follows, detail = [], [], []
+def judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, list[float]]:
+    """The figures of every case."""
+    found: dict[str, list[float]] = {"loss_left": [], "follows": [], "detail": []}
     for case, plain, image in zip(cases, unguided, images, strict=True):
-        left.append(_loss(case, image) / _loss(case, plain))
+        found["loss_left"].append(_loss(case, image) / _loss(case, plain))
         inside = case.mask > 127
         lightness = [rgb_to_lab(one)[..., 0][inside] for one in (plain, image)]
-        follows.append(float(np.corrcoef(*lightness)[0, 1]))
-        detail.append(_detail(image, inside) / _detail(plain, inside))
-    return {
-        "loss_left": float(np.median(left)),
-        "follows": float(np.median(follows)),
-        "detail": float(np.median(detail)),
-    }
+        found["follows"].append(float(np.corrcoef(*lightness)[0, 1]))
+        found["detail"].append(_detail(image, inside) / _detail(plain, inside))
+    return found
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:
@@ -168,10 +179,12 @@ def _draw(
 ) -> None:
     step = max(len(cases) // SHOWN, 1)
     items = tuple(
-        Item("", (case.reference, case.source, unguided[place], *(edited[name][place] for name in VARIANTS)))
+        Item(
+            "", (case.reference, case.source, unguided[place], *(images[place] for images in edited.values()))
+        )
         for place, case in list(enumerate(cases))[::step][:SHOWN]
     )
-    headings = ("reference", "source", "unguided", *VARIANTS)
+    headings = ("reference", "source", "unguided", *edited)
     write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=1280))
 
 

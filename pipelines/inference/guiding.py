@@ -53,21 +53,25 @@ def open_guide(
     model: Path, config: GuideConfig, seed: int, device: str, precision: Precision
 ) -> Callable[[list[GuideTask], list[Path]], list[str]]:
     """An edit of images that are alike, each with its files, into PNGs with a record of the same name beside
-    each; it says what the losses came to. An image's edit does not depend on its company, but for last bits.
-    Raises ConfigError for options that do not fit.
+    each, and the mask where a word of the prompt made it; it says what the losses came to. An image's edit
+    does not depend on its company, but for last bits. Raises ConfigError for options that do not fit.
     """
     for place, loss in enumerate(config.losses):
-        _check_references(loss, f"losses.{place}")
+        _check_files(loss, f"losses.{place}")
     terms = build_terms(config.losses, _FILES, found_device(device))
     opened = _open(model, config, device, precision)
 
     def edit(tasks: list[GuideTask], targets: list[Path]) -> list[str]:
         generators = [torch.Generator().manual_seed(seed31(seed, "guide")) for _ in tasks]
         images, masks, path = opened([task.request for task in tasks], generators)
+        found = path.mask if masks is None else None
+        masks = masks if found is None else found
         edited = edit_images(path, images, masks, terms, config, generators)
         said = []
         for place, (task, target) in enumerate(zip(tasks, targets, strict=True)):
             write_png(target, edited.images[place])
+            if found is not None:
+                write_png(target.with_suffix(".mask.png"), found[place])
             record = {"model": str(model), **_record(task.files, seed, config, terms, edited, place)}
             target.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n")
             losses = ", ".join(
@@ -85,14 +89,14 @@ def read_task(files: dict[str, Path | None], seed: int) -> GuideTask:
     return GuideTask(files, request_of(files, seed=seed))
 
 
-def _check_references(loss: AnyEditLoss, place: str) -> None:
-    for key in ("reference", "reference_mask"):
+def _check_files(loss: AnyEditLoss, place: str) -> None:
+    for key in ("path", "reference", "reference_mask"):
         path = getattr(loss, key, None)
         if path is not None and not path.exists():
             raise ConfigError(
                 f"{place}.{key} is {path}, which does not exist",
                 consequence="there is nothing to guide the image towards",
-                remedy=f"name a file of yours: --set {place}.{key}=FILE",
+                remedy=f"name one of yours: --set {place}.{key}={'FOLDER' if key == 'path' else 'FILE'}",
             )
 
 
@@ -147,6 +151,7 @@ def _record(
         "sha256": {str(path): file_sha256(path) for path in files},
         "seed": seed,
         "config": config.model_dump(mode="json"),
+        "loss_scale": edited.scale[place],
         "evaluations": edited.evaluations,
         "of_these_with_gradient": edited.gradients,
         "losses": {

@@ -152,6 +152,33 @@ def guide(
     return x1
 
 
+def proposed_scale(
+    edit: EditLoss, times: Sequence[float], stored: Sequence[Tensor], config: GuidanceConfig, balance: float
+) -> Tensor:
+    """(B,): the factors of the edit loss at which its slope at the first guided one of the `stored` estimates
+    has `balance` times the root mean square of the structure loss's slope one unit away from it.
+
+    That is structure_weight / n per element of n for l1, twice that for l2. So with l1 the structure holds an
+    element whose slope is less than 1 / balance of the root mean square, and with l2 a loss of constant
+    slope moves the estimate by a root mean square of `balance`. A loss times a constant gives the same edit.
+    1 for samples that the loss has no slope at. The estimates are those of the unguided pass, so that no
+    network is evaluated. Raises ConfigError where no time is guided.
+    """
+    guided = [place for place, t in enumerate(times) if config.window[0] <= t < config.window[1]]
+    if not guided:
+        raise ConfigError(
+            f"no time of the path is within the window {list(config.window)}",
+            consequence="there is no step to propose a setting from",
+            remedy="widen guidance.window, or leave balance out",
+        )
+    with torch.enable_grad():
+        point = stored[guided[0]].detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(edit(point, times[guided[0]]).sum(), point)
+    found = slope.flatten(1).square().mean(dim=1).sqrt()
+    one_away = config.structure_weight * (1 if config.structure is Structure.L1 else 2) / slope[0].numel()
+    return torch.where(found > 0, balance * one_away / found, 1.0)
+
+
 def _estimate(
     model: GuidedModel,
     x: Tensor,

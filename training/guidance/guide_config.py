@@ -1,8 +1,8 @@
 """What `pairbridge guide` is told of an edit: pipelines/configs/guidance has an example."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, model_validator
 
 from pairbridge.datagen.core.frozen import FrozenModel
 from pairbridge.training.guidance.edit_losses import AnyEditLoss
@@ -15,6 +15,15 @@ class DiffusionConfig(FrozenModel):
     guidance_scale: float = Field(default=1.0, ge=0)
     """Classifier-free guidance scale of the text prompt. 1: no guidance, which makes the most faithful
     inversion."""
+    mask_word: str | None = None
+    """Word of the prompt whose cross-attention during the inversion makes the mask of an image that comes
+    without one. The mask is written beside the edited image. null: masks are given."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.mask_word is not None and not (self.prompt and self.guidance_scale):
+            raise ValueError("mask_word needs a prompt that has it, and a guidance_scale other than 0")
+        return self
 
 
 class GuideConfig(FrozenModel):
@@ -27,6 +36,10 @@ class GuideConfig(FrozenModel):
     steps that it was trained for; a diffusion model any, more for a better inversion."""
     guidance: GuidanceConfig = GuidanceConfig()
     """Strength, times and steps of the guidance."""
+    balance: PositiveFloat | None = None
+    """Proposes the scale of the losses: their weighted sum is multiplied so that at the first guided timestep
+    its slope has this many times the root mean square of the structure's, one unit of the latents away. With
+    it the weights count relative to each other alone. null: they count as they are."""
     blend: bool = False
     """Whether only the inside of the mask is edited: where it is 0 the unguided estimates are kept at every
     step. Needs a mask."""
@@ -38,3 +51,9 @@ class GuideConfig(FrozenModel):
     pure noise."""
     diffusion: DiffusionConfig = DiffusionConfig()
     """Settings for a latent diffusion model alone."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.balance is not None and not self.guidance.structure_weight:
+            raise ValueError("balance weighs the losses against the structure: structure_weight is 0")
+        return self

@@ -19,7 +19,7 @@ from pairbridge.training.data.targets import to_picture
 from pairbridge.training.data.tensors import image_tensor, keep_outside, mask_tensor
 from pairbridge.training.guidance.edit_losses import WeightedTerm
 from pairbridge.training.guidance.edit_scene import Scene
-from pairbridge.training.guidance.guidance_equations import GuidedModel, guide
+from pairbridge.training.guidance.guidance_equations import GuidedModel, guide, proposed_scale
 from pairbridge.training.guidance.guide_config import GuideConfig
 
 
@@ -54,11 +54,14 @@ class ImagePath:
     keeps_outside: bool
     # Of the network, each time that `denoise` is called.
     evaluations: int = 1
+    # uint8 (B, H, W), 255 = what is to be edited, where the path itself knows it.
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited:
-    """images, unguided: uint8 (B, H, W, 3). before, after: the losses of both, by label, (B,) each.
+    """images, unguided: uint8 (B, H, W, 3). before, after: the losses of both, by label, (B,) each. scale:
+    what their weighted sum was multiplied by, (B,).
 
     `gradients`: how many of the network's evaluations were followed by a backward pass.
     """
@@ -67,6 +70,7 @@ class Edited:
     unguided: np.ndarray
     before: dict[str, list[float]]
     after: dict[str, list[float]]
+    scale: list[float]
     evaluations: int
     gradients: int
 
@@ -101,9 +105,16 @@ def edit_images(
     unguided = finish(path.stored[-1])
     scene = Scene(source=unit(sources), unguided=unit(unguided), mask=mask)
 
-    def edit(x1: Tensor, t: float) -> Tensor:
+    def weighted(x1: Tensor, t: float) -> Tensor:
         images = path.decode(x1)
         return torch.stack([one.weight * one.term(images, scene) for one in terms]).sum(dim=0)
+
+    factor = torch.ones(len(path.start), device=device)
+    if config.balance:
+        factor = proposed_scale(weighted, path.times, path.stored, config.guidance, config.balance)
+
+    def edit(x1: Tensor, t: float) -> Tensor:
+        return factor * weighted(x1, t)
 
     # Losses are means over pixels, whose gradient for one of them shrinks with their number.
     scale = config.guidance.mcg_scale * path.start[0].numel()
@@ -128,6 +139,7 @@ def edit_images(
         unguided=unguided,
         before=judged(unguided),
         after=judged(images),
+        scale=factor.tolist(),
         # Both passes take the same times.
         evaluations=(len(path.times) + counted.evaluations) * path.evaluations,
         gradients=counted.with_gradient * path.evaluations,

@@ -8,10 +8,12 @@ tau of T training steps, 0 the cleanest, is our time t = 1 - (tau + 1) / T, with
     n from the network     epsilon: its output;  v_prediction: sqrt(ab) v + sqrt(1 - ab) x;
                            sample: (x - sqrt(ab) output) / sqrt(1 - ab)
 
-The image is taken to noise by DDIM inversion, its estimates stored on the way (`guidance.invert`).
+The image is taken to noise by DDIM inversion, its estimates stored on the way (`guidance.invert`), and what
+the network's cross-attention says of a word of the prompt (`pairbridge.training.guidance.word_attention`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.models.weights.pretrained import load_tokenizer
+from pairbridge.datagen.models.weights.pretrained import load_preprocessor
 from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.torch_devices import Precision, computing_in, found_device, to_device
@@ -32,6 +34,7 @@ from pairbridge.training.guidance.guidance_equations import GuidedModel, invert
 from pairbridge.training.guidance.guide_config import DiffusionConfig
 from pairbridge.training.guidance.guided_images import ImagePath
 from pairbridge.training.guidance.guided_models import NoisePredictor, diffusion_model
+from pairbridge.training.guidance.word_attention import WordAttention, word_mask, word_places
 from pairbridge.training.networks.autoencoders import Autoencoder, load_autoencoder
 from pairbridge.training.networks.local_folders import load_network, read_json, unusable
 
@@ -96,20 +99,22 @@ class LatentDiffusion:
         nothing: Tensor | None,
         guidance_scale: float = 1.0,
         precision: Precision = "fp32",
+        word: Sequence[int] = (),
     ) -> None:
         """unet: called as a UNet2DConditionModel. prompt, nothing: (1, tokens, width), the latter for a
-        guidance scale other than 1. precision: of the network and the decoder.
+        guidance scale other than 1. precision: of the network and the decoder. word: places of tokens of the
+        prompt whose attention marks what is to be edited.
         """
         self.unet, self.autoencoder, self.noising = unet, autoencoder, noising
         self.prompt, self.nothing, self.guidance_scale = prompt, nothing, guidance_scale
-        self._precision = precision
+        self._precision, self.word = precision, word
 
     @classmethod
     def load(
         cls, folder: Path, config: DiffusionConfig, device: str = "cpu", precision: Precision = "fp32"
     ) -> Self:
-        """Raises ConfigError for a folder that does not hold one, whose network wants more than text, and
-        without the device (cpu or cuda).
+        """Raises ConfigError for a folder that does not hold one, whose network wants more than text, for a
+        word that the prompt does not have, and without the device (cpu or cuda).
         """
         there = found_device(device)
         unet = load_network(UNet2DConditionModel, folder / "unet").to(there)
@@ -118,7 +123,8 @@ class LatentDiffusion:
                 folder / "unet",
                 "it wants more than a latent and a text (SDXL's sizes, an inpainting mask): not supported",
             )
-        encode = _text_encoder(folder, there)
+        tokenizer = load_preprocessor(CLIPTokenizer, folder / "tokenizer", unusable)
+        encode = _text_encoder(folder, tokenizer, there)
         return cls(
             unet,
             load_autoencoder(folder / "vae").to(there),
@@ -127,12 +133,15 @@ class LatentDiffusion:
             encode("") if config.guidance_scale != 1 else None,
             config.guidance_scale,
             precision,
+            word_places(tokenizer, config.prompt, config.mask_word, folder) if config.mask_word else (),
         )
 
-    def guided_model(self) -> GuidedModel:
-        """The three callables, on latents (B, channels, h, w)."""
+    def guided_model(self, attention: WordAttention | None = None) -> GuidedModel:
+        """The three callables, on latents (B, channels, h, w). attention: watches what the prompt does."""
         return diffusion_model(
-            classifier_free(self._under(self.prompt), self._under(self.nothing), self.guidance_scale),
+            classifier_free(
+                self._under(self.prompt, attention), self._under(self.nothing), self.guidance_scale
+            ),
             self.noising.alpha_bar,
         )
 
@@ -143,10 +152,11 @@ class LatentDiffusion:
         multiple = self.autoencoder.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)
         bottom, right = -height % multiple, -width % multiple
         latents = self.autoencoder.encode(F.pad(images, (0, right, 0, bottom), mode="replicate"))
-        model, times = self.guided_model(), self.noising.times(steps, strength)
-        start, stored = invert(model, latents, times)
+        times, cells = self.noising.times(steps, strength), tuple(latents.shape[-2:])
+        attention = WordAttention(self.unet, self.word, cells) if self.word else None
+        start, stored = invert(self.guided_model(attention), latents, times)
         return ImagePath(
-            model=model,
+            model=self.guided_model(),
             times=times,
             start=start,
             stored=stored,
@@ -154,12 +164,16 @@ class LatentDiffusion:
             cell=self.autoencoder.factor,
             keeps_outside=True,
             evaluations=1 if self.guidance_scale in (0, 1) else 2,
+            mask=attention and word_mask(attention.map, self.autoencoder.factor, (height, width)),
         )
 
-    def _under(self, text: Tensor | None) -> NoisePredictor:
+    def _under(self, text: Tensor | None, attention: WordAttention | None = None) -> NoisePredictor:
         def predict(x: Tensor, t: float) -> Tensor:
             states = None if text is None else text.expand(len(x), -1, -1)
-            with computing_in(self._precision, x.device):
+            with (
+                computing_in(self._precision, x.device),
+                attention.watching() if attention else nullcontext(),
+            ):
                 output = self.unet(x, self.noising.step(t), encoder_hidden_states=states).sample.float()
             return self.noising.noise(output, x, t)
 
@@ -170,10 +184,9 @@ def is_latent_diffusion(folder: Path) -> bool:
     return (folder / "unet" / "config.json").is_file() and (folder / "scheduler").is_dir()
 
 
-def _text_encoder(folder: Path, device: torch.device) -> Callable[[str], Tensor]:
+def _text_encoder(folder: Path, tokenizer: CLIPTokenizer, device: torch.device) -> Callable[[str], Tensor]:
     """Text -> (1, tokens, width), as Stable Diffusion is trained: padded, and cut at the encoder's length."""
     model = load_network(CLIPTextModel, folder / "text_encoder").to(device)
-    tokenizer = load_tokenizer(CLIPTokenizer, folder / "tokenizer", unusable)
 
     @torch.no_grad()
     def encode(text: str) -> Tensor:

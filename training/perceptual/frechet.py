@@ -2,9 +2,12 @@
 
 Images are uint8 sRGB (H, W, 3). The features are any function of a batch; with those of
 `pairbridge.training.perceptual.inception`
-the distance is FID. Small sets are biased upwards: compare sets of one size only.
+the distance is FID. Small sets are biased upwards: compare sets of one size only. SFID and CSFID (FlexIT,
+arXiv 2203.04705, as its released code computes them) leave the covariance out, so that few images will do.
 """
 
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -50,6 +53,37 @@ def frechet_distance(a: FeatureMoments, b: FeatureMoments) -> float:
     shift = a.mean - b.mean
     trace = np.trace(a.covariance) + np.trace(b.covariance) - 2 * np.sqrt(np.maximum(cross, 0)).sum()
     return float(shift @ shift + trace)
+
+
+def mean_distance(a: FeatureMoments, b: FeatureMoments) -> float:
+    """|mean_a - mean_b|^2: SFID, the first term of FID alone."""
+    return float(np.square(a.mean - b.mean).sum())
+
+
+@dataclass(slots=True)
+class ClassMeans:
+    """Running mean of the features of each class: no covariance, of which a class would need one each."""
+
+    counts: Counter[Hashable] = field(default_factory=Counter)
+    totals: dict[Hashable, np.ndarray] = field(default_factory=dict)
+
+    def add(self, features: np.ndarray, classes: Sequence[Hashable]) -> None:
+        """Features (n, D), and the class of each."""
+        for one, row in zip(classes, np.asarray(features, np.float64), strict=True):
+            self.counts[one] += 1
+            self.totals[one] = self.totals.get(one, 0) + row
+
+
+def class_mean_distance(a: ClassMeans, b: ClassMeans) -> float:
+    """Mean over the classes of a, all of them in b, of |mean_a - mean_b|^2: CSFID."""
+    return float(
+        np.mean(
+            [
+                np.square(total / a.counts[one] - b.totals[one] / b.counts[one]).sum()
+                for one, total in a.totals.items()
+            ]
+        )
+    )
 
 
 def local_crop(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from pairbridge.training.guidance.guided_images import edit_images
 from pairbridge.training.guidance.guided_translation import translation_path
 from tests.pipelines.commands.image_commands import pairbridge, read, write
 from tests.pipelines.inference.translating_models import write_model
+from tests.support.tiny_encoders import write_clip, write_dino
 from tests.support.tiny_iclight import BASE, write_weights
 
 SIZE = (40, 56)
@@ -190,6 +191,58 @@ def test_a_latent_diffusion_model_and_a_loss_of_ones_own(files: dict[str, Path],
     assert np.array_equal(read(out)[foreground() == 0], scene()[foreground() == 0])
 
 
+@pytest.mark.parametrize("name", ["text-edit", "image-edit"])
+def test_a_published_edit_is_one_command(files: dict[str, Path], tmp_path: Path, name: str) -> None:
+    """In the published layouts, with random weights: it runs, and what a word marks is all that changes."""
+    base = write_weights(tmp_path / "weights") / BASE
+    DDIMScheduler(beta_schedule="scaled_linear").save_pretrained(base / "scheduler")
+    if name == "text-edit":
+        settings = [f"losses.0.path={write_clip(tmp_path / 'clip')}"]
+    else:
+        settings = [
+            f"losses.0.path={write_dino(tmp_path / 'dino')}",
+            f"losses.0.reference={files['reference']}",
+            "diffusion.prompt=a photo of a cat",
+        ]
+    image = tmp_path / "only" / "image.png"
+    image.parent.mkdir()
+    shutil.copy(files["image"], image)
+    out = tmp_path / "out.png"
+
+    def edited(*more: str) -> dict:
+        options = [part for one in (*settings, *more) for part in ("--set", one)]
+        pairbridge("guide", base, image, "--config", name, "--out", out, *options)
+        return json.loads(out.with_suffix(".json").read_text())
+
+    record = edited()
+    # Sixty timesteps, the twenty noisiest of them guided.
+    assert (record["evaluations"], record["of_these_with_gradient"]) == (120, 20)
+    assert record["config"]["losses"][0]["weight"] == record["config"]["guidance"]["structure_weight"] == 200
+    assert not out.with_suffix(".mask.png").exists()
+    assert not np.array_equal(read(out), scene())
+
+    # Guided to the end: what a random network makes of an edit afterwards says nothing.
+    few = ("steps=6", "guidance.window=[0,1]", "guidance.inner_steps=20", "balance=10")
+    record = edited(*few)
+    label = record["config"]["losses"][0]["kind"]
+    assert record["losses"][label]["guided"] < 0.95 * record["losses"][label]["unguided"]
+    assert record["loss_scale"] not in (0, 1)
+
+    few = (*few, "diffusion.mask_word=cat", "blend=true")
+    edited(*few)
+    mask = read(out.with_suffix(".mask.png"))
+    assert set(np.unique(mask)) == {0, 255}
+    assert np.array_equal(read(out)[mask == 0], scene()[mask == 0])
+    assert not np.array_equal(read(out)[mask > 0], scene()[mask > 0])
+    # A mask that is given is taken.
+    own = write(tmp_path / "own.png", foreground())
+    out.with_suffix(".mask.png").unlink()
+    options = [part for one in (*settings, *few) for part in ("--set", one)]
+    pairbridge("guide", base, image, "--mask", own, "--config", name, "--out", out, *options)
+    assert not out.with_suffix(".mask.png").exists()
+    assert np.array_equal(read(out)[foreground() == 0], scene()[foreground() == 0])
+
+
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
@@ -197,7 +250,8 @@ def test_a_latent_diffusion_model_and_a_loss_of_ones_own(files: dict[str, Path],
         (["losses.0.reference=nowhere.png"], "--set losses.0.reference=FILE"),
         (["losses.0.kind=magic"], "magic"),
         (["guidance.inner_step=3"], "did you mean 'inner_steps'"),
-        (["losses=[{kind: clip, path: nowhere, text: a}]"], "no config.json"),
+        (["losses=[{kind: clip, path: nowhere, text: a}]"], "--set losses.0.path=FOLDER"),
+        (["balance=1", "guidance.structure_weight=0"], "structure_weight is 0"),
     ],
 )
 def test_what_does_not_fit_is_said(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,19 @@ from torchmetrics.image.fid import _compute_fid
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.evaluation.metrics import align_depth, depth_metrics, normal_metrics
-from pairbridge.training.perceptual.frechet import FeatureMoments, frechet_distance, local_crop
+from pairbridge.training.evaluation.set_figures import SetFigures
+from pairbridge.training.perceptual.frechet import (
+    ClassMeans,
+    FeatureMoments,
+    class_mean_distance,
+    frechet_distance,
+    local_crop,
+    mean_distance,
+)
 from pairbridge.training.perceptual.inception import (
     InceptionV3,
     inception_features,
+    inception_logits,
     load_inception,
     resize_as_tensorflow_1,
 )
@@ -82,6 +92,32 @@ def test_frechet_distance_of_gaussian_features_is_the_closed_form_and_torchmetri
     assert FeatureMoments().count == 0
 
 
+def test_simplified_distances_see_means_alone() -> None:
+    """SFID is FID's first term; CSFID finds two classes that changed places, which SFID cannot see."""
+    draws = np.random.default_rng(0)
+    wide, narrow = draws.normal(0, 3, (400, 5)), draws.normal(2, 0.1, (300, 5))
+    shift = wide.mean(axis=0) - narrow.mean(axis=0)
+    assert mean_distance(moments([wide[:150], wide[150:]]), moments([narrow])) == pytest.approx(shift @ shift)
+    # Equal covariances leave nothing else of FID.
+    moved = moments([wide + 0.5])
+    assert mean_distance(moments([wide]), moved) == pytest.approx(frechet_distance(moments([wide]), moved))
+    assert mean_distance(moments([wide]), moved) == pytest.approx(5 * 0.5**2)
+
+    features = np.concatenate([wide[:100], 4 + wide[100:200]])
+    of_class, swapped = ["cat"] * 100 + ["dog"] * 100, ["dog"] * 100 + ["cat"] * 100
+    right, wrong = ClassMeans(), ClassMeans()
+    for part in (slice(0, 130), slice(130, 200)):
+        right.add(features[part], of_class[part])
+    wrong.add(features, swapped)
+    apart = features[:100].mean(axis=0) - features[100:].mean(axis=0)
+    assert class_mean_distance(right, right) == 0
+    assert class_mean_distance(wrong, right) == pytest.approx(apart @ apart)
+    # A class that was never asked for does not count.
+    cats = ClassMeans()
+    cats.add(features[:100] + 1, ["cat"] * 100)
+    assert class_mean_distance(cats, right) == pytest.approx(5)
+
+
 def test_local_crops_are_squares_around_the_mask() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[40:60, 180:200] = 200
@@ -105,7 +141,6 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key, value in InceptionV3().state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
-    weights |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     path = tmp_path_factory.mktemp("weights") / "inception.safetensors"
     save_file(weights, path)
     return path
@@ -113,13 +148,32 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_inception_has_the_published_size_and_reads_the_published_layout(inception_file: Path) -> None:
     network = load_inception(inception_file)
-    # 23,834,568 of torchvision's network without its auxiliary head, less a classifier of 1000.
-    assert sum(weight.numel() for weight in network.parameters()) == 23_834_568 - 2_049_000
+    # 23,834,568 of torchvision's network without its auxiliary head, which has a classifier of 1000.
+    features = 23_834_568 - 2_049_000
+    assert sum(weight.numel() for weight in network.parameters()) == features + 1008 * 2049
     assert network.Mixed_6b.branch7x7dbl_3.conv.weight.shape == (128, 128, 1, 7)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
     features = inception_features(network, images)
     assert features.shape == (2, 2048)
     np.testing.assert_allclose(features[1:], inception_features(network, images[1:]), rtol=1e-3, atol=1e-5)
+    # The published score leaves the bias out.
+    logits = network.fc(torch.from_numpy(features)) - network.fc.bias
+    np.testing.assert_allclose(inception_logits(network, features), logits.numpy(), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.long  # covariances of 2048 features
+def test_a_class_that_took_another_s_place_is_seen_by_csfid_alone(inception_file: Path) -> None:
+    draws = np.random.default_rng(0)
+    dark, bright = (draws.integers(low, low + 60, (2, 40, 40, 3), np.uint8) for low in (0, 190))
+    targets = [SimpleNamespace(target=image, mask=None) for image in (*dark, *bright)]
+    figures = SetFigures(load_inception(inception_file), local=False)
+    figures.add("model", [*bright, *dark], targets, ["dark", "dark", "bright", "bright"])
+    found = figures.figures()["model"]
+    assert found.keys() == {"fid", "sfid", "csfid", "inception_score"}
+    assert found["sfid"] < 1e-6 * found["csfid"]
+    plain = SetFigures(figures.network, local=False)
+    plain.add("model", [*bright, *dark], targets)
+    assert "csfid" not in plain.figures()["model"]
 
 
 def test_inception_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

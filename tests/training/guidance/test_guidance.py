@@ -15,6 +15,7 @@ from pairbridge.training.guidance.guidance_equations import (
     follow,
     guide,
     invert,
+    proposed_scale,
 )
 from pairbridge.training.guidance.guided_models import bridge_model, diffusion_model, flow_model
 from tests.training.guidance.blobs import CENTRES, STD, TIMES, alpha_bar, blob_model, left_blob
@@ -230,6 +231,56 @@ def test_stochastic_steps_are_seeded_and_differ() -> None:
     other = guide(model, start, TIMES, stored, hinge, config, torch.Generator().manual_seed(1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("structure", ["l1", "l2"])
+def test_a_proposed_scale_makes_an_edit_of_a_loss_times_any_number(structure: str) -> None:
+    model, clean = blob_model(), left_blob(32, 9)
+    start, stored = invert(model, clean, TIMES)
+    config = GuidanceConfig(window=WINDOW, structure=structure)
+
+    def edited(times_loss: float) -> Tensor:
+        def edit(x1: Tensor, t: float) -> Tensor:
+            return times_loss * hinge(x1, t)
+
+        factor = proposed_scale(edit, TIMES, stored, config, 2.0)
+        return guide(model, start, TIMES, stored, lambda x1, t: factor * edit(x1, t), config, generator())
+
+    one, thousand = edited(1.0), edited(1000.0)
+    torch.testing.assert_close(one, thousand, atol=1e-6, rtol=0)
+    assert (one - follow(model, start, TIMES)[0]).abs().max() > 0.1
+
+
+def test_a_proposed_scale_has_its_closed_forms() -> None:
+    """A linear loss: with l2 the optimum lies a root mean square of `balance` away, with l1 only elements
+    whose slope is over 1 / balance of the root mean square leave the stored estimate.
+    """
+    model, x = gaussian_model(0.0, 0.5), torch.zeros(2, 4, dtype=torch.float64)
+    slope = torch.tensor([[3.0, -1.0, 0.2, 0.0], [30.0, -10.0, 2.0, 0.0]], dtype=torch.float64)
+    stored, window = [torch.full_like(x, 9.0), torch.full_like(x, -0.4)], (TIMES[1], 1.0)
+
+    def linear(x1: Tensor, t: float) -> Tensor:
+        return (slope * x1).sum(1)
+
+    def edited(balance: float, **changes) -> Tensor:
+        config = GuidanceConfig(window=window, mcg_scale=0, structure_weight=70.0, **changes)
+        factor = proposed_scale(linear, TIMES[:2], stored, config, balance)
+        return guide(model, x, TIMES[:2], stored, lambda x1, t: factor * linear(x1, t), config, generator())
+
+    moved = edited(0.3, structure="l2", inner_steps=1500, inner_rate=0.005) - stored[1]
+    expected = -0.3 * slope / slope.square().mean(1, keepdim=True).sqrt()
+    torch.testing.assert_close(moved, expected, atol=1e-3, rtol=0)
+    held = (edited(1.0, structure="l1", inner_steps=400, inner_rate=0.003) - stored[1]).abs() < 0.02
+    # The root mean square of 3, 1, 0.2 and 0 is 1.58.
+    assert held.tolist() == [[False, True, True, True]] * 2
+
+
+def test_a_proposed_scale_leaves_alone_what_has_no_slope() -> None:
+    _, stored = invert(blob_model(), left_blob(3, 1), TIMES)
+    config = GuidanceConfig(window=WINDOW)
+    assert proposed_scale(nothing, TIMES, stored, config, 1.0).tolist() == [1, 1, 1]
+    with pytest.raises(ConfigError, match="within the window"):
+        proposed_scale(hinge, TIMES, stored, GuidanceConfig(window=(0.1, 0.2)), 1.0)
 
 
 def test_times_and_stored_estimates_are_checked() -> None:

@@ -1,13 +1,14 @@
 """The relighting model of the package: made from embedded assets alone, judged on what it never saw.
 
     python -m benchmarks.reference_model [--runs runs] [--out docs/benchmarks] [--images docs/images]
-        [--foreign FOLDER] [--model pipelines/models/reference]
+        [--foreign FOLDER] [--model pipelines/models/reference] [--seeds 1 2]
 
 Renders, trains and judges the run `reference` (resumable), and publishes the model as `--model`. `--foreign`
 names a folder with `objects` and `hdris` of others, which are rendered as three datasets: floating as the
 paper makes its pairs, floating with a drawn exposure and white balance of the source, and standing on the
-map's own ground. None of them enters the picture. Gains are paired per image; intervals of 95 % are of the
-crossed bootstrap over objects and lightings.
+map's own ground. None of them enters the picture. `--seeds` trains and judges again, from other weights and
+in another order. Gains are paired per image; intervals of 95 % are of the crossed bootstrap over objects and
+lightings.
 """
 
 import argparse
@@ -48,7 +49,8 @@ One network of 2.2 million parameters, trained on pairs of the embedded assets a
 by the background (*background*), by the environment map of the light to come (*map*), or by it and
 that of the light that the source was taken in (*maps*), its exposure included. Written by
 `python -m benchmarks.reference_model`; configurations are those of the run `reference`. In brackets
-95 % intervals of the crossed bootstrap over objects and lightings. One training seed. `foreign` are
+95 % intervals of the crossed bootstrap over objects and lightings, of the training that is published;
+*seeds* are the same gain of two more, from other weights and in another order. `foreign` are
 objects and maps that nobody here made and that are no part of the repository.
 
 Gains are in dB of foreground PSNR, over the untouched source and over the ridge regression that is
@@ -57,8 +59,8 @@ colours, and factors on linear light), fitted on the same training pairs, which 
 and contrast (luma deviation under the mask over the target's, median; 1 is right) have the source's
 in brackets.
 
-| pairs | number | objects x lightings | source, dB | over source | over ridge | SSIM | contrast |
-|---|---|---|---|---|---|---|---|"""
+| pairs | number | objects x lightings | source, dB | over source | seeds | over ridge | SSIM | contrast |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
@@ -68,6 +70,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     parser.add_argument("--foreign", type=Path, default=None)
     parser.add_argument("--model", type=Path, default=None)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[])
     arguments = parser.parse_args()
 
     run = load_run(NAME, arguments.runs)
@@ -81,13 +84,19 @@ def main() -> None:
         minutes[name] = round((time.monotonic() - began) / 60, 1)
     if arguments.foreign:
         generate(foreign_dataset(arguments.foreign), run.folder / "foreign", workers=os.cpu_count() or 1)
-    judged = evaluate(
-        evaluation_of(run, foreign=bool(arguments.foreign)),
-        run.folder / "train",
-        run.folder / "evaluation",
-        run_root=run.folder,
-    )
-    result = {"minutes": minutes, "steps": run.training.steps, "sources": judged["sources"]}
+    judged = judge(run, "", foreign=bool(arguments.foreign))
+    others = {}
+    for seed in arguments.seeds:
+        training, mix = (one.model_copy(update={"seed": seed}) for one in (run.training, run.mix))
+        train(training, mix, run.folder / f"train-{seed}", run_root=run.folder)
+        found = judge(run, f"-{seed}", foreign=bool(arguments.foreign))["sources"]
+        others[seed] = {name: figures["gains"]["source"][METRIC] for name, figures in found.items()}
+    result = {
+        "minutes": minutes,
+        "steps": run.training.steps,
+        "sources": judged["sources"],
+        "other_seeds": others,
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     page = markdown(result)
     (arguments.out / "reference_model.md").write_text(page)
@@ -104,6 +113,12 @@ def main() -> None:
         publish(run.folder, arguments.model)
         leave_out_code(arguments.model)
     print(page)
+
+
+def judge(run: Run, of: str, *, foreign: bool) -> dict[str, Any]:
+    """The evaluation of the training in the run's folder `train` + of."""
+    evaluation, folder = evaluation_of(run, foreign=foreign), run.folder
+    return evaluate(evaluation, folder / f"train{of}", folder / f"evaluation{of}", run_root=folder)
 
 
 def leave_out_code(model: Path) -> None:
@@ -203,9 +218,10 @@ def markdown(result: dict[str, Any]) -> str:
             key=lambda method: methods[method][METRIC]["mean"],
         )
         model, source = ratios["model"]["contrast"], ratios["source"]["contrast"]
+        seeds = ", ".join(f"{other[name]['mean']:+.2f}" for other in result["other_seeds"].values())
         rows.append(
             f"| {name} | {figures['pairs']} | {figures['objects']} x {figures['lightings']} "
-            f"| {methods['source'][METRIC]['mean']:.2f} | {cell(gains['source'][METRIC])} "
+            f"| {methods['source'][METRIC]['mean']:.2f} | {cell(gains['source'][METRIC])} | {seeds} "
             f"| {cell(gains[ridge][METRIC])}, {ridge.replace('_', ' ')} "
             f"| {methods['model']['ssim']['mean']:.3f} ({methods['source']['ssim']['mean']:.3f}) "
             f"| {model['median']:.2f} ({source['median']:.2f}) |"

@@ -29,6 +29,7 @@ from pairbridge.training.data.condition_specs import MASK, ConditionConfig
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
+from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.data.targets import to_picture
 from pairbridge.training.engine.checkpoint import checkpoint_folders
 from pairbridge.training.evaluation.baselines import baselines
@@ -92,6 +93,7 @@ def evaluate(
     out_dir.mkdir(parents=True, exist_ok=True)
     with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
         sweep_temporaries(out_dir)
+        fitted: dict[str, dict[str, Predictor]] = {}
         result = {
             "format": EVALUATION_FORMAT,
             "checkpoint": complete[-1].name,
@@ -101,7 +103,7 @@ def evaluate(
             "sampling_steps": config.sampling_steps,
             "sampler": config.sampler.model_dump(mode="json"),
             "sources": {
-                source.name: _judge(config, source, model, out_dir, run_root, on_progress)
+                source.name: _judge(config, source, model, out_dir, run_root, fitted, on_progress)
                 for source in config.sources
             },
         }
@@ -127,6 +129,7 @@ def _judge(
     model: TranslationModel,
     out_dir: Path,
     run_root: Path,
+    fitted: dict[str, dict[str, Predictor]],
     on_progress: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
     folder = dataset_folder(source.path, run_root)
@@ -149,11 +152,16 @@ def _judge(
         )
     count = min(len(judged), source.max_pairs or len(judged))
     fitted_on = dataset_folder(source.fit_path, run_root) if source.fit_path else folder
+    recipe = source.fit_recipe or source.recipe
     fitting = {
-        split: _FittingPairs(fitted_on, source, split, frame, conditions)
+        split: _FittingPairs(fitted_on, recipe, source.roles, source.label, split, frame, conditions)
         for split in _fitting_splits(fitted_on, source)
     }
-    methods = _methods(config, source, model, frame, conditions, fitting, has_noise=judged.has_noise)
+    trivial = _fitted_baselines(source, fitting, fitted)
+    if judged.has_noise:
+        # The source shows noise where it is judged.
+        trivial.pop("source", None)
+    methods = _methods(config, source, model, frame, conditions, trivial)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
     rows: dict[str, list[JudgedPair]] = {name: [] for name in methods}
@@ -282,9 +290,7 @@ def _methods(
     model: TranslationModel,
     frame: Frame,
     conditions: tuple[ConditionConfig, ...],
-    fitting: "dict[str, _FittingPairs]",
-    *,
-    has_noise: bool,
+    trivial: dict[str, Predictor],
 ) -> dict[str, Method]:
     def of_model(pairs: list[Pair]) -> np.ndarray:
         predict = model.translate_batch if source.task.makes_pictures else model.predict_batch
@@ -299,17 +305,6 @@ def _methods(
                 name: np.stack([pair.conditions[name] for pair in pairs]) for name in pairs[0].conditions
             },
         )
-
-    trivial = baselines(
-        source.task,
-        fitting.get("train"),
-        fitting.get("validation"),
-        source.baselines,
-        against=source.against,
-    )
-    if has_noise:
-        # The source shows noise where it is judged.
-        trivial.pop("source", None)
 
     def of_baseline(predict: Predictor) -> Method:
         return lambda pairs: [
@@ -374,19 +369,20 @@ class _FittingPairs:
     """Pairs to fit baselines on, read anew each time."""
 
     folder: Path
-    source: EvaluationSource
+    recipe: str
+    roles: RoleChoice
+    label: str | None
     split: str
     frame: Frame
     conditions: tuple[ConditionConfig, ...]
 
     def __iter__(self) -> Iterator[FittingPair]:
-        recipe = self.source.fit_recipe or self.source.recipe
         pairs = PairSource(
             self.folder,
-            recipe,
+            self.recipe,
             self.split,
-            roles=self.source.roles,
-            label=self.source.label,
+            roles=self.roles,
+            label=self.label,
             conditions=self.conditions,
         )
         for place in range(len(pairs)):
@@ -395,6 +391,21 @@ class _FittingPairs:
             yield FittingPair(
                 to_picture(pair.source), pair.target, pair.mask, _seen(pair, self.conditions), holds
             )
+
+
+def _fitted_baselines(
+    source: EvaluationSource,
+    fitting: dict[str, _FittingPairs],
+    fitted: dict[str, dict[str, Predictor]],
+) -> dict[str, Predictor]:
+    """Those of a source; pairbridge's own are fitted once for all sources that have the same pairs for it,
+    which `fitted` keeps.
+    """
+    sides = fitting.get("train"), fitting.get("validation")
+    what = repr((source.task, source.against, *sides))
+    if what not in fitted:
+        fitted[what] = baselines(source.task, *sides, against=source.against)
+    return fitted[what] | baselines(source.task, *sides, source.baselines, against=())
 
 
 def _seen(pair: Pair, conditions: Sequence[ConditionConfig]) -> Conditions:

@@ -194,6 +194,15 @@ def test_a_condition_that_is_optional_may_be_withheld(root: Path, tmp_path: Path
     assert seeing["model"]["foreground_psnr"]["mean"] != pytest.approx(np.mean(errors), abs=1e-4)
     with pytest.raises(ConfigError, match="withholds mask, which the model was never trained without"):
         judged(withheld=["mask"])
+    # Side by side, and one of them twice, they are what they are alone, though baselines are fitted once.
+    of = {"blind": {"withheld": ["light_target"]}, "seeing": {"roles": {"conditions": ["light_target"]}}}
+    sources = [
+        {"name": name, "path": "run:lit", "recipe": "relighting", **of[name.removesuffix("-again")]}
+        for name in ("blind", "seeing", "blind-again")
+    ]
+    beside = evaluate(evaluation(sources=sources), tmp_path / "training", tmp_path / "all", run_root=tmp_path)
+    found = [beside["sources"][source["name"]]["methods"] for source in sources]
+    assert found == [blind, seeing, blind]
 
 
 def test_the_worst_pairs_are_kept_worst_first(root: Path, tmp_path: Path) -> None:

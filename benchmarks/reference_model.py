@@ -116,8 +116,13 @@ def main() -> None:
 
 
 def judge(run: Run, of: str, *, foreign: bool) -> dict[str, Any]:
-    """The evaluation of the training in the run's folder `train` + of."""
+    """The evaluation of the training in the run's folder `train` + of; of another seed's beside the source
+    alone, since predictors that are fitted have no seed.
+    """
     evaluation, folder = evaluation_of(run, foreign=foreign), run.folder
+    if of:
+        sources = [one.model_copy(update={"against": ("source",)}) for one in evaluation.sources]
+        evaluation = evaluation.model_copy(update={"sources": tuple(sources)})
     return evaluate(evaluation, folder / f"train{of}", folder / f"evaluation{of}", run_root=folder)
 
 

@@ -9,9 +9,6 @@ Image figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and r
 trainer does it (pairbridge.training.data.framing); the foreground is the pair's mask, without dilation.
 """
 
-import csv
-import heapq
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +23,7 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.shards.sample import decode_field, encode_field, params_of
+from pairbridge.datagen.shards.sample import decode_field, params_of
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import MASK, ConditionConfig
 from pairbridge.training.data.framing import Frame, crop_and_resize
@@ -36,6 +33,7 @@ from pairbridge.training.data.targets import to_picture
 from pairbridge.training.engine.checkpoint import checkpoint_folders
 from pairbridge.training.evaluation.baselines import baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+from pairbridge.training.evaluation.judged_pairs import JudgedPair, WorstPairs, write_rows, write_strip
 from pairbridge.training.evaluation.linear_baselines import Conditions, FittingPair, Predictor
 from pairbridge.training.evaluation.metrics import (
     METRICS,
@@ -61,17 +59,6 @@ EVALUATION_FORMAT = 2
 Method = Callable[[list[Pair]], Iterable[np.ndarray]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What one method made of one pair."""
-
-    key: str
-    object: str
-    lighting: str
-    metrics: dict[str, float]
-    ratios: dict[str, float]
-
-
 def evaluate(
     config: EvaluationConfig,
     training_dir: Path,
@@ -93,7 +80,6 @@ def evaluate(
     all. Raises ConfigError where nothing was trained, FolderLocked while another process judges into
     `out_dir`.
     """
-    torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
     if not complete:
         raise ConfigError(
@@ -101,6 +87,7 @@ def evaluate(
             consequence="there is no model to judge",
             remedy="run `pairbridge train` first; it writes checkpoints there",
         )
+    torch.set_num_threads(config.threads)
     model = TranslationModel.load(complete[-1], config.device, config.precision)
     out_dir.mkdir(parents=True, exist_ok=True)
     with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
@@ -169,9 +156,9 @@ def _judge(
     methods = _methods(config, source, model, frame, conditions, fitting, has_noise=judged.has_noise)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
-    rows: dict[str, list[_Row]] = {name: [] for name in methods}
+    rows: dict[str, list[JudgedPair]] = {name: [] for name in methods}
     samples: list[str] = []
-    worst = _Worst(config.worst_images, source.task)
+    worst = WorstPairs(config.worst_images, source.task)
     sets = None
     if source.task.makes_pictures and config.inception:
         sets = SetFigures.load(config.inception, local=source.task.has_foreground, device=model.device)
@@ -187,7 +174,7 @@ def _judge(
             ]
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(
-                    _Row(
+                    JudgedPair(
                         pair.key,
                         object_of(pair.meta),
                         lighting_of(pair.meta),
@@ -198,11 +185,11 @@ def _judge(
                 if name == "model":
                     worst.offer(figures, place, pair, output)
                     if place in shown:
-                        samples.append(_write_strip(out_dir, "samples", source.name, pair, output))
+                        samples.append(write_strip(out_dir, "samples", source.name, pair, output))
             if sets:
                 sets.add(name, outputs, pairs, _classes(pairs, conditions))
         on_progress(source.name, places.stop, count)
-    _write_rows(out_dir / f"{source.name}.csv", rows)
+    write_rows(out_dir / f"{source.name}.csv", rows)
     summaries = {name: _summary(config, of_method) for name, of_method in rows.items()}
     return {
         "recipe": source.recipe,
@@ -224,7 +211,7 @@ def _judge(
         "sets": sets.figures() if sets else {},
         "samples": samples,
         "worst": [
-            _write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
+            write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
         ],
     }
 
@@ -287,27 +274,6 @@ def _weighted_figures(
         context=ContextDeviation.load(config.dinov2, device) if removes and config.dinov2 else None,
         classifier=ImageClassifier.load(source.classifier, device) if source.classifier else None,
     )
-
-
-class _Worst:
-    """The pairs that the model does worst, in bounded memory."""
-
-    def __init__(self, size: int, task: Task) -> None:
-        self._size = size
-        self._metric = task.judged_by
-        self._sign = -1 if METRICS[self._metric].more else 1
-        # Place decides between equals, so that pairs are never compared.
-        self._heap: list[tuple[float, int, Pair, np.ndarray]] = []
-
-    def offer(self, figures: dict[str, float], place: int, pair: Pair, output: np.ndarray) -> None:
-        heapq.heappush(self._heap, (self._sign * figures[self._metric], -place, pair, output))
-        if len(self._heap) > self._size:
-            heapq.heappop(self._heap)
-
-    def ordered(self) -> list[tuple[Pair, np.ndarray]]:
-        return [
-            (pair, output) for _, _, pair, output in sorted(self._heap, key=lambda e: e[:2], reverse=True)
-        ]
 
 
 def _methods(
@@ -445,7 +411,7 @@ def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]
 
 
 def _summary(
-    config: EvaluationConfig, rows: list[_Row], minus: list[_Row] | None = None
+    config: EvaluationConfig, rows: list[JudgedPair], minus: list[JudgedPair] | None = None
 ) -> dict[str, dict[str, float]]:
     """Mean and interval of every metric, or of the paired difference of two methods."""
     objects, lightings = [row.object for row in rows], [row.lighting for row in rows]
@@ -461,7 +427,7 @@ def _summary(
     return summary
 
 
-def _ratios(config: EvaluationConfig, rows: list[_Row]) -> dict[str, dict[str, float]]:
+def _ratios(config: EvaluationConfig, rows: list[JudgedPair]) -> dict[str, dict[str, float]]:
     return ratio_summary(
         [row.ratios for row in rows],
         [row.object for row in rows],
@@ -469,27 +435,3 @@ def _ratios(config: EvaluationConfig, rows: list[_Row]) -> dict[str, dict[str, f
         seed=config.seed,
         resamples=config.bootstrap_resamples,
     )
-
-
-def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
-    """One line per method and pair; figures in full precision."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    first = rows["model"][0]
-    columns = [name for name in METRICS if name in first.metrics] + list(first.ratios)
-    table.writerow(["method", "key", "object", "lighting", *columns])
-    for name, of_method in rows.items():
-        for row in of_method:
-            of_row = row.metrics | row.ratios
-            figures = (repr(float(of_row[column])) for column in columns)
-            table.writerow([name, row.key, row.object, row.lighting, *figures])
-    write_atomically(path, [text.getvalue().encode()])
-
-
-def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.ndarray) -> str:
-    """Write source | output | target; the file's path relative to `out_dir`."""
-    file = Path(kind) / f"{name}-{pair.key}.png"
-    (out_dir / kind).mkdir(exist_ok=True)
-    strip = np.concatenate([to_picture(one) for one in (pair.source, output, pair.target)], axis=1)
-    write_atomically(out_dir / file, [encode_field("strip.png", strip)])
-    return file.as_posix()

@@ -142,7 +142,7 @@ def test_a_flow_without_a_class_or_with_two_asks_for_one() -> None:
     with pytest.raises(ConfigError, match=r"more than one(.|\n)*--set classifies=shape"):
         classifier_config(two)
     assert classifier_config(two, ["classifies=kind"]).label.classes == ("a", "b")
-    with pytest.raises(ConfigError, match="bridge.start to noise"):
+    with pytest.raises(ConfigError, match="start to noise"):
         classifier_config(flow_config(bridge={"sigma": 0.1}))
 
 

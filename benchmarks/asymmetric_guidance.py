@@ -79,26 +79,26 @@ def main() -> None:
     config = load_config(
         find_config("guidance", "foreground-colours"), GuideConfig, ["losses.0.reference=none.png"]
     )
-    cases = _cases(arguments.run / "dataset", arguments.recipe, arguments.pairs)
+    cases = held_out_cases(arguments.run / "dataset", arguments.recipe, arguments.pairs)
     edited = {
-        name: [_edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
+        name: [edit(model, case, config, changes) for case in cases] for name, changes in VARIANTS.items()
     }
     if arguments.dino:
-        edited[VIT] = [_edit(model, case, config, {}, arguments.dino) for case in cases]
-    unguided = [_edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
+        edited[VIT] = [edit(model, case, config, {}, arguments.dino) for case in cases]
+    unguided = [edit(model, case, config, {"mcg_scale": 0.0, "inner_steps": 0}) for case in cases]
     transferred = [
         transfer_colour_statistics(plain, case.mask, case.reference, case.reference_mask)
         for case, plain in zip(cases, unguided, strict=True)
     ]
     rows = {
-        name: _judge(cases, unguided, images)
+        name: {key: float(np.median(of)) for key, of in judge(cases, unguided, images).items()}
         for name, images in {**edited, "colour transfer of the output": transferred}.items()
     }
     _write(arguments.out, rows, config, len(cases))
     _draw(arguments.images / "asymmetric_guidance.png", cases, unguided, edited)
 
 
-def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
+def held_out_cases(dataset: Path, recipe: str, count: int) -> list[Case]:
     """Every case's reference is of the pair half a list away: another object."""
     source = PairSource(dataset, recipe, "test")
     step = len(source) // count
@@ -110,7 +110,7 @@ def _cases(dataset: Path, recipe: str, count: int) -> list[Case]:
     ]
 
 
-def _edit(
+def edit(
     model: TranslationModel, case: Case, config: GuideConfig, changes: dict, dino: Path | None = None
 ) -> np.ndarray:
     weight = config.losses[0].weight
@@ -131,19 +131,16 @@ def _wanted(case: Case) -> ColourStatisticsLoss:
     return ColourStatisticsLoss(Region.FOREGROUND, reference, mask)
 
 
-def _judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, float]:
-    left, follows, detail = [], [], []
+def judge(cases: list[Case], unguided: list[np.ndarray], images: list[np.ndarray]) -> dict[str, list[float]]:
+    """The figures of every case."""
+    found: dict[str, list[float]] = {"loss_left": [], "follows": [], "detail": []}
     for case, plain, image in zip(cases, unguided, images, strict=True):
-        left.append(_loss(case, image) / _loss(case, plain))
+        found["loss_left"].append(_loss(case, image) / _loss(case, plain))
         inside = case.mask > 127
         lightness = [rgb_to_lab(one)[..., 0][inside] for one in (plain, image)]
-        follows.append(float(np.corrcoef(*lightness)[0, 1]))
-        detail.append(_detail(image, inside) / _detail(plain, inside))
-    return {
-        "loss_left": float(np.median(left)),
-        "follows": float(np.median(follows)),
-        "detail": float(np.median(detail)),
-    }
+        found["follows"].append(float(np.corrcoef(*lightness)[0, 1]))
+        found["detail"].append(_detail(image, inside) / _detail(plain, inside))
+    return found
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:
@@ -188,7 +185,7 @@ def _draw(
         for place, case in list(enumerate(cases))[::step][:SHOWN]
     )
     headings = ("reference", "source", "unguided", *edited)
-    write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=1280))
+    write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=80 + 150 * len(headings)))
 
 
 if __name__ == "__main__":

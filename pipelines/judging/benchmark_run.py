@@ -22,10 +22,10 @@ from pairbridge.pipelines.inference.translation import OpenedModel, TranslationR
 from pairbridge.pipelines.judging.benchmark_cases import Case, FoundCase, find_cases, read_case
 from pairbridge.pipelines.judging.benchmark_scores import COLUMNS, pooled, ratios, score, trivial
 from pairbridge.pipelines.judging.named_benchmarks import BENCHMARKS, NamedBenchmark
-from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.evaluation.metrics import bootstrap_interval
 from pairbridge.training.evaluation.ratios import RATIOS, ratio_cell, ratio_summary
-from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.set_figures import SetFigures
+from pairbridge.training.evaluation.weighted_figures import WeightedFigures
 from pairbridge.training.perceptual.context_deviation import ContextDeviation
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
 
@@ -91,14 +91,16 @@ def run_benchmark(
         )
     methods |= trivial(benchmark)
     pictures = benchmark.kind == "removal"
-    lpips = Lpips.load(judging.lpips) if judging.lpips and pictures else None
     sets = (
-        SetDistances.load(judging.inception, local=True, device=torch.device("cpu"))
+        SetFigures.load(judging.inception, local=True, device=torch.device("cpu"))
         if judging.inception and pictures
         else None
     )
-    context = (
-        ContextDeviation.load(judging.dinov2, torch.device("cpu")) if judging.dinov2 and pictures else None
+    weighted = WeightedFigures(
+        lpips=Lpips.load(judging.lpips) if judging.lpips and pictures else None,
+        context=ContextDeviation.load(judging.dinov2, torch.device("cpu"))
+        if judging.dinov2 and pictures
+        else None,
     )
     rows: list[CaseRow] = []
     left_out = 0
@@ -109,12 +111,7 @@ def run_benchmark(
             continue
         for method, make in methods.items():
             output = _fitted(benchmark, make(case), case)
-            figures = score(benchmark, case, output)
-            if lpips:
-                with torch.no_grad():
-                    figures["lpips"] = lpips(image_tensor([output]), image_tensor([case.target])).item()
-            if context:
-                (figures["context_deviation"],) = context([output], [case.mask])
+            figures = score(benchmark, case, output) | weighted([output], [case])[0]
             if sets:
                 sets.add(method, [output], [case])
             about = (method, case.id, case.scene, case.group, pooled(benchmark, case))
@@ -134,7 +131,7 @@ def run_benchmark(
         "left_out": left_out,
         "longest_side": judging.longest_side,
         "steps": judging.steps,
-        "rows": _table(benchmark, rows, sets.distances() if sets else {}),
+        "rows": _table(benchmark, rows, sets.figures() if sets else {}),
     }
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "benchmark.json", [canonical_json(result)])

@@ -3,7 +3,6 @@ evaluation on one sheet: where to look first.
 """
 
 import base64
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from pairbridge.pipelines.pages.sheets import Item, Section, contact_sheet, redu
 from pairbridge.pipelines.runs.run_config import OtherSource
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.data.targets import to_picture
+from pairbridge.training.evaluation.judged_pairs import read_rows
 from pairbridge.training.evaluation.metrics import METRICS
 
 # Larger images are reduced, so that a report of 1024-pixel pairs is still one page that can be mailed. What
@@ -109,12 +109,10 @@ class PairFigure:
 
 def figures_of(evaluation_dir: Path, source: str, metric: str) -> dict[str, PairFigure]:
     """Key -> the model's figure, of every pair that the evaluation judged."""
-    with (evaluation_dir / f"{source}.csv").open(newline="") as lines:
-        return {
-            row["key"]: PairFigure(float(row[metric]), row["object"], row["lighting"])
-            for row in csv.DictReader(lines)
-            if row["method"] == "model"
-        }
+    return {
+        pair.key: PairFigure(pair.metrics[metric], pair.object, pair.lighting)
+        for pair in read_rows(evaluation_dir / f"{source}.csv")["model"]
+    }
 
 
 def data_uri(image: np.ndarray, largest_side: int = LARGEST_SIDE) -> str:

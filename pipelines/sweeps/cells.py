@@ -75,6 +75,9 @@ def with_synthetic_share(mix: MixConfig, synthetic: tuple[str, ...], share: floa
     weights = {source.name: Fraction(str(source.weight)) for source in mix.sources}
     totals = {True: sum(weights[name] for name in synthetic), False: sum(weights[name] for name in real)}
     wanted = Fraction(str(share))
+    if totals[True] == wanted * (totals[True] + totals[False]):
+        # Written in other numbers it would be another model.
+        return mix
 
     def reweighted(source: MixSource) -> MixSource:
         is_synthetic = source.name in synthetic

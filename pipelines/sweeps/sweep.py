@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pairbridge.datagen.core.atomic_files import sweep_temporaries
+from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.pipelines.reading.config_files import find_config, load_config
 from pairbridge.pipelines.runs.cluster_training import require_ray_train
@@ -50,7 +51,15 @@ def load_sweep(name: str, runs_dir: Path, overrides: list[str] | tuple[str, ...]
     of_run = [text.removeprefix("run.") for text in overrides if text.startswith("run.")]
     config = load_config(path, SweepConfig, [text for text in overrides if not text.startswith("run.")])
     base = find_config("runs", config.run, folder=path.parent)
-    return Sweep(config, load_run(str(base), runs_dir, of_run, below="run."))
+    run = load_run(str(base), runs_dir, of_run, below="run.")
+    for source in run.evaluation.sources:
+        if source.against == () and not source.baselines and not source.outputs:
+            raise ConfigError(
+                f"evaluation source {source.name} of the run {run.config.name} is judged against nothing",
+                consequence="a sweep shows gains, and there would be none",
+                remedy="name a baseline, such as `against: [source]`, or leave `against` out",
+            )
+    return Sweep(config, run)
 
 
 def execute_sweep(

@@ -185,6 +185,7 @@ YAML = {
         ("dataset", dataset),
     ],
     "docs/cluster.md": [("dataset", pools), ("run", lambda text: Path("run.yaml").read_text() + text)],
+    "docs/evaluation.md": [("evaluation", str)],
     "docs/flow.md": [("training", training)],
     "docs/guidance.md": [("guidance", str)],
     "docs/import.md": [("mix", str), ("import", str), ("import", lambda text: f"name: x\nroot: .\n{text}")],

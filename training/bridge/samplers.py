@@ -92,7 +92,19 @@ class EvenSampler:
         return uniform_grid(steps)
 
 
-class PosteriorSampler(EvenSampler, FrozenModel):
+class SpacedSampler(EvenSampler, FrozenModel):
+    """Evaluations at times of one of two spacings."""
+
+    grid: Literal["uniform", "cosine"] = "uniform"
+    """Spacing of the steps. cosine: short ones at both ends, where targets part and where what is left of the
+    noise shows: the target's law in a fraction of the steps, the more so the smaller sigma is. It needs a
+    network that was trained at continuous times, up to a `cap` near 1."""
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return uniform_grid(steps) if self.grid == "uniform" else cosine_grid(steps)
+
+
+class PosteriorSampler(SpacedSampler):
     """The exact bridge between the evaluations; the last step returns the estimate, without noise.
 
     Order 1, unbiased for any bridge. Not "posterior sampling" of inverse problems: nothing is conditioned on.
@@ -107,7 +119,7 @@ class PosteriorSampler(EvenSampler, FrozenModel):
         return step.bridge.posterior_step(step.x, step.x1, step.a, step.b, step.noise())
 
 
-class EulerMaruyamaSampler(EvenSampler, FrozenModel):
+class EulerMaruyamaSampler(SpacedSampler):
     """The bridge's SDE in steps of constant drift; its last step is noisy, one step alone included.
 
     Weak order 1. Not `posterior`, whose noise ends with the path: prefer that one for images.
@@ -123,7 +135,7 @@ class EulerMaruyamaSampler(EvenSampler, FrozenModel):
         return step.x + width * step.v + step.bridge.sigma * width**0.5 * step.noise()
 
 
-class DbimSampler(EvenSampler, FrozenModel):
+class DbimSampler(SpacedSampler):
     """Diffusion bridge implicit models (arXiv 2405.15885), for fields that know the source.
 
     Order 1 or 2 in the number of steps. Not DDIM, which starts at noise: a path from a source has none at
@@ -141,18 +153,12 @@ class DbimSampler(EvenSampler, FrozenModel):
     order: Literal[1, 2] = 1
     """Order of the solver. 2 also uses the estimate of the step before and needs fewer steps for the same
     error; eta must be 0."""
-    grid: Literal["uniform", "cosine"] = "uniform"
-    """Spacing of the steps. cosine: short ones at both ends, which takes most of the first-order error away;
-    it needs a network that was trained at continuous times."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.order == 2 and self.eta:
             raise ValueError(f"order 2 is for eta 0, got eta {self.eta}")
         return self
-
-    def times(self, steps: int) -> tuple[float, ...]:
-        return uniform_grid(steps) if self.grid == "uniform" else cosine_grid(steps)
 
     def advance(self, step: Step) -> Tensor:
         a, b, x0, x1 = step.a, step.b, step.x0, step.x1

@@ -182,14 +182,21 @@ class ConditionConfig(FrozenModel):
 
     def class_in(self, meta: Mapping[str, Any]) -> str:
         """What `read` finds in a sample's meta.json. Raises KeyError if there is nothing."""
-        head, *rest = self.read.split(".")
-        if head == "assets":
-            ids = {asset["role"]: asset["id"] for asset in meta["assets"]}
-            return ids[".".join(rest)].partition(":")[0]
-        found = params_of(meta) if head == "params" else meta[head]
-        for key in rest:
-            found = found[key]
-        return str(found)
+        return class_in(meta, self.read)
+
+
+def class_in(meta: Mapping[str, Any], place: str) -> str:
+    """The class at a `place` of a sample's meta.json, as `ConditionConfig.read` names it. Raises KeyError if
+    there is nothing.
+    """
+    head, *rest = place.split(".")
+    if head == "assets":
+        ids = {asset["role"]: asset["id"] for asset in meta["assets"]}
+        return ids[".".join(rest)].partition(":")[0]
+    found = params_of(meta) if head == "params" else meta[head]
+    for key in rest:
+        found = found[key]
+    return str(found)
 
 
 def _differ(conditions: tuple[ConditionConfig, ...]) -> tuple[ConditionConfig, ...]:

@@ -9,9 +9,6 @@ Image figures are of 8-bit sRGB images, 0..255, centre-cropped to a square and r
 trainer does it (pairbridge.training.data.framing); the foreground is the pair's mask, without dilation.
 """
 
-import csv
-import heapq
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,18 +23,17 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.folder_lock import folder_lock
 from pairbridge.datagen.core.json_digest import canonical_json
 from pairbridge.datagen.core.seeds import seed31
-from pairbridge.datagen.shards.sample import decode_field, encode_field, params_of
+from pairbridge.datagen.shards.sample import decode_field, params_of
 from pairbridge.training.bridge_training.translation_model import TranslationModel
 from pairbridge.training.data.condition_specs import MASK, ConditionConfig
 from pairbridge.training.data.framing import Frame, crop_and_resize
 from pairbridge.training.data.mix_config import dataset_folder
 from pairbridge.training.data.pairs import Pair, PairSource, splits_of
 from pairbridge.training.data.targets import to_picture
-from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.checkpoint import checkpoint_folders
-from pairbridge.training.engine.torch_devices import to_device
 from pairbridge.training.evaluation.baselines import baselines
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig, EvaluationSource
+from pairbridge.training.evaluation.judged_pairs import JudgedPair, WorstPairs, write_rows, write_strip
 from pairbridge.training.evaluation.linear_baselines import Conditions, FittingPair, Predictor
 from pairbridge.training.evaluation.metrics import (
     METRICS,
@@ -49,9 +45,11 @@ from pairbridge.training.evaluation.metrics import (
     normal_metrics,
 )
 from pairbridge.training.evaluation.ratios import appearance_ratios, ratio_summary
-from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.set_figures import SetFigures
 from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.evaluation.weighted_figures import WeightedFigures
 from pairbridge.training.perceptual.context_deviation import ContextDeviation
+from pairbridge.training.perceptual.image_classifier import ImageClassifier
 from pairbridge.training.perceptual.lpips import Lpips
 
 # Of evaluation.json. 2: counts of lightings, contrast and texture.
@@ -59,17 +57,6 @@ EVALUATION_FORMAT = 2
 
 # Pairs of one batch -> what a method makes of each.
 Method = Callable[[list[Pair]], Iterable[np.ndarray]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What one method made of one pair."""
-
-    key: str
-    object: str
-    lighting: str
-    metrics: dict[str, float]
-    ratios: dict[str, float]
 
 
 def evaluate(
@@ -86,13 +73,13 @@ def evaluate(
     `methods`: method -> metric -> {mean, low, high}; `gains`: the same for the paired difference model -
     method; `best_baseline`: the one that comes nearest to the targets by `judged_by`, None where there is
     none; `ratios`: method -> contrast and texture -> {median, low, high, pairs}, of tasks with a foreground;
-    `sets`: method -> {fid, sfid, local_fid with a foreground, csfid with classes}, empty without Inception
-    weights; `samples`: PNG files, source | output | target from left to right, of pairs spread evenly over
-    the split; `worst`: the same of the pairs that the model does worst, worst first. Figures of every image
-    are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in all. Raises
-    ConfigError where nothing was trained, FolderLocked while another process judges into `out_dir`.
+    `sets`: method -> {fid, sfid, inception_score, local_fid with a foreground, csfid with classes}, empty
+    without Inception weights; `samples`: PNG files, source | output | target from left to right, of pairs
+    spread evenly over the split; `worst`: the same of the pairs that the model does worst, worst first.
+    Figures of every image are in `out_dir`/<source>.csv. `on_progress` gets source name, pairs done, pairs in
+    all. Raises ConfigError where nothing was trained, FolderLocked while another process judges into
+    `out_dir`.
     """
-    torch.set_num_threads(config.threads)
     complete = checkpoint_folders(training_dir / "checkpoints")
     if not complete:
         raise ConfigError(
@@ -100,6 +87,7 @@ def evaluate(
             consequence="there is no model to judge",
             remedy="run `pairbridge train` first; it writes checkpoints there",
         )
+    torch.set_num_threads(config.threads)
     model = TranslationModel.load(complete[-1], config.device, config.precision)
     out_dir.mkdir(parents=True, exist_ok=True)
     with disk_errors(out_dir), folder_lock(out_dir, "evaluate"):
@@ -168,35 +156,25 @@ def _judge(
     methods = _methods(config, source, model, frame, conditions, fitting, has_noise=judged.has_noise)
     shown = set(np.linspace(0, count - 1, min(config.sample_images, count)).round().astype(int).tolist())
 
-    rows: dict[str, list[_Row]] = {name: [] for name in methods}
+    rows: dict[str, list[JudgedPair]] = {name: [] for name in methods}
     samples: list[str] = []
-    worst = _Worst(config.worst_images, source.task)
-    sets, perceptual = None, None
-    if source.task.makes_pictures:
-        if config.inception:
-            sets = SetDistances.load(config.inception, local=source.task.has_foreground, device=model.device)
-        perceptual = Lpips.load(config.lpips).to(model.device) if config.lpips else None
-    context = None
-    if source.task is Task.REMOVAL and config.dinov2:
-        context = ContextDeviation.load(config.dinov2, model.device)
+    worst = WorstPairs(config.worst_images, source.task)
+    sets = None
+    if source.task.makes_pictures and config.inception:
+        sets = SetFigures.load(config.inception, local=source.task.has_foreground, device=model.device)
+    weighted = _weighted_figures(config, source, model.device)
     for first in range(0, count, config.batch_size):
         places = range(first, min(first + config.batch_size, count))
         pairs = [judged.pair(place, frame) for place in places]
         for name, method in methods.items():
             outputs = list(method(pairs))
             figures_of = [
-                pair_metrics(source.task, output, pair) for output, pair in zip(outputs, pairs, strict=True)
+                pair_metrics(source.task, output, pair) | by_weights
+                for output, pair, by_weights in zip(outputs, pairs, weighted(outputs, pairs), strict=True)
             ]
-            if perceptual:
-                for figures, distance in zip(figures_of, lpips_of(perceptual, outputs, pairs), strict=True):
-                    figures["lpips"] = distance
-            if context:
-                found = context(outputs, [pair.mask for pair in pairs])
-                for figures, deviation in zip(figures_of, found, strict=True):
-                    figures["context_deviation"] = deviation
             for place, pair, output, figures in zip(places, pairs, outputs, figures_of, strict=True):
                 rows[name].append(
-                    _Row(
+                    JudgedPair(
                         pair.key,
                         object_of(pair.meta),
                         lighting_of(pair.meta),
@@ -207,11 +185,11 @@ def _judge(
                 if name == "model":
                     worst.offer(figures, place, pair, output)
                     if place in shown:
-                        samples.append(_write_strip(out_dir, "samples", source.name, pair, output))
+                        samples.append(write_strip(out_dir, "samples", source.name, pair, output))
             if sets:
                 sets.add(name, outputs, pairs, _classes(pairs, conditions))
         on_progress(source.name, places.stop, count)
-    _write_rows(out_dir / f"{source.name}.csv", rows)
+    write_rows(out_dir / f"{source.name}.csv", rows)
     summaries = {name: _summary(config, of_method) for name, of_method in rows.items()}
     return {
         "recipe": source.recipe,
@@ -230,10 +208,10 @@ def _judge(
         "ratios": {name: _ratios(config, of_method) for name, of_method in rows.items()}
         if source.task.has_foreground
         else {},
-        "sets": sets.distances() if sets else {},
+        "sets": sets.figures() if sets else {},
         "samples": samples,
         "worst": [
-            _write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
+            write_strip(out_dir, "worst", source.name, pair, output) for pair, output in worst.ordered()
         ],
     }
 
@@ -262,13 +240,6 @@ def pair_ratios(task: Task, output: np.ndarray, pair: Pair) -> dict[str, float]:
     return appearance_ratios(output, pair.target, pair.mask) if task.has_foreground else {}
 
 
-@torch.no_grad()
-def lpips_of(network: Lpips, outputs: list[np.ndarray], pairs: list[Pair]) -> list[float]:
-    """LPIPS of whole images, without resizing."""
-    shown = (image_tensor(images) for images in (outputs, [pair.target for pair in pairs]))
-    return network(*(to_device(images, network.shift.device) for images in shown)).tolist()
-
-
 def object_of(meta: dict[str, Any]) -> str:
     """What two images of one dataset must share not to count as independent: the object, or the photograph.
 
@@ -294,25 +265,15 @@ def lighting_of(meta: dict[str, Any]) -> str:
 _LIGHTING_ROLES = ("lighting of the target", "lighting", "background")
 
 
-class _Worst:
-    """The pairs that the model does worst, in bounded memory."""
-
-    def __init__(self, size: int, task: Task) -> None:
-        self._size = size
-        self._metric = task.judged_by
-        self._sign = -1 if METRICS[self._metric].more else 1
-        # Place decides between equals, so that pairs are never compared.
-        self._heap: list[tuple[float, int, Pair, np.ndarray]] = []
-
-    def offer(self, figures: dict[str, float], place: int, pair: Pair, output: np.ndarray) -> None:
-        heapq.heappush(self._heap, (self._sign * figures[self._metric], -place, pair, output))
-        if len(self._heap) > self._size:
-            heapq.heappop(self._heap)
-
-    def ordered(self) -> list[tuple[Pair, np.ndarray]]:
-        return [
-            (pair, output) for _, _, pair, output in sorted(self._heap, key=lambda e: e[:2], reverse=True)
-        ]
+def _weighted_figures(
+    config: EvaluationConfig, source: EvaluationSource, device: torch.device
+) -> WeightedFigures:
+    pictures, removes = source.task.makes_pictures, source.task is Task.REMOVAL
+    return WeightedFigures(
+        lpips=Lpips.load(config.lpips).to(device) if pictures and config.lpips else None,
+        context=ContextDeviation.load(config.dinov2, device) if removes and config.dinov2 else None,
+        classifier=ImageClassifier.load(source.classifier, device) if source.classifier else None,
+    )
 
 
 def _methods(
@@ -450,7 +411,7 @@ def _best_baseline(task: Task, summaries: dict[str, dict[str, dict[str, float]]]
 
 
 def _summary(
-    config: EvaluationConfig, rows: list[_Row], minus: list[_Row] | None = None
+    config: EvaluationConfig, rows: list[JudgedPair], minus: list[JudgedPair] | None = None
 ) -> dict[str, dict[str, float]]:
     """Mean and interval of every metric, or of the paired difference of two methods."""
     objects, lightings = [row.object for row in rows], [row.lighting for row in rows]
@@ -466,7 +427,7 @@ def _summary(
     return summary
 
 
-def _ratios(config: EvaluationConfig, rows: list[_Row]) -> dict[str, dict[str, float]]:
+def _ratios(config: EvaluationConfig, rows: list[JudgedPair]) -> dict[str, dict[str, float]]:
     return ratio_summary(
         [row.ratios for row in rows],
         [row.object for row in rows],
@@ -474,27 +435,3 @@ def _ratios(config: EvaluationConfig, rows: list[_Row]) -> dict[str, dict[str, f
         seed=config.seed,
         resamples=config.bootstrap_resamples,
     )
-
-
-def _write_rows(path: Path, rows: dict[str, list[_Row]]) -> None:
-    """One line per method and pair; figures in full precision."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    first = rows["model"][0]
-    columns = [name for name in METRICS if name in first.metrics] + list(first.ratios)
-    table.writerow(["method", "key", "object", "lighting", *columns])
-    for name, of_method in rows.items():
-        for row in of_method:
-            of_row = row.metrics | row.ratios
-            figures = (repr(float(of_row[column])) for column in columns)
-            table.writerow([name, row.key, row.object, row.lighting, *figures])
-    write_atomically(path, [text.getvalue().encode()])
-
-
-def _write_strip(out_dir: Path, kind: str, name: str, pair: Pair, output: np.ndarray) -> str:
-    """Write source | output | target; the file's path relative to `out_dir`."""
-    file = Path(kind) / f"{name}-{pair.key}.png"
-    (out_dir / kind).mkdir(exist_ok=True)
-    strip = np.concatenate([to_picture(one) for one in (pair.source, output, pair.target)], axis=1)
-    write_atomically(out_dir / file, [encode_field("strip.png", strip)])
-    return file.as_posix()

@@ -10,6 +10,7 @@ from pairbridge.training.bridge.samplers import AnySampler, PosteriorSampler
 from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.evaluation.baselines import BASELINES, MODEL, OwnBaseline
 from pairbridge.training.evaluation.tasks import Task
+from pairbridge.training.perceptual.image_classifier import ClassifierConfig
 from pairbridge.training.perceptual.lpips import LpipsConfig
 
 
@@ -41,6 +42,9 @@ class EvaluationSource(FrozenModel):
     lists them."""
     baselines: tuple[OwnBaseline, ...] = ()
     """Baselines of the user's own, beside those of the task."""
+    classifier: ClassifierConfig | None = None
+    """Classifier that is to recognise what outputs show, for the class accuracy. None is shipped. null: no
+    class accuracy."""
     outputs: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9 ._-]+$")], Path] = Field(default_factory=dict)
     """Folders with the outputs of other methods, by name, such as {LaMa: outputs/lama}: a row of each. They
     hold KEY.png of every pair, of its full size or the evaluation's. Relative to the YAML file."""
@@ -55,8 +59,9 @@ class EvaluationSource(FrozenModel):
         taken = sorted({name for name in names if names.count(name) > 1})
         if taken:
             raise ValueError(f"the name {taken[0]} of a baseline is taken: choose another")
-        if self.outputs and not self.task.makes_pictures:
-            raise ValueError(f"`outputs` are pictures, and the task {self.task} makes none")
+        for key in ("outputs", "classifier"):
+            if getattr(self, key) and not self.task.makes_pictures:
+                raise ValueError(f"`{key}` is for pictures, and the task {self.task} makes none")
         return self
 
 
@@ -82,10 +87,10 @@ class EvaluationConfig(FrozenModel):
     batch_size: int = Field(default=32, ge=1)
     """Images per forward pass. An image's noise is keyed by its pair, so that it decides last bits alone."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Device of the model and of the networks of FID and LPIPS; baselines run on the CPU."""
+    """Device of the model and of the networks of metrics; baselines run on the CPU."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Precision of the model's forward pass and decoder. `bf16`: autocast. The networks of FID and LPIPS are
-    in float32 with either, as their figures are compared with others'."""
+    """Precision of the model's forward pass and decoder. `bf16`: autocast. The networks of metrics are in
+    float32 with either, as their figures are compared with others'."""
     threads: int = Field(default=2, ge=1)
     """CPU threads of torch."""
     bootstrap_resamples: int = Field(default=2000, ge=100)
@@ -96,7 +101,7 @@ class EvaluationConfig(FrozenModel):
     """Pictures to keep of the pairs with the worst metric, per source."""
     inception: Path | None = None
     """Safetensors file of the Inception weights that FID is defined on (pt_inception-2015-12-05 of pytorch-
-    fid), for FID, local FID, SFID and CSFID. None is shipped. null: none of them."""
+    fid), for FID, local FID, SFID, CSFID and the inception score. None is shipped. null: none of them."""
     lpips: LpipsConfig | None = None
     """Weights of LPIPS (VGG), as for a training's loss. None is shipped. null: no LPIPS."""
     dinov2: Path | None = None

@@ -26,7 +26,7 @@ class Metric:
     more: bool
 
 
-# Every figure of single images, and of whole sets (fid to csfid), in the order in which they are shown.
+# Every figure of single images, and of whole sets (see `SetFigures`), in the order in which they are shown.
 METRICS = {
     "foreground_psnr": Metric("Foreground PSNR", "dB", 2, True),
     "foreground_mse": Metric("Foreground MSE", "", 0, False),
@@ -34,6 +34,7 @@ METRICS = {
     "ssim": Metric("SSIM", "", 3, True),
     "lpips": Metric("LPIPS", "", 3, False),
     "context_deviation": Metric("Context deviation", "", 3, False),
+    "class_accuracy": Metric("Class accuracy", "", 3, True),
     "iou": Metric("IoU", "", 3, True),
     "precision": Metric("Precision", "", 3, True),
     "recall": Metric("Recall", "", 3, True),
@@ -52,6 +53,7 @@ METRICS = {
     "local_fid": Metric("Local FID", "", 2, False),
     "sfid": Metric("SFID", "", 2, False),
     "csfid": Metric("CSFID", "", 2, False),
+    "inception_score": Metric("Inception score", "", 2, True),
 }
 
 

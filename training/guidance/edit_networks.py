@@ -18,7 +18,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer, Dinov2Model, Dinov2WithRegistersModel, ViTModel
 
-from pairbridge.datagen.models.weights.pretrained import load_tokenizer
+from pairbridge.datagen.models.weights.pretrained import load_preprocessor
 from pairbridge.training.guidance.edit_scene import EditLossConfig, Scene
 from pairbridge.training.networks.local_folders import load_network, read_json, unusable
 
@@ -103,7 +103,7 @@ class ClipLoss:
     def load(cls, config: ClipConfig, device: torch.device) -> Self:
         """Raises ConfigError for a folder that does not hold one."""
         model = load_network(CLIPModel, config.path).to(device)
-        tokenizer = load_tokenizer(CLIPTokenizer, config.path, unusable)
+        tokenizer = load_preprocessor(CLIPTokenizer, config.path, unusable)
 
         @torch.no_grad()
         def text(words: str) -> Tensor:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.datagen.models.weights.pretrained import load_tokenizer
+from pairbridge.datagen.models.weights.pretrained import load_preprocessor
 from pairbridge.training.bridge.flow import classifier_free
 from pairbridge.training.data.tensors import image_tensor
 from pairbridge.training.engine.torch_devices import Precision, computing_in, found_device, to_device
@@ -123,7 +123,7 @@ class LatentDiffusion:
                 folder / "unet",
                 "it wants more than a latent and a text (SDXL's sizes, an inpainting mask): not supported",
             )
-        tokenizer = load_tokenizer(CLIPTokenizer, folder / "tokenizer", unusable)
+        tokenizer = load_preprocessor(CLIPTokenizer, folder / "tokenizer", unusable)
         encode = _text_encoder(folder, tokenizer, there)
         return cls(
             unet,

@@ -1,4 +1,4 @@
-"""The Inception-v3 network whose features FID is defined on, in plain torch, for weights from a local file.
+"""The Inception-v3 network of FID and the inception score, in plain torch, for weights from a local file.
 
 The published weights are a TensorFlow graph of 2015 that was converted to PyTorch once
 (pt_inception-2015-12-05 of the torch-fidelity and pytorch-fid projects); its state dict, saved as
@@ -20,6 +20,8 @@ from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
 SIDE = 299
+# Of the graph of 2015: ImageNet's thousand, and eight that were never used.
+CLASSES = 1008
 FILE_NAME = "pt_inception-2015-12-05.safetensors"
 
 Size = int | tuple[int, int]
@@ -147,7 +149,9 @@ class BlockE(nn.Module):
 
 
 class InceptionV3(nn.Module):
-    """Float images (B, 3, 299, 299) on the scale (value - 128) / 128 -> features (B, 2048)."""
+    """Float images (B, 3, 299, 299) on the scale (value - 128) / 128 -> features (B, 2048); `fc` has the
+    classes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,6 +167,7 @@ class InceptionV3(nn.Module):
         self.Mixed_7a = BlockD(768)
         self.Mixed_7b = BlockE(1280, pools_maximum=False)
         self.Mixed_7c = BlockE(2048, pools_maximum=True)
+        self.fc = nn.Linear(2048, CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
@@ -178,11 +183,10 @@ def load_inception(path: Path) -> InceptionV3:
     network = InceptionV3()
     wanted = set(network.state_dict())
     try:
-        # The classifier is of no use here, and a counter that old files lack plays no part in evaluation.
-        read = read_twice(path, lambda: load_file(path))
-        weights = {key: value for key, value in read.items() if not key.startswith("fc.")}
+        weights = read_twice(path, lambda: load_file(path))
     except (OSError, SafetensorError) as error:
         raise _unusable(path, str(error)) from error
+    # Old files lack them, and they play no part in evaluation.
     counters = {key for key in wanted if key.endswith("num_batches_tracked")}
     missing, foreign = sorted(wanted - counters - weights.keys()), sorted(weights.keys() - wanted)
     if missing or foreign:
@@ -202,6 +206,11 @@ def inception_features(network: InceptionV3, images: np.ndarray) -> np.ndarray:
     return network((resize_as_tensorflow_1(x, SIDE) - 128) / 128).cpu().numpy()
 
 
+def inception_logits(network: InceptionV3, features: np.ndarray) -> np.ndarray:
+    """Features (B, 2048) -> float64 (B, 1008), without the bias, which the published score leaves out."""
+    return features.astype(np.float64) @ network.fc.weight.cpu().numpy().astype(np.float64).T
+
+
 def resize_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
     """Bilinear (B, C, H, W) -> (B, C, side, side) that samples at k H / side: no half pixel, no averaging."""
     for axis in (-2, -1):
@@ -219,7 +228,7 @@ def resize_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
 def _unusable(path: Path, why: str) -> ConfigError:
     return ConfigError(
         f"Inception weights {path}: {why}",
-        consequence="FID cannot be computed, and one from other features would not compare",
+        consequence="there is neither FID nor inception score, and those of other networks do not compare",
         remedy=f"save the published pt_inception-2015-12-05 state dict as safetensors ({FILE_NAME}) and name"
         " it in the evaluation's `inception`, or leave that key out",
     )

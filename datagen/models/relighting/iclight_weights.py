@@ -19,7 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from pairbridge.datagen.models.relighting.iclight_settings import BASE_FILES, IcLightConfig
 from pairbridge.datagen.models.torch_runtime import require_device
-from pairbridge.datagen.models.weights.pretrained import load_pretrained, load_tokenizer
+from pairbridge.datagen.models.weights.pretrained import load_preprocessor, load_pretrained
 from pairbridge.datagen.models.weights.weight_folders import WeightsError, identity, require
 from pairbridge.datagen.models.weights.weights_in_use import read_twice
 
@@ -120,7 +120,7 @@ def encode_prompts(base: Path, prompts: tuple[str, str]) -> Tensor:
     let go afterwards: prompts belong to the settings, so it has nothing more to do.
     """
     disable_progress_bar()  # a worker's log has no cursor to move
-    tokenizer = load_tokenizer(CLIPTokenizer, base / "tokenizer", _unfit)
+    tokenizer = load_preprocessor(CLIPTokenizer, base / "tokenizer", _unfit)
     encoder = _load(CLIPTextModel, base / "text_encoder")
     encoded = []
     for prompt in prompts:

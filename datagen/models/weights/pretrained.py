@@ -35,17 +35,21 @@ def load_pretrained(
     return aligned(network).eval().requires_grad_(False)
 
 
-def load_tokenizer(kind: type, folder: Path, unusable: Callable[[Path, str], PairbridgeError]) -> Any:
-    """A tokenizer of transformers' class `kind`. Raises what `unusable` makes of the folder and a reason."""
+def load_preprocessor(
+    kind: type, folder: Path, unusable: Callable[[Path, str], PairbridgeError], **options: Any
+) -> Any:
+    """A tokenizer or image processor of transformers, of a class `kind` with its `options`. Raises what
+    `unusable` makes of the folder and a reason.
+    """
 
     def load() -> Any:
         check_side_json(folder)
-        return kind.from_pretrained(folder, local_files_only=True)
+        return kind.from_pretrained(folder, local_files_only=True, **options)
 
     try:
         return read_twice(folder, load)
     except DAMAGE as error:
-        raise unusable(folder, f"its tokenizer cannot be read ({_first_line(error)})") from error
+        raise unusable(folder, f"its {kind.__name__} cannot be read ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -61,15 +61,23 @@ def a_sweep() -> dict[str, Any]:
             "x": nfe,
             "line": s,
             "values": {"nfe": nfe, "sigma": s},
-            "of_seeds": [20 + s, 21.0],
-            "mean": 20.5,
-            "sd": 0.7,
+            "of_seeds": [0.4 + s, 1.0],
+            **(gain := {"mean": 0.7, "low": -0.2, "high": 1.5}),
+            "over_first": gain,
+            "ratios": {"contrast": [0.8, 0.9], "texture": [0.7, 0.8]},
         }
         for s in (0.01, 0.1)
         for nfe in (1, 2, 4)
     ]
     panels = [
-        {"source": name, "pairs": 6, "subjects": "3 subjects", "untouched": 19.0, "points": points}
+        {
+            "source": name,
+            "pairs": 6,
+            "subjects": "3 subjects",
+            "against": "Untouched source",
+            "level": 19.0,
+            "points": points,
+        }
         for name in ("a", "b")
     ]
     return {
@@ -83,7 +91,6 @@ def a_sweep() -> dict[str, Any]:
         "models": 4,
         "steps": 6,
         "images_a_model": 30,
-        "photographs": {"train": 3, "validation": 0, "test": 1},
         "pairs": {"a": 12},
         "stand_ins": [],
         "grids": [{"name": "steps", "title": "Steps", "x": "nfe", "lines": "sigma", "panels": panels}],

@@ -1,7 +1,7 @@
 """Sweeps: which trainings a grid needs, that each is made once and none again, and what the page says."""
 
+import csv
 import json
-import statistics
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pairbridge.training.bridge.samplers import uniform_grid
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.schedule import Schedule
 from pairbridge.training.engine.run_log import read_lines
+from pairbridge.training.evaluation.baselines import method_label
 
 SWEEP = """\
 name: tiny
@@ -48,6 +49,8 @@ def test_a_synthetic_share_is_exact_and_keeps_the_proportions_within_both_sides(
         assert (of_a / of_b, of_c / of_d) == (2, Fraction(7, 3))
     ends = {share: with_synthetic_share(mix, ("a", "b"), share) for share in (0, 1)}
     assert [[source.name for source in ends[share].sources] for share in (0, 1)] == [["c", "d"], ["a", "b"]]
+    # Written in other numbers the same mix would be another model.
+    assert with_synthetic_share(mix, ("a", "b"), 0.9) == mix
     with pytest.raises(ConfigError, match="should be synthetic"):
         with_synthetic_share(mix, ("a", "b", "c", "d"), 0.5)
 
@@ -120,30 +123,50 @@ def test_a_sweep_makes_each_model_once_and_nothing_again(sweep: Sweep) -> None:
             assert abs(relit - len(keys) * cell.values["synthetic_share"]) < 1
 
 
-def test_the_page_shows_every_figure_with_its_spread_and_what_it_rests_on(sweep: Sweep) -> None:
+def test_the_page_shows_every_figure_with_its_interval_and_what_it_rests_on(sweep: Sweep) -> None:
     execute_sweep(sweep, workers=1, address=None, say=lambda line: None)
     result = json.loads((sweep.folder / "sweep.json").read_bytes())
     html = (sweep.folder / "sweep.html").read_text()
-    assert sum(result["photographs"].values()) == 6
-    assert f"{result['photographs']['train']} training and" in html
     assert "GrabCut" in html
     assert "colour transfer" in html
     assert "<script" not in html
     # Two plots, each wide and narrow, in the page's own colours.
     assert html.count("<svg") == 4
     assert html.count("currentColor") > 4
-    assert html.count('aria-label="Foreground PSNR, dB against') == 4
+    assert html.count('aria-label="Gain in Foreground PSNR, dB against') == 4
     (shares,) = result["grids"][0]["panels"]
-    points: dict[float, list[float]] = {0: [], 0.7: [], 1: []}
+    best = None
+    gains: dict[float, list[list[float]]] = {0: [], 0.7: [], 1: []}
     for cell in cells(sweep.config, sweep.run):
         if cell.grid == "shares":
-            judged = json.loads((sweep.evaluation_dir(cell) / "evaluation.json").read_bytes())
-            figures = judged["sources"]["relit"]["methods"]["model"]
-            points[cell.values["synthetic_share"]].append(figures["foreground_psnr"]["mean"])
+            folder = sweep.evaluation_dir(cell)
+            judged = json.loads((folder / "evaluation.json").read_bytes())["sources"]["relit"]
+            best = judged["best_baseline"]
+            rows = list(csv.DictReader((folder / "relit.csv").open(newline="")))
+            of_method = {
+                method: {row["key"]: float(row["foreground_psnr"]) for row in rows if row["method"] == method}
+                for method in ("model", best)
+            }
+            of_pairs = [of_method["model"][key] - of_method[best][key] for key in of_method["model"]]
+            assert np.mean(of_pairs) == pytest.approx(judged["gains"][best]["foreground_psnr"]["mean"])
+            gains[cell.values["synthetic_share"]].append(of_pairs)
+    assert best is not None
+    assert shares["against"] == method_label(best)
     for point in shares["points"]:
-        assert point["of_seeds"] == points[point["x"]]
-        assert point["mean"] == pytest.approx(statistics.fmean(point["of_seeds"]))
-        assert point["sd"] == pytest.approx(np.std(point["of_seeds"], ddof=1))
-        assert f"{point['mean']:.2f} ± {point['sd']:.2f}" in html
+        own = np.array(gains[point["x"]])
+        assert point["of_seeds"] == pytest.approx(own.mean(axis=1))
+        assert point["mean"] == pytest.approx(own.mean())
+        assert point["low"] <= point["mean"] <= point["high"]
+        over_first = point["over_first"]
+        assert over_first["mean"] == pytest.approx(own.mean() - np.mean(gains[0]), abs=1e-9)
+        assert f"{point['mean']:+.2f} [{point['low']:.2f}, {point['high']:.2f}]" in html
+        assert {name: len(seeds) for name, seeds in point["ratios"].items()} == {"contrast": 2, "texture": 2}
+    assert shares["points"][0]["over_first"] == {"mean": 0, "low": 0, "high": 0}
     for grid in ("shares", "steps"):
         assert cv2.imread(str(sweep.folder / f"{grid}.png")).shape[0] > 300
+
+
+def test_a_sweep_that_could_show_no_gain_is_refused_before_it_trains(sweep: Sweep, tmp_path: Path) -> None:
+    path = sweep.folder.parents[3] / "sweep.yaml"
+    with pytest.raises(ConfigError, match="judged against nothing"):
+        load_sweep(str(path), tmp_path, ["run.evaluation.sources.0.against=[]"])

@@ -1,11 +1,13 @@
 """Samplers on exact Gaussian fields (notes/bridges.md 8, T3 to T8), and what the sampling grid refuses."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.plane_laws import two_modes, wasserstein2
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge.bridges import BrownianBridge
 from pairbridge.training.bridge.sample_loop import check_grid, sample
@@ -20,6 +22,7 @@ from pairbridge.training.bridge.samplers import (
     uniform_grid,
 )
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogitNormalTimesteps, UniformTimesteps
+from tests.support.two_modes import teacher
 from tests.training.bridge import gaussian_case as g2
 
 
@@ -116,6 +119,60 @@ def test_dbim_reaches_the_known_variance(sampler: DbimSampler) -> None:
         assert float(x1.mean()) == pytest.approx(mean, abs=0.01), steps
         # A variance of 40,000 samples has a spread of .7 %; the notes give the closed form.
         assert float(x1.var()) == pytest.approx(known, rel=0.025, abs=1e-6), steps
+
+
+def posterior_variance(times: tuple[float, ...], sigma: float, variance: float) -> float:
+    """What the posterior sampler reaches from x0 = 0 with x1 ~ N(., variance): each step scales what is there
+    and adds noise of its own.
+    """
+    reached = 0.0
+    for a, b in itertools.pairwise((*times, 1.0)):
+        r = (b - a) / (1 - a)
+        gain = a * variance / (a**2 * variance + sigma**2 * a * (1 - a)) if a else 0.0
+        reached = (1 - r + r * gain) ** 2 * reached + sigma**2 * (b - a) * (1 - b) / (1 - a)
+    return reached
+
+
+@pytest.mark.parametrize(("sigma", "even", "cosine"), [(0.05, 0.0627, 0.1796), (0.01, 0.0030, 0.0197)])
+def test_short_steps_at_both_ends_reach_the_variance_sooner(sigma: float, even: float, cosine: float) -> None:
+    """Of 0.36, in 20 steps."""
+    variance, zeros = 0.36, torch.zeros(40_000, 1, dtype=torch.float64)
+
+    def field(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        a = float(t[0])
+        gain = a * variance / (a**2 * variance + sigma**2 * a * (1 - a)) if a else 0.0
+        return (gain - 1) * x / (1 - a)
+
+    for grid, known in (("uniform", even), ("cosine", cosine)):
+        sampler = PosteriorSampler(grid=grid)
+        times = sampler.times(20)
+        bridge, generator = BrownianBridge(sigma=sigma), torch.Generator().manual_seed(1)
+        x1 = sample(sampler, field, zeros, times, bridge=bridge, generator=generator)
+        assert posterior_variance(times, sigma, variance) == pytest.approx(known, abs=5e-5)
+        assert float(x1.var()) == pytest.approx(known, rel=0.025)
+    short = [
+        variance - posterior_variance(grid(500), sigma, variance) for grid in (uniform_grid, cosine_grid)
+    ]
+    assert 0 < 4 * short[1] < short[0]
+
+
+def test_a_well_sampled_teacher_of_two_modes_has_their_law() -> None:
+    """At sigma 0.05 modes part at t of about 3e-4, for which 20 even steps are too few."""
+    n, sigma = 1000, 0.05
+    draws = torch.Generator().manual_seed(99)
+    x0, _ = two_modes(n, draws)
+    true, others = (torch.cat(two_modes(n, draws), dim=1) for _ in range(2))
+
+    def reached(sampler: Sampler, steps: int) -> float:
+        generator, bridge = torch.Generator().manual_seed(1), BrownianBridge(sigma=sigma)
+        x1 = sample(sampler, teacher(x0, sigma), x0, sampler.times(steps), bridge=bridge, generator=generator)
+        return wasserstein2(torch.cat([x0, x1], dim=1), true)
+
+    floor = wasserstein2(others, true)
+    assert reached(PosteriorSampler(), 20) > 1.5 * floor
+    assert reached(PosteriorSampler(), 500) < 1.1 * floor
+    assert reached(PosteriorSampler(grid="cosine"), 20) < 1.1 * floor
+    assert reached(DbimSampler(order=2, grid="cosine"), 50) < 1.1 * floor
 
 
 def test_dbim_with_all_the_noise_is_the_posterior_sampler() -> None:

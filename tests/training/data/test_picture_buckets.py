@@ -108,7 +108,7 @@ SHIPPED = {
     "depth-small": {"rendered": ("geometry-small", "geometry")},
     "demo": {"rendered": ("demo", "relighting"), "photographs": ("demo", "photos")},
     "smoke": {"rendered": ("smoke", "relighting"), "photographs": ("smoke", "photos")},
-    "sweep_small": {"rendered": ("sweep_small", "relighting"), "photographs": ("sweep_small", "photos")},
+    "sweep_small": {"floating": ("sweep_small", "floating"), "standing": ("sweep_small", "standing")},
 }
 
 

@@ -22,8 +22,10 @@ from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
 from pairbridge.training.evaluation.linear_baselines import FittingPair
 from pairbridge.training.evaluation.metrics import foreground_mse, psnr
 from pairbridge.training.perceptual.context_deviation import ContextDeviation
+from pairbridge.training.perceptual.image_classifier import ClassifierConfig, ImageClassifier
 from pairbridge.training.perceptual.inception import InceptionV3
 from pairbridge.training.perceptual.lpips import Lpips, LpipsConfig
+from tests.support.tiny_classifier import write_tiny_classifier
 from tests.support.tiny_dinov2 import write_tiny_dinov2
 from tests.support.toy_relighting import write_toy_dataset
 from tests.training.bridge_training.test_training_loop import config
@@ -217,8 +219,10 @@ def test_set_distances_need_the_published_network_and_compare_with_the_targets(
     judged = evaluate(config, root / "training", tmp_path, run_root=root)["sources"]["unseen"]
     assert judged["sets"].keys() == judged["methods"].keys()
     for distances in judged["sets"].values():
-        assert distances.keys() == {"fid", "local_fid", "sfid"}
+        assert distances.keys() == {"fid", "local_fid", "sfid", "inception_score"}
         assert min(distances.values()) > -1e-6
+        # At most as many classes as images, and at least one.
+        assert 1 <= distances["inception_score"] <= 6
 
 
 def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_path: Path) -> None:
@@ -242,6 +246,27 @@ def test_lpips_needs_local_files_and_is_a_figure_of_every_image(root: Path, tmp_
     ]
     assert judged["methods"]["source"]["lpips"]["mean"] == pytest.approx(np.mean(expected), rel=1e-4)
     assert "lpips" in (tmp_path / "unseen.csv").read_text().splitlines()[0]
+
+
+def test_class_accuracy_is_how_often_a_classifier_finds_the_class_of_meta(root: Path, tmp_path: Path) -> None:
+    weights = write_tiny_classifier(tmp_path / "resnet")
+    # The toy's objects are balls.
+    known = {"folder": weights, "read": "assets.object", "labels": {"ball": ["green", "blue"]}}
+    source = {"name": "unseen", "path": "run:data", "recipe": "relighting", "classifier": known}
+    judged = evaluate(evaluation(sources=[source]), root / "training", tmp_path / "out", run_root=root)
+    stored = PairSource(root / "data", "relighting", "test")
+    pairs = [stored.pair(place) for place in range(len(stored))]
+    classifier = ImageClassifier.load(ClassifierConfig.model_validate(known), torch.device("cpu"))
+    expected = np.mean(classifier([pair.source for pair in pairs], ["ball"] * len(pairs)))
+    assert 0 < expected < 1
+    found = judged["sources"]["unseen"]["methods"]["source"]["class_accuracy"]
+    assert found["mean"] == pytest.approx(expected)
+    assert found["low"] < expected < found["high"]
+    nowhere = evaluation(sources=[{**source, "classifier": {**known, "read": "assets.lamp"}}])
+    with pytest.raises(ConfigError, match=r"nothing is at 'assets\.lamp'"):
+        evaluate(nowhere, root / "training", tmp_path / "out", run_root=root)
+    with pytest.raises(ValueError, match="`classifier` is for pictures"):
+        evaluation(sources=[{**source, "task": "depth"}])
 
 
 def test_removal_has_a_figure_that_needs_no_target(root: Path, tmp_path: Path) -> None:

@@ -25,9 +25,10 @@ from pairbridge.training.data.condition_specs import LIGHT, MASK
 from pairbridge.training.data.pairs import Pair
 from pairbridge.training.data.role_choice import RoleChoice
 from pairbridge.training.engine.torch_devices import found_device
-from pairbridge.training.evaluation.evaluate import evaluate, lpips_of
+from pairbridge.training.evaluation.evaluate import evaluate
 from pairbridge.training.evaluation.evaluation_config import EvaluationConfig
-from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.set_figures import SetFigures
+from pairbridge.training.evaluation.weighted_figures import WeightedFigures
 from pairbridge.training.guidance.guide_config import GuideConfig
 from pairbridge.training.perceptual.inception import InceptionV3
 from pairbridge.training.perceptual.lpips import Lpips
@@ -105,11 +106,11 @@ def test_fid_and_lpips_are_taken_where_their_networks_are() -> None:
     features, heads = random_weights()
     pairs = [Pair("0", SOURCES[0], SOURCES[0], MASKS[0], {})] * 2
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
-        lpips_of(Lpips(features, heads).to(META), [SOURCES[1]] * 2, pairs)
+        WeightedFigures(lpips=Lpips(features, heads).to(META))([SOURCES[1]] * 2, pairs)
     with META:
         network = InceptionV3().eval()
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
-        SetDistances(network, local=True).add("model", [SOURCES[1]] * 2, pairs)
+        SetFigures(network, local=True).add("model", [SOURCES[1]] * 2, pairs)
 
 
 def test_a_gpu_that_is_not_there_and_a_device_of_no_name_are_refused(run: Path) -> None:

@@ -12,7 +12,7 @@ from torchmetrics.image.fid import _compute_fid
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.evaluation.metrics import align_depth, depth_metrics, normal_metrics
-from pairbridge.training.evaluation.set_distances import SetDistances
+from pairbridge.training.evaluation.set_figures import SetFigures
 from pairbridge.training.perceptual.frechet import (
     ClassMeans,
     FeatureMoments,
@@ -24,6 +24,7 @@ from pairbridge.training.perceptual.frechet import (
 from pairbridge.training.perceptual.inception import (
     InceptionV3,
     inception_features,
+    inception_logits,
     load_inception,
     resize_as_tensorflow_1,
 )
@@ -140,7 +141,6 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for key, value in InceptionV3().state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
-    weights |= {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
     path = tmp_path_factory.mktemp("weights") / "inception.safetensors"
     save_file(weights, path)
     return path
@@ -148,13 +148,17 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_inception_has_the_published_size_and_reads_the_published_layout(inception_file: Path) -> None:
     network = load_inception(inception_file)
-    # 23,834,568 of torchvision's network without its auxiliary head, less a classifier of 1000.
-    assert sum(weight.numel() for weight in network.parameters()) == 23_834_568 - 2_049_000
+    # 23,834,568 of torchvision's network without its auxiliary head, which has a classifier of 1000.
+    features = 23_834_568 - 2_049_000
+    assert sum(weight.numel() for weight in network.parameters()) == features + 1008 * 2049
     assert network.Mixed_6b.branch7x7dbl_3.conv.weight.shape == (128, 128, 1, 7)
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)
     features = inception_features(network, images)
     assert features.shape == (2, 2048)
     np.testing.assert_allclose(features[1:], inception_features(network, images[1:]), rtol=1e-3, atol=1e-5)
+    # The published score leaves the bias out.
+    logits = network.fc(torch.from_numpy(features)) - network.fc.bias
+    np.testing.assert_allclose(inception_logits(network, features), logits.numpy(), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.long  # covariances of 2048 features
@@ -162,14 +166,14 @@ def test_a_class_that_took_another_s_place_is_seen_by_csfid_alone(inception_file
     draws = np.random.default_rng(0)
     dark, bright = (draws.integers(low, low + 60, (2, 40, 40, 3), np.uint8) for low in (0, 190))
     targets = [SimpleNamespace(target=image, mask=None) for image in (*dark, *bright)]
-    distances = SetDistances(load_inception(inception_file), local=False)
-    distances.add("model", [*bright, *dark], targets, ["dark", "dark", "bright", "bright"])
-    found = distances.distances()["model"]
-    assert found.keys() == {"fid", "sfid", "csfid"}
+    figures = SetFigures(load_inception(inception_file), local=False)
+    figures.add("model", [*bright, *dark], targets, ["dark", "dark", "bright", "bright"])
+    found = figures.figures()["model"]
+    assert found.keys() == {"fid", "sfid", "csfid", "inception_score"}
     assert found["sfid"] < 1e-6 * found["csfid"]
-    plain = SetDistances(distances.network, local=False)
+    plain = SetFigures(figures.network, local=False)
     plain.add("model", [*bright, *dark], targets)
-    assert plain.distances()["model"].keys() == {"fid", "sfid"}
+    assert "csfid" not in plain.figures()["model"]
 
 
 def test_inception_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

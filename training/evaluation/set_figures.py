@@ -1,4 +1,4 @@
-"""FID, local FID, SFID and CSFID of every method against the targets, gathered batch by batch."""
+"""FID, local FID, SFID, CSFID and inception score of every method, gathered batch by batch."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -17,7 +17,13 @@ from pairbridge.training.perceptual.frechet import (
     local_crop,
     mean_distance,
 )
-from pairbridge.training.perceptual.inception import InceptionV3, inception_features, load_inception
+from pairbridge.training.perceptual.inception import (
+    InceptionV3,
+    inception_features,
+    inception_logits,
+    load_inception,
+)
+from pairbridge.training.perceptual.inception_score import ClassProbabilities
 
 _TARGET = ""
 
@@ -33,7 +39,7 @@ class Compared(Protocol):
 
 
 @dataclass(slots=True)
-class SetDistances:
+class SetFigures:
     """`local`: also compare crops around the masks."""
 
     network: InceptionV3
@@ -41,6 +47,9 @@ class SetDistances:
     _whole: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
     _crops: dict[str, FeatureMoments] = field(default_factory=lambda: defaultdict(FeatureMoments))
     _of_classes: dict[str, ClassMeans] = field(default_factory=lambda: defaultdict(ClassMeans))
+    _recognised: dict[str, ClassProbabilities] = field(
+        default_factory=lambda: defaultdict(ClassProbabilities)
+    )
 
     @classmethod
     def load(cls, weights: Path, *, local: bool, device: torch.device) -> Self:
@@ -61,9 +70,9 @@ class SetDistances:
         if method == "model":
             self._gather(_TARGET, [pair.target for pair in pairs], pairs, classes)
 
-    def distances(self) -> dict[str, dict[str, float]]:
-        """Method -> {"fid": ..., "sfid": ..., with masks "local_fid": ..., with classes "csfid": ...}; empty
-        below two pairs.
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Method -> {"fid": ..., "sfid": ..., "inception_score": ..., with masks "local_fid": ..., with
+        classes "csfid": ...}; empty below two pairs.
         """
         if self._whole[_TARGET].count < 2:
             return {}
@@ -79,6 +88,7 @@ class SetDistances:
                 figures["local_fid"] = frechet_distance(self._crops[method], self._crops[_TARGET])
             if method in self._of_classes:
                 figures["csfid"] = class_mean_distance(self._of_classes[method], self._of_classes[_TARGET])
+            figures["inception_score"] = self._recognised[method].score
             found[method] = figures
         return found
 
@@ -91,6 +101,7 @@ class SetDistances:
     ) -> None:
         features = inception_features(self.network, np.stack(images))
         self._whole[name].add(features)
+        self._recognised[name].add(inception_logits(self.network, features))
         if classes:
             self._of_classes[name].add(features, classes)
         if self.local:

@@ -185,7 +185,7 @@ def _draw(
         for place, case in list(enumerate(cases))[::step][:SHOWN]
     )
     headings = ("reference", "source", "unguided", *edited)
-    write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=1280))
+    write_png(path, contact_sheet([Section("", headings, items)], tile=144, width=80 + 150 * len(headings)))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def main() -> None:
     (arguments.out / "reference_model.json").write_text(
         json.dumps({**result, "sources": kept}, indent=1) + "\n"
     )
-    shown = picture(run.folder / "evaluation", judged["sources"]["map"]["samples"])
+    shown = picture(run.folder / "evaluation", judged["sources"]["maps"]["samples"])
     write_png(arguments.images / "reference_map.png", shown)
     if arguments.model:
         publish(run.folder, arguments.model)

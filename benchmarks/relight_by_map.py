@@ -78,7 +78,7 @@ def main() -> None:
     run = arguments.runs / RUN
     model = TranslationModel.load(newest_checkpoint(run / "train"))
     maps = test_maps(run / "dataset" / "lightings")
-    families = [one.id for one in embedded_assets(None) if one.kind == "object" and one.split == "test"]
+    families = [one.id for one in embedded_assets(None) if one.kind == "family" and one.split == "test"]
     objects = [f"{family}:{seed}" for seed in SEEDS for family in families]
     *turned, shown = rendered(run / "turned", objects, maps)
     result = {"unseen": judged(model, *turned)}

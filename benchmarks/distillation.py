@@ -1,15 +1,17 @@
 """Does one distilled step draw from the law that regression averages?
 
-    python -m benchmarks.distillation [--only two-modes | light] [--seeds 0 1 2] [--out docs/benchmarks]
+    python -m benchmarks.distillation [--only samplers | two-modes | light] [--seeds 0 1 2]
 
-`two-modes`: points in the plane with two targets each and an exact teacher (tests/support/two_modes.py), by
-sigma and by the times of the matching; W2 of the pairs (source, output) to true pairs, beside that of true
-pairs to each other (the floor). `light`: 16x16 pictures of balls whose light nothing in the source tells
-(tests/support/toy_light.py); a bridge is trained and distilled as `pairbridge train` and `pairbridge
-distill` do it, and judged on held-out pairs. Writes `distillation.json`, `distillation.md` and a picture.
+`samplers`: points in the plane with two targets each and an exact teacher (tests/support/two_modes.py), drawn
+by its samplers; W2 of the pairs (source, output) to true pairs, beside that of true pairs to each other (the
+floor). `two-modes`: the same teacher distilled, by sigma and by the times of the matching. `light`: 16x16
+pictures of balls whose light nothing in the source tells (tests/support/toy_light.py); a bridge is trained
+and distilled as `pairbridge train` and `pairbridge distill` do it, and judged on held-out pairs. Writes
+`distillation.json`, `distillation.md` and a picture.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import tempfile
@@ -22,23 +24,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import plane_laws
 from benchmarks.plane_laws import wasserstein2
 from pairbridge.datagen.shards.sample import encode_field
 from pairbridge.pipelines.inference.distilling import run_distillation
 from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.reading.config_files import find_config, load_config
+from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.sample_loop import sample
+from pairbridge.training.bridge.samplers import DbimSampler, PosteriorSampler, Sampler
 from pairbridge.training.bridge.timesteps import UniformTimesteps
 from pairbridge.training.bridge_training.loop import train
 from pairbridge.training.bridge_training.training_config import TrainingConfig
-from pairbridge.training.bridge_training.translation_model import TranslationModel
+from pairbridge.training.bridge_training.translation_model import DEFAULT_SAMPLER, TranslationModel
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import PairSource
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.student import timesteps_of
 from tests.support.toy_light import SIZE, light_of, lit_pair
 from tests.support.toy_relighting import write_toy_dataset
-from tests.support.two_modes import TwoModes
+from tests.support.two_modes import TwoModes, teacher
 
+# Of the law that samplers are to reach.
+POINTS = 1000
 # (name, sigma, times): the last one loses a mode.
 CASES = (
     ("default", 0.5, timesteps_of(0.5, cap=0.98)),
@@ -46,9 +54,21 @@ CASES = (
     ("uniform", 0.5, UniformTimesteps(cap=0.998)),
     ("uniform", 0.05, UniformTimesteps(cap=0.998)),
 )
-TEACHER_STEPS = 20
-# Of the network, for one image.
-EVALUATIONS = {"true targets": 0, "regression": 1, "teacher": TEACHER_STEPS, "student": 1}
+# Of a teacher.
+SAMPLERS = {
+    "posterior": PosteriorSampler(),
+    "posterior, cosine": PosteriorSampler(grid="cosine"),
+    "dbim": DbimSampler(),
+    "dbim, order 2, cosine": DbimSampler(order=2, grid="cosine"),
+}
+EVALUATIONS = (1, 2, 4, 8, 20, 50, 100, 200, 500)
+# The teacher of lights by sampler and number of evaluations.
+TEACHERS = {
+    "teacher": (PosteriorSampler(), (4, 20, 100, 500)),
+    "teacher, dbim": (DbimSampler(), (4, 20, 100)),
+}
+# When students are evaluated, by how often.
+STUDENTS = {1: (0.0,), 2: (0.0, 0.5), 4: (0.0, 0.25, 0.5, 0.75)}
 # (sources, seed) -> outputs, uint8.
 Method = Callable[[np.ndarray, int], np.ndarray]
 TEACHER = {
@@ -57,9 +77,10 @@ TEACHER = {
     "size": SIZE,
     "autoencoder": {"kind": "haar", "levels": 2},
     "bridge": {"sigma": 1.0},
-    "timesteps": {"kind": "uniform"},
-    # Its 32 channels cannot carry 48 of noise, to be taken away value by value; a gain can.
-    "denoiser": {"widths": [32], "head_width": 8, "head": "gate", "conditions": ["source"]},
+    # Beyond where 500 even steps evaluate it.
+    "timesteps": {"kind": "uniform", "cap": 0.999},
+    # 32 channels do not carry 48 of noise, and a gain that takes it away, -1 / (1 - t), has no bound.
+    "denoiser": {"widths": [32], "head_width": 8, "head": "estimate", "conditions": ["source"]},
     "augment": {"flip": 0.0},
     "optimiser": {"learning_rate": 2e-3, "warmup_images": 1000},
     "ema_half_life_images": 2000,
@@ -70,6 +91,28 @@ TEACHER = {
 }
 STUDENT = ("threads=1", "loader_workers=0", "batch_size=32")
 PAIRS = {"train": 2000, "validation": 1, "test": 800}
+
+
+def samplers(seeds: list[int]) -> list[dict[str, Any]]:
+    rows = []
+    for sigma, seed in itertools.product((0.5, 0.05), seeds):
+        generator = torch.Generator().manual_seed(seed)
+        x0, _ = plane_laws.two_modes(POINTS, generator)
+        true, others = (torch.cat(plane_laws.two_modes(POINTS, generator), dim=1) for _ in range(2))
+        floor = wasserstein2(others, true)
+        for (name, sampler), steps in itertools.product(SAMPLERS.items(), EVALUATIONS):
+            x1 = sample(
+                sampler,
+                teacher(x0, sigma),
+                x0,
+                sampler.times(steps),
+                bridge=BrownianBridge(sigma=sigma),
+                generator=generator,
+            )
+            w2 = wasserstein2(torch.cat([x0, x1], dim=1), true)
+            about = {"sigma": sigma, "sampler": name, "evaluations": steps, "seed": seed}
+            rows.append({**about, "w2": w2, "floor": floor})
+    return rows
 
 
 def two_modes(seeds: list[int]) -> list[dict[str, Any]]:
@@ -93,54 +136,75 @@ def two_modes(seeds: list[int]) -> list[dict[str, Any]]:
 
 def light(seed: int, work: Path, picture: Path | None) -> list[dict[str, Any]]:
     """Figures of every method on held-out pairs; data, weights and noise are those of `seed`."""
-    began = time.process_time()
-    run, student_run = work / "teacher", work / "student"
+    cpu_s = {"teacher": teach(seed, work)}
+    cpu_s |= {f"student-{steps}": distil(seed, work, steps) for steps in STUDENTS}
+    return judge(seed, work, cpu_s, picture)
+
+
+def teach(seed: int, work: Path) -> float:
+    """Write pairs and train on them, in `work`/teacher; the CPU seconds it took."""
+    began, run = time.process_time(), work / "teacher"
     write_toy_dataset(run / "dataset", "light", PAIRS, seed=seed, per_object=1, make_pair=lit_pair)
     mix = MixConfig.model_validate({"sources": [{"name": "light", "path": "run:dataset", "recipe": "light"}]})
     train(TrainingConfig.model_validate({**TEACHER, "seed": seed}), mix, run / "train", run_root=run)
-    taught = time.process_time()
-    overrides = (*STUDENT, f"seed={seed}")
-    config = load_config(find_config("distillation", "small"), DistillationConfig, overrides)
-    run_distillation(config, run, None, student_run)
-    ended = time.process_time()
+    return time.process_time() - began
 
-    teacher, student = (TranslationModel.load(newest_checkpoint(folder)) for folder in (run, student_run))
-    methods: dict[str, Method] = {
-        "regression": lambda images, draw: teacher.translate_batch(images, seed=draw),
-        "teacher": lambda images, draw: teacher.translate_batch(images, steps=TEACHER_STEPS, seed=draw),
-        "student": lambda images, draw: student.translate_batch(images, seed=draw),
-    }
-    held_out = PairSource(run / "dataset", "light", "test")
+
+def distil(seed: int, work: Path, steps: int) -> float:
+    """The teacher's student of so many steps, in `work`/student-`steps`; the CPU seconds it took."""
+    began = time.process_time()
+    overrides = (*STUDENT, f"seed={seed}", f"student_timesteps={list(STUDENTS[steps])}")
+    config = load_config(find_config("distillation", "small"), DistillationConfig, overrides)
+    run_distillation(config, work / "teacher", None, work / f"student-{steps}")
+    return time.process_time() - began
+
+
+def judge(seed: int, work: Path, cpu_s: dict[str, float], picture: Path | None) -> list[dict[str, Any]]:
+    """cpu_s: what `teach` and `distil` took, by the folder in `work`."""
+
+    def opened(name: str) -> TranslationModel:
+        return TranslationModel.load(newest_checkpoint(work / name))
+
+    of_teacher = opened("teacher")
+    # By name and number of evaluations.
+    methods: dict[tuple[str, int], Method] = {("regression", 1): _method(of_teacher, 1)}
+    for name, (sampler, counts) in TEACHERS.items():
+        methods |= {(name, steps): _method(of_teacher, steps, sampler) for steps in counts}
+    methods |= {("student", steps): _method(opened(f"student-{steps}"), steps) for steps in STUDENTS}
+    held_out = PairSource(work / "teacher" / "dataset", "light", "test")
     pairs = [held_out.pair(place) for place in range(len(held_out))]
     sources, targets = (np.stack([getattr(pair, name) for pair in pairs]) for name in ("source", "target"))
     half = len(pairs) // 2
     # Methods see the first half; the law is that of the second half's true pairs.
     law = _changes(sources[half:], targets[half:])
-    outputs = {"true targets": targets[:half]}
+    outputs = {("true targets", 0): targets[:half]}
     outputs |= {name: method(sources[:half], 0) for name, method in methods.items()}
     rows = []
-    for name, images in outputs.items():
+    for (name, evaluations), images in outputs.items():
         contrast = np.linalg.norm(light_of(images, sources[:half]), axis=1)
         rows.append(
             {
                 "method": name,
-                "evaluations": EVALUATIONS[name],
+                "evaluations": evaluations,
                 "seed": seed,
                 "w2": wasserstein2(_changes(sources[:half], images), law),
                 "rmse": float(np.sqrt(np.square(images.astype(float) - targets[:half]).mean())),
                 "contrast": float(contrast.mean()),
                 "octants": _octants(light_of(images, sources[:half])),
-                "training_cpu_s": taught - began,
-                "distillation_cpu_s": ended - taught,
+                # Beside the teacher's, of a student.
+                "cpu_s": cpu_s.get(f"{name}-{evaluations}", cpu_s["teacher"] if evaluations else 0.0),
             }
         )
         print(rows[-1], flush=True)
     if picture:
         shown = sources[:12]
-        write = [shown, targets[:12], methods["regression"](shown, 0)]
-        write += [methods[name](shown, draw) for name in ("teacher", "student") for draw in (1, 2)]
-        _write_picture(picture, write)
+        drawn = [methods[name](shown, 1) for name in (*(("student", n) for n in STUDENTS), ("teacher", 100))]
+        _write_picture(picture, [shown, *drawn, targets[:12]])
     return rows
+
+
+def _method(model: TranslationModel, steps: int, sampler: Sampler = DEFAULT_SAMPLER) -> Method:
+    return lambda images, draw: model.translate_batch(images, steps=steps, seed=draw, sampler=sampler)
 
 
 def _changes(sources: np.ndarray, images: np.ndarray) -> torch.Tensor:
@@ -184,6 +248,18 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
         "Written by `python -m benchmarks.distillation`. Means [range] over seeds.",
         "",
     ]
+    if found.get("samplers"):
+        lines += [
+            "Two targets for every source in the plane, an exact teacher by its samplers; W2 of pairs by the"
+            f" number of evaluations, n = {POINTS}.",
+            "",
+            f"| sigma | sampler | floor | {' | '.join(map(str, EVALUATIONS))} |",
+            "|---|---|---|" + "---|" * len(EVALUATIONS),
+        ]
+        for (sigma, name), rows in _grouped(found["samplers"], "sigma", "sampler").items():
+            cells = [_mean(of_count, "w2", 3) for of_count in _grouped(rows, "evaluations").values()]
+            lines.append(f"| {sigma} | {name} | {_mean(rows, 'floor', 3)} | {' | '.join(cells)} |")
+        lines.append("")
     if found.get("two_modes"):
         lines += [
             "Two targets for every source in the plane, an exact teacher, one step; W2 of pairs, n = 2000,"
@@ -203,8 +279,8 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
             f"Balls of unknown light, {SIZE}x{SIZE}; a seed has {PAIRS['train']} training pairs and"
             f" {PAIRS['test'] // 2} held-out sources.",
             "",
-            "| method | evaluations | W2 of changes | RMSE | contrast | rarest octant |",
-            "|---|---|---|---|---|---|",
+            "| method | evaluations | seeds | W2 of changes | RMSE | contrast | rarest octant | CPU s |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         for (name, evaluations), rows in _grouped(found["light"], "method", "evaluations").items():
             cells = (
@@ -212,38 +288,40 @@ def page(found: dict[str, list[dict[str, Any]]]) -> str:
                 _mean(rows, "rmse", 1),
                 _mean(rows, "contrast", 3),
                 _mean(rows, "octants", 3),
+                _mean(rows, "cpu_s", 0) if evaluations else "-",
             )
-            lines.append(f"| {name} | {evaluations or '-'} | {' | '.join(cells)} |")
-        first = _grouped(found["light"], "method")[("student",)]
-        lines += [
-            "",
-            f"CPU seconds a seed, one thread: training {_mean(first, 'training_cpu_s', 0)}, distillation"
-            f" {_mean(first, 'distillation_cpu_s', 0)}.",
-            "",
-        ]
+            lines.append(f"| {name} | {evaluations or '-'} | {len(rows)} | {' | '.join(cells)} |")
+        lines.append("")
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--only", choices=("two-modes", "light"))
+    parser.add_argument("--only", choices=("samplers", "two-modes", "light"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"))
     parser.add_argument("--images", type=Path, default=Path("docs/images"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = options.out / "distillation.json"
-    # The part that is left out keeps its figures.
+    # The parts that are left out keep their figures.
     found = json.loads(path.read_text()) if options.only and path.exists() else {}
-    if options.only != "light":
+    if options.only in (None, "samplers"):
+        found["samplers"] = samplers(options.seeds)
+    if options.only in (None, "two-modes"):
         found["two_modes"] = two_modes(options.seeds)
-    if options.only != "two-modes":
+    if options.only in (None, "light"):
         found["light"] = []
         for place, seed in enumerate(options.seeds):
             with tempfile.TemporaryDirectory() as work:
                 picture = None if place else options.images / "distillation.png"
                 found["light"] += light(seed, Path(work), picture)
-    options.out.mkdir(parents=True, exist_ok=True)
+            _write(path, found)
+    _write(path, found)
+
+
+def _write(path: Path, found: dict[str, list[dict[str, Any]]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n")
     path.with_suffix(".md").write_text(page(found))
 

@@ -162,6 +162,15 @@ def sample(
     sampler: options.SamplerName = "heun",
     guidance: options.Guidance = 1.0,
     class_name: options.ClassName = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(
+            "--classifier",
+            metavar="RUN",
+            help="A run of `pairbridge train-classifier`, whose gradient leads to --class in place of the"
+            " model's own condition; --guidance is its strength.",
+        ),
+    ] = None,
     device: options.Device = "cpu",
     precision: options.Precision = "fp32",
     batch_size: Annotated[
@@ -175,7 +184,8 @@ def sample(
     from pairbridge.pipelines.inference.translating import named_sampler
 
     how = {"steps": steps, "sampler": named_sampler(sampler), "guidance": guidance}
-    print(run_sample(model, out, count, size, seed, class_name, device, precision, batch_size, **how))
+    towards = (class_name, classifier)
+    print(run_sample(model, out, count, size, seed, *towards, device, precision, batch_size, **how))
 
 
 def browser_app(

@@ -1,4 +1,6 @@
-"""`pairbridge mix | encode | train | distill | evaluate | publish | export-model`: from data to a model."""
+"""From data to a model: `pairbridge mix | encode | train | distill | train-classifier | evaluate | publish |
+export-model`.
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -195,6 +197,35 @@ def distill(
     sources = load("mix", mix) if mix else None
     with process_group() as ranks:
         result = run_distillation(load("distillation", config, settings), teacher, sources, run)
+    if result.interrupted:
+        stop_interrupted(None)
+    if ranks.first:
+        print(f"step {result.step}: {result.checkpoint}")
+
+
+def train_classifier(
+    flow: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FLOW", help="A flow's run folder (its newest checkpoint), or a checkpoint's."
+        ),
+    ],
+    run: Annotated[Path, folder_option("--run", help="The classifier's own run folder: train/ goes here.")],
+    settings: Set = None,
+) -> None:
+    """Train a classifier of noisy latents beside a flow from noise.
+
+    `pairbridge sample FLOW --class NAME --classifier RUN` guides by it. Pairs, class, autoencoder, path,
+    sizes and all other settings are the flow's, unless --set changes them; the same command resumes it
+    exactly. On several GPUs as `pairbridge train`.
+    """
+    require("train", by="pairbridge train-classifier")
+    # Imported late: torch.
+    from pairbridge.pipelines.inference.classifying import run_classifier_training
+    from pairbridge.training.data.ranks import process_group
+
+    with process_group() as ranks:
+        result = run_classifier_training(flow, run, settings or ())
     if result.interrupted:
         stop_interrupted(None)
     if ranks.first:

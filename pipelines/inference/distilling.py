@@ -4,14 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, run_of
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint, trained_mix
 from pairbridge.pipelines.inference.training_progress import show_training
-from pairbridge.training.data.mix_config import RUN_PREFIX, MixConfig
+from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.ranks import process_group
 from pairbridge.training.distillation.distillation_config import DistillationConfig
 from pairbridge.training.distillation.distillation_loop import distil
 from pairbridge.training.distillation.distillation_watch import EXPLAINED
-from pairbridge.training.engine.checkpoint import read_state
 from pairbridge.training.engine.engine_run import TrainResult
 
 
@@ -32,26 +31,11 @@ def run_distillation(
         return distil(
             config,
             checkpoint,
-            mix or teachers_mix(checkpoint),
+            mix or trained_mix(checkpoint),
             run / "train",
             run_root=run,
             on_progress=_saying_warnings(show, say) if ranks.first else show,
         )
-
-
-def teachers_mix(checkpoint: Path) -> MixConfig:
-    """The mix of a training, its `run:` folders found in that training's run."""
-    mix = MixConfig.model_validate(read_state(checkpoint).mix)
-    run = run_of(checkpoint)
-    if run is None:
-        return mix
-    sources = tuple(
-        source.model_copy(update={"path": str(source.folder(run))})
-        if source.path.startswith(RUN_PREFIX)
-        else source
-        for source in mix.sources
-    )
-    return mix.model_copy(update={"sources": sources})
 
 
 def _saying_warnings(

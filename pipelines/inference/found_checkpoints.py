@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.shards.fields import HoleContent
-from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders
+from pairbridge.training.data.mix_config import RUN_PREFIX, MixConfig
+from pairbridge.training.engine.checkpoint import CheckpointState, checkpoint_folders, read_state
 
 
 def newest_checkpoint(folder: Path) -> Path:
@@ -28,6 +29,21 @@ def run_of(checkpoint: Path) -> Path | None:
     """The folder of the run whose train/checkpoints/ this is in."""
     parents = checkpoint.absolute().parents
     return parents[2] if [parent.name for parent in parents[:2]] == ["checkpoints", "train"] else None
+
+
+def trained_mix(checkpoint: Path) -> MixConfig:
+    """The mix of a training, its `run:` folders found in that training's run."""
+    mix = MixConfig.model_validate(read_state(checkpoint).mix)
+    run = run_of(checkpoint)
+    if run is None:
+        return mix
+    sources = tuple(
+        source.model_copy(update={"path": str(source.folder(run))})
+        if source.path.startswith(RUN_PREFIX)
+        else source
+        for source in mix.sources
+    )
+    return mix.model_copy(update={"sources": sources})
 
 
 def removes(state: CheckpointState) -> bool:

@@ -8,8 +8,10 @@ import numpy as np
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
+from pairbridge.pipelines.inference.found_checkpoints import newest_checkpoint
 from pairbridge.pipelines.inference.translation import open_model
 from pairbridge.pipelines.pages.sheets import write_png
+from pairbridge.training.bridge_training.class_guide import ClassGuide
 from pairbridge.training.data.condition_specs import class_condition
 from pairbridge.training.engine.torch_devices import Precision
 
@@ -21,6 +23,7 @@ def run_sample(
     size: int,
     seed: int,
     class_name: str | None,
+    classifier: Path | None,
     device: str,
     precision: Precision,
     batch_size: int,
@@ -28,7 +31,8 @@ def run_sample(
 ) -> str:
     """Write the images and a sheet of them; says what there is. batch_size: images that pass through the
     network together; each has noise of its own, whatever that is. `how`: as `TranslationModel.predict_batch`
-    is told to sample. Raises ConfigError for what the model cannot do.
+    is told to sample. classifier: a run's folder or a checkpoint's, which leads to the class in place of the
+    model's condition. Raises ConfigError for what the model, or both together, cannot do.
     """
     opened = open_model(model, device, precision).model
     config = opened.config
@@ -38,7 +42,19 @@ def run_sample(
             consequence="there is nothing it could make from noise alone",
             remedy="translate an image with `pairbridge translate`, or train with bridge.start noise",
         )
-    classes = class_condition(config.denoiser.conditions, class_name) if class_name else None
+    given = {}
+    if classifier:
+        if not class_name:
+            raise ConfigError(
+                f"{classifier} tells classes apart, and no class was asked for",
+                consequence="there is nothing to guide towards",
+                remedy="name one with --class",
+            )
+        guide = ClassGuide.load(newest_checkpoint(classifier), device, precision)
+        how["classifier"] = guide.towards(class_name, opened)
+    elif class_name:
+        field, image = class_condition(config.denoiser.conditions, class_name)
+        given = {field: image}
     images = []
     for first in range(0, count, batch_size):
         places = range(first, min(first + batch_size, count))
@@ -46,7 +62,7 @@ def run_sample(
         batch = opened.translate_batch(
             np.zeros((number, size, size, 3), np.uint8),
             seed=[seed31(seed, "sample", place) for place in places],
-            conditions={classes[0]: np.stack([classes[1]] * number)} if classes else {},
+            conditions={field: np.stack([image] * number) for field, image in given.items()},
             **how,
         )
         images.extend(batch)

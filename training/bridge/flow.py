@@ -26,6 +26,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pairbridge.training.bridge.bridges import BrownianBridge, DiffusionBridge
 from pairbridge.training.bridge.samplers import FieldFn
 
 # (x_t (B, ...), t (B,)) -> log p(y | x_t) per sample (B,), differentiable in x_t.
@@ -56,8 +57,8 @@ def classifier_guided(
     *,
     earliest: float = 0.05,
 ) -> FieldFn:
-    """The field of everything, bent by a classifier of points on the path: `weight` is `from_noise`, or
-    `of_bridge(sigma)`.
+    """The field of everything, bent by a classifier of points on the path: `weight` is that `along` a path
+    from noise, or `of_bridge(sigma)`.
 
     Before `earliest` the classifier is asked as if it were then. From noise its gradient is of order t at the
     start, and a weight of order 1 / t makes up for it: what a learned one errs there is multiplied as well.
@@ -78,6 +79,22 @@ def classifier_guided(
 def from_noise(t: Tensor) -> Tensor:
     """The classifier's weight on a flow that starts at N(0, I); t > 0."""
     return (1 - t) / t
+
+
+def along(bridge: BrownianBridge | DiffusionBridge) -> Weight:
+    """The classifier's weight on what a network predicts along a path from noise; t > 0.
+
+    On a diffusion's path x_t = alpha x1 + sigma x0 given y moves the estimate of the data by sigma^2 / alpha
+    times the gradient (Tweedie's formula), and so the slope that points to it by 1 / (1 - t) of that.
+    """
+    if isinstance(bridge, BrownianBridge):
+        return from_noise
+
+    def weight(t: Tensor) -> Tensor:
+        s = 1 - t
+        return bridge.schedule.variance(s) / (bridge.schedule.alpha(s) * s)
+
+    return weight
 
 
 def of_bridge(sigma: float) -> Weight:

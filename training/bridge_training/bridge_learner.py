@@ -4,10 +4,10 @@ All of it is a training's memory: `memory_estimate` runs the same step on tensor
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pairbridge.training.bridge_training.losses import PixelLoss
-from pairbridge.training.bridge_training.objective import bridge_loss, draw_step, part_of
+from pairbridge.training.bridge_training.losses import Loss, PixelLoss
+from pairbridge.training.bridge_training.objective import Draws, bridge_loss, draw_step, part_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.translation_model import build_denoiser, training_buckets
 from pairbridge.training.data.ranks import Ranks
@@ -39,13 +39,13 @@ class BridgeLearner:
         with torch.device("meta" if hollow else "cpu"):
             # Of a base that adapters are for, checkpoints hold nothing.
             reads = (from_base or config.lora is not None) and not hollow
-            denoiser = build_denoiser(config, autoencoder, from_base=reads)
+            network = self.build_network(from_base=reads)
         if config.lora and config.precision == "bf16":
-            halve_frozen(denoiser)
+            halve_frozen(network)
         if config.gradient_checkpointing:
-            denoiser.backbone.enable_gradient_checkpointing()
+            network.backbone.enable_gradient_checkpointing()
         self.learner = Learner(
-            denoiser,
+            network,
             config.optimiser,
             total_images=self.images_before(config.steps),
             ema=config.ema_settings(self.buckets.mean_batch_size),
@@ -68,16 +68,8 @@ class BridgeLearner:
             size_HW=batch["size_WH"][::-1],
         ).rows(rows)
 
-        def losses(denoiser: torch.nn.Module, part: slice) -> dict[str, Tensor]:
-            loss = bridge_loss(
-                self.config,
-                denoiser,
-                self.autoencoder,
-                self.pixel_loss,
-                part_of(batch, part),
-                draws.rows(part),
-                kinds=kinds,
-            )
+        def losses(network: nn.Module, part: slice) -> dict[str, Tensor]:
+            loss = self.loss(self.config, network, part_of(batch, part), draws.rows(part), kinds)
             terms = {f"loss_{name}": values for name, values in loss.components.items()}
             return {"loss": loss.per_sample, **terms}
 
@@ -87,3 +79,15 @@ class BridgeLearner:
             images=self.images_before(number),
             parts=self.config.accumulate,
         )
+
+    def build_network(self, *, from_base: bool) -> nn.Module:
+        """The network with its initial weights, before it is moved, sharded or trained."""
+        return build_denoiser(self.config, self.autoencoder, from_base=from_base)
+
+    def loss(
+        self, config: TrainingConfig, network: nn.Module, batch: Batch, draws: Draws, kinds: PairKinds
+    ) -> Loss:
+        """What is descended, of rows of a batch under their draws; `config`, the training's, or that of a
+        held-out loss.
+        """
+        return bridge_loss(config, network, self.autoencoder, self.pixel_loss, batch, draws, kinds=kinds)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.training.bridge_training.bridge_learner import BridgeLearner
+from pairbridge.training.bridge_training.class_learner import ClassLearner
 from pairbridge.training.bridge_training.losses import PixelLoss
 from pairbridge.training.bridge_training.training_config import TrainingConfig
 from pairbridge.training.bridge_training.validation_loss import ValidationLoss
@@ -50,7 +51,7 @@ def train(
 
 
 class BridgeTraining(Method):
-    """A denoiser that regresses the bridge's field."""
+    """A denoiser that regresses the bridge's field, or a classifier of points on it."""
 
     remedy = "lower optimiser.learning_rate or lengthen optimiser.warmup_images, and start over"
 
@@ -64,7 +65,8 @@ class BridgeTraining(Method):
         self.settings = self.config = config
         ranks = Ranks.current()
         self.autoencoder: Autoencoder = build_autoencoder(config.autoencoder)
-        self.bridge = BridgeLearner(
+        learner = ClassLearner if config.classifies else BridgeLearner
+        self.bridge = learner(
             config,
             self.autoencoder,
             PixelLoss(config.loss, config.precision),

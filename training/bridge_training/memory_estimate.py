@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from pairbridge.datagen.core.errors import PairbridgeError
+from pairbridge.datagen.core.errors import ConfigError, PairbridgeError
 from pairbridge.training.bridge_training.losses import PixelLoss
 from pairbridge.training.bridge_training.objective import bridge_loss, draw_step, part_of
 from pairbridge.training.bridge_training.training_config import TrainingConfig
@@ -83,6 +83,12 @@ def estimate_memory(config: TrainingConfig, gpus: int) -> MemoryEstimate:
     Raises ConfigError as a training would, and NotEstimated for a network or loss of the user's own that
     looks at values.
     """
+    if config.classifies:
+        raise ConfigError(
+            "the training is a classifier's, and the estimate is one of fields",
+            consequence="it would be of another network",
+            remedy="estimate the flow that it guides: half of whose network the classifier is",
+        )
     autoencoder = hollow_autoencoder(config.autoencoder)
     with torch.device("meta"):
         denoiser = build_denoiser(config, autoencoder)

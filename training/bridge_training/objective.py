@@ -71,17 +71,24 @@ def draw_step(
     return Draws(torch.cat([places, albedo], dim=1), t, eps, dropout, crops)
 
 
-def bridge_loss(
-    config: TrainingConfig,
-    denoiser: nn.Module,
-    autoencoder: Autoencoder,
-    pixel_loss: PixelLoss,
-    batch: Batch,
-    draws: Draws,
-    *,
-    kinds: PairKinds = PICTURES,
-) -> Loss:
-    """The loss of `batch`, as `pairbridge.training.data.loader` yields it, under `draws` of the same rows."""
+@dataclass(frozen=True, slots=True)
+class PathEnds:
+    """Rows of a batch as the path needs them: images as augmented, both ends' latents, times and noise on
+    their device, and the conditions, with those withheld that the draws let drop.
+    """
+
+    images: dict[str, Tensor]
+    x0: Tensor
+    x1: Tensor
+    t: Tensor
+    eps: Tensor
+    seen: dict[str, Tensor]
+
+
+def path_ends(
+    config: TrainingConfig, autoencoder: Autoencoder, batch: Batch, draws: Draws, kinds: PairKinds
+) -> PathEnds:
+    """`batch`, as `pairbridge.training.data.loader` yields it, in latents, under `draws` of the same rows."""
     device = autoencoder.device
     conditions = config.denoiser.conditions
     images = _images(batch, ("source", "target", "mask", "valid", *image_fields(conditions)), device)
@@ -101,12 +108,28 @@ def bridge_loss(
     if config.bridge.start == "noise":
         # The path has no noise of its own that these draws could be for.
         x0 = eps
+    return PathEnds(images, x0, x1, t, eps, seen)
+
+
+def bridge_loss(
+    config: TrainingConfig,
+    denoiser: nn.Module,
+    autoencoder: Autoencoder,
+    pixel_loss: PixelLoss,
+    batch: Batch,
+    draws: Draws,
+    *,
+    kinds: PairKinds = PICTURES,
+) -> Loss:
+    """The loss of a field on `batch`, as `path_ends` takes it."""
+    ends = path_ends(config, autoencoder, batch, draws, kinds)
+    images = ends.images
     cells = latent_validity(images["valid"], autoencoder.factor) if "valid" in images else None
 
     def field(x: Tensor, t: Tensor) -> Tensor:
-        return predict(config, denoiser, x, t, seen)
+        return predict(config, denoiser, x, t, ends.seen)
 
-    latent, estimate = regress(config.bridge, config.loss, field, x0, x1, t, eps, cells)
+    latent, estimate = regress(config.bridge, config.loss, field, ends.x0, ends.x1, ends.t, ends.eps, cells)
     components = {"latent": latent}
     if config.loss.wants_pixels:
         components |= pixel_loss(estimate, images, autoencoder, draws.crops)

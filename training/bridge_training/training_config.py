@@ -11,6 +11,7 @@ from pairbridge.training.bridge.timesteps import AnyTimesteps, DiscreteTimesteps
 from pairbridge.training.bridge_training.losses import LossConfig
 from pairbridge.training.data.augment import STILL, AugmentConfig
 from pairbridge.training.data.buckets import BucketsConfig, BucketSequence, check_side
+from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.engine.engine_config import EngineConfig
 from pairbridge.training.engine.optimiser import OptimiserConfig
 from pairbridge.training.engine.parallel import Layout
@@ -76,6 +77,11 @@ class TrainingConfig(EngineConfig):
     """Distribution of the timesteps that the network is trained at."""
     denoiser: DenoiserConfig = UNetConfig()
     """The network that is trained, and its conditioning."""
+    classifies: str | None = None
+    """The class condition, by its field, that the network tells from points of the path and the other
+    conditions: a classifier, which guides a flow (`pairbridge train-classifier`). It has the encoder of
+    `denoiser`, of kind unet, and descends the cross entropy in place of `loss`. null: the network learns the
+    bridge's field."""
     lora: LoraConfig | None = None
     """Low-rank adapters on the weights of `denoiser.base`, which stay as they are; needs the extra `lora`.
     null: all weights train."""
@@ -112,6 +118,8 @@ class TrainingConfig(EngineConfig):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.classifies:
+            self._check_classifier()
         if self.lora and not self.denoiser.base:
             raise ValueError("lora adapts published weights: name them in denoiser.base")
         if self.latents == "cached" and self.augment != STILL:
@@ -142,6 +150,28 @@ class TrainingConfig(EngineConfig):
                 "autoencoder.kind haar"
             )
         return self
+
+    def _check_classifier(self) -> None:
+        if not isinstance(self.denoiser, UNetConfig) or self.denoiser.base:
+            raise ValueError("a classifier has the encoder of a `denoiser` of kind unet, without a base")
+        if not self.label or self.label.dropout:
+            raise ValueError(
+                f"classifies: {self.classifies} has to be one of denoiser.conditions, with `classes` and"
+                " without dropout: what is withheld cannot be told"
+            )
+        if self.watch.pictures_every:
+            raise ValueError("a classifier makes no pictures: set watch.pictures_every to null")
+        if self.bridge.start != "noise" or self.bridge.kind == "own":
+            raise ValueError(
+                "a classifier guides a flow from noise along a known path: set bridge.start to noise, and its"
+                " kind to brownian or diffusion"
+            )
+
+    @property
+    def label(self) -> ConditionConfig | None:
+        """The condition that `classifies` names."""
+        found = (one for one in self.denoiser.conditions if one.field == self.classifies and one.classes)
+        return next(found, None)
 
     def bucket_sequence(self, multiple: int) -> BucketSequence:
         """The bucket of every step; sides are multiples of `multiple`, or ConfigError."""

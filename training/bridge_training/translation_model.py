@@ -1,6 +1,6 @@
 """A trained translation model: bridge, autoencoder and the EMA of the denoiser, of one checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypedDict, Unpack
@@ -14,7 +14,7 @@ from torch import Tensor
 from pairbridge.datagen.core.errors import ConfigError
 from pairbridge.datagen.core.seeds import seed31
 from pairbridge.datagen.shards.fields import HoleContent
-from pairbridge.training.bridge.flow import classifier_free
+from pairbridge.training.bridge.flow import along, classifier_free, classifier_guided
 from pairbridge.training.bridge.sample_loop import check_sampler, sample
 from pairbridge.training.bridge.samplers import FieldFn, PosteriorSampler, Sampler
 from pairbridge.training.bridge_training.training_config import TrainingConfig
@@ -80,6 +80,10 @@ def _as_read(config: TrainingConfig, state: CheckpointState) -> TrainingConfig:
 
 DEFAULT_SAMPLER = PosteriorSampler()
 
+# (x_t (B, C, h, w), t (B,), what the network sees) -> log p(class given these) per sample (B,),
+# differentiable in x_t.
+ClassLogProbability = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+
 
 class Sampling(TypedDict, total=False):
     """How a model is sampled; `TranslationModel.predict_batch` has the defaults."""
@@ -88,6 +92,7 @@ class Sampling(TypedDict, total=False):
     seed: int | Sequence[int]
     sampler: Sampler
     guidance: float
+    classifier: ClassLogProbability | None
 
 
 class TranslationModel:
@@ -126,6 +131,12 @@ class TranslationModel:
         there = found_device(device)
         state = read_state(folder)
         config = _as_read(TrainingConfig.model_validate(state.config), state)
+        if config.classifies:
+            raise ConfigError(
+                f"{folder} is a classifier of {config.classifies}",
+                consequence="it makes no images",
+                remedy="name the flow that it guides, and this one with `pairbridge sample --classifier`",
+            )
         autoencoder = build_autoencoder(config.autoencoder)
         saved = {"autoencoder": state.inputs["autoencoder"]}
         refuse_changes(folder, saved, {"autoencoder": autoencoder.digest}, "the autoencoder")
@@ -187,6 +198,7 @@ class TranslationModel:
         seed: int | Sequence[int] = 0,
         sampler: Sampler = DEFAULT_SAMPLER,
         guidance: float = 1.0,
+        classifier: ClassLogProbability | None = None,
         conditions: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> np.ndarray:
         """What `steps` steps make of uint8 (B, H, W, 3) images of one size: float32 in [-1, 1], as targets
@@ -198,12 +210,12 @@ class TranslationModel:
         whole numbers (B, H, W), an environment map as
         `pairbridge.training.data.targets.light_planes`. guidance: how far the
         field goes beyond what it is without the conditions that training withheld now and then, 1: no
-        further. From a source, one step draws no random number, but with euler_maruyama and in a distilled
-        student; all else draws from `seed`: a number is that of the batch, and what an image gets depends on
-        its place there; one each makes it that of an image translated alone (but with dopri5, which takes its
-        steps for all). Raises ConfigError where
-        the model was not trained for `steps` or `guidance`, does not see what the sampler needs, or a mask or
-        condition is missing or does not fit.
+        further; with a `classifier` (of `class_guide`, which checks that it fits): how strongly that bends
+        the field under `conditions`. From a source, one step draws no random number, but with euler_maruyama
+        and in a distilled student; all else draws from `seed`: a number is that of the batch, and what an
+        image gets depends on its place there; one each makes it that of an image translated alone (but with
+        dopri5, which takes its steps for all). Raises ConfigError where the model was not trained for `steps`
+        or `guidance`, does not see what the sampler needs, or a mask or condition is missing or does not fit.
         """
         times = check_sampler(
             sampler,
@@ -220,7 +232,7 @@ class TranslationModel:
             x0 = randn_tensor(x0.shape, generator, self.device)
         latent = sample(
             sampler,
-            self.field(seen, guidance, generator),
+            self.field(seen, guidance, generator, classifier),
             x0,
             times,
             bridge=self.config.bridge,
@@ -258,6 +270,7 @@ class TranslationModel:
         seen: Mapping[str, Tensor],
         guidance: float = 1.0,
         generator: list[torch.Generator] | None = None,
+        classifier: ClassLogProbability | None = None,
     ) -> FieldFn:
         """The network under the conditions of `prepare`, guided; a student's noise is drawn from `generator`,
         as diffusers' `randn_tensor` does: one for all, or one for each sample.
@@ -272,7 +285,7 @@ class TranslationModel:
                 remedy="guide its teacher",
             )
         optional = {one.field for one in self.config.denoiser.conditions if one.dropout}
-        if guidance != 1 and not optional:
+        if guidance != 1 and not optional and not classifier:
             raise ConfigError(
                 f"guidance {guidance:g} compares the model with itself without its conditions, and it was"
                 " never trained without any",
@@ -292,6 +305,10 @@ class TranslationModel:
 
             return field
 
+        if classifier:
+            return classifier_guided(
+                under(seen), lambda x, t: classifier(x, t, seen), guidance, along(self.config.bridge)
+            )
         return classifier_free(under(seen), under(without), guidance)
 
     def _conditions(

@@ -16,7 +16,7 @@ from pairbridge.datagen.core.seeds import seed31
 from pairbridge.training.bridge_training.bridge_learner import BridgeLearner
 from pairbridge.training.bridge_training.held_out import held_out_pairs
 from pairbridge.training.bridge_training.losses import Loss
-from pairbridge.training.bridge_training.objective import Draws, bridge_loss, draw_step
+from pairbridge.training.bridge_training.objective import Draws, draw_step
 from pairbridge.training.data.augment import STILL
 from pairbridge.training.data.mix_config import MixConfig
 from pairbridge.training.data.pairs import Pair
@@ -81,13 +81,5 @@ class ValidationLoss:
         return {name: torch.cat(values) for name, values in found.items() if values}
 
     def _loss(self, pairs: list[Pair], draws: Draws) -> Loss:
-        bridge = self._bridge
-        return bridge_loss(
-            self._config,
-            bridge.learner.network,
-            bridge.autoencoder,
-            bridge.pixel_loss,
-            pixels_of(pairs),
-            draws,
-            kinds=pairs[0].kinds,
-        )
+        network = self._bridge.learner.network
+        return self._bridge.loss(self._config, network, pixels_of(pairs), draws, pairs[0].kinds)

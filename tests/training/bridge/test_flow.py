@@ -10,15 +10,17 @@ from torch import Tensor
 
 from benchmarks.plane_laws import PlaneNetwork
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.training.bridge.bridges import BrownianBridge
+from pairbridge.training.bridge.bridges import BrownianBridge, DiffusionBridge
 from pairbridge.training.bridge.equations import interpolate, velocity
 from pairbridge.training.bridge.flow import (
+    along,
     classifier_free,
     classifier_guided,
     from_noise,
     of_bridge,
     score,
 )
+from pairbridge.training.bridge.noise_schedules import VpSchedule
 from pairbridge.training.bridge.sample_loop import check_sampler, sample
 from pairbridge.training.bridge.samplers import (
     Dopri5Sampler,
@@ -121,6 +123,38 @@ def test_a_classifier_of_strength_one_makes_the_classes_own_velocity(t: float) -
     for label in range(2):
         bent = classifier_guided(flow.mixed_velocity, POSTERIORS[label], 1.0, from_noise)
         torch.testing.assert_close(bent(x, times), VELOCITIES[label](x, times), atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("t", TIMES)
+def test_a_classifier_bends_the_slope_along_a_diffusions_path_too(t: float) -> None:
+    """x_t = a x1 + b x0 given a class is N(a m, a^2 s^2 + b^2), and the slope points to E[x1 given x_t]."""
+    bridge = DiffusionBridge(schedule=VpSchedule(), start="noise")
+    times = torch.full((50,), t, dtype=torch.float64)
+    a, variance = bridge.schedule.alpha(1 - times)[:, None], bridge.schedule.variance(1 - times)[:, None]
+
+    def slope(x: Tensor, label: int) -> Tensor:
+        own = flow.STDS[label] ** 2
+        mean = flow.MEANS[label] + a * own / (a**2 * own + variance) * (x - a * flow.MEANS[label])
+        return (mean - x) / (1 - t)
+
+    def joint(x: Tensor) -> Tensor:
+        columns = []
+        for label in range(2):
+            of_class = (a * flow.STDS[label]) ** 2 + variance
+            away = (x - a * flow.MEANS[label]).square().sum(dim=1, keepdim=True)
+            columns.append(flow.SHARES[label].log() - of_class.log() - away / (2 * of_class))
+        return torch.cat(columns, dim=1)
+
+    def mixed(x: Tensor, s: Tensor) -> Tensor:
+        weight = torch.softmax(joint(x), dim=1)
+        return sum(weight[:, k, None] * slope(x, k) for k in range(2))
+
+    x = noise(50, seed=9)
+    for label in range(2):
+        bent = classifier_guided(
+            mixed, lambda x, s, k=label: torch.log_softmax(joint(x), dim=1)[:, k], 1.0, along(bridge)
+        )
+        torch.testing.assert_close(bent(x, times), slope(x, label), atol=1e-9, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 3.0])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
+from pairbridge.pipelines.inference.distilling import run_distillation
+from pairbridge.pipelines.inference.found_checkpoints import trained_mix
 from pairbridge.training.distillation.distillation_loop import Distillation, distil
 from pairbridge.training.engine.checkpoint import CheckpointState, read_tensors, write_checkpoint
 from pairbridge.training.engine.checkpoint_writer import CheckpointWriter
@@ -98,7 +99,7 @@ def test_nothing_in_a_step_waits_for_the_device(teacher: Path, tmp_path: Path, m
         # Without a checkpoint on disk there is no result to return.
         with contextlib.suppress(IndexError):
             checkpoint = newest(teacher)
-            mix = teachers_mix(checkpoint)
+            mix = trained_mix(checkpoint)
             distil(config, checkpoint, mix, tmp_path, run_root=tmp_path, on_progress=begin_to_count)
     # Which timestep is fitted is drawn on the CPU: for nine batches, and for four samples that are compared.
     assert reads.found == {"_local_scalar_dense": 13}
@@ -134,7 +135,7 @@ def test_between_two_passes_no_more_than_seven_copies_of_the_network_rest(
     tensors_of = {path.name: read_tensors(checkpoint, path.name) for path in checkpoint.glob("*/")}
     shutil.rmtree(folder)
     folder = write_checkpoint(folder.parent, CheckpointState.model_validate(state), tensors_of, keep=1)
-    method = Distillation(settings(**ONE, noise=False), folder, teachers_mix(checkpoint), tmp_path, teacher)
+    method = Distillation(settings(**ONE, noise=False), folder, trained_mix(checkpoint), tmp_path, teacher)
     method.step(0, iter(method.loader.batches()))
     resting = {}
     for network in (method.teacher.denoiser, *(learner.network for learner in method.learners)):

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from pairbridge.datagen.core.errors import ConfigError
-from pairbridge.pipelines.inference.distilling import run_distillation, teachers_mix
+from pairbridge.pipelines.inference.distilling import run_distillation
+from pairbridge.pipelines.inference.found_checkpoints import trained_mix
 from pairbridge.pipelines.inference.publishing import publish
 from pairbridge.pipelines.inference.translation import TranslationRequest, open_model, translate_image
 from pairbridge.training.bridge.timesteps import DiscreteTimesteps, LogUniformTimesteps, UniformTimesteps
@@ -99,7 +100,7 @@ def test_a_resumed_distillation_is_the_undisturbed_one(teacher: Path, tmp_path: 
         if line["step"] == 3:
             raise Stopped
 
-    mix = teachers_mix(newest(teacher))
+    mix = trained_mix(newest(teacher))
     with pytest.raises(Stopped):
         distil(
             few, newest(teacher), mix, tmp_path / "cut/train", run_root=tmp_path, on_progress=stop_at_three

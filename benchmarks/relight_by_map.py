@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.relight_by_map_page import markdown
 from pairbridge.datagen.assets.object_files import OBJECT_SUFFIXES
+from pairbridge.datagen.core.errors import AssetError
 from pairbridge.datagen.core.seeds import rng
 from pairbridge.datagen.imaging.colour import srgb_decode
 from pairbridge.datagen.imaging.compositing import over_linear
@@ -275,7 +276,11 @@ def _turns(
         camera = Camera(azimuth_deg=azimuth_deg, elevation_deg=elevation_deg, fov_deg=35)
         path, other = maps[number % len(maps)], maps[(number + 3) % len(maps)]
         lights = [(other, float(draw.uniform(0, 360))), *((path, turn) for turn in TURNS_DEG)]
-        before, *views = renderer.render(name, lights, camera=camera, size=SIZE_WH)
+        try:
+            before, *views = renderer.render(name, lights, camera=camera, size=SIZE_WH)
+        except AssetError as error:
+            print(f"left out: {error.cause}")
+            continue
         first = views[0]
         for view, light in zip(views, lights[1:], strict=True):
             lit = seen_light(view, light), seen_light(before, lights[0])

@@ -1,6 +1,6 @@
 """A network that tells a sample's class from a point of its path: the encoder's half of the UNet that learns
-the field, and one linear layer on the mean over its cells (as in Dhariwal and Nichol, arXiv 2105.05233, who
-pool by attention).
+the field, and one linear layer on its cells, pooled to a grid (Dhariwal and Nichol, arXiv 2105.05233, pool by
+attention). On the mean over all cells it learned nothing of drawn shapes.
 """
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from pairbridge.training.data.condition_specs import ConditionConfig
 from pairbridge.training.networks.backbones import TIME_SCALE
 from pairbridge.training.networks.denoisers import UNetConfig
+
+# Sides of the grid that the last layer sees, whatever the latent's are.
+_GRID = 4
 
 
 class NoisyClassifier(nn.Module):
@@ -33,13 +36,13 @@ class NoisyClassifier(nn.Module):
         # The way back up to the latent's size, which no class needs.
         del self.backbone.up_blocks, self.backbone.conv_norm_out, self.backbone.conv_out
         self.norm = nn.GroupNorm(config.norm_groups, config.widths[-1])
-        self.last = nn.Linear(config.widths[-1], len(label.classes))
+        self.last = nn.Linear(config.widths[-1] * _GRID**2, len(label.classes))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, x_t: Tensor, t: Tensor, seen: dict[str, Tensor]) -> Tensor:
         features = _encoded(self.backbone, torch.cat([x_t, *(seen[one] for one in self.fields)], dim=1), t)
-        return self.last(F.silu(self.norm(features)).mean(dim=(2, 3)))
+        return self.last(F.adaptive_avg_pool2d(F.silu(self.norm(features)), _GRID).flatten(1))
 
 
 def _encoded(unet: UNet2DModel, inputs: Tensor, t: Tensor) -> Tensor:

@@ -93,9 +93,13 @@ def main() -> None:
     (arguments.out / "relight_by_map.json").write_text(json.dumps(result, indent=1) + "\n")
     page = markdown(result)
     (arguments.out / "relight_by_map.md").write_text(page)
-    # The first object under a sky, and with it a sun: every map has its eight turns.
+    # The first opaque object under a sky, and with it a sun: every map has its eight turns.
     alone = turned[1]
-    first = next(place for place, pair in enumerate(alone) if pair.lighting.startswith("sky"))
+    first = next(
+        place
+        for place, pair in enumerate(alone)
+        if pair.lighting.startswith("sky") and not pair.object_id.startswith("drinking_glass")
+    )
     of_sun = alone[first : first + len(TURNS_DEG)]
     rows = [strip(translated(model, pairs, LIGHTS["maps"])) for pairs in (shown, of_sun)]
     write_png(arguments.images / "relight_by_map.png", np.concatenate(rows))
@@ -106,7 +110,7 @@ def judged(model: TranslationModel, together: Sequence[Judged], alone: Sequence[
     """Figures by what the model is given and where the background is from."""
     found: dict = {
         "objects": len({pair.object_id for pair in together}),
-        "maps": len({pair.lighting for pair in together}),
+        "environments": len({pair.lighting for pair in together}),
     }
     for name, given in LIGHTS.items():
         found[name] = {

@@ -29,7 +29,7 @@ def markdown(result: dict) -> str:
                 figures = of[given][place]
                 model, source = (figures["shading"][one] for one in ("output", "source"))
                 cells = [
-                    f"{name}: {of['objects']}, {of['maps']}",
+                    f"{name}: {of['objects']}, {of['environments']}",
                     given,
                     "its own" if place == "with_background" else "map alone",
                     shown(figures["gain"], sign=True),
@@ -44,8 +44,8 @@ def markdown(result: dict) -> str:
     picture = "![Map, source, output and truth: two objects under eight lights](../images/relight_by_map.png)"
     caption = (
         "Each column: the map of the light to come, the source, the output by both maps, the truth. Above,\n"
-        "the first test object under four turns of one map and under four others; below, the first object\n"
-        "that a sun is turned around, before one background."
+        "the first test object under four turns of one map and under four others; below, the first opaque\n"
+        "object that a sun is turned around, before one background."
     )
     return "\n".join([_HEAD, *rows, "", picture, "", caption, ""])
 

@@ -59,7 +59,7 @@ PANELS = {
         "encode": training.encode,
         "train": training.train,
         "distill": training.distill,
-        "train-classifier": training.train_classifier,
+        "classifier": training.train_classifier,
         "evaluate": training.evaluate,
         "benchmark": named_benchmark.benchmark,
         "publish": training.publish,

@@ -167,7 +167,7 @@ def sample(
         typer.Option(
             "--classifier",
             metavar="RUN",
-            help="A run of `pairbridge train-classifier`, whose gradient leads to --class in place of the"
+            help="A run of `pairbridge classifier`, whose gradient leads to --class in place of the"
             " model's own condition; --guidance is its strength.",
         ),
     ] = None,

@@ -60,7 +60,7 @@ def benchmark(
         typer.Option("--dinov2", help="Folder of DINOv2, for the context deviation of removals."),
     ] = None,
 ) -> None:
-    """Judge a model, and folders of others' outputs, on a published benchmark.
+    """Judge a model, and others' outputs, on a published benchmark.
 
     Layouts, splits, sizes and columns are those of the papers; the data is yours. Without a name it lists
     what there is.

@@ -1,4 +1,4 @@
-"""From data to a model: `pairbridge mix | encode | train | distill | train-classifier | evaluate | publish |
+"""From data to a model: `pairbridge mix | encode | train | distill | classifier | evaluate | publish |
 export-model`.
 """
 
@@ -213,13 +213,13 @@ def train_classifier(
     run: Annotated[Path, folder_option("--run", help="The classifier's own run folder: train/ goes here.")],
     settings: Set = None,
 ) -> None:
-    """Train a classifier of noisy latents beside a flow from noise.
+    """Train a classifier of noisy latents, which guides a flow.
 
     `pairbridge sample FLOW --class NAME --classifier RUN` guides by it. Pairs, class, autoencoder, path,
     sizes and all other settings are the flow's, unless --set changes them; the same command resumes it
     exactly. On several GPUs as `pairbridge train`.
     """
-    require("train", by="pairbridge train-classifier")
+    require("train", by="pairbridge classifier")
     # Imported late: torch.
     from pairbridge.pipelines.inference.classifying import run_classifier_training
     from pairbridge.training.data.ranks import process_group

@@ -1,4 +1,4 @@
-"""`pairbridge train-classifier`: which flow, which class, and on which pairs."""
+"""`pairbridge classifier`: which flow, which class, and on which pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -41,7 +41,7 @@ class ClassGuide:
             raise ConfigError(
                 f"{folder} is no classifier: it was trained to predict a field",
                 consequence="it says nothing of how likely a class is",
-                remedy="name a run of `pairbridge train-classifier`",
+                remedy="name a run of `pairbridge classifier`",
             )
         network = build_classifier(config, build_autoencoder(config.autoencoder))
         network.load_state_dict(read_tensors(folder, "ema"))
@@ -65,7 +65,7 @@ class ClassGuide:
             raise ConfigError(
                 f"the classifier was trained on the points of another flow: {'; '.join(changes)}",
                 consequence="its answers would be about points that it has never seen",
-                remedy="train one beside this flow: `pairbridge train-classifier FLOW --run OUT`",
+                remedy="train one beside this flow: `pairbridge classifier FLOW --run OUT`",
             )
         if any(not one.dropout for one in own):
             raise ConfigError(

@@ -79,7 +79,7 @@ class TrainingConfig(EngineConfig):
     """The network that is trained, and its conditioning."""
     classifies: str | None = None
     """The class condition, by its field, that the network tells from points of the path and the other
-    conditions: a classifier, which guides a flow (`pairbridge train-classifier`). It has the encoder of
+    conditions: a classifier, which guides a flow (`pairbridge classifier`). It has the encoder of
     `denoiser`, of kind unet, and descends the cross entropy in place of `loss`. null: the network learns the
     bridge's field."""
     lora: LoraConfig | None = None

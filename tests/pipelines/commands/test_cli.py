@@ -23,7 +23,7 @@ from tests.support.tiny_dataset import TinyDataset, TinyRecipe
 
 COMMANDS = [
     *("demo", "run", "plan", "generate", "verify", "inspect", "status", "export", "merge"),
-    *("import", "photos", "mix", "encode", "train", "distill", "train-classifier", "evaluate", "publish"),
+    *("import", "photos", "mix", "encode", "train", "distill", "classifier", "evaluate", "publish"),
     *("translate", "sample", "guide", "app", "sweep", "calibrate", "doctor", "assets", "weights", "config"),
 ]
 HEAVY = ("torch", "ray", "bpy", "cv2", "numpy", "pydantic", "matplotlib", "diffusers", "fsspec")

@@ -1,4 +1,4 @@
-"""`pairbridge train-classifier` beside a flow of drawn shapes, and `pairbridge sample --classifier`."""
+"""`pairbridge classifier` beside a flow of drawn shapes, and `pairbridge sample --classifier`."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         }
     )
     train(config, mix, root / "flow" / "train", run_root=root / "flow")
-    command = ("train-classifier", root / "flow", "--run", root / "classifier")
+    command = ("classifier", root / "flow", "--run", root / "classifier")
     said = pairbridge(*command, "--set", "steps=20")
     assert said.endswith(f"step 20: {root}/classifier/train/checkpoints/step-000020\n")
     # The same command goes on, here to a later end.

@@ -52,7 +52,7 @@ class Pair:
 
 
 class PairStore(Protocol):
-    """Where pairs come from, by position. Holds no open file; pickles and forks."""
+    """Where pairs come from, by position. Holds no open file; pickles, and threads read it at once."""
 
     def __len__(self) -> int: ...
 

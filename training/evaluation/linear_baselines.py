@@ -18,6 +18,8 @@ from pairbridge.training.networks.irradiance import irradiance_numbers
 Conditions = Mapping[str, np.ndarray]
 # (source, mask, conditions) -> what the target is taken to be.
 Predictor = Callable[[np.ndarray, np.ndarray, Conditions], np.ndarray]
+# (source, mask, conditions) -> some numbers of them.
+Features = Callable[[np.ndarray, np.ndarray, Conditions], np.ndarray]
 
 
 class FittingPair(NamedTuple):
@@ -113,20 +115,12 @@ def fit_light_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
     foreground's colour that is linear across it: brighter on one side, darker on the other. None where the
     conditions hold no light.
     """
-    if light_coefficients(next(iter(train)).conditions) is None:
+    fitted = _fitted_to_light(train, validation, _light_and_colours, _best_plane)
+    if fitted is None:
         return None
 
-    def features(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        return np.concatenate([light_coefficients(conditions), statistics(source, mask)])
-
-    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        found = [(features(one.source, one.mask, one.conditions), _best_plane(one)) for one in pairs]
-        return tuple(np.stack(part) for part in zip(*found, strict=True))
-
-    fitted = StandardisedRidge(*rows(train), *rows(validation))
-
     def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        plane = across(mask) @ fitted(features(source, mask, conditions)).reshape(3, 3)
+        plane = across(mask) @ fitted(source, mask, conditions).reshape(3, 3)
         return rounded(source + mask[..., None] / 255 * plane)
 
     return predict
@@ -137,20 +131,16 @@ def fit_light_colour_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
     two to one shift of the foreground's colour: what is seen is a colour times a light. None where the
     conditions hold no light.
     """
-    if light_coefficients(next(iter(train)).conditions) is None:
-        return None
 
     def features(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
         light, colours = light_coefficients(conditions), statistics(source, mask)
         return np.concatenate([light, colours, np.outer(light, colours).ravel()])
 
-    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        found = [(features(one.source, one.mask, one.conditions), best_shift(one)) for one in pairs]
-        return tuple(np.stack(part) for part in zip(*found, strict=True))
-
-    fitted = StandardisedRidge(*rows(train), *rows(validation))
+    fitted = _fitted_to_light(train, validation, features, best_shift)
+    if fitted is None:
+        return None
     return lambda source, mask, conditions: rounded(
-        source + mask[..., None] / 255 * fitted(features(source, mask, conditions))
+        source + mask[..., None] / 255 * fitted(source, mask, conditions)
     )
 
 
@@ -159,24 +149,37 @@ def fit_light_gain_ridge(train: Pairs, validation: Pairs) -> Predictor | None:
     one factor a colour on the foreground's linear light: where the maps of both lights are known, one light
     over the other. None where the conditions hold no light.
     """
-    if light_coefficients(next(iter(train)).conditions) is None:
+    fitted = _fitted_to_light(train, validation, _light_and_colours, _log_gain)
+    if fitted is None:
         return None
 
-    def features(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        return np.concatenate([light_coefficients(conditions), statistics(source, mask)])
-
-    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
-        found = [(features(one.source, one.mask, one.conditions), _log_gain(one)) for one in pairs]
-        return tuple(np.stack(part) for part in zip(*found, strict=True))
-
-    fitted = StandardisedRidge(*rows(train), *rows(validation))
-
     def predict(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
-        gain = np.exp(fitted(features(source, mask, conditions)))
+        gain = np.exp(fitted(source, mask, conditions))
         lit = srgb_encode(np.clip(gain * srgb_decode(source / 255), 0, 1)) * 255
         return rounded(source + mask[..., None] / 255 * (lit - source))
 
     return predict
+
+
+def _fitted_to_light(
+    train: Pairs, validation: Pairs, features: Features, wanted: Callable[[FittingPair], np.ndarray]
+) -> Features | None:
+    """What a ridge regression takes to be `wanted` of a pair, by its features; None where the conditions hold
+    no light.
+    """
+    if light_coefficients(next(iter(train)).conditions) is None:
+        return None
+
+    def rows(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        found = [(features(one.source, one.mask, one.conditions), wanted(one)) for one in pairs]
+        return tuple(np.stack(part) for part in zip(*found, strict=True))
+
+    fitted = StandardisedRidge(*rows(train), *rows(validation))
+    return lambda source, mask, conditions: fitted(features(source, mask, conditions))
+
+
+def _light_and_colours(source: np.ndarray, mask: np.ndarray, conditions: Conditions) -> np.ndarray:
+    return np.concatenate([light_coefficients(conditions), statistics(source, mask)])
 
 
 def _log_gain(pair: FittingPair) -> np.ndarray:
